@@ -1,1 +1,6 @@
-//! Being written.
+//! Rendering: the only place (with the error printer) that writes to the terminal.
+//! stdout is data, stderr is talk.
+
+mod out;
+
+pub use out::{data, talk};
