@@ -30,6 +30,33 @@ max_core = 0
 EOF
 }
 
+# What libvirtd learns of a QEMU costs 2.4 CPU seconds on its first start. A real server has done it long ago;
+# here the first host that ever starts does it for all. libvirt itself checks that a record still holds;
+# the key only keeps every host from doing it again after an upgrade.
+capabilities_dir() {
+  local key
+  key=$({ uname -r; stat -c '%n %Z' /usr/bin/qemu-system-* /usr/sbin/libvirtd; } | sha256sum)
+  printf '%s/%s' "$LAB_CACHE" "${key:0:16}"
+}
+
+save_capabilities() { # NAME
+  local dir
+  dir=$(capabilities_dir)
+  [ -d "$dir" ] && return
+  make_private "$LAB_CACHE"
+  rm -rf "${LAB_CACHE:?}"/*
+  cp -r "$LAB_DISKS/$1/var-cache-libvirt/qemu/capabilities" "$dir.new"
+  mv -T "$dir.new" "$dir"
+}
+
+give_capabilities() { # NAME
+  local from to=$LAB_DISKS/$1/var-cache-libvirt/qemu
+  from=$(capabilities_dir)
+  { [ -d "$from" ] && [ ! -d "$to/capabilities" ]; } || return 0
+  mkdir -p "$to"
+  cp -r "$from" "$to/capabilities"
+}
+
 write_host_files() { # NAME
   local disk=$LAB_DISKS/$1
   mkdir -p "$LAB_DIR/hosts/$1" "$disk"/{etc,var-log/libvirt,var-cache-libvirt,var-lib-libvirt,var-lib-vcluster}

@@ -18,6 +18,8 @@ LAB_DIR=$LAB_RUN_ROOT/$LAB
 # On disk because images are big: what the hosts write.
 LAB_DISK_ROOT=/var/lib/vcluster-lab
 LAB_DISKS=$LAB_DISK_ROOT/$LAB
+# Of no lab in particular, and kept: it only saves time.
+LAB_CACHE=/var/cache/vcluster-lab
 NS_CONTROLLER=vclab-$LAB-ctl
 NS_UNDERLAY=vclab-$LAB-under
 CONTROLLER_ETC=/etc/netns/$NS_CONTROLLER
