@@ -21,7 +21,7 @@ ensure_underlay() {
   write_controller_etc
   ensure_namespace "$NS_CONTROLLER"
   if ! ip -n "$NS_CONTROLLER" link show eth0 >/dev/null 2>&1; then
-    plug controller "$NS_CONTROLLER"
+    plug controller "$NS_CONTROLLER" $LAB_CONTROLLER
     ip -n "$NS_CONTROLLER" -batch - <<EOF
 addr add $LAB_CONTROLLER/24 dev eth0
 link set eth0 up
@@ -29,10 +29,14 @@ EOF
   fi
 }
 
-# A cable from a port of the underlay bridge to eth0 of a namespace.
-plug() { # PORT NAMESPACE|PID
+# A cable from a port of the underlay bridge to eth0 of a namespace. A machine keeps its MAC address when
+# it is switched off and on: with a new one its peers would talk to the old one for a minute.
+plug() { # PORT NAMESPACE|PID ADDRESS
+  local mac
+  # shellcheck disable=SC2086 # Four numbers.
+  mac=$(printf '02:76:%02x:%02x:%02x:%02x' ${3//./ })
   ip -n "$NS_UNDERLAY" -batch - <<EOF
-link add $1 mtu $LAB_MTU type veth peer name eth0 mtu $LAB_MTU netns $2
+link add $1 mtu $LAB_MTU type veth peer name eth0 address $mac mtu $LAB_MTU netns $2
 link set $1 master underlay up
 EOF
 }
@@ -50,16 +54,17 @@ inside_host() { # PID CMD...
 # The default route leads to the controller, which forwards nothing: a host has a way "outside"
 # that NAT can be tried on, and the way ends there.
 ensure_host_network() { # NAME PID
-  local name=$1 pid=$2 number
+  local name=$1 pid=$2 number address
   number=$(host_number "$name")
   if ip -n "$NS_UNDERLAY" link show "$name" >/dev/null 2>&1 &&
     nsenter -t "$pid" -n ip route show default | grep -q .; then
     return
   fi
   unplug "$name"
-  plug "$name" "$pid"
+  address=$(host_address "$number")
+  plug "$name" "$pid" "$address"
   nsenter -t "$pid" -n ip -batch - <<EOF
-addr add $(host_address "$number")/24 dev eth0
+addr add $address/24 dev eth0
 link set eth0 up
 route add default via $LAB_CONTROLLER
 EOF
