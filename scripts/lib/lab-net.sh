@@ -21,7 +21,7 @@ ensure_underlay() {
   write_controller_etc
   ensure_namespace "$NS_CONTROLLER"
   if ! ip -n "$NS_CONTROLLER" link show eth0 >/dev/null 2>&1; then
-    plug controller "$NS_CONTROLLER" $LAB_CONTROLLER
+    plug controller "$NS_CONTROLLER" "$LAB_CONTROLLER"
     ip -n "$NS_CONTROLLER" -batch - <<EOF
 addr add $LAB_CONTROLLER/24 dev eth0
 link set eth0 up
