@@ -75,6 +75,8 @@ write_host_files() { # NAME
 power_on() { # NAME
   local name=$1 dir=$LAB_DIR/hosts/$1
   rm -f "$dir/pid"
+  # A mount point for the host's own; it exists on a machine that runs vcluster for real.
+  mkdir -p /var/lib/vcluster
   setsid unshare --mount --uts --ipc --pid --net --fork -- \
     "$SCRIPTS/lib/host-init" "$(host_token "$name")" "$name" "$dir" "$LAB_DISKS/$name" "$CONTROLLER_ETC/hosts" \
     </dev/null >"$dir/init.log" 2>&1 9>&- &
@@ -113,7 +115,10 @@ sshd_answers() { # ADDRESS; called in the controller's namespace
 wait_ready() { # NAME...
   local deadline=$((SECONDS + LAB_READY_SECONDS)) name pid
   for name; do
-    until pid=$(host_pid "$name"); do give_up_after "$deadline" "$name" "its init does not start"; done
+    until pid=$(host_pid "$name"); do
+      [ ! -f "$LAB_DIR/hosts/$name/pid" ] || give_up "$name" "its init has died"
+      give_up_after "$deadline" "$name" "its init does not start"
+    done
     ensure_host_network "$name" "$pid" || give_up "$name" "no network"
   done
   for name; do

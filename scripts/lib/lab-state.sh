@@ -80,6 +80,9 @@ lab_lock() {
   flock 9
 }
 
+# Some lab, this one or another, is up on this machine.
+any_lab() { compgen -G "$LAB_RUN_ROOT/*/hosts" >/dev/null; }
+
 # Waits for processes to be gone: a killed init takes its whole host along, which takes a moment.
 wait_gone() { # PID...
   local pid tries=0
