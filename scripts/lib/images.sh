@@ -5,5 +5,5 @@
 build_images() { # VCLUSTER TOPOLOGY NAME...
   local vcluster=$1 topology=$2 name
   shift 2
-  for name; do "$vcluster" image build "$name" --topology "$topology"; done
+  for name; do "$vcluster" image build "$name" --topology "$topology" || return; done
 }

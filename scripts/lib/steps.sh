@@ -8,7 +8,8 @@ seconds_since() { # EPOCHREALTIME at the start; prints seconds with one decimal
   printf '%d.%d' $((us / 1000000)) $((us % 1000000 / 100000))
 }
 
-# Says what is done, does it, notes what it took, and returns what it returned.
+# Says what is done, does it, notes what it took, and returns what it returned. A function given as CMD
+# does not stop at its first failing command (bash has it so inside `||`): it joins them with `&&`.
 step() { # TITLE CMD...
   local title=$1 start=$EPOCHREALTIME code=0 took
   shift
