@@ -5,7 +5,7 @@
 need_rust() { # CARGO_TOML
   local wanted found
   command -v cargo >/dev/null || PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
-  wanted=$(sed -n 's/^rust-version *= *"\(.*\)"/\1/p' "$1" 2>/dev/null)
+  wanted=$(sed -n 's/^rust-version *= *"\(.*\)"/\1/p' "$1" 2>/dev/null) || :
   wanted=${wanted:-1.85}
   if ! command -v cargo >/dev/null; then
     say "error: cargo is missing: vcluster is built with Rust $wanted or newer"
