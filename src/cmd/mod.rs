@@ -1,5 +1,7 @@
 //! The verbs, one file each: `Args` for clap and `run`. Only here errors become `anyhow` and exit codes.
 
+pub mod nodeset;
+
 /// What every verb is given.
 #[derive(Clone, Debug)]
 pub struct Context {
