@@ -2,6 +2,7 @@
 
 pub mod completions;
 pub mod man;
+pub mod nodeset;
 
 /// What every verb is given.
 #[derive(Clone, Debug)]

@@ -62,6 +62,7 @@ fn known(cause: &(dyn Error + 'static)) -> Known {
         Failure, error => error.hint.clone(), Some(error.code);
         crate::plan::PlanError, _ => None, Some(ExitCode::DoesNotFit);
         crate::name::NameError, error => Some(error.hint().to_owned()), None;
+        crate::nodeset::NodeSetError, error => error.hint(), Some(ExitCode::Usage);
         crate::units::SizeError, error => Some(error.hint().to_owned()), None;
     );
     Known::default()

@@ -38,7 +38,7 @@ pub(super) fn group(failures: &[Failure]) -> Vec<FailureGroup> {
         .into_iter()
         .map(|((stage, generic), members)| FailureGroup {
             stage: stage.to_owned(),
-            nodes: super::gather::fold_names(members.iter().map(|failure| failure.subject.as_str())),
+            nodes: crate::nodeset::fold(members.iter().map(|failure| failure.subject.as_str())),
             count: members.len(),
             error: text_for(&generic, &members),
         })
@@ -104,7 +104,7 @@ mod tests {
             failure("n10", "bm01", "failed to start `n10` on `bm01`: no space"),
         ]);
         assert_eq!(groups.len(), 2);
-        assert_eq!(groups[0].count, 2);
+        assert_eq!((groups[0].nodes.as_str(), groups[0].count), ("n[1,10]", 2));
         assert_eq!(groups[0].error, "failed to start `<node>` on `bm01`: no space");
         assert_eq!((groups[1].nodes.as_str(), groups[1].count), ("n3", 1));
         assert_eq!(groups[1].error, "failed to start `n3` on `bm02`: refused");

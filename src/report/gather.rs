@@ -1,15 +1,8 @@
-//! Equal things told once: names folded into node sets, equal outputs gathered under one header as
-//! `clush -b` does.
+//! Equal things told once: equal outputs gathered under one header with their node set, as `clush -b` does.
 
 use std::collections::HashMap;
 
-/// Names as a node set: `redis[001-147]`.
-pub fn fold_names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    let mut names: Vec<&str> = names.into_iter().collect();
-    names.sort_unstable();
-    names.dedup();
-    names.join(",")
-}
+use crate::nodeset;
 
 /// One output and the nodes that gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +16,7 @@ pub struct Gathered {
 impl Gathered {
     /// The nodes as a node set.
     pub fn nodeset(&self) -> String {
-        fold_names(self.nodes.iter().map(String::as_str))
+        nodeset::fold(&self.nodes)
     }
 }
 
@@ -82,10 +75,7 @@ mod tests {
     fn equal_outputs_are_shown_once_with_the_most_common_first() {
         let groups = gather(outputs(&[("a", "x\ny\n"), ("n1", "ok\n"), ("n2", "ok\n")]));
         let rule = RULE;
-        let expected = format!(
-            "{rule}\n{} (2)\n{rule}\nok\n{rule}\na\n{rule}\nx\ny\n",
-            fold_names(["n1", "n2"])
-        );
+        let expected = format!("{rule}\n{} (2)\n{rule}\nok\n{rule}\na\n{rule}\nx\ny\n", "n[1-2]");
         assert_eq!(render(&groups), expected);
     }
 
