@@ -69,7 +69,7 @@ fn known(cause: &(dyn Error + 'static)) -> Known {
 }
 
 /// An error made ready for the screen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Described {
     /// What failed, then its causes from the outermost to the root, each fit for a terminal.
     /// A message may have several lines (the diagnostics of a topology have).
@@ -77,12 +77,7 @@ pub struct Described {
     /// What to do, where an error of the chain knows: the outermost one that does.
     pub hint: Option<String>,
     /// The exit code of the outermost error that has one, else [`ExitCode::Unexpected`].
-    #[serde(serialize_with = "number")]
     pub code: ExitCode,
-}
-
-fn number<S: serde::Serializer>(code: &ExitCode, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u8(*code as u8)
 }
 
 /// Describes an error with its causes. A cause that the line before it ends with is not said twice.

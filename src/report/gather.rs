@@ -1,6 +1,7 @@
 //! Equal things told once: equal outputs gathered under one header with their node set, as `clush -b` does.
 
 use std::collections::HashMap;
+use std::fmt::Write;
 
 use crate::nodeset;
 
@@ -52,7 +53,7 @@ pub fn render(groups: &[Gathered]) -> String {
             1 => String::new(),
             many => format!(" ({many})"),
         };
-        text.push_str(&format!("{RULE}\n{}{count}\n{RULE}\n", group.nodeset()));
+        let _ = writeln!(text, "{RULE}\n{}{count}\n{RULE}", group.nodeset());
         for line in group.text.lines() {
             text.push_str(&super::text::line(line.as_bytes()));
             text.push('\n');
