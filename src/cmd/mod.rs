@@ -1,5 +1,8 @@
 //! The verbs, one file each: `Args` for clap and `run`. Only here errors become `anyhow` and exit codes.
 
+pub mod schema;
+pub mod validate;
+
 /// What every verb is given.
 #[derive(Clone, Debug)]
 pub struct Context {
