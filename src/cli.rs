@@ -162,5 +162,5 @@ fn watch_signals() -> CancellationToken {
 
 #[expect(clippy::exit, reason = "the third signal is the user's wish to end at once")]
 fn abort() {
-    std::process::exit(i32::from(ExitCode::Interrupted as u8));
+    std::process::exit(i32::from(ExitCode::Interrupted.code()));
 }

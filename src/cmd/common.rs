@@ -1,23 +1,24 @@
 //! What several verbs share: finding the cluster, reaching its hosts and nodes, talking while it lasts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures::StreamExt;
 use indexmap::IndexMap;
 use tokio::task::JoinHandle;
 
 use super::{Context, Format};
-use crate::engine::{Events, Fleet};
+use crate::engine::{EngineError, Events, Failure, Fleet, explain};
 use crate::exit::ExitCode;
 use crate::host::ConnectOptions;
-use crate::name::{ClusterName, ImageName, NodeName};
+use crate::name::{ClusterName, HostName, ImageName, NodeName};
 use crate::plan::Plan;
 use crate::report::{self, ReportOptions, Summary};
-use crate::ssh::Nodes;
-use crate::state::{ClusterDir, ClusterKeys, ClusterRecord, StateError, StateRoot};
+use crate::ssh::{Nodes, Session};
+use crate::state::{ClusterDir, ClusterKeys, ClusterRecord, HostRecord, StateError, StateRoot};
 use crate::topology::Topology;
 
 /// Nodes that are worked on at once over SSH.
@@ -129,7 +130,7 @@ impl Cluster {
     /// Nodes by node set, `@group` and `@all`; all of them when nothing is asked for. In plan order.
     pub fn select(&self, wanted: Option<&str>, excluded: Option<&str>) -> anyhow::Result<Vec<NodeName>> {
         let names = |text: &str| -> anyhow::Result<BTreeSet<NodeName>> {
-            let set = crate::nodeset::NodeSet::parse(text, &|group: &str| self.group(group))?;
+            let set = crate::nodeset::NodeSet::parse(text, |group: &str| self.group(group))?;
             let mut nodes = BTreeSet::new();
             for name in set.iter() {
                 let node = self.plan.nodes.iter().find(|node| node.name.as_str() == name).with_context(|| {
@@ -154,10 +155,10 @@ impl Cluster {
         Ok(chosen)
     }
 
-    fn group(&self, group: &str) -> Option<String> {
+    fn group(&self, group: &str) -> Option<Vec<String>> {
         let members = self.plan.nodes.iter().filter(|node| matches!(group, "all" | "*") || node.group.as_str() == group);
-        let names: Vec<&str> = members.map(|node| node.name.as_str()).collect();
-        (!names.is_empty()).then(|| crate::nodeset::fold(names))
+        let names: Vec<String> = members.map(|node| node.name.to_string()).collect();
+        (!names.is_empty()).then_some(names)
     }
 
     /// Sessions of the given nodes, through the hosts that hold them: only these hosts are connected to.
@@ -170,9 +171,44 @@ impl Cluster {
             .map(|node| node.host.clone())
             .collect();
         let records = self.record.hosts.iter().filter(|host| hosts.contains(&host.name));
-        let hosts = crate::ssh::jump_hosts(records.map(|host| host.to_host()).collect(), options).await?;
+        let hosts = jump_hosts(records.map(HostRecord::to_host), options).await?;
         nodes_with(&self.plan, &self.record.users, &self.keys, |host| hosts.get(host).cloned().flatten())
     }
+}
+
+/// Connects to the hosts that nodes are reached through; `None` is a local host. libvirt is not asked.
+async fn jump_hosts(
+    hosts: impl Iterator<Item = crate::topology::Host>,
+    options: &ConnectOptions,
+) -> anyhow::Result<HashMap<HostName, Option<Arc<Session>>>> {
+    let connected: Vec<_> = futures::stream::iter(hosts)
+        .map(|host| async move {
+            let session = match crate::host::ssh_target(&host) {
+                Ok(None) => Ok(None),
+                Ok(Some(mut target)) => {
+                    target.timeout = options.timeout;
+                    let session = Session::connect_host(&target).await;
+                    session.map(|session| Some(Arc::new(session))).map_err(|error| (explain(&error), error.hint()))
+                }
+                Err(error) => Err((explain(&error), error.hint())),
+            };
+            (host.name, session)
+        })
+        .buffer_unordered(FANOUT)
+        .collect()
+        .await;
+    let mut sessions = HashMap::new();
+    let mut failures = Vec::new();
+    for (name, session) in connected {
+        match session {
+            Ok(session) => {
+                sessions.insert(name, session);
+            }
+            Err((error, hint)) => failures.push(Failure { host: Some(name), node: None, error, hint }),
+        }
+    }
+    EngineError::from_failures("failed to reach the hosts", failures)?;
+    Ok(sessions)
 }
 
 /// Sessions of a plan's nodes over a connected fleet; nothing is opened yet.

@@ -18,6 +18,7 @@ pub mod run;
 pub mod schema;
 pub mod ssh;
 pub mod status;
+mod tty;
 pub mod up;
 pub mod validate;
 

@@ -8,6 +8,7 @@ mod host;
 mod known_hosts;
 mod login;
 mod node;
+mod nodes;
 mod pattern;
 mod session;
 mod shell;
@@ -18,6 +19,7 @@ pub use config::{HostSettings, SshConfig};
 pub use error::SshError;
 pub use known_hosts::{HostKeyError, KnownHosts, Strictness, fingerprint};
 pub use node::{Backoff, login_with_backoff};
+pub use nodes::Nodes;
 pub use session::{ByteStream, Bytes, ExecEvent, ExecRequest, HostTarget, NodeTarget, Output, Session};
 pub use shell::{Shell, ShellRequest};
 
