@@ -2,5 +2,7 @@
 //! stdout is data, stderr is talk.
 
 mod out;
+mod plan;
 
 pub use out::{data, talk};
+pub use plan::{plan, plan_json};
