@@ -393,3 +393,6 @@ fn host_plans(
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

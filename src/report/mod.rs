@@ -13,6 +13,7 @@ pub mod json;
 pub mod junit;
 mod lines;
 mod out;
+pub mod plan;
 mod run;
 pub mod statistics;
 mod summary;
