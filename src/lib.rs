@@ -1,0 +1,26 @@
+//! vcluster raises a cluster of hundreds of real virtual machines on a handful
+//! of libvirt hosts, runs a workload on every node, and removes all of it again.
+//!
+//! The way of the data: [`topology`] (text to types) -> [`plan`] (pure choices)
+//! -> [`engine`] (obeys the plan, emits events) -> [`report`] (renders events).
+//! [`host`], [`ssh`], [`image`] and [`seed`] are what the engine acts through;
+//! [`cmd`] holds one file per verb.
+
+pub mod cli;
+pub mod cmd;
+pub mod configure;
+pub mod engine;
+pub mod exit;
+pub mod host;
+pub mod image;
+pub mod name;
+pub mod network;
+pub mod nodeset;
+pub mod plan;
+pub mod report;
+pub mod seed;
+pub mod ssh;
+pub mod state;
+pub mod template;
+pub mod topology;
+pub mod units;

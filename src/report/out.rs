@@ -1,0 +1,15 @@
+//! The two ways out. A reader that has gone away (`vcluster list | head -1`) is no error.
+
+use std::io::Write;
+
+/// Writes data to standard output.
+pub fn data(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Writes a line of talk to standard error.
+pub fn talk(text: &str) {
+    let mut err = std::io::stderr().lock();
+    let _ = writeln!(err, "{text}");
+}

@@ -1,0 +1,264 @@
+//! The topology after parsing: defaults applied, node sets expanded, values rendered.
+//! Plain data; nothing here reads a file or makes a choice.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use ipnet::Ipv4Net;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::name::{ClusterName, GroupName, HostName, ImageName, NodeName};
+use crate::units::MiB;
+
+/// A place in a topology file, for messages. Lines and columns count from 1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Location {
+    /// The file as the user named it; `<stdin>` for standard input.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1, in characters.
+    pub column: usize,
+}
+
+impl std::fmt::Display for Location {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// A whole, valid topology.
+#[derive(Clone, Debug, Serialize)]
+pub struct Topology {
+    /// Name of the cluster.
+    pub name: ClusterName,
+    /// The bare-metal hosts, in the order of the file; never empty (this machine if none is given).
+    pub hosts: Vec<Host>,
+    /// The images that nodes use, built-in ones (`micro`, `debian`) included where used.
+    pub images: IndexMap<ImageName, Image>,
+    /// The network of the cluster.
+    pub network: Network,
+    /// The groups, in the order of the file.
+    pub groups: Vec<Group>,
+    /// All nodes, in the order of the groups, then of their index.
+    pub nodes: Vec<Node>,
+    /// The user's variables.
+    pub vars: Map<String, Value>,
+    /// Configuration steps, in order.
+    pub configure: Vec<ConfigureStep>,
+    /// Workload steps, in order.
+    pub workload: Vec<WorkloadStep>,
+    /// The directory that relative paths are relative to.
+    pub base_dir: PathBuf,
+    /// The file as the user named it.
+    pub file: String,
+}
+
+/// How guests are to be accelerated on a host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Accel {
+    /// KVM where a short boot proves that it works, else software emulation.
+    #[default]
+    Auto,
+    /// KVM, or an error.
+    Kvm,
+    /// Software emulation.
+    Tcg,
+}
+
+/// A bare-metal host.
+#[derive(Clone, Debug, Serialize)]
+pub struct Host {
+    /// Its name.
+    pub name: HostName,
+    /// libvirt URI: `qemu:///system`, `qemu+ssh://[user@]host[:port]/system` or `qemu+unix:///system?socket=PATH`.
+    pub uri: String,
+    /// The most nodes that are placed on it.
+    pub max_nodes: u32,
+    /// vCPUs per physical CPU thread that may be promised to nodes.
+    pub overcommit: f64,
+    /// Memory left to the host itself.
+    pub reserve: MiB,
+    /// Address that other hosts reach it at (VXLAN); found out by probing when absent.
+    pub address: Option<IpAddr>,
+    /// Acceleration.
+    pub accel: Accel,
+    /// Private key file for SSH to the host.
+    pub identity: Option<PathBuf>,
+    /// The user's variables for this host.
+    pub vars: Map<String, Value>,
+    /// Where it is written; `None` for the implied local host.
+    pub at: Option<Location>,
+}
+
+/// Where an image comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImageSource {
+    /// The built-in small kernel + initramfs image.
+    Micro,
+    /// The built-in Debian cloud image.
+    Debian,
+    /// A disk image of the user's with cloud-init (qcow2 or raw), absolute path.
+    File(PathBuf),
+}
+
+/// An image as the topology describes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Image {
+    /// Its name.
+    pub name: ImageName,
+    /// Where it comes from.
+    pub source: ImageSource,
+    /// Debian packages added to a built-in image, sorted, without duplicates.
+    pub packages: Vec<String>,
+    /// Digest that a file must have: 64 lower-case hex digits.
+    pub sha256: Option<String>,
+    /// Login user of a file image (`root` for `micro`, `debian` for `debian` when absent).
+    pub user: Option<String>,
+    /// Where it is written.
+    pub at: Option<Location>,
+}
+
+/// The network of a cluster.
+#[derive(Clone, Debug, Serialize)]
+pub struct Network {
+    /// Addresses of nodes (and of the hosts' ends) are taken from here.
+    pub subnet: Ipv4Net,
+    /// MTU of the nodes; computed from the underlay when absent.
+    pub mtu: Option<u32>,
+    /// Whether nodes reach the outside through their host (masquerading).
+    pub nat: bool,
+    /// An existing bridge of the hosts to join instead of making our own.
+    pub bridge: Option<String>,
+    /// Default gateway of the nodes; with `nat` the host's own end when absent.
+    pub gateway: Option<Ipv4Addr>,
+    /// Name servers of the nodes.
+    pub dns: Vec<IpAddr>,
+    /// Where it is written.
+    pub at: Option<Location>,
+}
+
+/// How the nodes of a group are laid over the hosts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// Evenly: the host with the fewest nodes of this cluster first.
+    Spread,
+    /// Tightly: fill a host before the next is begun.
+    #[default]
+    Pack,
+}
+
+/// A group of like nodes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Group {
+    /// Its name.
+    pub name: GroupName,
+    /// Names of its nodes, in order.
+    pub nodes: Vec<NodeName>,
+    /// Placement policy.
+    pub place: Place,
+    /// Hosts that its nodes may be on; `None` is all of them.
+    pub on: Option<Vec<HostName>>,
+    /// Groups (its own name is allowed) of which no node may share a host with a node of this group.
+    pub separate: Vec<GroupName>,
+    /// The user's variables for this group.
+    pub vars: Map<String, Value>,
+    /// Where it is written.
+    pub at: Option<Location>,
+}
+
+/// One node, everything about it that the topology decides.
+#[derive(Clone, Debug, Serialize)]
+pub struct Node {
+    /// Its name.
+    pub name: NodeName,
+    /// Its group.
+    pub group: GroupName,
+    /// Index in the group, from 0.
+    pub index: u32,
+    /// Its image.
+    pub image: ImageName,
+    /// Virtual CPUs.
+    pub vcpus: u32,
+    /// Memory.
+    pub memory: MiB,
+    /// Size of its disk: the overlay of a disk image, an empty disk of a micro node; `None` for none or the image's own.
+    pub disk: Option<MiB>,
+    /// Variables of topology, group and node merged.
+    pub vars: Map<String, Value>,
+}
+
+/// What a configuration step does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConfigureAction {
+    /// Render a template and write it to a file on the node.
+    Template {
+        /// Template text, read at validation.
+        text: String,
+        /// Template file as written, for messages; `None` for inline `content:`.
+        source: Option<String>,
+        /// Absolute path on the node; may use the template language.
+        to: String,
+        /// Permission bits, 0o7777 at most.
+        mode: u32,
+        /// `user`, `user:group` or absent for root.
+        owner: Option<String>,
+    },
+    /// Copy a file as it is.
+    File {
+        /// Absolute path on the controller.
+        source: PathBuf,
+        /// Absolute path on the node.
+        to: String,
+        /// Permission bits.
+        mode: u32,
+        /// `user`, `user:group` or absent for root.
+        owner: Option<String>,
+    },
+    /// Run a command with `sh`; may use the template language.
+    Run {
+        /// The command.
+        command: String,
+    },
+}
+
+/// A configuration step.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConfigureStep {
+    /// Name for people: as given or derived from the action.
+    pub name: String,
+    /// Names of the nodes that it is for, in topology order.
+    pub on: Vec<NodeName>,
+    /// What it does.
+    pub action: ConfigureAction,
+    /// Time allowed per node.
+    pub timeout: Duration,
+    /// Where it is written.
+    pub at: Option<Location>,
+}
+
+/// A workload step.
+#[derive(Clone, Debug, Serialize)]
+pub struct WorkloadStep {
+    /// Name for people and for the results directory: as given or `step1`, `step2`, ...; a safe file name.
+    pub name: String,
+    /// Nodes, in topology order.
+    pub on: Vec<NodeName>,
+    /// Command, run with `sh`; may use the template language.
+    pub run: String,
+    /// Time allowed per node.
+    pub timeout: Duration,
+    /// Whether all nodes start together, once every one of them is connected and ready to start.
+    pub barrier: bool,
+    /// Absolute paths (shell globs allowed) of files to fetch from every node afterwards.
+    pub collect: Vec<String>,
+    /// Where it is written.
+    pub at: Option<Location>,
+}
