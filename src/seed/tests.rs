@@ -75,7 +75,10 @@ fn a_node_without_gateway_and_name_servers_gets_no_routes() {
     input.gateway = None;
     input.dns = &[];
     let text = input.files().unwrap().network_config;
-    assert!(!text.contains("routes") && !text.contains("nameservers"), "{text}");
+    assert!(
+        !text.contains("routes") && !text.contains("nameservers"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -127,7 +130,8 @@ fn hostile_values_stay_values() {
         content: b"\x00\xff\x7f".to_vec(),
     }];
     let text = fixture.input().files().unwrap().user_data;
-    let json: serde_json::Value = serde_json::from_str(text.strip_prefix("#cloud-config\n").unwrap()).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_str(text.strip_prefix("#cloud-config\n").unwrap()).unwrap();
     assert_eq!(json["users"][0]["ssh_authorized_keys"][0], fixture.keys[0]);
     assert_eq!(json["write_files"][1]["path"], "/etc/a: \"b\"");
     assert_eq!(json["write_files"][1]["encoding"], "b64");
@@ -147,8 +151,15 @@ fn what_could_leave_its_place_is_refused() {
     input.fqdn = Some("a b");
     assert!(matches!(input.files(), Err(SeedError::Fqdn(_))));
     for path in ["relative", "/../x", "/a//b", "/", "/a/./b"] {
-        fixture.files = vec![SeedFile { path: path.into(), mode: 0o644, content: Vec::new() }];
-        assert!(matches!(fixture.input().files(), Err(SeedError::Path(_))), "{path}");
+        fixture.files = vec![SeedFile {
+            path: path.into(),
+            mode: 0o644,
+            content: Vec::new(),
+        }];
+        assert!(
+            matches!(fixture.input().files(), Err(SeedError::Path(_))),
+            "{path}"
+        );
     }
     fixture.files.clear();
     fixture.keys = vec!["two\nlines".into()];
@@ -178,16 +189,22 @@ fn seed_for_a_boot_by_hand() {
     let out = std::path::PathBuf::from(std::env::var_os("VCLUSTER_SEED_OUT").unwrap());
     let user = std::env::var("VCLUSTER_SEED_USER").unwrap_or_else(|_| "root".into());
     let mut fixture = Fixture::new();
-    fixture.keys = vec![std::fs::read_to_string(out.join("id.pub")).unwrap().trim().to_owned()];
+    fixture.keys = vec![
+        std::fs::read_to_string(out.join("id.pub"))
+            .unwrap()
+            .trim()
+            .to_owned(),
+    ];
     fixture.dns = vec!["10.0.2.3".parse().unwrap()];
     fixture.files = vec![SeedFile {
         path: "/etc/vcluster/deep/extra".into(),
         mode: 0o640,
         content: b"extra \x00\xff\n".to_vec(),
     }];
-    let hosts: String = (0..150)
-        .map(|node| format!("10.77.0.{node} redis{node:03} redis{node:03}.c1\n"))
+    let lines: Vec<String> = (0..150)
+        .map(|node| format!("10.77.0.{node} redis{node:03}\n"))
         .collect();
+    let hosts = lines.concat();
     let mut input = fixture.input();
     input.user = &user;
     input.address = "10.0.2.15/24".parse().unwrap();

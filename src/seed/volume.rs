@@ -15,13 +15,22 @@ struct NoTime;
 
 impl TimeProvider for NoTime {
     fn get_current_date(&self) -> Date {
-        Date { year: 1980, month: 1, day: 1 }
+        Date {
+            year: 1980,
+            month: 1,
+            day: 1,
+        }
     }
 
     fn get_current_date_time(&self) -> DateTime {
         DateTime {
             date: self.get_current_date(),
-            time: Time { hour: 0, min: 0, sec: 0, millis: 0 },
+            time: Time {
+                hour: 0,
+                min: 0,
+                sec: 0,
+                millis: 0,
+            },
         }
     }
 }
@@ -38,7 +47,10 @@ pub fn volume(files: &SeedFiles) -> Result<Vec<u8>, SeedError> {
     ];
     // Clusters of one sector; the FAT takes at most 4 bytes a cluster and there are two; the
     // root directory, boot sector and some room for rounding come to 32 sectors.
-    let data: usize = contents.iter().map(|(_, bytes)| bytes.len().div_ceil(SECTOR)).sum();
+    let data: usize = contents
+        .iter()
+        .map(|(_, bytes)| bytes.len().div_ceil(SECTOR))
+        .sum();
     let sectors = data + data.div_ceil(SECTOR / 8) + 32;
     let mut bytes = vec![0_u8; sectors * SECTOR];
     write(&mut bytes, &contents, serial(&files.instance_id)).map_err(SeedError::Volume)?;
