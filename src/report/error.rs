@@ -60,7 +60,7 @@ macro_rules! downcast {
 fn known(cause: &(dyn Error + 'static)) -> Known {
     downcast!(cause;
         Failure, error => error.hint.clone(), Some(error.code);
-        crate::plan::PlanError, _ => None, Some(ExitCode::DoesNotFit);
+        crate::plan::PlanError, error => error.hint(), Some(error.exit_code());
         crate::name::NameError, error => Some(error.hint().to_owned()), None;
         crate::nodeset::NodeSetError, error => error.hint(), Some(ExitCode::Usage);
         crate::units::SizeError, error => Some(error.hint().to_owned()), None;
@@ -203,12 +203,13 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_that_does_not_fit_has_its_exit_code_under_any_context() {
+    fn a_typed_error_has_its_hint_and_exit_code_under_any_context() {
         let error = crate::plan::PlanError::NoUnderlay {
             host: "bm01".parse().unwrap(),
         };
-        let error = anyhow::Error::new(error).context("failed to plan");
-        assert_eq!(describe(&error).code, ExitCode::DoesNotFit);
+        let (hint, code) = (error.hint(), error.exit_code());
+        let described = describe(&anyhow::Error::new(error).context("failed to plan"));
+        assert_eq!((described.hint, described.code), (hint, code));
     }
 
     #[test]

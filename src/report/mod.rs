@@ -1,7 +1,7 @@
 //! Rendering: the only place (with the error printer) that writes to the terminal.
 //! stdout is data, stderr is talk. It decides nothing and touches no host.
 //!
-//! [`spawn`] reads the engine's events. They are counted once, by [`tally`], and shown by one of three
+//! [`spawn`] reads the engine's events. They are counted once (`tally.rs`) and shown by one of three
 //! renderers: bars on a terminal, plain lines without one, JSON lines for programs.
 
 mod bars;
@@ -13,6 +13,7 @@ pub mod json;
 pub mod junit;
 mod lines;
 mod out;
+mod plan;
 mod run;
 pub mod statistics;
 mod summary;
@@ -22,8 +23,11 @@ pub mod terminal;
 pub mod text;
 mod words;
 
+pub use confirm::confirm;
+pub use error::{Failure, error};
 pub use failures::FailureGroup;
 pub use out::{data, talk};
+pub use plan::{plan, plan_json};
 pub use run::{ReportOptions, spawn};
 pub use statistics::Timing;
 pub use summary::{SUMMARY_VERSION, StageSummary, Summary};
