@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 
-use super::common::{self, Cluster, ClusterArg, HostArgs};
+use super::common::{Cluster, ClusterArg, HostArgs};
 use super::{Context, Format};
 use crate::engine::{EngineError, explain};
 use crate::exit::ExitCode;

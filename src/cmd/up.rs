@@ -235,7 +235,7 @@ async fn apply(args: &Args, context: &Context, prepared: &Prepared, events: &Eve
     // From here on things are made: what later commands need to find them is written first.
     store(args, prepared)?;
     let journal = Journal::open(dir)?;
-    let nodes = common::nodes_of(plan, topology_users(topology), keys, &prepared.fleet)?;
+    let nodes = common::nodes_of(plan, &topology_users(topology), keys, &prepared.fleet)?;
     let seeds = Seeds::new(plan, topology, keys);
     let seed = |node: &crate::plan::NodePlan| seeds.volume(node);
     let applied = Apply {

@@ -12,8 +12,10 @@ use super::fleet::{Fleet, Member, split};
 use super::raise::{Raise, emit};
 use super::ramp::{Ramp, RampHost};
 use super::watch::HostWatch;
-use crate::host::{Acceleration, HostImage, ObservedHost, ObservedNode};
-use crate::image::BuiltImage;
+use crate::host::{
+    Acceleration, DiskFormat, Host, HostError, HostImage, ImagePart, ObservedHost, ObservedNode, PartRole,
+};
+use crate::image::{BuiltImage, Format, Role};
 use crate::name::{HostName, ImageName, NodeName};
 use crate::plan::{Action, ActionKind, NodePlan, Plan};
 use crate::ssh::Nodes;
@@ -178,7 +180,11 @@ impl Apply<'_> {
         let done = self
             .fleet
             .stage(HostStage::Network, self.events, |member| async move {
-                Ok((member.host.ensure_network(self.plan).await?, ()))
+                let change = member.host.ensure_network(self.plan).await?;
+                for note in change.notes {
+                    self.events.warn(format!("{}: {note}", member.config.name));
+                }
+                Ok((change.changed, ()))
             })
             .await;
         EngineError::from_failures("failed to make the network", split(done).1)?;
@@ -215,7 +221,7 @@ impl Apply<'_> {
                     };
                     images.push((
                         (host.clone(), name.clone()),
-                        member.host.ensure_image(image, &mut progress).await?,
+                        bring(&member.host, image, &mut progress).await?,
                     ));
                 }
                 Ok((changed, images))
@@ -240,11 +246,17 @@ impl Apply<'_> {
                 if member.config.accel == Accel::Tcg {
                     return (name, Ok(false));
                 }
-                let kernel = images
+                // An image with a kernel of its own makes the shortest proof.
+                let mut here: Vec<&HostImage> = images
                     .iter()
-                    .find(|((host, _), image)| host == name && image.boots_directly())
-                    .map(|(_, image)| image);
-                (name, member.host.prove_kvm(kernel).await)
+                    .filter(|((host, _), _)| host == name)
+                    .map(|(_, image)| image)
+                    .collect();
+                here.sort_by_key(|image| (image.kernel.is_none(), &image.key));
+                match here.first() {
+                    Some(image) => (name, member.host.prove_kvm(image).await),
+                    None => (name, Ok(false)),
+                }
             })
             .buffer_unordered(64)
             .collect()
@@ -402,4 +414,32 @@ impl Apply<'_> {
             Ok(())
         }
     }
+}
+
+/// Brings a built image to a host.
+async fn bring(
+    host: &Host,
+    image: &BuiltImage,
+    progress: &mut (dyn FnMut(u64, u64) + Send),
+) -> Result<HostImage, HostError> {
+    let parts: Vec<ImagePart> = image
+        .files
+        .iter()
+        .map(|file| ImagePart {
+            role: match file.role {
+                Role::Kernel => PartRole::Kernel,
+                Role::Initrd => PartRole::Initrd,
+                Role::Disk => PartRole::Disk,
+            },
+            path: file.path.clone(),
+            sha256: file.sha256.clone(),
+            size: file.size,
+            format: match file.format {
+                Format::Raw => DiskFormat::Raw,
+                Format::Qcow2 => DiskFormat::Qcow2,
+            },
+        })
+        .collect();
+    host.ensure_image(&image.key, &image.manifest.cmdline, &parts, progress)
+        .await
 }

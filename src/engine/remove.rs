@@ -84,7 +84,11 @@ pub async fn remove(
             }
             let ids = seen.map_or_else(Vec::new, |seen| target.ids(seen));
             for id in ids {
-                changed |= member.host.remove_cluster(&target.cluster, &id).await?.changed();
+                let removed = member.host.remove_cluster(&target.cluster, &id).await?;
+                changed |= removed.domains + removed.objects > 0;
+                for error in &removed.errors {
+                    events.warn(format!("{}: {}", member.config.name, explain(error)));
+                }
             }
             Ok((changed, ()))
         })

@@ -203,7 +203,9 @@ impl Host {
             let (part, temporary) = (part.clone(), temporary.clone());
             let (failed, failure) = blocking::channel::<Cause>();
             let call = self.inner.libvirt.call_within(deadline, move |connection| {
-                match send_file(connection, &part, &temporary, &|bytes| drop(sender.send(bytes))) {
+                match send_file(connection, &part, &temporary, &|bytes| {
+                    let _ = sender.send(bytes);
+                }) {
                     Ok(()) => Ok(()),
                     Err(Upload::Libvirt(error)) => Err(error),
                     Err(Upload::Local(cause)) => {

@@ -84,6 +84,28 @@ impl Cache {
         read(name, key, &dir, &text).map(Some)
     }
 
+    /// The images in the cache, with their manifests, sorted by name. What is broken is passed over.
+    pub fn list(&self) -> Result<Vec<(PathBuf, super::Manifest)>, ImageError> {
+        let entries = match fs::read_dir(&self.0) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(ImageError::io("read", &self.0)(error)),
+        };
+        let mut images: Vec<_> = entries
+            .filter_map(Result::ok)
+            .filter(|entry| entry.path().extension().is_none())
+            .filter_map(|entry| {
+                let text = fs::read(entry.path().join("image.json")).ok()?;
+                Some((
+                    entry.path(),
+                    serde_json::from_slice::<super::Manifest>(&text).ok()?,
+                ))
+            })
+            .collect();
+        images.sort_by(|a, b| (&a.1.name, &a.0).cmp(&(&b.1.name, &b.0)));
+        Ok(images)
+    }
+
     /// Waits until nobody else builds the image with a key.
     pub(super) async fn lock(
         &self,

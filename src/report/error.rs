@@ -60,9 +60,16 @@ macro_rules! downcast {
 fn known(cause: &(dyn Error + 'static)) -> Known {
     downcast!(cause;
         Failure, error => error.hint.clone(), Some(error.code);
-        crate::plan::PlanError, _ => None, Some(ExitCode::DoesNotFit);
+        crate::plan::PlanError, error => error.hint(), Some(error.exit_code());
         crate::name::NameError, error => Some(error.hint().to_owned()), None;
         crate::nodeset::NodeSetError, error => error.hint(), Some(ExitCode::Usage);
+        crate::topology::Diagnostics, error => error.hint(), Some(error.exit_code());
+        crate::engine::EngineError, error => error.hint(), Some(error.exit_code());
+        crate::state::StateError, error => error.hint(), Some(error.exit_code());
+        crate::host::HostError, error => error.hint(), Some(error.exit_code());
+        crate::image::ImageError, error => error.hint(), Some(error.exit_code());
+        crate::ssh::SshError, error => error.hint(), Some(error.exit_code());
+        crate::template::TemplateError, error => error.hint(), Some(error.exit_code());
         crate::units::SizeError, error => Some(error.hint().to_owned()), None;
     );
     Known::default()
@@ -160,7 +167,7 @@ pub fn error(error: &anyhow::Error, format: Format) -> ExitCode {
                     error: first,
                     causes,
                     hint,
-                    exit_code: described.code as u8,
+                    exit_code: described.code.code(),
                 },
             );
         }
@@ -203,12 +210,13 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_that_does_not_fit_has_its_exit_code_under_any_context() {
+    fn a_typed_error_has_its_hint_and_exit_code_under_any_context() {
         let error = crate::plan::PlanError::NoUnderlay {
             host: "bm01".parse().unwrap(),
         };
-        let error = anyhow::Error::new(error).context("failed to plan");
-        assert_eq!(describe(&error).code, ExitCode::DoesNotFit);
+        let (hint, code) = (error.hint(), error.exit_code());
+        let described = describe(&anyhow::Error::new(error).context("failed to plan"));
+        assert_eq!((described.hint, described.code), (hint, code));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Rendering: the only place (with the error printer) that writes to the terminal.
 //! stdout is data, stderr is talk. It decides nothing and touches no host.
 //!
-//! [`spawn`] reads the engine's events. They are counted once, by [`tally`], and shown by one of three
+//! [`spawn`] reads the engine's events. They are counted once (`tally.rs`) and shown by one of three
 //! renderers: bars on a terminal, plain lines without one, JSON lines for programs.
 
 mod bars;
@@ -23,6 +23,8 @@ pub mod terminal;
 pub mod text;
 mod words;
 
+pub use confirm::confirm;
+pub use error::{Failure, error};
 pub use failures::FailureGroup;
 pub use out::{data, talk};
 pub use run::{ReportOptions, spawn};

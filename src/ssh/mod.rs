@@ -12,6 +12,7 @@ mod nodes;
 mod pattern;
 mod session;
 mod shell;
+pub mod transfer;
 mod transport;
 mod tunnel;
 

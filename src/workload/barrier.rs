@@ -5,7 +5,7 @@ use tokio::sync::watch;
 
 /// What the nodes that wait are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
+pub(super) enum Signal {
     /// Not everyone is here yet.
     Wait,
     /// Everyone is here.
@@ -16,14 +16,14 @@ pub enum Signal {
 
 /// A barrier for a known number of nodes.
 #[derive(Debug)]
-pub struct Barrier {
+pub(super) struct Barrier {
     state: watch::Sender<(usize, Signal)>,
     wanted: usize,
 }
 
 impl Barrier {
     /// A barrier that opens when so many have arrived.
-    pub fn new(wanted: usize) -> Self {
+    pub(super) fn new(wanted: usize) -> Self {
         Self {
             state: watch::Sender::new((0, if wanted == 0 { Signal::Go } else { Signal::Wait })),
             wanted,
@@ -31,7 +31,7 @@ impl Barrier {
     }
 
     /// Arrives, and waits for all others. `false`: it will never open.
-    pub async fn arrive(&self) -> bool {
+    pub(super) async fn arrive(&self) -> bool {
         let mut receiver = self.state.subscribe();
         self.state.send_modify(|(arrived, signal)| {
             *arrived += 1;
@@ -44,7 +44,7 @@ impl Barrier {
     }
 
     /// Says that somebody will never arrive.
-    pub fn break_up(&self) {
+    pub(super) fn break_up(&self) {
         self.state.send_if_modified(|(_, signal)| {
             let waiting = *signal == Signal::Wait;
             if waiting {

@@ -2,6 +2,7 @@
 //! output and files of every node kept on the controller. Makes no choice of nodes and prints nothing.
 
 mod barrier;
+mod collect;
 mod node;
 mod results;
 mod run;

@@ -243,9 +243,7 @@ async fn collect(
             .session(node)
             .await
             .map_err(|error| crate::engine::explain(&error))?;
-        crate::ssh::collect(&session, &paths, &target)
-            .await
-            .map_err(|error| crate::engine::explain(&error))
+        super::collect::collect(&session, &paths, &target).await
     };
     result
         .await

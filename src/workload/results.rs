@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::name::NodeName;
 
 /// Version of `results.json`.
-pub const RESULTS_VERSION: u32 = 1;
+pub(super) const RESULTS_VERSION: u32 = 1;
 
 /// How a step ended on a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -89,6 +89,7 @@ impl World {
                 underlay_mtu: Some(1500),
                 routes: vec![("192.0.2.0/24".parse().unwrap(), "eth0".into())],
                 vnis: Vec::new(),
+                boot_id: None,
                 kvm: None,
             },
             nodes: Vec::new(),
