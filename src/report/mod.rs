@@ -2,7 +2,6 @@
 //! stdout is data, stderr is talk.
 
 mod out;
-mod plan;
+pub mod plan;
 
 pub use out::{data, talk};
-pub use plan::{plan, plan_json};
