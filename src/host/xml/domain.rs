@@ -267,6 +267,9 @@ pub(in crate::host) mod tests {
                 disk: None,
                 address: [10, 77, 0, 1].into(),
                 mac: Mac([0x52, 0x54, 10, 77, 0, 1]),
+                mtu: 1450,
+                gateway: None,
+                dns: Vec::new(),
                 client_key: "SHA256:x".into(),
             },
         }
