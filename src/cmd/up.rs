@@ -18,7 +18,6 @@ use crate::name::{ImageName, NodeName};
 use crate::plan::{ActionKind, Plan, PlanError, PlanInput, plan};
 use crate::report;
 use crate::state::{ClusterDir, ClusterKeys, ClusterRecord, HostRecord, Journal, Lock, RECORD_VERSION, StateRoot};
-use crate::template::Renderer;
 use crate::topology::{ConfigureAction, ConfigureStep, Topology};
 
 /// Raise a cluster, or bring it to what its topology says now
@@ -247,7 +246,7 @@ async fn configure(
     if members_changed && !kept.is_empty() {
         steps.insert(0, hosts_step(plan, kept));
     }
-    let renderer = Renderer::new(plan, topology)?;
+    let renderer = crate::template::context(plan, topology);
     let all = plan.nodes.iter().map(|node| node.name.clone()).collect();
     let faults = Configuration { renderer: &renderer, nodes, events, cancel: &context.cancel, fanout: common::FANOUT }
         .run(&steps, &all, &new)

@@ -9,6 +9,8 @@ use std::fmt::Write;
 use base64::Engine as _;
 use sha2::{Digest, Sha256};
 
+use crate::ssh::quote;
+
 /// A file as it is to be on a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileStep {
@@ -20,11 +22,6 @@ pub struct FileStep {
     pub mode: u32,
     /// `user` or `user:group`; root when absent.
     pub owner: Option<String>,
-}
-
-/// A word for a POSIX shell that stands for itself, whatever it holds.
-pub fn quote(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// The script that brings the files to a node. It prints `changed N` for every file (by index) that it changed.

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
-use super::file::{FileStep, files_script, parse_changed, quote};
+use super::file::{FileStep, files_script, parse_changed};
 use super::wave::{Wave, waves};
 use crate::engine::{Event, Events};
 use crate::name::NodeName;
-use crate::ssh::{ExecRequest, Nodes, Output, SshError};
-use crate::template::Renderer;
+use crate::ssh::{ExecRequest, Nodes, Output, SshError, quote};
+use crate::template::Shared;
 use crate::topology::{ConfigureAction, ConfigureStep};
 
 /// Time allowed for the files of one wave on one node.
@@ -89,7 +89,7 @@ pub struct NodeFault {
 /// All that running steps needs.
 pub struct Configuration<'a> {
     /// Renders templates and commands.
-    pub renderer: &'a Renderer,
+    pub renderer: &'a Shared,
     /// Sessions of the nodes.
     pub nodes: &'a Nodes,
     /// Where events go.
@@ -247,7 +247,7 @@ impl Configuration<'_> {
 
     fn render(&self, step: &ConfigureStep, text: &str, node: &NodeName) -> Result<String, StepFault> {
         self.renderer
-            .render(text, node)
+            .render_text(text, &step.name, node)
             .map_err(|error| StepFault::Template { step: step.name.clone(), cause: error.to_string() })
     }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use ipnet::Ipv4Net;
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::name::{ClusterName, GroupName, HostName, ImageName, NodeName};
@@ -58,7 +59,7 @@ pub struct Topology {
 }
 
 /// How guests are to be accelerated on a host.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Accel {
     /// KVM where a short boot proves that it works, else software emulation.
@@ -144,7 +145,7 @@ pub struct Network {
 }
 
 /// How the nodes of a group are laid over the hosts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Place {
     /// Evenly: the host with the fewest nodes of this cluster first.
