@@ -84,6 +84,29 @@ impl Cache {
         read(name, key, &dir, &text).map(Some)
     }
 
+    /// Every built image that is whole: its directory and manifest, by name.
+    pub fn list(&self) -> Result<Vec<(PathBuf, Manifest)>, ImageError> {
+        let entries = match fs::read_dir(&self.0) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(ImageError::io("read", &self.0)(error)),
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(ImageError::io("read", &self.0))?;
+            let key = entry.file_name().to_string_lossy().into_owned();
+            // Logs, locks and builds under way have a dot in their names; one that is not whole is no image.
+            if key.contains('.') {
+                continue;
+            }
+            if let Ok(Some(image)) = self.find(&key, &key) {
+                found.push((entry.path(), image.manifest));
+            }
+        }
+        found.sort_by(|one, two| (&one.1.name, &one.0).cmp(&(&two.1.name, &two.0)));
+        Ok(found)
+    }
+
     /// Waits until nobody else builds the image with a key.
     pub(super) async fn lock(
         &self,
