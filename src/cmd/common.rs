@@ -38,7 +38,11 @@ pub struct HostArgs {
 impl HostArgs {
     /// As the host module wants them.
     pub fn options(&self) -> ConnectOptions {
-        ConnectOptions { timeout: self.connect_timeout, call_timeout: self.call_timeout, ..ConnectOptions::default() }
+        ConnectOptions {
+            timeout: self.connect_timeout,
+            call_timeout: self.call_timeout,
+            ..ConnectOptions::default()
+        }
     }
 }
 
@@ -46,12 +50,21 @@ impl HostArgs {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct ClusterArg {
     /// The cluster: its name or its topology file [default: the only one there is]
-    #[arg(short = 'c', long = "cluster", env = "VCLUSTER_NAME", value_name = "NAME|FILE")]
+    #[arg(
+        short = 'c',
+        long = "cluster",
+        env = "VCLUSTER_NAME",
+        value_name = "NAME|FILE"
+    )]
     pub cluster: Option<String>,
 }
 
 /// The name that an argument stands for: a name, or a topology file that holds one.
-pub fn cluster_name(argument: Option<&str>, root: &StateRoot, context: &Context) -> anyhow::Result<ClusterName> {
+pub fn cluster_name(
+    argument: Option<&str>,
+    root: &StateRoot,
+    context: &Context,
+) -> anyhow::Result<ClusterName> {
     match argument {
         None => Ok(root.only()?),
         Some(text) if text == "-" || text.contains('/') || has_yaml_ending(text) => {
@@ -96,9 +109,15 @@ impl Cluster {
         let dir = root.cluster(name);
         let unknown = || -> anyhow::Result<StateError> {
             let names: Vec<String> = root.clusters()?.into_iter().map(String::from).collect();
-            let others =
-                if names.is_empty() { String::new() } else { format!(" (there are: {})", names.join(", ")) };
-            Ok(StateError::Unknown { cluster: name.clone(), others })
+            let others = if names.is_empty() {
+                String::new()
+            } else {
+                format!(" (there are: {})", names.join(", "))
+            };
+            Ok(StateError::Unknown {
+                cluster: name.clone(),
+                others,
+            })
         };
         let Some(record) = ClusterRecord::load(&dir)? else {
             return Err(unknown()?.into());
@@ -110,7 +129,12 @@ impl Cluster {
             }
             .into());
         };
-        Ok(Self { dir, record, plan, keys })
+        Ok(Self {
+            dir,
+            record,
+            plan,
+            keys,
+        })
     }
 
     /// The topology as it is now: the file it came from, or the copy kept when that is gone.
@@ -121,7 +145,10 @@ impl Cluster {
                 return Ok(topology);
             }
         }
-        let text = self.dir.read("topology.yaml")?.context("the copy of the topology is missing")?;
+        let text = self
+            .dir
+            .read("topology.yaml")?
+            .context("the copy of the topology is missing")?;
         let text = String::from_utf8(text).context("the copy of the topology is damaged")?;
         let name = self.dir.join("topology.yaml").display().to_string();
         Ok(Topology::parse(&text, &name, &self.record.base_dir)?)
@@ -133,10 +160,19 @@ impl Cluster {
             let set = crate::nodeset::NodeSet::parse(text, |group: &str| self.group(group))?;
             let mut nodes = BTreeSet::new();
             for name in set.iter() {
-                let node = self.plan.nodes.iter().find(|node| node.name.as_str() == name).with_context(|| {
-                    let all = crate::nodeset::fold(self.plan.nodes.iter().map(|node| node.name.as_str()));
-                    format!("cluster `{}` has no node `{}` (it has {all})", self.plan.cluster, report::sanitize(&name))
-                })?;
+                let node = self
+                    .plan
+                    .nodes
+                    .iter()
+                    .find(|node| node.name.as_str() == name)
+                    .with_context(|| {
+                        let all = crate::nodeset::fold(self.plan.nodes.iter().map(|node| node.name.as_str()));
+                        format!(
+                            "cluster `{}` has no node `{}` (it has {all})",
+                            self.plan.cluster,
+                            report::sanitize(&name)
+                        )
+                    })?;
                 nodes.insert(node.name.clone());
             }
             Ok(nodes)
@@ -148,7 +184,9 @@ impl Cluster {
             .nodes
             .iter()
             .map(|node| &node.name)
-            .filter(|node| wanted.as_ref().is_none_or(|wanted| wanted.contains(*node)) && !excluded.contains(*node))
+            .filter(|node| {
+                wanted.as_ref().is_none_or(|wanted| wanted.contains(*node)) && !excluded.contains(*node)
+            })
             .cloned()
             .collect();
         anyhow::ensure!(!chosen.is_empty(), "no node is left to work on");
@@ -156,7 +194,11 @@ impl Cluster {
     }
 
     fn group(&self, group: &str) -> Option<Vec<String>> {
-        let members = self.plan.nodes.iter().filter(|node| matches!(group, "all" | "*") || node.group.as_str() == group);
+        let members = self
+            .plan
+            .nodes
+            .iter()
+            .filter(|node| matches!(group, "all" | "*") || node.group.as_str() == group);
         let names: Vec<String> = members.map(|node| node.name.to_string()).collect();
         (!names.is_empty()).then_some(names)
     }
@@ -172,7 +214,9 @@ impl Cluster {
             .collect();
         let records = self.record.hosts.iter().filter(|host| hosts.contains(&host.name));
         let hosts = jump_hosts(records.map(HostRecord::to_host), options).await?;
-        nodes_with(&self.plan, &self.record.users, &self.keys, |host| hosts.get(host).cloned().flatten())
+        nodes_with(&self.plan, &self.record.users, &self.keys, |host| {
+            hosts.get(host).cloned().flatten()
+        })
     }
 }
 
@@ -188,9 +232,11 @@ async fn jump_hosts(
                 Ok(Some(mut target)) => {
                     target.timeout = options.timeout;
                     let session = Session::connect_host(&target).await;
-                    session.map(|session| Some(Arc::new(session))).map_err(|error| (explain(&error), error.hint()))
+                    session
+                        .map(|session| Some(Arc::new(session)))
+                        .map_err(|error| (explain(&error), error.hint()))
                 }
-                Err(error) => Err((explain(&error), error.hint())),
+                Err(error) => Err((error, None)),
             };
             (host.name, session)
         })
@@ -204,7 +250,12 @@ async fn jump_hosts(
             Ok(session) => {
                 sessions.insert(name, session);
             }
-            Err((error, hint)) => failures.push(Failure { host: Some(name), node: None, error, hint }),
+            Err((error, hint)) => failures.push(Failure {
+                host: Some(name),
+                node: None,
+                error,
+                hint,
+            }),
         }
     }
     EngineError::from_failures("failed to reach the hosts", failures)?;
@@ -218,7 +269,9 @@ pub fn nodes_of(
     keys: &ClusterKeys,
     fleet: &Fleet,
 ) -> anyhow::Result<Nodes> {
-    nodes_with(plan, users, keys, |host| fleet.get(host).and_then(|member| member.host.session()))
+    nodes_with(plan, users, keys, |host| {
+        fleet.get(host).and_then(|member| member.host.session())
+    })
 }
 
 fn nodes_with(
@@ -281,7 +334,11 @@ pub fn mark_configured(dir: &ClusterDir, plan: &Plan) -> anyhow::Result<()> {
 /// Notes that the nodes which are about to be made or started are not configured.
 pub fn forget_configured(dir: &ClusterDir, plan: &Plan) -> anyhow::Result<()> {
     let mut done = configured(dir)?;
-    for action in plan.actions.iter().filter(|action| action.kind != crate::plan::ActionKind::Keep) {
+    for action in plan
+        .actions
+        .iter()
+        .filter(|action| action.kind != crate::plan::ActionKind::Keep)
+    {
         done.remove(&action.node);
     }
     Ok(dir.write("configured.json", &serde_json::to_vec(&done)?)?)
@@ -306,12 +363,20 @@ impl Talk {
         let (events, receiver) = Events::channel();
         let mut options = ReportOptions::new(context.format, context.quiet, context.verbose);
         change(&mut options);
-        Self { events, reporter: report::spawn(receiver, options), format: context.format }
+        Self {
+            events,
+            reporter: report::spawn(receiver, options),
+            format: context.format,
+        }
     }
 
     /// Waits until all is rendered, then says the closing line or passes the error on.
     pub async fn finish(self, result: anyhow::Result<Option<String>>) -> anyhow::Result<ExitCode> {
-        let Self { events, reporter, format } = self;
+        let Self {
+            events,
+            reporter,
+            format,
+        } = self;
         drop(events);
         reporter.await.context("the reporter ended early")?;
         if let (Some(line), Format::Human) = (result?, format) {

@@ -61,11 +61,24 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         }
         let failures: Vec<Failure> = faults
             .into_iter()
-            .map(|fault| Failure { host: None, node: Some(fault.node), error: fault.fault.to_string(), hint: None })
+            .map(|fault| Failure {
+                host: None,
+                node: Some(fault.node),
+                error: fault.fault.to_string(),
+                hint: None,
+            })
             .collect();
-        let what = format!("configuration failed on {} of {} nodes", failures.len(), chosen.len());
+        let what = format!(
+            "configuration failed on {} of {} nodes",
+            failures.len(),
+            chosen.len()
+        );
         EngineError::from_failures(&what, failures)?;
-        Ok(Some(format!("configured {} nodes of cluster `{}`", chosen.len(), cluster.record.name)))
+        Ok(Some(format!(
+            "configured {} nodes of cluster `{}`",
+            chosen.len(),
+            cluster.record.name
+        )))
     }
     .await;
     talk.finish(result).await

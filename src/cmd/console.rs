@@ -52,8 +52,8 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
 }
 
 async fn live(host: &Host, domain: &str) -> anyhow::Result<()> {
-    let console = host.console(domain).await?;
-    let (mut output, mut input) = tokio::io::split(console);
+    let mut console = host.console(domain).await?;
+    let (mut output, mut input) = tokio::io::split(&mut console.stream);
     report::talk("connected; Ctrl-] leaves the console");
     let mut keys = tty::keys();
     let mut typing = true;
@@ -76,5 +76,6 @@ async fn live(host: &Host, domain: &str) -> anyhow::Result<()> {
         }
     }
     drop(raw);
+    console.close();
     Ok(())
 }

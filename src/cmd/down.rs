@@ -1,7 +1,5 @@
 //! `vcluster down`: removes a cluster and proves that nothing is left.
 
-use anyhow::Context as _;
-
 use super::Context;
 use super::common::{self, HostArgs, Talk};
 use crate::engine::{self, EngineError, Events, Failure, Fleet, Target};
@@ -9,7 +7,9 @@ use crate::exit::ExitCode;
 use crate::name::ClusterName;
 use crate::plan::Plan;
 use crate::report;
-use crate::state::{ClusterDir, ClusterRecord, HostRecord, Intent, Journal, Lock, StateError, StateRoot, read_intents};
+use crate::state::{
+    ClusterDir, ClusterRecord, HostRecord, Intent, Journal, Lock, StateError, StateRoot, read_intents,
+};
 
 /// Remove a cluster from all its hosts, and look again that nothing is left
 #[derive(Debug, clap::Args)]
@@ -37,8 +37,16 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let dir = root.cluster(&name);
     if !dir.exists() && args.hosts.is_empty() {
         let others: Vec<String> = root.clusters()?.into_iter().map(String::from).collect();
-        let others = if others.is_empty() { String::new() } else { format!(" (there are: {})", others.join(", ")) };
-        return Err(StateError::Unknown { cluster: name, others }.into());
+        let others = if others.is_empty() {
+            String::new()
+        } else {
+            format!(" (there are: {})", others.join(", "))
+        };
+        return Err(StateError::Unknown {
+            cluster: name,
+            others,
+        }
+        .into());
     }
     let lock = Lock::take(&dir, &name, "down")?;
     let result = remove(&args, context, &name, &dir).await;
@@ -59,7 +67,10 @@ async fn remove(
     let record = ClusterRecord::load(dir)?;
     let hosts = hosts(args, record.as_ref(), dir)?;
     let short_id = record.as_ref().map(|record| Plan::short_id(record.id));
-    let target = Target { cluster: name.clone(), short_id };
+    let target = Target {
+        cluster: name.clone(),
+        short_id,
+    };
     let talk = Talk::begin(context, None);
     talk.events.emit(engine::Event::Started {
         verb: "down",
@@ -73,7 +84,8 @@ async fn remove(
     failures.extend(unseen);
     let (nodes, objects) = engine::found(&target, &observed);
     if nodes + objects == 0 && record.is_none() && failures.is_empty() {
-        talk.events.note(format!("no host shows anything of cluster `{name}`"));
+        talk.events
+            .note(format!("no host shows anything of cluster `{name}`"));
     }
     let summary = format!(
         "{nodes} nodes and {objects} other objects of cluster `{name}` on {} hosts",
@@ -83,7 +95,7 @@ async fn remove(
         fleet.close().await;
         return talk.finish(Ok(Some(format!("would remove {summary}")))).await;
     }
-    if !args.yes && report::Terminal::detect().interactive() {
+    if !args.yes {
         // The bars must be off the screen before the question is asked.
         talk.finish(Ok(None)).await?;
         if !report::confirm::confirm(&format!("Remove {summary}?"), &context.cancel).await? {
@@ -94,11 +106,14 @@ async fn remove(
         let talk = Talk::begin(context, None);
         let result = carry_out(&fleet, &observed, &target, dir, failures, &talk.events).await;
         fleet.close().await;
-        return talk.finish(result.map(|()| Some(format!("cluster `{name}` is gone; nothing is left")))).await;
+        return talk
+            .finish(result.map(|()| Some(format!("cluster `{name}` is gone; nothing is left"))))
+            .await;
     }
     let result = carry_out(&fleet, &observed, &target, dir, failures, &talk.events).await;
     fleet.close().await;
-    talk.finish(result.map(|()| Some(format!("cluster `{name}` is gone; nothing is left")))).await
+    talk.finish(result.map(|()| Some(format!("cluster `{name}` is gone; nothing is left"))))
+        .await
 }
 
 async fn carry_out(
@@ -138,7 +153,10 @@ fn hosts(args: &Args, record: Option<&ClusterRecord>, dir: &ClusterDir) -> anyho
     }
     for text in &args.hosts {
         for host in parse_hosts(text)? {
-            if !hosts.iter().any(|known| known.name == host.name || known.uri == host.uri) {
+            if !hosts
+                .iter()
+                .any(|known| known.name == host.name || known.uri == host.uri)
+            {
                 hosts.push(host);
             }
         }
@@ -149,24 +167,32 @@ fn hosts(args: &Args, record: Option<&ClusterRecord>, dir: &ClusterDir) -> anyho
 /// `bm[01-03]`, `root@bm01`, or libvirt URIs; several with commas.
 fn parse_hosts(text: &str) -> anyhow::Result<Vec<HostRecord>> {
     let record = |name: &str, uri: String| -> anyhow::Result<HostRecord> {
-        Ok(HostRecord { name: name.parse()?, uri, identity: None, address: None })
+        Ok(HostRecord {
+            name: name.parse()?,
+            uri,
+            identity: None,
+            address: None,
+        })
     };
     if text.contains("://") {
         return text
             .split(',')
             .enumerate()
             .map(|(index, uri)| {
-                crate::host::check_uri(uri).with_context(|| format!("`--hosts {uri}`"))?;
+                crate::host::check_uri(uri).map_err(anyhow::Error::msg)?;
                 record(&format!("host{}", index + 1), uri.to_owned())
             })
             .collect();
     }
-    let (user, set) = text.split_once('@').filter(|(user, _)| !user.is_empty()).unwrap_or(("root", text));
+    let (user, set) = text
+        .split_once('@')
+        .filter(|(user, _)| !user.is_empty())
+        .unwrap_or(("root", text));
     crate::nodeset::expand(set)?
         .iter()
         .map(|name| {
             let uri = format!("qemu+ssh://{user}@{name}/system");
-            crate::host::check_uri(&uri).with_context(|| format!("`--hosts {text}`"))?;
+            crate::host::check_uri(&uri).map_err(anyhow::Error::msg)?;
             record(name, uri)
         })
         .collect()

@@ -39,7 +39,12 @@ pub struct Args {
     #[command(flatten)]
     hosts: HostArgs,
     /// The command; several words are joined by spaces, as ssh does
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
     pub command: Vec<String>,
 }
 
@@ -76,7 +81,11 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let cluster = Cluster::open(args.cluster.cluster.as_deref(), context)?;
     let chosen = cluster.select(args.nodes.as_deref(), args.exclude.as_deref())?;
     let nodes = cluster.nodes(&chosen, &args.hosts.options()).await?;
-    let request = ExecRequest { command: args.command.join(" "), timeout: args.timeout, ..ExecRequest::default() };
+    let request = ExecRequest {
+        command: args.command.join(" "),
+        timeout: args.timeout,
+        ..ExecRequest::default()
+    };
     let live = context.format == Format::Human && !args.gather;
     let work = futures::stream::iter(&chosen)
         .map(|node| {
@@ -110,7 +119,12 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
 }
 
 async fn on_node(node: &NodeName, nodes: &Nodes, request: &ExecRequest, live: bool) -> Given {
-    let mut given = Given { node: node.clone(), end: End::Code(0), stdout: String::new(), stderr: String::new() };
+    let mut given = Given {
+        node: node.clone(),
+        end: End::Code(0),
+        stdout: String::new(),
+        stderr: String::new(),
+    };
     let mut receiver = match stream(node, nodes, request).await {
         Ok(receiver) => receiver,
         Err(SshError::Timeout { after, .. }) => {
@@ -126,8 +140,12 @@ async fn on_node(node: &NodeName, nodes: &Nodes, request: &ExecRequest, live: bo
     given.end = End::Error("the connection ended before the command".into());
     while let Some(event) = receiver.recv().await {
         match event {
-            ExecEvent::Stdout(bytes) => out.push(&bytes, |line| keep(&mut given.stdout, node, &line, live, false)),
-            ExecEvent::Stderr(bytes) => err.push(&bytes, |line| keep(&mut given.stderr, node, &line, live, true)),
+            ExecEvent::Stdout(bytes) => {
+                out.push(&bytes, |line| keep(&mut given.stdout, node, &line, live, false))
+            }
+            ExecEvent::Stderr(bytes) => {
+                err.push(&bytes, |line| keep(&mut given.stderr, node, &line, live, true))
+            }
             ExecEvent::Exit(code) => given.end = End::Code(code),
             ExecEvent::Signal(signal) => given.end = End::Signal(signal),
             ExecEvent::TimedOut(after) => given.end = End::TimedOut(after),
@@ -189,7 +207,9 @@ fn gathered(given: &[Given]) {
             .filter(move |given| !text(given).is_empty())
             .map(move |given| (given.node.to_string(), text(given).to_owned()))
     };
-    report::data(&report::gather::render(&report::gather::gather(outputs(|given| &given.stdout))));
+    report::data(&report::gather::render(&report::gather::gather(outputs(
+        |given| &given.stdout,
+    ))));
     let errors = report::gather::render(&report::gather::gather(outputs(|given| &given.stderr)));
     if !errors.is_empty() {
         report::talk(errors.trim_end());
@@ -199,7 +219,10 @@ fn gathered(given: &[Given]) {
 fn failures(given: &[Given]) {
     let mut folded: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for given in given.iter().filter(|given| given.end != End::Code(0)) {
-        folded.entry(given.end.describe()).or_default().push(given.node.as_str());
+        folded
+            .entry(given.end.describe())
+            .or_default()
+            .push(given.node.as_str());
     }
     for (what, nodes) in folded {
         report::talk(&format!("vcluster: {}: {what}", crate::nodeset::fold(nodes)));

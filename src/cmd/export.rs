@@ -53,7 +53,11 @@ impl Export {
     }
 
     fn nodes(&self) -> impl Iterator<Item = &NodePlan> {
-        self.cluster.plan.nodes.iter().filter(|node| self.chosen.contains(&node.name))
+        self.cluster
+            .plan
+            .nodes
+            .iter()
+            .filter(|node| self.chosen.contains(&node.name))
     }
 
     /// The jump host of every host, as stock ssh names it: `[user@]host[:port]`.
@@ -62,7 +66,12 @@ impl Export {
             .record
             .hosts
             .iter()
-            .map(|host| Ok((host.name.clone(), crate::host::ssh_target(&host.to_host())?)))
+            .map(|host| {
+                Ok((
+                    host.name.clone(),
+                    crate::host::ssh_target(&host.to_host()).map_err(anyhow::Error::msg)?,
+                ))
+            })
             .collect()
     }
 
@@ -71,12 +80,25 @@ impl Export {
         self.nodes()
             .map(|node| {
                 let jump = jumps.get(&node.host).and_then(Option::as_ref).map(|target| {
-                    let user = target.user.as_ref().map_or_else(String::new, |user| format!("{user}@"));
+                    let user = target
+                        .user
+                        .as_ref()
+                        .map_or_else(String::new, |user| format!("{user}@"));
                     let port = target.port.map_or_else(String::new, |port| format!(":{port}"));
-                    let host = if target.host.contains(':') { format!("[{}]", target.host) } else { target.host.clone() };
+                    let host = if target.host.contains(':') {
+                        format!("[{}]", target.host)
+                    } else {
+                        target.host.clone()
+                    };
                     format!("{user}{host}{port}")
                 });
-                let user = self.cluster.record.users.get(&node.spec.image).cloned().unwrap_or_else(|| "root".into());
+                let user = self
+                    .cluster
+                    .record
+                    .users
+                    .get(&node.spec.image)
+                    .cloned()
+                    .unwrap_or_else(|| "root".into());
                 Ok(Reach { node, user, jump })
             })
             .collect()
@@ -97,8 +119,14 @@ fn config_path(path: &Path) -> anyhow::Result<String> {
 pub fn ssh_config(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let export = Export::open(args, context)?;
     let dir = &export.cluster.dir;
-    let (key, known_hosts) = (config_path(&dir.join("keys/client"))?, config_path(&dir.join("known_hosts"))?);
-    let mut text = format!("# Cluster {}, made by `vcluster ssh-config`.\n", export.cluster.record.name);
+    let (key, known_hosts) = (
+        config_path(&dir.join("keys/client"))?,
+        config_path(&dir.join("known_hosts"))?,
+    );
+    let mut text = format!(
+        "# Cluster {}, made by `vcluster ssh-config`.\n",
+        export.cluster.record.name
+    );
     for reach in export.reaches()? {
         let _ = writeln!(
             text,
@@ -143,7 +171,9 @@ pub fn inventory(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         });
         // Group names of Ansible are identifiers.
         let group = reach.node.group.as_str().replace('-', "_");
-        let group = groups.entry(group).or_insert_with(|| serde_json::json!({ "hosts": {} }));
+        let group = groups
+            .entry(group)
+            .or_insert_with(|| serde_json::json!({ "hosts": {} }));
         if let Some(hosts) = group.get_mut("hosts").and_then(serde_json::Value::as_object_mut) {
             hosts.insert(reach.node.name.to_string(), variables);
         }
@@ -151,7 +181,7 @@ pub fn inventory(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let inventory = serde_json::json!({ "all": { "children": groups } });
     report::data(&match context.format {
         Format::Json => format!("{inventory:#}\n"),
-        Format::Human => crate::topology::to_yaml(&inventory)?,
+        Format::Human => serde_saphyr::to_string(&inventory)?,
     });
     Ok(ExitCode::Ok)
 }
@@ -160,8 +190,10 @@ pub fn inventory(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
 pub fn hosts(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let export = Export::open(args, context)?;
     if context.format == Format::Json {
-        let hosts: BTreeMap<&str, String> =
-            export.nodes().map(|node| (node.name.as_str(), node.spec.address.to_string())).collect();
+        let hosts: BTreeMap<&str, String> = export
+            .nodes()
+            .map(|node| (node.name.as_str(), node.spec.address.to_string()))
+            .collect();
         report::data(&format!("{}\n", serde_json::to_string_pretty(&hosts)?));
         return Ok(ExitCode::Ok);
     }
@@ -169,7 +201,10 @@ pub fn hosts(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         report::data(&common::hosts_file(&export.cluster.plan));
         return Ok(ExitCode::Ok);
     }
-    let lines: String = export.nodes().map(|node| format!("{} {}\n", node.spec.address, node.name)).collect();
+    let lines: String = export
+        .nodes()
+        .map(|node| format!("{} {}\n", node.spec.address, node.name))
+        .collect();
     report::data(&lines);
     Ok(ExitCode::Ok)
 }

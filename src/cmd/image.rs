@@ -41,7 +41,12 @@ enum Verb {
 /// Runs the verb.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     match args.verb {
-        Verb::Build { names, topology, packages, rebuild } => {
+        Verb::Build {
+            names,
+            topology,
+            packages,
+            rebuild,
+        } => {
             let images = images(&names, topology.as_deref(), packages, context)?;
             build(images, rebuild, context).await
         }
@@ -68,19 +73,31 @@ fn images(
             })
             .collect();
     }
-    anyhow::ensure!(!names.is_empty(), "name an image to build (`micro`, `debian`), or give --topology");
+    anyhow::ensure!(
+        !names.is_empty(),
+        "name an image to build (`micro`, `debian`), or give --topology"
+    );
     names
         .iter()
         .map(|name| {
             let source = match name.as_str() {
                 "micro" => ImageSource::Micro,
                 "debian" => ImageSource::Debian,
-                _ => anyhow::bail!("`{name}` is no built-in image (`micro`, `debian`): name its topology with --topology"),
+                _ => anyhow::bail!(
+                    "`{name}` is no built-in image (`micro`, `debian`): name its topology with --topology"
+                ),
             };
             let mut packages = packages.clone();
             packages.sort();
             packages.dedup();
-            Ok(Image { name: name.clone(), source, packages, sha256: None, user: None, at: None })
+            Ok(Image {
+                name: name.clone(),
+                source,
+                packages,
+                sha256: None,
+                user: None,
+                at: None,
+            })
         })
         .collect()
 }
@@ -90,7 +107,11 @@ async fn build(images: Vec<Image>, rebuild: bool, context: &Context) -> anyhow::
     let mut built = Vec::new();
     let result = async {
         for image in &images {
-            let options = BuildOptions { rebuild, cancel: context.cancel.clone(), ..BuildOptions::default() };
+            let options = BuildOptions {
+                rebuild,
+                cancel: context.cancel.clone(),
+                ..BuildOptions::default()
+            };
             let image = image::ensure_built(image, &options, &talk.events).await?;
             let size: u64 = image.files.iter().map(|file| file.size).sum();
             built.push((image.name.to_string(), image.key.clone(), size));
@@ -101,18 +122,27 @@ async fn build(images: Vec<Image>, rebuild: bool, context: &Context) -> anyhow::
     talk.finish(result).await?;
     for (name, key, size) in built {
         report::data(&match context.format {
-            Format::Json => format!("{}\n", serde_json::json!({ "image": name, "key": key, "bytes": size })),
-            Format::Human => format!("{name} {} {}\n", &key[..12.min(key.len())], bytesize::ByteSize::b(size).display().iec()),
+            Format::Json => format!(
+                "{}\n",
+                serde_json::json!({ "image": name, "key": key, "bytes": size })
+            ),
+            Format::Human => format!(
+                "{name} {} {}\n",
+                &key[..12.min(key.len())],
+                bytesize::ByteSize::b(size).display().iec()
+            ),
         });
     }
     Ok(ExitCode::Ok)
 }
 
 fn list(context: &Context) -> anyhow::Result<ExitCode> {
-    let images: Vec<(PathBuf, image::Manifest)> = image::cached()?;
+    let images: Vec<(PathBuf, image::Manifest)> = image::Cache::from_env()?.list()?;
     if context.format == Format::Json {
-        let rows: Vec<_> =
-            images.iter().map(|(path, manifest)| serde_json::json!({ "path": path, "manifest": manifest })).collect();
+        let rows: Vec<_> = images
+            .iter()
+            .map(|(path, manifest)| serde_json::json!({ "path": path, "manifest": manifest }))
+            .collect();
         report::data(&format!("{}\n", serde_json::to_string_pretty(&rows)?));
         return Ok(ExitCode::Ok);
     }
@@ -125,6 +155,9 @@ fn list(context: &Context) -> anyhow::Result<ExitCode> {
             path.display().to_string(),
         ]);
     }
-    report::data(&report::table::render(&table, report::Terminal::detect().stdout_colour()));
+    report::data(&report::table::render(
+        &table,
+        report::Terminal::detect().stdout_colour,
+    ));
     Ok(ExitCode::Ok)
 }

@@ -37,7 +37,9 @@ pub fn run(_args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             nodes: plan.as_ref().map(|plan| plan.nodes.len()),
             hosts: plan.as_ref().map(|plan| plan.hosts.len()),
             created: record.as_ref().map(|record| record.created.clone()),
-            topology: record.and_then(|record| record.topology).map(|file| file.display().to_string()),
+            topology: record
+                .and_then(|record| record.topology)
+                .map(|file| file.display().to_string()),
         });
     }
     if context.format == Format::Json {
@@ -50,7 +52,8 @@ pub fn run(_args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     }
     let mut table = report::table::new(&["NAME", "NODES", "HOSTS", "CREATED", "TOPOLOGY"]);
     for row in rows {
-        let number = |number: Option<usize>| number.map_or_else(|| "?".to_owned(), |number| number.to_string());
+        let number =
+            |number: Option<usize>| number.map_or_else(|| "?".to_owned(), |number| number.to_string());
         table.add_row(vec![
             row.name,
             number(row.nodes),
@@ -59,6 +62,9 @@ pub fn run(_args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             row.topology.unwrap_or_else(|| "-".into()),
         ]);
     }
-    report::data(&report::table::render(&table, report::Terminal::detect().stdout_colour()));
+    report::data(&report::table::render(
+        &table,
+        report::Terminal::detect().stdout_colour,
+    ));
     Ok(ExitCode::Ok)
 }

@@ -16,6 +16,7 @@ pub mod pull;
 pub mod push;
 pub mod run;
 pub mod schema;
+mod seeds;
 pub mod ssh;
 pub mod status;
 mod tty;

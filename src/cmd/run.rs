@@ -50,7 +50,10 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let topology = cluster.topology()?;
     let chosen = cluster.select(args.nodes.as_deref(), None)?;
     let steps = choose(&args, topology.workload.clone(), &chosen)?;
-    let parent = args.results.clone().unwrap_or_else(|| cluster.dir.join("results"));
+    let parent = args
+        .results
+        .clone()
+        .unwrap_or_else(|| cluster.dir.join("results"));
     let results = Results::create(&parent, std::time::SystemTime::now())
         .with_context(|| format!("failed to make a results directory in {}", parent.display()))?;
     let live = args.live;
@@ -78,7 +81,9 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         .await
         .context("failed to write results")?;
         nodes.close().await;
-        results.write(cluster.record.name.as_str(), &reports).context("failed to write results.json")?;
+        results
+            .write(cluster.record.name.as_str(), &reports)
+            .context("failed to write results.json")?;
         anyhow::Ok(reports)
     }
     .await;
@@ -93,7 +98,11 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         return Err(EngineError::Interrupted.into());
     }
     let whole = reports.len() == steps.len() && reports.iter().all(StepReport::passed);
-    Ok(if whole { ExitCode::Ok } else { ExitCode::WorkloadFailed })
+    Ok(if whole {
+        ExitCode::Ok
+    } else {
+        ExitCode::WorkloadFailed
+    })
 }
 
 fn choose(
@@ -133,7 +142,9 @@ fn said(results: &Results, step: &str, node: &str) -> String {
             let _ = file.take(HEAD).read_to_end(&mut bytes);
         }
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        text.lines().map(|line| format!("{}\n", report::sanitize(line))).collect::<String>()
+        text.lines()
+            .map(|line| format!("{}\n", report::sanitize(line)))
+            .collect::<String>()
     };
     format!("{}{}", read("out"), read("err"))
 }
@@ -145,8 +156,16 @@ fn show(reports: &[StepReport], results: &Results, context: &Context) -> anyhow:
         return Ok(());
     }
     for step in reports {
-        let passed = step.nodes.iter().filter(|node| node.outcome == Outcome::Passed).count();
-        report::data(&format!("step {}: {passed} of {} nodes passed\n", step.step, step.nodes.len()));
+        let passed = step
+            .nodes
+            .iter()
+            .filter(|node| node.outcome == Outcome::Passed)
+            .count();
+        report::data(&format!(
+            "step {}: {passed} of {} nodes passed\n",
+            step.step,
+            step.nodes.len()
+        ));
         let outputs = step.nodes.iter().map(|node| {
             let mut text = said(results, &step.step, node.node.as_str());
             if node.outcome != Outcome::Passed {

@@ -56,7 +56,10 @@ async fn plain(session: &crate::ssh::Session, command: String) -> anyhow::Result
             }
         }
     });
-    let request = ExecRequest { command, ..ExecRequest::default() };
+    let request = ExecRequest {
+        command,
+        ..ExecRequest::default()
+    };
     let mut events = session.stream_with_input(&request, input).await?;
     let mut code = 255;
     while let Some(event) = events.recv().await {
@@ -68,7 +71,14 @@ async fn plain(session: &crate::ssh::Session, command: String) -> anyhow::Result
 async fn terminal(session: &crate::ssh::Session, command: Option<String>) -> anyhow::Result<u8> {
     let (columns, rows) = tty::size();
     let term = std::env::var("TERM").unwrap_or_else(|_| "xterm".into());
-    let mut shell = session.shell(&ShellRequest { command, term, columns, rows }).await?;
+    let mut shell = session
+        .shell(&ShellRequest {
+            command,
+            term,
+            columns,
+            rows,
+        })
+        .await?;
     let mut resized = signal(SignalKind::window_change())?;
     let mut keys = tty::keys();
     let mut typing = true;

@@ -51,7 +51,12 @@ struct Row {
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let cluster = Cluster::open(args.cluster.as_deref(), context)?;
     let chosen = cluster.select(args.nodes.as_deref(), None)?;
-    let wanted: Vec<&NodePlan> = cluster.plan.nodes.iter().filter(|node| chosen.contains(&node.name)).collect();
+    let wanted: Vec<&NodePlan> = cluster
+        .plan
+        .nodes
+        .iter()
+        .filter(|node| chosen.contains(&node.name))
+        .collect();
     let hosts: Vec<_> = cluster
         .record
         .hosts
@@ -62,7 +67,9 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let (events, _silent) = Events::channel();
     let (fleet, failures) = Fleet::connect(&hosts, &args.hosts.options(), &events).await;
     let states: HashMap<HostName, HashMap<String, DomainState>> = fleet
-        .stage(HostStage::Probe, &events, |member| async move { Ok((false, member.host.states().await?)) })
+        .stage(HostStage::Probe, &events, |member| async move {
+            Ok((false, member.host.states().await?))
+        })
         .await
         .into_iter()
         .filter_map(|(host, states)| Some((host, states.ok()?)))
@@ -83,9 +90,15 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         report::talk(&format!("warning: {host}: {}", failure.error));
     }
     let healthy = failures.is_empty()
-        && rows.iter().all(|row| row.state == "running" && row.ssh.as_deref().is_none_or(|ssh| ssh == "ok"));
+        && rows
+            .iter()
+            .all(|row| row.state == "running" && row.ssh.as_deref().is_none_or(|ssh| ssh == "ok"));
     show(&cluster, &rows, context)?;
-    Ok(if healthy { ExitCode::Ok } else { ExitCode::Unexpected })
+    Ok(if healthy {
+        ExitCode::Ok
+    } else {
+        ExitCode::Unexpected
+    })
 }
 
 async fn row(
@@ -124,12 +137,21 @@ async fn row(
 async fn uptime(node: &NodePlan, nodes: &Nodes, allowed: Duration) -> Result<Option<f64>, String> {
     let look = async {
         let session = nodes.session(&node.name).await.map_err(|error| explain(&error))?;
-        let request = ExecRequest { command: "cat /proc/uptime".into(), limit: 256, ..ExecRequest::default() };
+        let request = ExecRequest {
+            command: "cat /proc/uptime".into(),
+            limit: 256,
+            ..ExecRequest::default()
+        };
         let output = session.exec(&request).await.map_err(|error| explain(&error))?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        Ok(text.split_whitespace().next().and_then(|seconds| seconds.parse().ok()))
+        Ok(text
+            .split_whitespace()
+            .next()
+            .and_then(|seconds| seconds.parse().ok()))
     };
-    tokio::time::timeout(allowed, look).await.unwrap_or_else(|_| Err("no answer".into()))
+    tokio::time::timeout(allowed, look)
+        .await
+        .unwrap_or_else(|_| Err("no answer".into()))
 }
 
 fn show(cluster: &Cluster, rows: &[Row], context: &Context) -> anyhow::Result<()> {
@@ -143,9 +165,9 @@ fn show(cluster: &Cluster, rows: &[Row], context: &Context) -> anyhow::Result<()
     }
     let mut table = report::table::new(&["NODE", "HOST", "STATE", "ADDRESS", "SSH", "UPTIME"]);
     for row in rows {
-        let uptime = row.uptime_seconds.map(|seconds| {
-            humantime::format_duration(Duration::from_secs(seconds as u64)).to_string()
-        });
+        let uptime = row
+            .uptime_seconds
+            .map(|seconds| humantime::format_duration(Duration::from_secs(seconds as u64)).to_string());
         table.add_row(vec![
             row.node.clone(),
             row.host.clone(),
@@ -155,8 +177,15 @@ fn show(cluster: &Cluster, rows: &[Row], context: &Context) -> anyhow::Result<()
             uptime.unwrap_or_else(|| "-".into()),
         ]);
     }
-    report::data(&report::table::render(&table, report::Terminal::detect().stdout_colour()));
+    report::data(&report::table::render(
+        &table,
+        report::Terminal::detect().stdout_colour,
+    ));
     let running = rows.iter().filter(|row| row.state == "running").count();
-    report::talk(&format!("cluster `{}`: {running} of {} nodes running", cluster.record.name, rows.len()));
+    report::talk(&format!(
+        "cluster `{}`: {running} of {} nodes running",
+        cluster.record.name,
+        rows.len()
+    ));
     Ok(())
 }

@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use uuid::Uuid;
 
 use super::common::{self, HostArgs, Talk};
+use super::seeds::Seeds;
 use super::{Context, Format};
 use crate::configure::Configuration;
 use crate::engine::{Apply, EngineError, Events, Failure, Fleet, Target};
@@ -17,7 +18,9 @@ use crate::image::{self, BuildOptions, BuiltImage};
 use crate::name::{ImageName, NodeName};
 use crate::plan::{ActionKind, Plan, PlanError, PlanInput, plan};
 use crate::report;
-use crate::state::{ClusterDir, ClusterKeys, ClusterRecord, HostRecord, Journal, Lock, RECORD_VERSION, StateRoot};
+use crate::state::{
+    ClusterDir, ClusterKeys, ClusterRecord, HostRecord, Journal, Lock, RECORD_VERSION, StateRoot,
+};
 use crate::topology::{ConfigureAction, ConfigureStep, Topology};
 
 /// Raise a cluster, or bring it to what its topology says now
@@ -67,7 +70,11 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let topology = common::load_topology(&args.topology, context)?;
     let dir = StateRoot::from_env()?.cluster(&topology.name);
     // A dry run changes nothing, so it needs no lock and leaves no directory.
-    let lock = if args.dry_run { None } else { Some(Lock::take(&dir, &topology.name, "up")?) };
+    let lock = if args.dry_run {
+        None
+    } else {
+        Some(Lock::take(&dir, &topology.name, "up")?)
+    };
     let talk = Talk::begin(context, args.summary.clone());
     talk.events.emit(crate::engine::Event::Started {
         verb: if args.dry_run { "plan" } else { "up" },
@@ -96,14 +103,16 @@ async fn prepare_and_apply(
     let prepared = prepare(args, topology, dir, events).await?;
     if args.dry_run {
         let text = match context.format {
-            Format::Human => report::plan::human(&prepared.plan, &prepared.observed),
-            Format::Json => format!("{}\n", serde_json::to_string_pretty(&prepared.plan)?),
+            Format::Human => report::plan::plan(&prepared.plan),
+            Format::Json => report::plan::plan_json(&prepared.plan)?,
         };
         report::data(&text);
         prepared.fleet.close().await;
         return Ok(None);
     }
-    events.emit(crate::engine::Event::Planned { actions: counts(&prepared.plan) });
+    events.emit(crate::engine::Event::Planned {
+        actions: counts(&prepared.plan),
+    });
     let cluster = prepared.plan.cluster.clone();
     let first = prepared.record.is_none();
     match apply(args, context, &prepared, events).await {
@@ -121,13 +130,22 @@ async fn prepare_and_apply(
                 ));
             }
             prepared.fleet.close().await;
-            if interrupted { Err(EngineError::Interrupted.into()) } else { Err(error) }
+            if interrupted {
+                Err(EngineError::Interrupted.into())
+            } else {
+                Err(error)
+            }
         }
     }
 }
 
 /// Connects, looks, and plans. Changes nothing.
-async fn prepare(args: &Args, topology: Topology, dir: &ClusterDir, events: &Events) -> anyhow::Result<Prepared> {
+async fn prepare(
+    args: &Args,
+    topology: Topology,
+    dir: &ClusterDir,
+    events: &Events,
+) -> anyhow::Result<Prepared> {
     let record = ClusterRecord::load(dir)?;
     let keys = ClusterKeys::load(dir)?.map_or_else(ClusterKeys::generate, Ok)?;
     let mut hosts = topology.hosts.clone();
@@ -141,8 +159,16 @@ async fn prepare(args: &Args, topology: Topology, dir: &ClusterDir, events: &Eve
     EngineError::from_failures("failed to reach the hosts", failures)?;
     let (observed, failures) = fleet.observe(events).await;
     EngineError::from_failures("failed to look at the hosts", failures)?;
-    let adopted = if args.adopt && record.is_none() { seen_id(&topology, &observed) } else { None };
-    let cluster_id = record.as_ref().map(|record| record.id).or(adopted).unwrap_or_else(Uuid::new_v4);
+    let adopted = if args.adopt && record.is_none() {
+        seen_id(&topology, &observed)
+    } else {
+        None
+    };
+    let cluster_id = record
+        .as_ref()
+        .map(|record| record.id)
+        .or(adopted)
+        .unwrap_or_else(Uuid::new_v4);
     let mut image_keys = IndexMap::new();
     for (name, image) in &topology.images {
         let key = image::key(image).with_context(|| format!("image `{name}`"))?;
@@ -163,7 +189,15 @@ async fn prepare(args: &Args, topology: Topology, dir: &ClusterDir, events: &Eve
         .chain(plan.actions.iter().map(|action| action.host.clone()))
         .collect();
     fleet.retain(|name| takes_part.contains(name)).await;
-    Ok(Prepared { topology, dir: dir.clone(), record, keys, fleet, observed, plan })
+    Ok(Prepared {
+        topology,
+        dir: dir.clone(),
+        record,
+        keys,
+        fleet,
+        observed,
+        plan,
+    })
 }
 
 /// The id of a cluster of this name that the hosts show, if they agree on one.
@@ -178,8 +212,17 @@ fn seen_id(topology: &Topology, observed: &[ObservedHost]) -> Option<Uuid> {
 }
 
 async fn apply(args: &Args, context: &Context, prepared: &Prepared, events: &Events) -> anyhow::Result<()> {
-    let Prepared { topology, dir, keys, plan, .. } = prepared;
-    let busy = plan.actions.iter().any(|action| !matches!(action.kind, ActionKind::Keep | ActionKind::Remove));
+    let Prepared {
+        topology,
+        dir,
+        keys,
+        plan,
+        ..
+    } = prepared;
+    let busy = plan
+        .actions
+        .iter()
+        .any(|action| !matches!(action.kind, ActionKind::Keep | ActionKind::Remove));
     let unfinished = unfinished(dir, plan)?;
     let images = if busy || !unfinished.is_empty() {
         build_images(topology, plan, context, events).await?
@@ -193,8 +236,8 @@ async fn apply(args: &Args, context: &Context, prepared: &Prepared, events: &Eve
     store(args, prepared)?;
     let journal = Journal::open(dir)?;
     let nodes = common::nodes_of(plan, topology_users(topology), keys, &prepared.fleet)?;
-    let seeds = common::Seeds::new(plan, topology, keys);
-    let seed = |node: &crate::plan::NodePlan| seeds.volume(node).map_err(|error| error.to_string());
+    let seeds = Seeds::new(plan, topology, keys);
+    let seed = |node: &crate::plan::NodePlan| seeds.volume(node);
     let applied = Apply {
         plan,
         fleet: &prepared.fleet,
@@ -228,40 +271,73 @@ async fn configure(
     unfinished: &BTreeSet<NodeName>,
     events: &Events,
 ) -> anyhow::Result<()> {
-    let Prepared { topology, dir, plan, .. } = prepared;
+    let Prepared {
+        topology, dir, plan, ..
+    } = prepared;
     let new: BTreeSet<NodeName> = plan
         .actions
         .iter()
-        .filter(|action| matches!(action.kind, ActionKind::Create | ActionKind::Recreate | ActionKind::Start))
+        .filter(|action| {
+            matches!(
+                action.kind,
+                ActionKind::Create | ActionKind::Recreate | ActionKind::Start
+            )
+        })
         .map(|action| action.node.clone())
         .chain(unfinished.iter().cloned())
         .collect();
-    let members_changed = plan.actions.iter().any(|action| !matches!(action.kind, ActionKind::Keep));
+    let members_changed = plan
+        .actions
+        .iter()
+        .any(|action| !matches!(action.kind, ActionKind::Keep));
     if new.is_empty() && !members_changed {
         return Ok(());
     }
     let mut steps = topology.configure.clone();
-    let kept: Vec<NodeName> =
-        plan.nodes.iter().map(|node| node.name.clone()).filter(|node| !new.contains(node)).collect();
+    let kept: Vec<NodeName> = plan
+        .nodes
+        .iter()
+        .map(|node| node.name.clone())
+        .filter(|node| !new.contains(node))
+        .collect();
     if members_changed && !kept.is_empty() {
         steps.insert(0, hosts_step(plan, kept));
     }
     let renderer = crate::template::context(plan, topology);
     let all = plan.nodes.iter().map(|node| node.name.clone()).collect();
-    let faults = Configuration { renderer: &renderer, nodes, events, cancel: &context.cancel, fanout: common::FANOUT }
-        .run(&steps, &all, &new)
-        .await;
+    let faults = Configuration {
+        renderer: &renderer,
+        nodes,
+        events,
+        cancel: &context.cancel,
+        fanout: common::FANOUT,
+    }
+    .run(&steps, &all, &new)
+    .await;
     if faults.is_empty() {
         common::mark_configured(dir, plan)?;
     }
     let failures: Vec<Failure> = faults
         .into_iter()
         .map(|fault| {
-            let host = plan.nodes.iter().find(|node| node.name == fault.node).map(|node| node.host.clone());
-            Failure { host, node: Some(fault.node), error: fault.fault.to_string(), hint: None }
+            let host = plan
+                .nodes
+                .iter()
+                .find(|node| node.name == fault.node)
+                .map(|node| node.host.clone());
+            Failure {
+                host,
+                node: Some(fault.node),
+                error: fault.fault.to_string(),
+                hint: None,
+            }
         })
         .collect();
-    let what = format!("configuration failed on {} of {} nodes", failures.len(), plan.nodes.len());
+    let what = format!(
+        "configuration failed on {} of {} nodes",
+        failures.len(),
+        plan.nodes.len()
+    );
     Ok(EngineError::from_failures(&what, failures)?)
 }
 
@@ -302,8 +378,14 @@ async fn build_images(
     let used: BTreeSet<&ImageName> = plan.nodes.iter().map(|node| &node.spec.image).collect();
     let mut built = HashMap::new();
     for name in used {
-        let image = topology.images.get(name).with_context(|| format!("image `{name}` is not in the topology"))?;
-        let options = BuildOptions { cancel: context.cancel.clone(), ..BuildOptions::default() };
+        let image = topology
+            .images
+            .get(name)
+            .with_context(|| format!("image `{name}` is not in the topology"))?;
+        let options = BuildOptions {
+            cancel: context.cancel.clone(),
+            ..BuildOptions::default()
+        };
         let image = image::ensure_built(image, &options, events).await?;
         built.insert(name.clone(), image);
     }
@@ -311,11 +393,22 @@ async fn build_images(
 }
 
 fn topology_users(topology: &Topology) -> IndexMap<ImageName, String> {
-    topology.images.iter().map(|(name, image)| (name.clone(), image.login_user().to_owned())).collect()
+    topology
+        .images
+        .iter()
+        .map(|(name, image)| (name.clone(), image.login_user().to_owned()))
+        .collect()
 }
 
 fn store(args: &Args, prepared: &Prepared) -> anyhow::Result<()> {
-    let Prepared { topology, dir, record, keys, plan, .. } = prepared;
+    let Prepared {
+        topology,
+        dir,
+        record,
+        keys,
+        plan,
+        ..
+    } = prepared;
     dir.create()?;
     keys.store(dir)?;
     let mut hosts: Vec<HostRecord> = topology.hosts.iter().map(HostRecord::from).collect();
@@ -324,7 +417,9 @@ fn store(args: &Args, prepared: &Prepared) -> anyhow::Result<()> {
             hosts.push(old.clone());
         }
     }
-    let file = (args.topology != "-").then(|| std::path::absolute(&args.topology)).transpose()?;
+    let file = (args.topology != "-")
+        .then(|| std::path::absolute(&args.topology))
+        .transpose()?;
     ClusterRecord {
         version: RECORD_VERSION,
         name: plan.cluster.clone(),
@@ -353,7 +448,10 @@ async fn undo(prepared: &Prepared, first: bool, events: &Events) -> anyhow::Resu
         return Ok(());
     }
     events.note("interrupted: removing what this command made");
-    let target = Target { cluster: plan.cluster.clone(), short_id: Some(Plan::short_id(plan.cluster_id)) };
+    let target = Target {
+        cluster: plan.cluster.clone(),
+        short_id: Some(Plan::short_id(plan.cluster_id)),
+    };
     let (observed, failures) = fleet.observe(events).await;
     EngineError::from_failures("failed to look at the hosts", failures)?;
     if first {
@@ -369,9 +467,8 @@ async fn undo(prepared: &Prepared, first: bool, events: &Events) -> anyhow::Resu
     let only_made: Vec<ObservedHost> = observed
         .into_iter()
         .map(|mut host| {
-            host.nodes.retain(|node| {
-                node.mark.cluster_id == plan.cluster_id && made.contains(&node.mark.node)
-            });
+            host.nodes
+                .retain(|node| node.mark.cluster_id == plan.cluster_id && made.contains(&node.mark.node));
             host
         })
         .collect();

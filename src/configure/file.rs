@@ -74,10 +74,12 @@ pub fn parse_changed(stdout: &[u8]) -> Vec<usize> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 #[cfg(test)]
@@ -120,11 +122,19 @@ mod tests {
                 mode: 0o640,
                 owner: owner(),
             },
-            FileStep { path: path("plain"), contents: b"no newline".to_vec(), mode: 0o600, owner: owner() },
+            FileStep {
+                path: path("plain"),
+                contents: b"no newline".to_vec(),
+                mode: 0o600,
+                owner: owner(),
+            },
         ];
         assert_eq!(run(&files_script(&files)), (true, vec![0, 1], String::new()));
         assert_eq!(std::fs::read(&files[0].path).unwrap(), b"a\0b");
-        assert_eq!(std::fs::metadata(&files[0].path).unwrap().permissions().mode() & 0o7777, 0o640);
+        assert_eq!(
+            std::fs::metadata(&files[0].path).unwrap().permissions().mode() & 0o7777,
+            0o640
+        );
         assert_eq!(run(&files_script(&files)), (true, vec![], String::new()));
         files[1].mode = 0o644;
         assert_eq!(run(&files_script(&files)), (true, vec![1], String::new()));
@@ -136,8 +146,12 @@ mod tests {
     fn a_directory_in_the_way_is_an_error_that_names_it() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().to_str().unwrap().to_owned();
-        let (ok, _, error) =
-            run(&files_script(&[FileStep { path: path.clone(), contents: vec![], mode: 0o644, owner: owner() }]));
+        let (ok, _, error) = run(&files_script(&[FileStep {
+            path: path.clone(),
+            contents: vec![],
+            mode: 0o644,
+            owner: owner(),
+        }]));
         assert!(!ok);
         assert!(error.contains(&format!("{path} is a directory")), "{error}");
     }

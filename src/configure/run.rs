@@ -117,8 +117,11 @@ impl Configuration<'_> {
                 Wave::Files(files) => (files.clone(), files_on),
                 Wave::Run(step) => (vec![*step], commands_on),
             };
-            let nodes: BTreeSet<&NodeName> =
-                members.iter().flat_map(|step| &step.on).filter(|node| targets.contains(*node)).collect();
+            let nodes: BTreeSet<&NodeName> = members
+                .iter()
+                .flat_map(|step| &step.on)
+                .filter(|node| targets.contains(*node))
+                .collect();
             if nodes.is_empty() {
                 continue;
             }
@@ -158,7 +161,10 @@ impl Configuration<'_> {
                 }
                 Err(fault) => {
                     *failed.entry(fault.step().to_owned()).or_default() += 1;
-                    faults.push(NodeFault { node: node.clone(), fault });
+                    faults.push(NodeFault {
+                        node: node.clone(),
+                        fault,
+                    });
                 }
             }
         }
@@ -189,7 +195,11 @@ impl Configuration<'_> {
     async fn files(&self, node: &NodeName, members: &[&ConfigureStep], name: String) -> NodeResult {
         let mut indices = Vec::new();
         let mut files = Vec::new();
-        for (index, step) in members.iter().enumerate().filter(|(_, step)| step.on.contains(node)) {
+        for (index, step) in members
+            .iter()
+            .enumerate()
+            .filter(|(_, step)| step.on.contains(node))
+        {
             indices.push(index);
             files.push(self.file_of(step, node)?);
         }
@@ -201,19 +211,34 @@ impl Configuration<'_> {
         };
         let output = self.exec(node, &request, &name, "write files").await?;
         let changed: BTreeSet<usize> = parse_changed(&output.stdout).into_iter().collect();
-        Ok(indices.into_iter().enumerate().map(|(file, step)| (step, changed.contains(&file))).collect())
+        Ok(indices
+            .into_iter()
+            .enumerate()
+            .map(|(file, step)| (step, changed.contains(&file)))
+            .collect())
     }
 
     fn file_of(&self, step: &ConfigureStep, node: &NodeName) -> Result<FileStep, StepFault> {
         let template = |text: &str| self.render(step, text, node);
         match &step.action {
-            ConfigureAction::Template { text, to, mode, owner, .. } => Ok(FileStep {
+            ConfigureAction::Template {
+                text,
+                to,
+                mode,
+                owner,
+                ..
+            } => Ok(FileStep {
                 path: template(to)?,
                 contents: template(text)?.into_bytes(),
                 mode: *mode,
                 owner: owner.clone(),
             }),
-            ConfigureAction::File { source, to, mode, owner } => Ok(FileStep {
+            ConfigureAction::File {
+                source,
+                to,
+                mode,
+                owner,
+            } => Ok(FileStep {
                 path: template(to)?,
                 contents: std::fs::read(source).map_err(|error| StepFault::Source {
                     step: step.name.clone(),
@@ -248,7 +273,10 @@ impl Configuration<'_> {
     fn render(&self, step: &ConfigureStep, text: &str, node: &NodeName) -> Result<String, StepFault> {
         self.renderer
             .render_text(text, &step.name, node)
-            .map_err(|error| StepFault::Template { step: step.name.clone(), cause: error.to_string() })
+            .map_err(|error| StepFault::Template {
+                step: step.name.clone(),
+                cause: error.to_string(),
+            })
     }
 
     async fn exec(
@@ -264,7 +292,10 @@ impl Configuration<'_> {
                 allowed: humantime::format_duration(request.timeout.unwrap_or_default()).to_string(),
                 command: command.to_owned(),
             },
-            other => StepFault::Ssh { step: step.to_owned(), cause: other.to_string() },
+            other => StepFault::Ssh {
+                step: step.to_owned(),
+                cause: other.to_string(),
+            },
         };
         let session: Arc<_> = self.nodes.session(node).await.map_err(ssh)?;
         let output = session.exec(request).await.map_err(ssh)?;
@@ -307,7 +338,13 @@ fn tail(output: &Output) -> String {
     let mut tail = String::new();
     for line in &lines[lines.len().saturating_sub(20)..] {
         tail.push_str("\n  | ");
-        tail.extend(line.chars().take(400).map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }));
+        tail.extend(line.chars().take(400).map(|c| {
+            if c.is_control() && c != '\t' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        }));
     }
     tail
 }

@@ -37,7 +37,9 @@ mod tests {
             name: name.into(),
             on: vec![],
             action: if run {
-                ConfigureAction::Run { command: "true".into() }
+                ConfigureAction::Run {
+                    command: "true".into(),
+                }
             } else {
                 ConfigureAction::Template {
                     text: String::new(),
@@ -54,7 +56,13 @@ mod tests {
 
     #[test]
     fn files_go_together_and_commands_keep_their_place() {
-        let steps = [step("a", false), step("b", false), step("c", true), step("d", true), step("e", false)];
+        let steps = [
+            step("a", false),
+            step("b", false),
+            step("c", true),
+            step("d", true),
+            step("e", false),
+        ];
         let shape: Vec<String> = waves(&steps)
             .iter()
             .map(|wave| match wave {

@@ -54,7 +54,13 @@ impl Apply<'_> {
         self.write_intents()?;
         self.remove().await?;
         let work = self.work();
-        if work.is_empty() && !self.plan.actions.iter().any(|action| action.kind != ActionKind::Keep) {
+        if work.is_empty()
+            && !self
+                .plan
+                .actions
+                .iter()
+                .any(|action| action.kind != ActionKind::Keep)
+        {
             return Ok(());
         }
         self.networks().await?;
@@ -84,7 +90,9 @@ impl Apply<'_> {
     }
 
     fn write_intents(&self) -> Result<(), EngineError> {
-        let hosts = self.fleet.members().iter().map(|member| Intent::Host { host: HostRecord::from(&member.config) });
+        let hosts = self.fleet.members().iter().map(|member| Intent::Host {
+            host: HostRecord::from(&member.config),
+        });
         let nodes = self.plan.actions.iter().filter_map(|action| {
             let (node, host) = (action.node.clone(), action.host.clone());
             match action.kind {
@@ -96,7 +104,12 @@ impl Apply<'_> {
         let intents: Vec<Intent> = hosts.chain(nodes).collect();
         self.journal.write(&intents).map_err(|error| EngineError::Failed {
             what: "failed to write the journal".into(),
-            failures: vec![Failure { host: None, node: None, error: explain(&error), hint: error.hint() }],
+            failures: vec![Failure {
+                host: None,
+                node: None,
+                error: explain(&error),
+                hint: error.hint(),
+            }],
         })
     }
 
@@ -122,17 +135,28 @@ impl Apply<'_> {
                 let short_id = &short_id;
                 async move {
                     let say = |progress| {
-                        emit(self.events, &action.node, &action.host, NodeStage::Remove, progress);
+                        emit(
+                            self.events,
+                            &action.node,
+                            &action.host,
+                            NodeStage::Remove,
+                            progress,
+                        );
                     };
                     say(Progress::Begun);
                     let began = std::time::Instant::now();
                     match member.host.remove_node(&self.plan.cluster, short_id, node).await {
                         Ok(changed) => {
-                            say(Progress::Done { changed, took: began.elapsed() });
+                            say(Progress::Done {
+                                changed,
+                                took: began.elapsed(),
+                            });
                             None
                         }
                         Err(error) => {
-                            say(Progress::Failed { error: explain(&error) });
+                            say(Progress::Failed {
+                                error: explain(&error),
+                            });
                             Some(Failure::of_node(
                                 action.node.clone(),
                                 action.host.clone(),
@@ -177,7 +201,9 @@ impl Apply<'_> {
                     .collect();
                 let mut images = Vec::new();
                 for name in wanted {
-                    let Some(image) = self.images.get(name) else { continue };
+                    let Some(image) = self.images.get(name) else {
+                        continue;
+                    };
                     let mut progress = |done, total| {
                         self.events.emit(super::event::Event::Image {
                             image: name.to_string(),
@@ -224,7 +250,10 @@ impl Apply<'_> {
             .collect()
             .await;
         for (name, answer) in answers {
-            let wanted = self.fleet.get(name).map_or(Accel::Auto, |member| member.config.accel);
+            let wanted = self
+                .fleet
+                .get(name)
+                .map_or(Accel::Auto, |member| member.config.accel);
             match (answer, wanted) {
                 (Ok(true), _) => {
                     chosen.insert(name.clone(), Acceleration::Kvm);
@@ -236,22 +265,33 @@ impl Apply<'_> {
                     host: Some(name.clone()),
                     node: None,
                     error: "a test guest with KVM did not boot".into(),
-                    hint: Some("enable virtualisation in the firmware, or set `accel: auto` for this host".into()),
+                    hint: Some(
+                        "enable virtualisation in the firmware, or set `accel: auto` for this host".into(),
+                    ),
                 }),
                 (Err(error), _) => failures.push(Failure::of_host(name.clone(), error)),
             }
         }
         EngineError::from_failures("failed to choose the acceleration", failures)?;
         let of = |wanted| {
-            let mut hosts: Vec<&str> =
-                chosen.iter().filter(|(_, kind)| **kind == wanted).map(|(host, _)| host.as_str()).collect();
+            let mut hosts: Vec<&str> = chosen
+                .iter()
+                .filter(|(_, kind)| **kind == wanted)
+                .map(|(host, _)| host.as_str())
+                .collect();
             hosts.sort_unstable();
             hosts
         };
-        for (kind, text) in [(Acceleration::Kvm, "KVM"), (Acceleration::Tcg, "software emulation (no working KVM)")] {
+        for (kind, text) in [
+            (Acceleration::Kvm, "KVM"),
+            (Acceleration::Tcg, "software emulation (no working KVM)"),
+        ] {
             let hosts = of(kind);
             if !hosts.is_empty() {
-                self.events.note(format!("guests run with {text} on {}", crate::nodeset::fold(hosts)));
+                self.events.note(format!(
+                    "guests run with {text} on {}",
+                    crate::nodeset::fold(hosts)
+                ));
             }
         }
         Ok(chosen)
@@ -267,7 +307,10 @@ impl Apply<'_> {
                 Ok((false, member.host.prove_mtu(self.plan).await?))
             })
             .await;
-        EngineError::from_failures("the network between the hosts does not carry the nodes' MTU", split(done).1)?;
+        EngineError::from_failures(
+            "the network between the hosts does not carry the nodes' MTU",
+            split(done).1,
+        )?;
         self.go_on()
     }
 
@@ -278,15 +321,23 @@ impl Apply<'_> {
         acceleration: &HashMap<HostName, Acceleration>,
     ) -> Result<(), EngineError> {
         let ramp = Ramp::new(&self.ramp_hosts(acceleration), self.boots);
-        let starting: BTreeSet<&HostName> =
-            work.iter().filter(|(_, kind)| *kind != ActionKind::Keep).map(|(node, _)| &node.host).collect();
+        let starting: BTreeSet<&HostName> = work
+            .iter()
+            .filter(|(_, kind)| *kind != ActionKind::Keep)
+            .map(|(node, _)| &node.host)
+            .collect();
         let mut watches = HashMap::new();
         let mut failures = Vec::new();
         let begun: Vec<_> =
             futures::stream::iter(starting.into_iter().filter_map(|host| self.fleet.get(host)))
                 .map(|member| {
                     let ramp = &ramp;
-                    async move { (member.config.name.clone(), HostWatch::begin(member, self.plan, ramp).await) }
+                    async move {
+                        (
+                            member.config.name.clone(),
+                            HostWatch::begin(member, self.plan, ramp).await,
+                        )
+                    }
                 })
                 .buffer_unordered(64)
                 .collect()
@@ -333,7 +384,11 @@ impl Apply<'_> {
             .iter()
             .map(|host| RampHost {
                 name: host.name.clone(),
-                machine: host.facts.boot_id.clone().unwrap_or_else(|| host.name.to_string()),
+                machine: host
+                    .facts
+                    .boot_id
+                    .clone()
+                    .unwrap_or_else(|| host.name.to_string()),
                 cpus: host.facts.cpus,
                 emulated: acceleration.get(&host.name) != Some(&Acceleration::Kvm),
             })
@@ -341,6 +396,10 @@ impl Apply<'_> {
     }
 
     fn go_on(&self) -> Result<(), EngineError> {
-        if self.cancel.is_cancelled() { Err(EngineError::Interrupted) } else { Ok(()) }
+        if self.cancel.is_cancelled() {
+            Err(EngineError::Interrupted)
+        } else {
+            Ok(())
+        }
     }
 }

@@ -22,12 +22,22 @@ pub struct Failure {
 impl Failure {
     /// A failure of a host.
     pub fn of_host(host: HostName, error: HostError) -> Self {
-        Self { host: Some(host), node: None, error: explain(&error), hint: error.hint() }
+        Self {
+            host: Some(host),
+            node: None,
+            error: explain(&error),
+            hint: error.hint(),
+        }
     }
 
     /// A failure of a node.
     pub fn of_node(node: NodeName, host: HostName, error: String, hint: Option<String>) -> Self {
-        Self { host: Some(host), node: Some(node), error, hint }
+        Self {
+            host: Some(host),
+            node: Some(node),
+            error,
+            hint,
+        }
     }
 }
 
@@ -75,7 +85,10 @@ impl EngineError {
         if failures.is_empty() {
             return Ok(());
         }
-        Err(Self::Failed { what: what.to_owned(), failures })
+        Err(Self::Failed {
+            what: what.to_owned(),
+            failures,
+        })
     }
 
     /// What to do about it: the first hint that a failure offers.
@@ -123,5 +136,9 @@ fn list(failures: &[Failure]) -> String {
         .into_iter()
         .map(|(error, subjects)| format!("{}: {error}", crate::nodeset::fold(subjects)))
         .collect();
-    if lines.len() == 1 { lines.concat() } else { format!("\n  {}", lines.join("\n  ")) }
+    if lines.len() == 1 {
+        lines.concat()
+    } else {
+        format!("\n  {}", lines.join("\n  "))
+    }
 }

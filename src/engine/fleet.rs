@@ -36,12 +36,16 @@ impl Fleet {
         options: &ConnectOptions,
         events: &Events,
     ) -> (Self, Vec<Failure>) {
-        let results = on_all(hosts.to_vec(), |host| host.name.clone(), HostStage::Connect, events, |config| {
-            async move {
+        let results = on_all(
+            hosts.to_vec(),
+            |host| host.name.clone(),
+            HostStage::Connect,
+            events,
+            |config| async move {
                 let host = Host::connect(&config, options).await?;
                 Ok((false, Member { config, host }))
-            }
-        })
+            },
+        )
         .await;
         let mut failures = Vec::new();
         let mut members = Vec::new();
@@ -66,8 +70,9 @@ impl Fleet {
 
     /// Keeps only the named hosts; the others are closed.
     pub async fn retain(&mut self, keep: impl Fn(&HostName) -> bool) {
-        let (kept, gone): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.members).into_iter().partition(|member| keep(&member.config.name));
+        let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.members)
+            .into_iter()
+            .partition(|member| keep(&member.config.name));
         self.members = kept;
         futures::stream::iter(gone)
             .for_each_concurrent(HOSTS_AT_ONCE, |member| async move { member.host.close().await })
@@ -84,13 +89,22 @@ impl Fleet {
     where
         F: Future<Output = Result<(bool, T), crate::host::HostError>>,
     {
-        on_all(self.members.clone(), |member| member.config.name.clone(), stage, events, work).await
+        on_all(
+            self.members.clone(),
+            |member| member.config.name.clone(),
+            stage,
+            events,
+            work,
+        )
+        .await
     }
 
     /// Looks at all hosts at once.
     pub async fn observe(&self, events: &Events) -> (Vec<ObservedHost>, Vec<Failure>) {
         let results = self
-            .stage(HostStage::Probe, events, |member| async move { Ok((false, member.host.observe().await?)) })
+            .stage(HostStage::Probe, events, |member| async move {
+                Ok((false, member.host.observe().await?))
+            })
             .await;
         split(results)
     }
@@ -133,13 +147,24 @@ where
             let host = name(&item);
             let future = work(item);
             async move {
-                let emit = |progress| events.emit(Event::Host { host: host.clone(), stage, progress });
+                let emit = |progress| {
+                    events.emit(Event::Host {
+                        host: host.clone(),
+                        stage,
+                        progress,
+                    })
+                };
                 emit(Progress::Begun);
                 let began = Instant::now();
                 let result = future.await;
                 match &result {
-                    Ok((changed, _)) => emit(Progress::Done { changed: *changed, took: began.elapsed() }),
-                    Err(error) => emit(Progress::Failed { error: explain(error) }),
+                    Ok((changed, _)) => emit(Progress::Done {
+                        changed: *changed,
+                        took: began.elapsed(),
+                    }),
+                    Err(error) => emit(Progress::Failed {
+                        error: explain(error),
+                    }),
                 }
                 (host, result.map(|(_, value)| value))
             }

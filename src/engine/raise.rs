@@ -43,7 +43,10 @@ struct Fault {
 
 impl From<crate::host::HostError> for Fault {
     fn from(error: crate::host::HostError) -> Self {
-        Self { error: explain(&error), hint: error.hint() }
+        Self {
+            error: explain(&error),
+            hint: error.hint(),
+        }
     }
 }
 
@@ -57,9 +60,9 @@ impl Raise<'_> {
     /// Raises one node. `None`: it is up, with a login done.
     pub(super) async fn node(&self, member: &Member, node: &NodePlan, kind: ActionKind) -> Option<Failure> {
         let result = self.stages(member, node, kind).await;
-        result.err().map(|fault| {
-            Failure::of_node(node.name.clone(), node.host.clone(), fault.error, fault.hint)
-        })
+        result
+            .err()
+            .map(|fault| Failure::of_node(node.name.clone(), node.host.clone(), fault.error, fault.hint))
     }
 
     async fn stages(&self, member: &Member, node: &NodePlan, kind: ActionKind) -> Result<(), Fault> {
@@ -74,7 +77,11 @@ impl Raise<'_> {
                 Ok(host.ensure_disk(self.plan, node, image, &seed).await?)
             })
             .await?;
-            let acceleration = self.acceleration.get(&node.host).copied().unwrap_or(Acceleration::Tcg);
+            let acceleration = self
+                .acceleration
+                .get(&node.host)
+                .copied()
+                .unwrap_or(Acceleration::Tcg);
             self.stage(node, NodeStage::Define, async {
                 Ok(host.define(self.plan, node, image, acceleration).await?)
             })
@@ -99,9 +106,13 @@ impl Raise<'_> {
             Ok(changed)
         })
         .await?;
-        let says_ready = self.images.get(&node.spec.image).is_some_and(BuiltImage::says_ready);
+        let says_ready = self
+            .images
+            .get(&node.spec.image)
+            .is_some_and(BuiltImage::says_ready);
         if let (true, Some(sign)) = (says_ready, sign.clone()) {
-            self.stage(node, NodeStage::Boot, self.boot(member, node, sign)).await?;
+            self.stage(node, NodeStage::Boot, self.boot(member, node, sign))
+                .await?;
         }
         let logged_in = self.stage(node, NodeStage::Login, self.login(node, sign)).await;
         drop(turn);
@@ -158,14 +169,22 @@ impl Raise<'_> {
             if self.cancel.is_cancelled() {
                 return Some("interrupted".to_owned());
             }
-            sign.as_ref().and_then(|sign| verdict(&sign.borrow()).map(|fault| fault.error))
+            sign.as_ref()
+                .and_then(|sign| verdict(&sign.borrow()).map(|fault| fault.error))
         };
         let session = self
             .nodes
             .login(&node.name, self.boot_timeout, &stop)
             .await
-            .map_err(|error| Fault { error: explain(&error), hint: error.hint() })?;
-        if self.images.get(&node.spec.image).is_some_and(BuiltImage::has_cloud_init) {
+            .map_err(|error| Fault {
+                error: explain(&error),
+                hint: error.hint(),
+            })?;
+        if self
+            .images
+            .get(&node.spec.image)
+            .is_some_and(BuiltImage::has_cloud_init)
+        {
             self.cloud_init(node, &session).await?;
         }
         Ok(true)
@@ -186,11 +205,19 @@ impl Raise<'_> {
             hint: error.hint(),
         })?;
         let said = String::from_utf8_lossy(&output.stdout);
-        let said: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let said: Vec<&str> = said
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
         match output.status {
             Some(0) => Ok(()),
             Some(2) => {
-                self.events.warn(format!("{}: cloud-init ended with recoverable errors: {}", node.name, said.join("; ")));
+                self.events.warn(format!(
+                    "{}: cloud-init ended with recoverable errors: {}",
+                    node.name,
+                    said.join("; ")
+                ));
                 Ok(())
             }
             status => Err(Fault {
@@ -199,7 +226,10 @@ impl Raise<'_> {
                     status.map_or("no exit code".to_owned(), |status| format!("exit code {status}")),
                     said.join("; ")
                 ),
-                hint: Some(format!("look at /var/log/cloud-init-output.log with `vcluster ssh {}`", node.name)),
+                hint: Some(format!(
+                    "look at /var/log/cloud-init-output.log with `vcluster ssh {}`",
+                    node.name
+                )),
             }),
         }
     }
@@ -233,11 +263,22 @@ impl Raise<'_> {
         let began = Instant::now();
         match work.await {
             Ok(changed) => {
-                emit(self.events, &node.name, &node.host, stage, Progress::Done { changed, took: began.elapsed() });
+                emit(
+                    self.events,
+                    &node.name,
+                    &node.host,
+                    stage,
+                    Progress::Done {
+                        changed,
+                        took: began.elapsed(),
+                    },
+                );
                 Ok(())
             }
             Err(fault) => {
-                let failed = Progress::Failed { error: fault.error.clone() };
+                let failed = Progress::Failed {
+                    error: fault.error.clone(),
+                };
                 emit(self.events, &node.name, &node.host, stage, failed);
                 Err(fault)
             }
@@ -262,5 +303,10 @@ fn interrupted() -> Fault {
 }
 
 pub(super) fn emit(events: &Events, node: &NodeName, host: &HostName, stage: NodeStage, progress: Progress) {
-    events.emit(Event::Node { node: node.clone(), host: host.clone(), stage, progress });
+    events.emit(Event::Node {
+        node: node.clone(),
+        host: host.clone(),
+        stage,
+        progress,
+    });
 }

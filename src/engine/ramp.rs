@@ -81,7 +81,10 @@ impl Ramp {
         loop {
             let freed = machine.freed.notified();
             {
-                let mut booting = machine.booting.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let mut booting = machine
+                    .booting
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner);
                 if *booting < machine.allowed.load(Ordering::Relaxed) {
                     *booting += 1;
                     return Turn(Some(Arc::clone(machine)));
@@ -94,7 +97,11 @@ impl Ramp {
     /// Takes note of a host's CPU pressure.
     pub fn pressure(&self, host: &HostName, some_avg10: f64) {
         if let Some(machine) = self.machines.get(host) {
-            let allowed = if some_avg10 > PRESSED { machine.pressed } else { machine.at_ease };
+            let allowed = if some_avg10 > PRESSED {
+                machine.pressed
+            } else {
+                machine.at_ease
+            };
             if machine.allowed.swap(allowed, Ordering::Relaxed) < allowed {
                 machine.freed.notify_waiters();
             }
@@ -109,7 +116,10 @@ pub struct Turn(Option<Arc<Machine>>);
 impl Drop for Turn {
     fn drop(&mut self) {
         if let Some(machine) = &self.0 {
-            *machine.booting.lock().unwrap_or_else(std::sync::PoisonError::into_inner) -= 1;
+            *machine
+                .booting
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner) -= 1;
             machine.freed.notify_waiters();
         }
     }
@@ -120,13 +130,17 @@ mod tests {
     use super::*;
 
     fn host(name: &str, machine: &str) -> RampHost {
-        RampHost { name: name.parse().unwrap(), machine: machine.into(), cpus: 2, emulated: true }
+        RampHost {
+            name: name.parse().unwrap(),
+            machine: machine.into(),
+            cpus: 2,
+            emulated: true,
+        }
     }
 
     async fn granted(ramp: &Ramp, host: &HostName) -> Vec<Turn> {
         let mut turns = Vec::new();
-        while let Ok(turn) =
-            tokio::time::timeout(std::time::Duration::from_millis(20), ramp.turn(host)).await
+        while let Ok(turn) = tokio::time::timeout(std::time::Duration::from_millis(20), ramp.turn(host)).await
         {
             turns.push(turn);
             assert!(turns.len() < 100);

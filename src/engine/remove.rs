@@ -52,12 +52,17 @@ impl Target {
 
 /// How many nodes and other objects of a cluster the hosts show.
 pub fn found(target: &Target, observed: &[ObservedHost]) -> (usize, usize) {
-    let nodes = observed.iter().flat_map(|host| &host.nodes).filter(|node| target.matches(node)).count();
+    let nodes = observed
+        .iter()
+        .flat_map(|host| &host.nodes)
+        .filter(|node| target.matches(node))
+        .count();
     let objects = observed
         .iter()
         .flat_map(|host| &host.objects)
         .filter(|object| {
-            object.cluster == target.cluster && target.short_id.as_ref().is_none_or(|id| *id == object.short_id)
+            object.cluster == target.cluster
+                && target.short_id.as_ref().is_none_or(|id| *id == object.short_id)
         })
         .count();
     (nodes, objects)
@@ -87,14 +92,20 @@ pub async fn remove(
     let (_, mut failures) = split(done);
     let audit = fleet
         .stage(HostStage::Audit, events, |member| async move {
-            let left = member.host.leftovers(&target.cluster, target.short_id.as_deref()).await?;
+            let left = member
+                .host
+                .leftovers(&target.cluster, target.short_id.as_deref())
+                .await?;
             Ok((false, (member.config.name.clone(), left)))
         })
         .await;
     let (audited, unaudited) = split(audit);
     let left: Vec<String> = audited
         .iter()
-        .flat_map(|(host, left)| left.iter().map(move |object| format!("{} {} on {host}", object.kind, object.name)))
+        .flat_map(|(host, left)| {
+            left.iter()
+                .map(move |object| format!("{} {} on {host}", object.kind, object.name))
+        })
         .collect();
     if !left.is_empty() {
         return Err(EngineError::LeftBehind { left });
@@ -109,12 +120,51 @@ pub async fn remove(
     Err(unreachable(&failures))
 }
 
+/// Removes only the nodes that are given in `observed`; network, pools and other nodes stay.
+pub async fn remove_nodes_only(
+    fleet: &Fleet,
+    observed: &[ObservedHost],
+    target: &Target,
+    events: &Events,
+) -> Result<(), EngineError> {
+    let done = fleet
+        .stage(HostStage::Clean, events, |member| async move {
+            let seen = observed.iter().find(|host| host.name == member.config.name);
+            let (mut changed, mut left) = (false, Vec::new());
+            if let Some(seen) = seen {
+                changed = remove_nodes(&member, seen, target, events).await;
+                let now = member.host.observe().await?;
+                left.extend(
+                    now.nodes
+                        .into_iter()
+                        .filter(|node| seen.nodes.iter().any(|other| other.uuid == node.uuid))
+                        .map(|node| format!("domain {} on {}", node.domain, member.config.name)),
+                );
+            }
+            Ok((changed, left))
+        })
+        .await;
+    let (left, failures) = split(done);
+    let left: Vec<String> = left.into_iter().flatten().collect();
+    if !left.is_empty() {
+        return Err(EngineError::LeftBehind { left });
+    }
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(unreachable(&failures))
+    }
+}
+
 /// Hosts that could not be looked at count as something left behind.
 pub fn unreachable(failures: &[Failure]) -> EngineError {
     let mut hosts: Vec<String> = failures
         .iter()
         .filter_map(|failure| {
-            failure.host.as_ref().map(|host| format!("whatever is on {host} ({})", failure.error))
+            failure
+                .host
+                .as_ref()
+                .map(|host| format!("whatever is on {host} ({})", failure.error))
         })
         .collect();
     hosts.dedup();
@@ -138,11 +188,16 @@ async fn remove_nodes(member: &Member, seen: &ObservedHost, target: &Target, eve
             let began = std::time::Instant::now();
             match member.host.remove_node(&target.cluster, &short_id, node).await {
                 Ok(changed) => {
-                    say(Progress::Done { changed, took: began.elapsed() });
+                    say(Progress::Done {
+                        changed,
+                        took: began.elapsed(),
+                    });
                     changed
                 }
                 Err(error) => {
-                    say(Progress::Failed { error: explain(&error) });
+                    say(Progress::Failed {
+                        error: explain(&error),
+                    });
                     false
                 }
             }

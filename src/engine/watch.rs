@@ -62,7 +62,11 @@ impl HostWatch {
         let (seen, stopped) = (Arc::clone(&signs), stop.clone());
         let (host, ramp, cluster) = (member.host.clone(), ramp.clone(), plan.cluster.clone());
         tokio::spawn(async move {
-            while stopped.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+            while stopped
+                .run_until_cancelled(tokio::time::sleep(LOOK_EVERY))
+                .await
+                .is_some()
+            {
                 // A look that fails says nothing about the guests; a lost host fails elsewhere.
                 if let Ok(states) = host.states().await {
                     see(&seen, cluster.as_str(), &states);
@@ -78,7 +82,10 @@ impl HostWatch {
     /// Follows a node; to be called before it is started, so that nothing is missed.
     pub fn follow(&self, node: &NodeName) -> watch::Receiver<Sign> {
         let mut signs = self.signs.lock().unwrap_or_else(PoisonError::into_inner);
-        signs.entry(node.clone()).or_insert_with(|| watch::Sender::new(Sign::default())).subscribe()
+        signs
+            .entry(node.clone())
+            .or_insert_with(|| watch::Sender::new(Sign::default()))
+            .subscribe()
     }
 
     /// Says that the domain was started: from now on, not running means dead.
@@ -93,13 +100,18 @@ impl HostWatch {
 fn hear(signs: &Mutex<HashMap<NodeName, watch::Sender<Sign>>>, node: &NodeName, line: &str) {
     let line = line.trim();
     // Other output may stand before the mark on the same line: a prompt, a kernel message.
-    let after = |mark: &str| line.find(mark).map(|at| line[at + mark.len()..].trim().to_owned());
+    let after = |mark: &str| {
+        line.find(mark)
+            .map(|at| line[at + mark.len()..].trim().to_owned())
+    };
     let (ready, failed) = (after(READY), after(FAILED));
     if ready.is_none() && failed.is_none() {
         return;
     }
     let mut signs = signs.lock().unwrap_or_else(PoisonError::into_inner);
-    let sender = signs.entry(node.clone()).or_insert_with(|| watch::Sender::new(Sign::default()));
+    let sender = signs
+        .entry(node.clone())
+        .or_insert_with(|| watch::Sender::new(Sign::default()));
     sender.send_modify(|sign| {
         if ready.is_some() {
             sign.ready = ready;
@@ -117,9 +129,13 @@ fn see(
 ) {
     let signs = signs.lock().unwrap_or_else(PoisonError::into_inner);
     for (node, sender) in signs.iter() {
-        let state = states.get(&format!("{cluster}.{node}")).copied().unwrap_or(DomainState::Off);
+        let state = states
+            .get(&format!("{cluster}.{node}"))
+            .copied()
+            .unwrap_or(DomainState::Off);
         sender.send_if_modified(|sign| {
-            let dead = (sign.started && matches!(state, DomainState::Off | DomainState::Crashed)).then_some(state);
+            let dead =
+                (sign.started && matches!(state, DomainState::Off | DomainState::Crashed)).then_some(state);
             let changed = dead != sign.dead;
             sign.dead = dead;
             changed
@@ -137,17 +153,27 @@ mod tests {
         let node: NodeName = "n001".parse().unwrap();
         hear(&signs, &node, "[    1.0] random: VCLUSTER-READY i-1\r");
         hear(&signs, &node, "something else");
-        assert_eq!(signs.lock().unwrap()[&node].borrow().ready.as_deref(), Some("i-1"));
+        assert_eq!(
+            signs.lock().unwrap()[&node].borrow().ready.as_deref(),
+            Some("i-1")
+        );
     }
 
     #[test]
     fn a_domain_that_is_off_is_dead_only_after_it_was_started() {
         let node: NodeName = "n001".parse().unwrap();
-        let signs = Mutex::new(HashMap::from([(node.clone(), watch::Sender::new(Sign::default()))]));
+        let signs = Mutex::new(HashMap::from([(
+            node.clone(),
+            watch::Sender::new(Sign::default()),
+        )]));
         see(&signs, "c", &HashMap::new());
         assert_eq!(signs.lock().unwrap()[&node].borrow().dead, None);
         signs.lock().unwrap()[&node].send_modify(|sign| sign.started = true);
-        see(&signs, "c", &HashMap::from([("c.n001".to_owned(), DomainState::Running)]));
+        see(
+            &signs,
+            "c",
+            &HashMap::from([("c.n001".to_owned(), DomainState::Running)]),
+        );
         assert_eq!(signs.lock().unwrap()[&node].borrow().dead, None);
         see(&signs, "c", &HashMap::new());
         assert_eq!(signs.lock().unwrap()[&node].borrow().dead, Some(DomainState::Off));

@@ -32,7 +32,10 @@ pub struct Nodes {
 
 impl Default for Nodes {
     fn default() -> Self {
-        Self { entries: HashMap::new(), logins: Semaphore::new(LOGINS_AT_ONCE) }
+        Self {
+            entries: HashMap::new(),
+            logins: Semaphore::new(LOGINS_AT_ONCE),
+        }
     }
 }
 
@@ -44,7 +47,14 @@ impl Nodes {
 
     /// Adds a node, reached through a host's session or directly.
     pub fn add(&mut self, node: NodeName, via: Option<Arc<Session>>, target: NodeTarget) {
-        self.entries.insert(node, Entry { via, target, session: Mutex::new(None) });
+        self.entries.insert(
+            node,
+            Entry {
+                via,
+                target,
+                session: Mutex::new(None),
+            },
+        );
     }
 
     /// The session of a node; logs in if there is none, or if it has ended.
@@ -57,7 +67,10 @@ impl Nodes {
         let _turn = self.logins.acquire().await;
         let session = match Session::connect_node(entry.via.as_deref(), &entry.target).await {
             Err(error) if error.is_transient() => {
-                let backoff = Backoff { deadline: PATIENCE, ..Backoff::default() };
+                let backoff = Backoff {
+                    deadline: PATIENCE,
+                    ..Backoff::default()
+                };
                 login_with_backoff(entry.via.as_deref(), &entry.target, backoff, || None).await?
             }
             other => other?,
@@ -76,7 +89,10 @@ impl Nodes {
     ) -> Result<Arc<Session>, SshError> {
         let entry = self.entry(node)?;
         let mut held = entry.session.lock().await;
-        let backoff = Backoff { deadline, ..Backoff::default() };
+        let backoff = Backoff {
+            deadline,
+            ..Backoff::default()
+        };
         let session = login_with_backoff(entry.via.as_deref(), &entry.target, backoff, stop).await?;
         let session = Arc::new(session);
         *held = Some(Arc::clone(&session));
@@ -98,14 +114,18 @@ impl Nodes {
 
     /// Ends all sessions.
     pub async fn close(&self) {
-        let sessions = futures::future::join_all(self.entries.values().map(|entry| async {
-            entry.session.lock().await.take()
-        }))
+        let sessions = futures::future::join_all(
+            self.entries
+                .values()
+                .map(|entry| async { entry.session.lock().await.take() }),
+        )
         .await;
         futures::future::join_all(sessions.iter().flatten().map(|session| session.close())).await;
     }
 
     fn entry(&self, node: &NodeName) -> Result<&Entry, SshError> {
-        self.entries.get(node).ok_or_else(|| SshError::Stopped(format!("no session is planned for `{node}`")))
+        self.entries
+            .get(node)
+            .ok_or_else(|| SshError::Stopped(format!("no session is planned for `{node}`")))
     }
 }

@@ -35,7 +35,9 @@ struct State {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("nodes", &self.nodes.len()).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("nodes", &self.nodes.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -119,7 +121,10 @@ pub fn sample(topology: &Topology) -> Shared {
         .map(|(i, (node, address))| Placed {
             node,
             address,
-            host: topology.hosts.get(i % topology.hosts.len().max(1)).map(|host| &host.name),
+            host: topology
+                .hosts
+                .get(i % topology.hosts.len().max(1))
+                .map(|host| &host.name),
         });
     build(topology, placed.collect())
 }
@@ -164,7 +169,10 @@ fn build(topology: &Topology, placed: Vec<Placed<'_>>) -> Shared {
             Some((placed.node.name.clone(), Place { node, group }))
         })
         .collect();
-    let vars = placed.iter().map(|placed| placed.node.vars.clone().into()).collect();
+    let vars = placed
+        .iter()
+        .map(|placed| placed.node.vars.clone().into())
+        .collect();
     let context = Context::from(json!({
         "cluster": { "name": topology.name, "subnet": topology.network.subnet },
         "node": null,

@@ -87,11 +87,7 @@ impl TemplateError {
         }
     }
 
-    pub(super) fn from_render(
-        source: &str,
-        error: &RenderError,
-        data: &Value,
-    ) -> Self {
+    pub(super) fn from_render(source: &str, error: &RenderError, data: &Value) -> Self {
         use RenderErrorReason as Reason;
         let at = error.line_no.zip(error.column_no);
         let missing = |path: Option<&str>| match path {
@@ -108,7 +104,10 @@ impl TemplateError {
             Reason::ParamNotFoundForIndex(helper, index) => Self::new(
                 source,
                 at,
-                format!("`{helper}` lacks its parameter {}, or its value is unknown", index + 1),
+                format!(
+                    "`{helper}` lacks its parameter {}, or its value is unknown",
+                    index + 1
+                ),
             ),
             Reason::Other(message) => Self::new(source, at, message.clone()),
             other => Self::new(source, at, other.to_string().to_lowercase()),
@@ -136,8 +135,8 @@ fn near_variable(path: &str, data: &Value) -> Option<String> {
             if depth == 0
                 && !hint.starts_with("did you")
                 && let Some(Value::Object(node)) = data.get("node")
-                && let Some(near) = suggest(part, node.keys().map(String::as_str))
-                    .filter(|hint| hint.starts_with("did you"))
+                && let Some(near) =
+                    suggest(part, node.keys().map(String::as_str)).filter(|hint| hint.starts_with("did you"))
             {
                 return Some(near);
             }

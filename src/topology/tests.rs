@@ -6,7 +6,9 @@ use super::*;
 
 #[test]
 fn scratch() {
-    let Ok(file) = std::env::var("TOPOLOGY") else { return };
+    let Ok(file) = std::env::var("TOPOLOGY") else {
+        return;
+    };
     for file in file.split(',') {
         match Topology::load(file) {
             Ok(topology) => {

@@ -66,7 +66,10 @@ pub(super) fn parse(text: &str, sink: &Sink<'_>) -> Option<Tree> {
     if text.len() as u64 > MAX_FILE_BYTES {
         sink.error(
             &(0..0),
-            format!("the topology has {} bytes, {MAX_FILE_BYTES} are allowed", text.len()),
+            format!(
+                "the topology has {} bytes, {MAX_FILE_BYTES} are allowed",
+                text.len()
+            ),
         );
         return None;
     }
@@ -225,7 +228,13 @@ impl Builder<'_> {
                 map.into_iter()
                     .map(|(key, value)| {
                         let span = self.span(key.referenced);
-                        (Key { name: key.value, span }, self.tree(value))
+                        (
+                            Key {
+                                name: key.value,
+                                span,
+                            },
+                            self.tree(value),
+                        )
                     })
                     .collect(),
             ),
@@ -238,7 +247,9 @@ impl Builder<'_> {
         let span = location.span();
         let start = match span.byte_offset() {
             Some(offset) => (offset as usize).min(self.text.len()),
-            None => self.sink.offset(location.line() as usize, location.column() as usize),
+            None => self
+                .sink
+                .offset(location.line() as usize, location.column() as usize),
         };
         let length = span.byte_len().map_or(1, |length| length as usize).max(1);
         let end = start.saturating_add(length).min(self.text.len());

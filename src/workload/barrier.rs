@@ -24,7 +24,10 @@ pub struct Barrier {
 impl Barrier {
     /// A barrier that opens when so many have arrived.
     pub fn new(wanted: usize) -> Self {
-        Self { state: watch::Sender::new((0, if wanted == 0 { Signal::Go } else { Signal::Wait })), wanted }
+        Self {
+            state: watch::Sender::new((0, if wanted == 0 { Signal::Go } else { Signal::Wait })),
+            wanted,
+        }
     }
 
     /// Arrives, and waits for all others. `false`: it will never open.

@@ -40,7 +40,14 @@ impl<'a> Sink<'a> {
         ending: &str,
     ) -> std::io::Result<Self> {
         let file = std::fs::File::create(dir.join(format!("{node}.{ending}")))?;
-        Ok(Self { workload, node, stream, file, bytes: 0, lines: LineBuffer::default() })
+        Ok(Self {
+            workload,
+            node,
+            stream,
+            file,
+            bytes: 0,
+            lines: LineBuffer::default(),
+        })
     }
 
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
@@ -63,7 +70,11 @@ impl<'a> Sink<'a> {
 }
 
 fn say(workload: &Workload<'_>, node: &NodeName, stream: Stream, line: String) {
-    workload.events.emit(Event::Output { node: node.clone(), stream, line });
+    workload.events.emit(Event::Output {
+        node: node.clone(),
+        stream,
+        line,
+    });
 }
 
 /// Runs a step on a node.
@@ -91,7 +102,12 @@ pub(super) async fn run(
         (Outcome::Passed, Err(error)) => Outcome::Error { error },
         _ => outcome,
     };
-    NodeResult { node: node.clone(), outcome, took, bytes }
+    NodeResult {
+        node: node.clone(),
+        outcome,
+        took,
+        bytes,
+    }
 }
 
 async fn command(
@@ -104,17 +120,28 @@ async fn command(
     bytes: &mut u64,
 ) -> Result<Outcome, String> {
     let text = |error: &dyn std::error::Error| crate::engine::explain(error);
-    let command =
-        workload.renderer.render_text(&step.run, &step.name, node).map_err(|error| text(&error))?;
+    let command = workload
+        .renderer
+        .render_text(&step.run, &step.name, node)
+        .map_err(|error| text(&error))?;
     let inner = format!("sh -c {}", quote(&command));
     let line = if barrier.is_some() {
-        format!("sh -c {}", quote(&format!("echo VCLUSTER-AT-BARRIER; read go && exec {inner} </dev/null")))
+        format!(
+            "sh -c {}",
+            quote(&format!(
+                "echo VCLUSTER-AT-BARRIER; read go && exec {inner} </dev/null"
+            ))
+        )
     } else {
         inner
     };
     let session = workload.nodes.session(node).await.map_err(|error| text(&error))?;
     // The time spent waiting for others is not the command's.
-    let waiting = if barrier.is_some() { workload.barrier_timeout } else { Duration::ZERO };
+    let waiting = if barrier.is_some() {
+        workload.barrier_timeout
+    } else {
+        Duration::ZERO
+    };
     let request = ExecRequest {
         command: workload.nodes.as_root(node, &line),
         timeout: Some(step.timeout + waiting),
@@ -125,7 +152,10 @@ async fn command(
     if barrier.is_none() {
         input = None;
     }
-    let mut output = session.stream_with_input(&request, pieces).await.map_err(|error| text(&error))?;
+    let mut output = session
+        .stream_with_input(&request, pieces)
+        .await
+        .map_err(|error| text(&error))?;
     let io = |error: std::io::Error| format!("failed to write results: {error}");
     let mut stdout = Sink::new(workload, node, Stream::Stdout, dir, "out").map_err(io)?;
     let mut stderr = Sink::new(workload, node, Stream::Stderr, dir, "err").map_err(io)?;
@@ -162,7 +192,9 @@ async fn command(
                 let _ = go.send(b"go\n".to_vec()).await;
                 input = None;
                 *started = Instant::now();
-                deadline.as_mut().reset(tokio::time::Instant::now() + step.timeout);
+                deadline
+                    .as_mut()
+                    .reset(tokio::time::Instant::now() + step.timeout);
                 stdout.write(&ahead[AT_BARRIER.len()..]).map_err(io)?;
             }
             Some(ExecEvent::Stderr(data)) => stderr.write(&data).map_err(io)?,
@@ -170,8 +202,16 @@ async fn command(
             Some(ExecEvent::Exit(code)) => break Outcome::Failed { code },
             Some(ExecEvent::Signal(signal)) => break Outcome::Killed { signal },
             Some(ExecEvent::TimedOut(_)) => break Outcome::TimedOut,
-            Some(ExecEvent::Lost(why)) => break Outcome::Error { error: format!("connection lost: {why}") },
-            None => break Outcome::Error { error: "the connection ended before the command".into() },
+            Some(ExecEvent::Lost(why)) => {
+                break Outcome::Error {
+                    error: format!("connection lost: {why}"),
+                };
+            }
+            None => {
+                break Outcome::Error {
+                    error: "the connection ended before the command".into(),
+                };
+            }
         }
     };
     *bytes = stdout.finish() + stderr.finish();
@@ -179,7 +219,12 @@ async fn command(
 }
 
 /// Fetches the files of a step, also after a failure: that is when they are wanted most.
-async fn collect(workload: &Workload<'_>, step: &WorkloadStep, node: &NodeName, dir: &Path) -> Result<(), String> {
+async fn collect(
+    workload: &Workload<'_>,
+    step: &WorkloadStep,
+    node: &NodeName,
+    dir: &Path,
+) -> Result<(), String> {
     if step.collect.is_empty() || workload.cancel.is_cancelled() {
         return Ok(());
     }
@@ -193,8 +238,16 @@ async fn collect(workload: &Workload<'_>, step: &WorkloadStep, node: &NodeName, 
                 .map_err(|error| crate::engine::explain(&error))?;
             paths.push(path);
         }
-        let session = workload.nodes.session(node).await.map_err(|error| crate::engine::explain(&error))?;
-        crate::ssh::collect(&session, &paths, &target).await.map_err(|error| crate::engine::explain(&error))
+        let session = workload
+            .nodes
+            .session(node)
+            .await
+            .map_err(|error| crate::engine::explain(&error))?;
+        crate::ssh::collect(&session, &paths, &target)
+            .await
+            .map_err(|error| crate::engine::explain(&error))
     };
-    result.await.map_err(|error| format!("failed to collect files: {error}"))
+    result
+        .await
+        .map_err(|error| format!("failed to collect files: {error}"))
 }

@@ -78,10 +78,16 @@ pub struct Results(PathBuf);
 impl Results {
     /// Makes the directory of a run, named after the time it begins (UTC); never one that is there already.
     pub fn create(parent: &Path, began: std::time::SystemTime) -> io::Result<Self> {
-        let stamp = humantime::format_rfc3339_seconds(began).to_string().replace([':', '-'], "");
+        let stamp = humantime::format_rfc3339_seconds(began)
+            .to_string()
+            .replace([':', '-'], "");
         fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
         for attempt in 1..1000 {
-            let name = if attempt == 1 { stamp.clone() } else { format!("{stamp}-{attempt}") };
+            let name = if attempt == 1 {
+                stamp.clone()
+            } else {
+                format!("{stamp}-{attempt}")
+            };
             match fs::DirBuilder::new().mode(0o700).create(parent.join(&name)) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Ok(()) => return Ok(Self(parent.join(name))),

@@ -83,7 +83,10 @@ impl Workload<'_> {
             .await;
         results.sort_by_key(|(index, _)| *index);
         let nodes: Vec<NodeResult> = results.into_iter().map(|(_, result)| result).collect();
-        let ok = nodes.iter().filter(|node| node.outcome == Outcome::Passed).count();
+        let ok = nodes
+            .iter()
+            .filter(|node| node.outcome == Outcome::Passed)
+            .count();
         self.events.emit(Event::Step {
             name: step.name.clone(),
             ok,
@@ -91,6 +94,9 @@ impl Workload<'_> {
             failed: nodes.len() - ok,
             took: began.elapsed(),
         });
-        StepReport { step: step.name.clone(), nodes }
+        StepReport {
+            step: step.name.clone(),
+            nodes,
+        }
     }
 }

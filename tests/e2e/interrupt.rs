@@ -47,8 +47,12 @@ fn a_killed_up_is_taken_further_by_up_and_removed_by_down() {
     let world = World::new();
     world.topology("bm[01-02]", FOUR);
     for pause in [3, 9] {
-        let mut child =
-            world.command(&["up"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = world
+            .command(&["up"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         std::thread::sleep(Duration::from_secs(pause));
         child.kill().unwrap();
         child.wait().unwrap();
@@ -67,6 +71,8 @@ fn down_finds_everything_without_local_state() {
     std::fs::remove_dir_all(world.path("state")).unwrap();
     assert!(!world.traces().is_empty());
     world.run(&["up"]).code(5).says("--adopt");
-    world.run(&["down", &world.name, "--hosts", "bm[01-02]", "-y"]).code(0);
+    world
+        .run(&["down", &world.name, "--hosts", "bm[01-02]", "-y"])
+        .code(0);
     assert_eq!(world.traces(), Vec::<String>::new());
 }

@@ -21,12 +21,24 @@ fn stock_ssh_ansible_and_prometheus_files_work_with_the_nodes() {
     let inventory = world.write("inventory.yaml", &inventory);
     let ansible = program(
         Command::new("ansible")
-            .args(["-i", inventory.to_str().unwrap(), "all", "-m", "raw", "-a", "hostname"])
+            .args([
+                "-i",
+                inventory.to_str().unwrap(),
+                "all",
+                "-m",
+                "raw",
+                "-a",
+                "hostname",
+            ])
             .env("ANSIBLE_SSH_ARGS", format!("-F {config}"))
             .env("HOME", world.path("")),
     )
     .code(0);
-    assert!(ansible.stdout.contains("web001") && ansible.stdout.contains("web002"), "{}", ansible.stdout);
+    assert!(
+        ansible.stdout.contains("web001") && ansible.stdout.contains("web002"),
+        "{}",
+        ansible.stdout
+    );
 
     let targets = json(&world.run(&["targets", "--port", "9200"]).code(0).stdout);
     assert_eq!(targets[0]["targets"][0], "10.77.0.1:9200");

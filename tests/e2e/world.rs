@@ -29,7 +29,13 @@ impl Ran {
     /// Panics with all output unless the exit code is the wanted one.
     #[track_caller]
     pub(crate) fn code(self, wanted: i32) -> Self {
-        assert_eq!(self.code, Some(wanted), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code,
+            Some(wanted),
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout,
+            self.stderr
+        );
         self
     }
 
@@ -53,8 +59,15 @@ impl World {
             std::env::var_os("VCLUSTER_LAB_DIR").is_some(),
             "run end-to-end tests by `scripts/test`, or inside `scripts/lab run`"
         );
-        let name = format!("t{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        Self { temp: tempfile::tempdir().unwrap(), name }
+        let name = format!(
+            "t{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
+        Self {
+            temp: tempfile::tempdir().unwrap(),
+            name,
+        }
     }
 
     /// A path in the test's directory.
@@ -71,7 +84,8 @@ impl World {
 
     /// Writes `topology.yaml`: the hosts of the lab and the rest as given.
     pub(crate) fn topology(&self, hosts: &str, rest: &str) -> PathBuf {
-        let head = format!("name: NAME\nhosts:\n  {hosts}: {{ uri: \"qemu+ssh://root@{{{{name}}}}/system\" }}\n");
+        let head =
+            format!("name: NAME\nhosts:\n  {hosts}: {{ uri: \"qemu+ssh://root@{{{{name}}}}/system\" }}\n");
         self.write("topology.yaml", &format!("{head}{rest}"))
     }
 
@@ -90,7 +104,13 @@ impl World {
 
     /// Runs the binary.
     pub(crate) fn run(&self, args: &[&str]) -> Ran {
-        finish(self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+        finish(
+            self.command(args)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap(),
+        )
     }
 
     /// The state directory of the cluster.
@@ -100,7 +120,10 @@ impl World {
 
     /// Every trace of the cluster on the hosts, by other means than vcluster's.
     pub(crate) fn traces(&self) -> Vec<String> {
-        lab_hosts().iter().flat_map(|host| traces_on(host, &self.name)).collect()
+        lab_hosts()
+            .iter()
+            .flat_map(|host| traces_on(host, &self.name))
+            .collect()
     }
 }
 
@@ -141,18 +164,33 @@ pub(crate) fn finish(mut child: std::process::Child) -> Ran {
         }
         std::thread::sleep(Duration::from_millis(20));
     };
-    Ran { code, stdout: out.join().unwrap(), stderr: err.join().unwrap() }
+    Ran {
+        code,
+        stdout: out.join().unwrap(),
+        stderr: err.join().unwrap(),
+    }
 }
 
 /// Runs any program.
 pub(crate) fn program(command: &mut Command) -> Ran {
-    finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    finish(
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    )
 }
 
 /// Runs a script on a host of the lab, by stock ssh.
 pub(crate) fn on_host(host: &str, script: &str) -> Output {
     let config = std::env::var("VCLUSTER_SSH_CONFIG").unwrap();
-    Command::new("ssh").args(["-F", &config, host, script]).stdin(Stdio::null()).output().unwrap()
+    Command::new("ssh")
+        .args(["-F", &config, host, script])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
 }
 
 /// The hosts of the lab, by its ssh config.
@@ -172,8 +210,15 @@ fn traces_on(host: &str, cluster: &str) -> Vec<String> {
          ip -d link show | grep 'vcluster:{cluster}:'; ls /var/lib/libvirt/images/vcluster 2>/dev/null | grep '^{cluster}[.]'; true"
     );
     let output = on_host(host, &script);
-    assert!(output.status.success(), "{host}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).lines().map(|line| format!("{host}: {line}")).collect()
+    assert!(
+        output.status.success(),
+        "{host}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(|line| format!("{host}: {line}"))
+        .collect()
 }
 
 /// Reads JSON from a command's output.
@@ -183,7 +228,11 @@ pub(crate) fn json(text: &str) -> serde_json::Value {
 
 /// The only file of a name below a directory.
 pub(crate) fn find(dir: &Path, name: &str) -> PathBuf {
-    let output = Command::new("find").arg(dir).args(["-name", name]).output().unwrap();
+    let output = Command::new("find")
+        .arg(dir)
+        .args(["-name", name])
+        .output()
+        .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let found: Vec<&str> = text.lines().collect();
     assert_eq!(found.len(), 1, "{name} in {}: {found:?}", dir.display());

@@ -30,7 +30,9 @@ pub(super) fn resolve(scope: &Scope<'_>, raw: Option<&At<Entries<RawHost>>>) -> 
     let Some(raw) = raw else {
         return local().into_iter().collect();
     };
-    let Some(entries) = raw.get() else { return Vec::new() };
+    let Some(entries) = raw.get() else {
+        return Vec::new();
+    };
     if entries.0.is_empty() {
         scope.sink.error_hint(
             &raw.span,
@@ -98,7 +100,9 @@ fn local() -> Option<Host> {
 fn host(scope: &Scope<'_>, name: &HostName, index: usize, raw: &RawHost, span: &Span) -> Option<Host> {
     let vars = raw.vars.as_ref().and_then(At::get).cloned().unwrap_or_default();
     let context = |vars: &Map<String, Value>| {
-        Context::from(json!({ "name": name, "index": index, "host": { "name": name, "index": index }, "vars": vars }))
+        Context::from(
+            json!({ "name": name, "index": index, "host": { "name": name, "index": index }, "vars": vars }),
+        )
     };
     let vars_span = raw.vars.as_ref().map_or(span, |vars| &vars.span);
     let vars = values::rendered_vars(scope, vars_span, &vars, "vars", &context(&vars));
@@ -118,9 +122,10 @@ fn host(scope: &Scope<'_>, name: &HostName, index: usize, raw: &RawHost, span: &
     let overcommit = field(raw.overcommit.as_ref(), OVERCOMMIT, |span, value| {
         let good = (0.01..=1_000.0).contains(value);
         if !good {
-            scope
-                .sink
-                .error(span, format!("overcommit: {value} is not a number from 0.01 to 1000"));
+            scope.sink.error(
+                span,
+                format!("overcommit: {value} is not a number from 0.01 to 1000"),
+            );
         }
         good.then_some(*value)
     });
@@ -170,7 +175,9 @@ fn identity(scope: &Scope<'_>, span: &Span, text: &str) -> Option<PathBuf> {
         Some(rest) => {
             let home = std::env::home_dir();
             if home.is_none() {
-                scope.sink.error(span, "`~/` is used, but there is no home directory");
+                scope
+                    .sink
+                    .error(span, "`~/` is used, but there is no home directory");
             }
             home.map(|home| home.join(rest))
         }
@@ -243,7 +250,10 @@ fn check_uri(scope: &Scope<'_>, span: &Span, uri: &str) -> Option<String> {
         );
     }
     if port.is_some_and(|port| port.parse::<u16>().map_or(true, |port| port == 0)) {
-        return refuse(format!("`{}` holds a port that is not one", shorten(uri)), "use 1 to 65535");
+        return refuse(
+            format!("`{}` holds a port that is not one", shorten(uri)),
+            "use 1 to 65535",
+        );
     }
     Some(uri.to_owned())
 }

@@ -135,7 +135,10 @@ fn image(
         if visited.contains(text) {
             scope.sink.error_hint(
                 &from.span,
-                format!("the image `{name}` is made from itself through `from: {}`", shorten(text)),
+                format!(
+                    "the image `{name}` is made from itself through `from: {}`",
+                    shorten(text)
+                ),
                 "let the chain of `from` end at `micro`, `debian` or a file".to_owned(),
             );
             return None;
@@ -152,8 +155,9 @@ fn image(
                     scope.sink.error_hint(
                         &at.span,
                         format!("unknown image `{}`", shorten(other)),
-                        suggest(other, known.collect::<Vec<_>>())
-                            .map(|hint| format!("{hint} (a file is written with a `/`: ./{})", shorten(other))),
+                        suggest(other, known.collect::<Vec<_>>()).map(|hint| {
+                            format!("{hint} (a file is written with a `/`: ./{})", shorten(other))
+                        }),
                     );
                     return None;
                 };
@@ -258,9 +262,10 @@ fn file(scope: &Scope<'_>, span: &Span, text: &str) -> Option<PathBuf> {
             None
         }
         Err(error) => {
-            scope
-                .sink
-                .error(span, format!("the image `{}` cannot be read: {error}", shorten(text)));
+            scope.sink.error(
+                span,
+                format!("the image `{}` cannot be read: {error}", shorten(text)),
+            );
             None
         }
     }

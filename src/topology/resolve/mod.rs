@@ -49,15 +49,24 @@ pub(super) fn topology(raw: &RawTopology, sink: &Sink<'_>, base_dir: &Path) -> O
         base_dir,
     };
     let name = match &raw.name {
-        Some(name) => name.get().and_then(|text| {
-            values::name::<ClusterName>(&scope, &name.span, &text.0)
-        }),
+        Some(name) => name
+            .get()
+            .and_then(|text| values::name::<ClusterName>(&scope, &name.span, &text.0)),
         None => {
-            sink.error_hint(&(0..0), "the topology has no `name`", "add `name: my-cluster`".to_owned());
+            sink.error_hint(
+                &(0..0),
+                "the topology has no `name`",
+                "add `name: my-cluster`".to_owned(),
+            );
             None
         }
     };
-    let vars = raw.vars.as_ref().and_then(|vars| vars.get()).cloned().unwrap_or_else(Map::new);
+    let vars = raw
+        .vars
+        .as_ref()
+        .and_then(|vars| vars.get())
+        .cloned()
+        .unwrap_or_else(Map::new);
     let hosts = hosts::resolve(&scope, raw.hosts.as_ref());
     let images = images::resolve(&scope, raw.images.as_ref());
     let groups = groups::resolve(&scope, raw, &hosts, &images, &vars);
