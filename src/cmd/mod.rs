@@ -1,5 +1,10 @@
 //! The verbs, one file each: `Args` for clap and `run`. Only here errors become `anyhow` and exit codes.
 
+pub mod exec;
+pub mod pull;
+pub mod push;
+pub mod ssh;
+
 /// What every verb is given.
 #[derive(Clone, Debug)]
 pub struct Context {

@@ -14,6 +14,7 @@ mod pattern;
 mod pool;
 mod session;
 mod shell;
+pub mod terminal;
 pub mod transfer;
 mod transport;
 mod tunnel;
