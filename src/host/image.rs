@@ -185,7 +185,10 @@ impl Host {
             let (part, temporary) = (part.clone(), temporary.clone());
             let (failed, failure) = blocking::channel::<Cause>();
             let call = self.inner.libvirt.call_within(deadline, move |connection| {
-                match send_file(connection, &part, &temporary, &|bytes| drop(sender.send(bytes))) {
+                match send_file(connection, &part, &temporary, &|bytes| {
+                    // Nobody waits for progress of an upload that was given up.
+                    let _ = sender.send(bytes);
+                }) {
                     Ok(()) => Ok(()),
                     Err(Upload::Libvirt(error)) => Err(error),
                     Err(Upload::Local(cause)) => {
