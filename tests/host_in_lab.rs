@@ -46,7 +46,11 @@ async fn plan(hosts: &[Host], nodes_per_host: u8) -> Plan {
             subnet: "10.77.0.0/24".parse().unwrap(),
             bridge: format!("vcb{short}"),
             own_bridge: true,
-            vxlan: Some(VxlanPlan { device: format!("vcx{short}"), vni: 7700, port: 4789 }),
+            vxlan: Some(VxlanPlan {
+                device: format!("vcx{short}"),
+                vni: 7700,
+                port: 4789,
+            }),
             mtu: 1550,
             nat: true,
             gateway: None,
@@ -119,7 +123,15 @@ impl Keys {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let run = |program: &str, arguments: &[&str]| {
-            assert!(Command::new(program).args(arguments).current_dir(directory.path()).output().unwrap().status.success());
+            assert!(
+                Command::new(program)
+                    .args(arguments)
+                    .current_dir(directory.path())
+                    .output()
+                    .unwrap()
+                    .status
+                    .success()
+            );
         };
         run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", "client"]);
         run("dropbearkey", &["-t", "ed25519", "-f", "host"]);
@@ -131,7 +143,10 @@ impl Keys {
     }
 
     fn host_key(&self) -> russh::keys::PublicKey {
-        let output = Command::new("dropbearkey").args(["-y", "-f"]).arg(self.directory.path().join("host")).output();
+        let output = Command::new("dropbearkey")
+            .args(["-y", "-f"])
+            .arg(self.directory.path().join("host"))
+            .output();
         let text = String::from_utf8(output.unwrap().stdout).unwrap();
         let line = text.lines().find(|line| line.starts_with("ssh-ed25519")).unwrap();
         russh::keys::PublicKey::from_openssh(line).unwrap()
@@ -157,10 +172,18 @@ impl Keys {
         {
             let volume = fatfs::FileSystem::new(&mut image, fatfs::FsOptions::new()).unwrap();
             let write = |name: &str, bytes: &[u8]| {
-                volume.root_dir().create_file(name).unwrap().write_all(bytes).unwrap();
+                volume
+                    .root_dir()
+                    .create_file(name)
+                    .unwrap()
+                    .write_all(bytes)
+                    .unwrap();
             };
             let (name, mac, address) = (&node.name, node.spec.mac, node.spec.address);
-            write("meta-data", format!("instance-id: i-{name}\nlocal-hostname: {name}\n").as_bytes());
+            write(
+                "meta-data",
+                format!("instance-id: i-{name}\nlocal-hostname: {name}\n").as_bytes(),
+            );
             write(
                 "network-config",
                 format!(
@@ -216,7 +239,10 @@ async fn life(hosts: &[Host], plan: &Plan, images: &Path, step: &impl Fn(&str)) 
         let change = host.ensure_network(plan).await?;
         println!("{change:?}");
         assert!(change.changed);
-        assert!(!host.ensure_network(plan).await?.changed, "a second time there is nothing to do");
+        assert!(
+            !host.ensure_network(plan).await?.changed,
+            "a second time there is nothing to do"
+        );
         assert!(host.ensure_pools(plan).await?);
         assert!(!host.ensure_pools(plan).await?);
     }
@@ -229,14 +255,27 @@ async fn life(hosts: &[Host], plan: &Plan, images: &Path, step: &impl Fn(&str)) 
     let mut on_host: Vec<HostImage> = Vec::new();
     for host in hosts {
         let mut told = 0;
-        on_host.push(host.ensure_image("k", &cmdline, &parts, &mut |done, _| told = done).await?);
+        on_host.push(
+            host.ensure_image("k", &cmdline, &parts, &mut |done, _| told = done)
+                .await?,
+        );
         step(&format!("image ({told} bytes sent)"));
         let mut again = 0;
-        host.ensure_image("k", &cmdline, &parts, &mut |done, _| again = done).await?;
+        host.ensure_image("k", &cmdline, &parts, &mut |done, _| again = done)
+            .await?;
         assert_eq!(again, 0, "an image is uploaded once");
-        let mut bad: Vec<ImagePart> = parts.iter().filter(|part| part.role == PartRole::Initrd).cloned().collect();
+        let mut bad: Vec<ImagePart> = parts
+            .iter()
+            .filter(|part| part.role == PartRole::Initrd)
+            .cloned()
+            .collect();
         bad[0].sha256 = "0".repeat(64);
-        println!("{}", host.ensure_image("k", &cmdline, &bad, &mut |_, _| ()).await.unwrap_err());
+        println!(
+            "{}",
+            host.ensure_image("k", &cmdline, &bad, &mut |_, _| ())
+                .await
+                .unwrap_err()
+        );
     }
     step("images");
     assert!(!hosts[0].prove_kvm(&on_host[0]).await?);
@@ -268,7 +307,9 @@ async fn life(hosts: &[Host], plan: &Plan, images: &Path, step: &impl Fn(&str)) 
         let mut count = 0;
         while count < mine {
             let line = tokio::time::timeout(Duration::from_secs(60), watch.recv()).await;
-            let line = line.expect("the nodes say READY in time").expect("the stream lives");
+            let line = line
+                .expect("the nodes say READY in time")
+                .expect("the stream lives");
             if line.line == format!("VCLUSTER-READY i-{}", line.node) {
                 ready.insert(line.node.to_string());
                 count += 1;
@@ -279,8 +320,16 @@ async fn life(hosts: &[Host], plan: &Plan, images: &Path, step: &impl Fn(&str)) 
     }
     step(&format!("ready: {}", ready.len()));
     println!("pressure {:?}", hosts[0].cpu_pressure().await?);
-    assert_eq!(hosts[0].states().await?.get("trial.n001"), Some(&DomainState::Running));
-    assert!(hosts[0].console_tail(plan, &plan.nodes[0].name, 5).await?.contains("VCLUSTER-READY"));
+    assert_eq!(
+        hosts[0].states().await?.get("trial.n001"),
+        Some(&DomainState::Running)
+    );
+    assert!(
+        hosts[0]
+            .console_tail(plan, &plan.nodes[0].name, 5)
+            .await?
+            .contains("VCLUSTER-READY")
+    );
     across(hosts, plan, &keys).await;
     step("reached across");
     typed(&hosts[0], plan).await;
@@ -288,8 +337,16 @@ async fn life(hosts: &[Host], plan: &Plan, images: &Path, step: &impl Fn(&str)) 
     let seen = hosts[0].observe().await?;
     assert_eq!(seen.nodes.len(), plan.hosts[0].nodes.len());
     let short = Plan::short_id(plan.cluster_id);
-    assert!(hosts[0].remove_node(&plan.cluster, &short, &seen.nodes[0]).await?);
-    assert!(!hosts[0].remove_node(&plan.cluster, &short, &seen.nodes[0]).await?);
+    assert!(
+        hosts[0]
+            .remove_node(&plan.cluster, &short, &seen.nodes[0])
+            .await?
+    );
+    assert!(
+        !hosts[0]
+            .remove_node(&plan.cluster, &short, &seen.nodes[0])
+            .await?
+    );
     step("one node removed");
     Ok(())
 }
@@ -312,16 +369,29 @@ async fn across(hosts: &[Host], plan: &Plan, keys: &Keys) {
     let command = format!(
         "hostname; ping -c 2 -W 5 -s {size} {other}; echo | nc -w 5 {other} 22 | head -c 7; ping -c 1 10.77.0.254; cat /proc/net/arp"
     );
-    let output = node.exec(&ExecRequest { command, ..ExecRequest::default() }).await.unwrap();
+    let output = node
+        .exec(&ExecRequest {
+            command,
+            ..ExecRequest::default()
+        })
+        .await
+        .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     println!("{text}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(text.contains(" 0% packet loss") && text.contains("SSH-2.0"), "{text}");
+    assert!(
+        text.contains(" 0% packet loss") && text.contains("SSH-2.0"),
+        "{text}"
+    );
     node.close().await;
 }
 
 async fn typed(host: &Host, plan: &Plan) {
     let mut console = host.console(&plan.nodes[0].domain).await.unwrap();
-    console.stream.write_all(b"\n\necho it is $((6 * 7))\n").await.unwrap();
+    console
+        .stream
+        .write_all(b"\n\necho it is $((6 * 7))\n")
+        .await
+        .unwrap();
     let mut text = String::new();
     let read = async {
         let mut buffer = [0; 256];
@@ -331,6 +401,8 @@ async fn typed(host: &Host, plan: &Plan) {
             text.push_str(&String::from_utf8_lossy(&buffer[..count]));
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), read).await.expect("the console answers");
+    tokio::time::timeout(Duration::from_secs(30), read)
+        .await
+        .expect("the console answers");
     console.close();
 }

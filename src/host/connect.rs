@@ -26,7 +26,10 @@ pub struct ConnectOptions {
 
 impl Default for ConnectOptions {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(20), call_timeout: Duration::from_secs(60) }
+        Self {
+            timeout: Duration::from_secs(20),
+            call_timeout: Duration::from_secs(60),
+        }
     }
 }
 
@@ -69,7 +72,14 @@ impl Host {
         let place = uri::parse(&host.uri).map_err(|why| fail("connect", Cause::Uri(why)))?;
         let (link, far, socket) = match place {
             Place::Local { socket } => (HostLink::local(), FarEnd::Local, socket),
-            Place::Ssh { user, host: address, port, identity, known_hosts, socket } => {
+            Place::Ssh {
+                user,
+                host: address,
+                port,
+                identity,
+                known_hosts,
+                socket,
+            } => {
                 let target = HostTarget {
                     host: address,
                     user,
@@ -131,11 +141,19 @@ impl Host {
     /// A cause as an error that names this host and what was being done.
     pub(super) fn failed(&self, doing: impl Into<String>) -> impl FnOnce(Cause) -> HostError {
         let (host, doing) = (self.inner.name.clone(), doing.into());
-        move |cause| HostError { host, doing, cause, leaves: Leftovers::Nothing }
+        move |cause| HostError {
+            host,
+            doing,
+            cause,
+            leaves: Leftovers::Nothing,
+        }
     }
 
     pub(super) async fn script(&self, script: &str) -> Result<String, Cause> {
-        self.inner.link.script(script, self.inner.options.call_timeout).await
+        self.inner
+            .link
+            .script(script, self.inner.options.call_timeout)
+            .await
     }
 
     /// Runs libvirt calls on a thread of their own.

@@ -76,7 +76,12 @@ impl Host {
     }
 
     /// The last lines of a node's console log; empty if there is none.
-    pub async fn console_tail(&self, plan: &Plan, node: &NodeName, lines: usize) -> Result<String, HostError> {
+    pub async fn console_tail(
+        &self,
+        plan: &Plan,
+        node: &NodeName,
+        lines: usize,
+    ) -> Result<String, HostError> {
         let directory = pool::directory(&plan.cluster, &Plan::short_id(plan.cluster_id));
         let script = format!(
             "cd {} 2>/dev/null || exit 0; [ ! -f {node}.console ] || tail -n {} {node}.console | tail -c 65536",
@@ -91,7 +96,9 @@ impl Host {
     /// A live console, on a libvirt connection of its own: ending that is what ends a read that waits.
     pub async fn console(&self, domain: &str) -> Result<InteractiveConsole, HostError> {
         let doing = format!("open the console of `{domain}`");
-        self.open_console(domain.to_owned()).await.map_err(self.failed(doing))
+        self.open_console(domain.to_owned())
+            .await
+            .map_err(self.failed(doing))
     }
 
     async fn open_console(&self, name: String) -> Result<InteractiveConsole, Cause> {
@@ -146,13 +153,19 @@ impl Host {
                 let mut rest = bytes.as_slice();
                 while !rest.is_empty() {
                     match writer.send(rest) {
-                        Ok(count @ 1..) => rest = &rest[usize::try_from(count).unwrap_or(0).min(rest.len())..],
+                        Ok(count @ 1..) => {
+                            rest = &rest[usize::try_from(count).unwrap_or(0).min(rest.len())..]
+                        }
                         _ => return,
                     }
                 }
             }
         });
-        Ok(InteractiveConsole { stream: near, forward, _libvirt: libvirt })
+        Ok(InteractiveConsole {
+            stream: near,
+            forward,
+            _libvirt: libvirt,
+        })
     }
 }
 
@@ -254,7 +267,9 @@ impl Splitter {
     }
 
     fn finish_held(&mut self, lines: &mut Vec<ConsoleLine>) {
-        let (Some(line), Some(current)) = (self.held.take(), self.current) else { return };
+        let (Some(line), Some(current)) = (self.held.take(), self.current) else {
+            return;
+        };
         let mut whole = std::mem::take(&mut self.partial[current]);
         whole.extend(line);
         whole.truncate(LINE);
@@ -262,7 +277,10 @@ impl Splitter {
         let text = String::from_utf8_lossy(&whole);
         let text = text.trim_end_matches('\r');
         if !text.is_empty() {
-            lines.push(ConsoleLine { node: self.nodes[current].clone(), line: text.to_owned() });
+            lines.push(ConsoleLine {
+                node: self.nodes[current].clone(),
+                line: text.to_owned(),
+            });
         }
     }
 }
@@ -278,7 +296,9 @@ mod tests {
     fn lines(pieces: &[&str]) -> Vec<String> {
         let mut split = Splitter::new(&nodes());
         let lines = pieces.iter().flat_map(|piece| split.feed(piece.as_bytes()));
-        lines.map(|line| format!("{}: {}", line.node, line.line)).collect()
+        lines
+            .map(|line| format!("{}: {}", line.node, line.line))
+            .collect()
     }
 
     #[test]
@@ -289,7 +309,11 @@ mod tests {
 
     #[test]
     fn a_line_that_a_header_cuts_is_put_together_again() {
-        let pieces = ["==> n1.console <==\nVCLUSTER-RE", "\n==> n2.console <==\nx\n\n==> n1.con", "sole <==\nADY id\n"];
+        let pieces = [
+            "==> n1.console <==\nVCLUSTER-RE",
+            "\n==> n2.console <==\nx\n\n==> n1.con",
+            "sole <==\nADY id\n",
+        ];
         assert_eq!(lines(&pieces), ["n2: x", "n1: VCLUSTER-READY id"]);
     }
 
@@ -311,7 +335,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let script = watch_script(directory.path().to_str().unwrap(), &nodes());
         let link = super::super::link::HostLink::local();
-        let mut pieces = link.stream(&script, std::time::Duration::from_secs(5)).await.unwrap();
+        let mut pieces = link
+            .stream(&script, std::time::Duration::from_secs(5))
+            .await
+            .unwrap();
         // The header of /dev/null: it has begun and seen that there are no logs yet.
         assert!(pieces.recv().await.is_some());
         std::fs::write(directory.path().join("n2.console"), "hello\n").unwrap();

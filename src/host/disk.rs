@@ -8,9 +8,9 @@ use virt::error::{Error, ErrorNumber};
 use virt::storage_vol::StorageVol;
 
 use super::connect::Host;
-use super::libvirt::is;
 use super::error::{Cause, HostError};
 use super::image::HostImage;
+use super::libvirt::is;
 use super::link::quote;
 use super::pool;
 use super::xml;
@@ -54,7 +54,8 @@ impl Host {
             let base = image.disk.as_ref().map(|base| (base.path.as_str(), base.format));
             let volume = xml::overlay_volume(&name, bytes, base);
             let pool = Plan::pool_name(&plan.cluster, plan.cluster_id);
-            self.call(move |connection| make_volume(connection, &pool, &name, &volume)).await
+            self.call(move |connection| make_volume(connection, &pool, &name, &volume))
+                .await
         };
         let seed = self.write_seed(&directory, format!("{}.seed", node.name), seed.to_vec());
         let (overlay, seed) = tokio::join!(overlay, seed);
@@ -69,7 +70,12 @@ impl Host {
         let (done, mut result) = oneshot::channel();
         let queue = &self.inner.seeds;
         if let Ok(mut waiting) = queue.waiting.lock() {
-            waiting.push(Waiting { directory: directory.to_owned(), name, bytes, done });
+            waiting.push(Waiting {
+                directory: directory.to_owned(),
+                name,
+                bytes,
+                done,
+            });
         }
         // Tasks that are ready now get to queue theirs before the first command starts.
         tokio::task::yield_now().await;
@@ -83,7 +89,9 @@ impl Host {
         };
         // One directory at a time; a host seldom makes nodes of two clusters at once.
         let directory = directory.to_owned();
-        let rest = batch.extract_if(.., |seed| seed.directory != directory).collect::<Vec<_>>();
+        let rest = batch
+            .extract_if(.., |seed| seed.directory != directory)
+            .collect::<Vec<_>>();
         if let Ok(mut waiting) = queue.waiting.lock() {
             waiting.extend(rest);
         }
@@ -106,7 +114,10 @@ impl Host {
              mv -f .new/* . && rmdir .new",
             directory = quote(directory)
         );
-        self.inner.link.feed(&script, data, self.inner.options.call_timeout).await?;
+        self.inner
+            .link
+            .feed(&script, data, self.inner.options.call_timeout)
+            .await?;
         Ok(())
     }
 }

@@ -7,9 +7,9 @@ use virt::domain::Domain;
 use virt::error::ErrorNumber;
 
 use super::connect::Host;
-use super::libvirt::is;
 use super::error::HostError;
 use super::image::HostImage;
+use super::libvirt::is;
 use super::model::Mark;
 use super::observe::mark_of;
 use super::pool;

@@ -115,7 +115,10 @@ impl HostError {
     }
 
     /// The exit code of a command that ends with this.
-    #[expect(clippy::unused_self, reason = "all kinds of module error answer this question")]
+    #[expect(
+        clippy::unused_self,
+        reason = "all kinds of module error answer this question"
+    )]
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::ApplyFailed
     }
@@ -133,9 +136,13 @@ fn libvirt_hint(error: &virt::error::Error, host: &HostName) -> Option<String> {
     if message.contains("No space left") {
         Some(format!("free room below /var/lib/libvirt/images on {host}"))
     } else if message.contains("Cannot allocate memory") || message.contains("cannot set up guest memory") {
-        Some(format!("{host} is out of memory: place fewer or smaller nodes on it"))
+        Some(format!(
+            "{host} is out of memory: place fewer or smaller nodes on it"
+        ))
     } else if message.contains("Permission denied") || message.contains("authentication") {
-        Some(format!("the user in the URI of {host} must be root or in the group `libvirt`"))
+        Some(format!(
+            "the user in the URI of {host} must be root or in the group `libvirt`"
+        ))
     } else {
         None
     }
@@ -195,7 +202,10 @@ mod tests {
             cause: Cause::Timeout(Duration::from_secs(30)),
             leaves: Leftovers::Nothing,
         };
-        assert_eq!(error.to_string(), "failed to start `worker017` on `bm03`: no answer within 30s");
+        assert_eq!(
+            error.to_string(),
+            "failed to start `worker017` on `bm03`: no answer within 30s"
+        );
         assert!(error.hint().unwrap().contains("bm03"));
     }
 }

@@ -71,7 +71,8 @@ impl Forward {
             .tempdir()
             .map_err(|error| Cause::local("cannot make a temporary directory", &error))?;
         let path = directory.path().join("libvirt");
-        let listener = UnixListener::bind(&path).map_err(|error| Cause::local("cannot bind a socket", &error))?;
+        let listener =
+            UnixListener::bind(&path).map_err(|error| Cause::local("cannot bind a socket", &error))?;
         let cancel = CancellationToken::new();
         // The stream that proved the socket serves the first connection.
         let first = Arc::new(Mutex::new(Some(stream)));
@@ -85,7 +86,8 @@ impl Forward {
                     },
                     () = accepting.cancelled() => break,
                 };
-                let (far, path, first, cancel) = (far.clone(), far_path.clone(), first.clone(), accepting.clone());
+                let (far, path, first, cancel) =
+                    (far.clone(), far_path.clone(), first.clone(), accepting.clone());
                 tokio::spawn(async move {
                     tokio::select! {
                         () = carry(near, &far, &path, &first) => {}
@@ -94,7 +96,11 @@ impl Forward {
                 });
             }
         });
-        Ok(Self { path, cancel, _directory: directory })
+        Ok(Self {
+            path,
+            cancel,
+            _directory: directory,
+        })
     }
 
     /// The URI by which libvirt's client library opens it.

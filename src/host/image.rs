@@ -114,8 +114,16 @@ impl ImagePart {
     }
 
     fn check(&self) -> Result<(), Cause> {
-        let digest = self.sha256.len() == 64 && self.sha256.bytes().all(|byte| b"0123456789abcdef".contains(&byte));
-        if digest { Ok(()) } else { Err(Cause::Other("its digest is malformed".into())) }
+        let digest = self.sha256.len() == 64
+            && self
+                .sha256
+                .bytes()
+                .all(|byte| b"0123456789abcdef".contains(&byte));
+        if digest {
+            Ok(())
+        } else {
+            Err(Cause::Other("its digest is malformed".into()))
+        }
     }
 }
 
@@ -135,7 +143,10 @@ impl Host {
             cmdline: cmdline.to_owned(),
             disk: None,
         };
-        let missing = self.missing(parts).await.map_err(self.failed("look for images"))?;
+        let missing = self
+            .missing(parts)
+            .await
+            .map_err(self.failed("look for images"))?;
         let total: u64 = missing.iter().map(|part| part.size).sum();
         let mut done = 0;
         for part in &missing {
@@ -151,9 +162,13 @@ impl Host {
                 PartRole::Kernel => image.kernel = Some(path),
                 PartRole::Initrd => image.initrd = Some(path),
                 PartRole::Disk => {
-                    let bytes = virtual_size(part)
-                        .map_err(self.failed(format!("read `{}`", part.path.display())))?;
-                    image.disk = Some(HostDisk { path, format: part.format, bytes });
+                    let bytes =
+                        virtual_size(part).map_err(self.failed(format!("read `{}`", part.path.display())))?;
+                    image.disk = Some(HostDisk {
+                        path,
+                        format: part.format,
+                        bytes,
+                    });
                 }
             }
         }
@@ -172,7 +187,10 @@ impl Host {
             script.push_str(&format!("[ ! -f {0} ] || stat -c '%n %s' {0}\n", part.volume()));
         }
         let said = self.script(&script).await?;
-        let there = |part: &ImagePart| said.lines().any(|line| line == format!("{} {}", part.volume(), part.size));
+        let there = |part: &ImagePart| {
+            said.lines()
+                .any(|line| line == format!("{} {}", part.volume(), part.size))
+        };
         Ok(parts.iter().filter(|part| !there(part)).cloned().collect())
     }
 
@@ -227,12 +245,16 @@ rm -f {temporary}; echo "the digest of what arrived is ${{s%% *}} and not {sha25
                 self.inner.link.script(&finish, deadline).await?;
             }
             Err(cause) => {
-                let _ = self.script(&format!("rm -f {IMAGES_DIRECTORY}/{temporary}")).await;
+                let _ = self
+                    .script(&format!("rm -f {IMAGES_DIRECTORY}/{temporary}"))
+                    .await;
                 return Err(cause);
             }
         }
         // For libvirt the file is still called as before; nothing of ours asks it, people might.
-        let refreshed = self.call(|connection| connection.lookup_storage_pool_by_name(IMAGES_POOL)?.refresh(0)).await;
+        let refreshed = self
+            .call(|connection| connection.lookup_storage_pool_by_name(IMAGES_POOL)?.refresh(0))
+            .await;
         if let Err(cause) = refreshed {
             tracing::debug!("the pool {IMAGES_POOL} was not refreshed: {cause}");
         }
@@ -252,7 +274,12 @@ impl From<Error> for Upload {
     }
 }
 
-fn send_file(connection: &Connect, part: &ImagePart, name: &str, progress: &dyn Fn(u64)) -> Result<(), Upload> {
+fn send_file(
+    connection: &Connect,
+    part: &ImagePart,
+    name: &str,
+    progress: &dyn Fn(u64),
+) -> Result<(), Upload> {
     let local = |error: std::io::Error| Upload::Local(Cause::local(&part.path.display().to_string(), &error));
     let mut file = File::open(&part.path).map_err(local)?;
     let (pool, _) = pool::ensure(connection, IMAGES_POOL, IMAGES_DIRECTORY)?;
@@ -288,7 +315,12 @@ fn send_file(connection: &Connect, part: &ImagePart, name: &str, progress: &dyn 
 }
 
 /// The next bytes from `at` that must be sent, in whole chunks: up to the next hole or the end.
-fn next_stretch(file: &mut (impl Read + Seek), at: u64, size: u64, buffer: &mut [u8]) -> std::io::Result<(u64, u64)> {
+fn next_stretch(
+    file: &mut (impl Read + Seek),
+    at: u64,
+    size: u64,
+    buffer: &mut [u8],
+) -> std::io::Result<(u64, u64)> {
     file.seek(SeekFrom::Start(at))?;
     let (mut start, mut end, mut position) = (None, at, at);
     while position < size {

@@ -42,7 +42,11 @@ impl Host {
             },
         };
         let works = self.boots(&kernel).await?;
-        let known = KvmKnown { boot_id: probe.boot_id, qemu_version: version, works };
+        let known = KvmKnown {
+            boot_id: probe.boot_id,
+            qemu_version: version,
+            works,
+        };
         let json = serde_json::to_string(&known).unwrap_or_default();
         let remember = format!(
             "cd {IMAGES_DIRECTORY} && printf '%s\\n' {} >kvm.json.new && mv kvm.json.new kvm.json",
@@ -58,7 +62,9 @@ impl Host {
     }
 
     async fn own_kernel(&self) -> Result<Option<String>, Cause> {
-        let said = self.script("k=/boot/vmlinuz-$(uname -r); [ ! -f \"$k\" ] || echo \"$k\"").await?;
+        let said = self
+            .script("k=/boot/vmlinuz-$(uname -r); [ ! -f \"$k\" ] || echo \"$k\"")
+            .await?;
         let path = said.trim();
         Ok((!path.is_empty()).then(|| path.to_owned()))
     }
@@ -76,7 +82,11 @@ impl Host {
         let domain = match started {
             Ok(domain) => domain,
             Err(Cause::Libvirt(error)) => {
-                tracing::debug!("{}: a guest under KVM does not start: {}", self.name(), error.message());
+                tracing::debug!(
+                    "{}: a guest under KVM does not start: {}",
+                    self.name(),
+                    error.message()
+                );
                 let _ = self.script(&format!("rm -f {log}")).await;
                 return Ok(false);
             }

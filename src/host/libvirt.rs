@@ -67,8 +67,17 @@ impl Libvirt {
         T: Send + 'static,
         F: FnOnce(&Connect) -> Result<T, virt::error::Error> + Send + 'static,
     {
-        let permit = self.permits.clone().acquire_owned().await.map_err(|_| Cause::Closed)?;
-        let connection = self.connection.lock().ok().and_then(|connection| connection.clone());
+        let permit = self
+            .permits
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(|_| Cause::Closed)?;
+        let connection = self
+            .connection
+            .lock()
+            .ok()
+            .and_then(|connection| connection.clone());
         let Some(connection) = connection else {
             return Err(Cause::Closed);
         };
@@ -95,7 +104,11 @@ impl Libvirt {
 impl Libvirt {
     /// Closes the connection politely, within a moment.
     pub(super) async fn close(&self) {
-        let taken = self.connection.lock().ok().and_then(|mut connection| connection.take());
+        let taken = self
+            .connection
+            .lock()
+            .ok()
+            .and_then(|mut connection| connection.take());
         if let Some(connection) = taken {
             let close = tokio::task::spawn_blocking(move || drop(connection));
             // The forward is closed next, which ends a goodbye that nobody answers.

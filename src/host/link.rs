@@ -32,11 +32,17 @@ pub(super) struct HostLink {
 
 impl HostLink {
     pub(super) fn local() -> Self {
-        Self { way: Way::Local, sudo: OnceCell::new() }
+        Self {
+            way: Way::Local,
+            sudo: OnceCell::new(),
+        }
     }
 
     pub(super) fn ssh(session: Arc<Session>) -> Self {
-        Self { way: Way::Ssh(session), sudo: OnceCell::new() }
+        Self {
+            way: Way::Ssh(session),
+            sudo: OnceCell::new(),
+        }
     }
 
     pub(super) fn session(&self) -> Option<Arc<Session>> {
@@ -66,7 +72,11 @@ impl HostLink {
     }
 
     /// Runs a script as root until the receiver is dropped; its standard output comes in pieces.
-    pub(super) async fn stream(&self, script: &str, timeout: Duration) -> Result<mpsc::Receiver<Vec<u8>>, Cause> {
+    pub(super) async fn stream(
+        &self,
+        script: &str,
+        timeout: Duration,
+    ) -> Result<mpsc::Receiver<Vec<u8>>, Cause> {
         let sudo = self.sudo(timeout).await?;
         let command = format!("exec sh -c 'exec {sudo}sh -s -- \"$SSH_CONNECTION\" \"$PPID\"'");
         let stdin = format!("{PREAMBLE}{script}").into_bytes();
@@ -80,7 +90,9 @@ impl HostLink {
                     if let Some(mut input) = child.stdin.take() {
                         let _ = input.write_all(&stdin).await;
                     }
-                    let Some(mut output) = child.stdout.take() else { return };
+                    let Some(mut output) = child.stdout.take() else {
+                        return;
+                    };
                     let mut buffer = vec![0; 16 << 10];
                     loop {
                         let read = tokio::select! {
@@ -101,7 +113,11 @@ impl HostLink {
                 });
             }
             Way::Ssh(session) => {
-                let request = ExecRequest { command, stdin, ..ExecRequest::default() };
+                let request = ExecRequest {
+                    command,
+                    stdin,
+                    ..ExecRequest::default()
+                };
                 let mut events = session.stream(&request).await?;
                 tokio::spawn(async move {
                     loop {
@@ -137,7 +153,9 @@ impl HostLink {
                 if output.status == Some(0) {
                     Ok("sudo -n ")
                 } else {
-                    Err(Cause::NotRoot(String::from_utf8_lossy(&output.stderr).into_owned()))
+                    Err(Cause::NotRoot(
+                        String::from_utf8_lossy(&output.stderr).into_owned(),
+                    ))
                 }
             })
             .await
@@ -151,7 +169,12 @@ impl HostLink {
             match &self.way {
                 Way::Local => run_local(&command, stdin).await,
                 Way::Ssh(session) => {
-                    let request = ExecRequest { command, stdin, timeout: Some(timeout), limit: OUTPUT_LIMIT };
+                    let request = ExecRequest {
+                        command,
+                        stdin,
+                        timeout: Some(timeout),
+                        limit: OUTPUT_LIMIT,
+                    };
                     Ok(session.exec(&request).await?)
                 }
             }
@@ -209,7 +232,10 @@ fn good(output: Output, sudo: &str) -> Result<String, Cause> {
     if let Some(command) = words.trim_end().strip_prefix("vcluster-missing: ") {
         return Err(Cause::Missing(command.to_owned()));
     }
-    Err(Cause::Script { status: output.status, words })
+    Err(Cause::Script {
+        status: output.status,
+        words,
+    })
 }
 
 /// A text as one word of a POSIX shell.
@@ -253,7 +279,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_ends_with_its_script() {
-        let mut pieces = HostLink::local().stream("echo one; echo two", SECOND).await.unwrap();
+        let mut pieces = HostLink::local()
+            .stream("echo one; echo two", SECOND)
+            .await
+            .unwrap();
         let mut all = Vec::new();
         while let Some(piece) = pieces.recv().await {
             all.extend(piece);

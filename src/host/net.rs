@@ -34,7 +34,10 @@ impl Host {
             Ok(network::changes(&wanted, &seen)?)
         };
         let changes = changes.await.map_err(self.failed(&doing))?;
-        let change = NetworkChange { changed: !changes.is_empty(), notes: changes.notes.clone() };
+        let change = NetworkChange {
+            changed: !changes.is_empty(),
+            notes: changes.notes.clone(),
+        };
         if change.changed {
             self.script(&changes.script())
                 .await
@@ -52,7 +55,10 @@ impl Host {
         }
         let mtu = plan.network.mtu;
         let doing = "reach the other hosts with full packets";
-        let output = self.script(&network::mtu_script(mtu, &peers)).await.map_err(self.failed(doing))?;
+        let output = self
+            .script(&network::mtu_script(mtu, &peers))
+            .await
+            .map_err(self.failed(doing))?;
         let failures = network::read_mtu(&output, mtu, &peers);
         if failures.is_empty() {
             return Ok(());

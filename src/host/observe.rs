@@ -61,7 +61,12 @@ impl Host {
         let mut objects = probe.objects;
         objects.extend(told.pools.iter().filter_map(|name| {
             let (cluster, short_id) = read_pool_name(name)?;
-            Some(ObservedObject { kind: "pool".into(), name: name.clone(), cluster, short_id })
+            Some(ObservedObject {
+                kind: "pool".into(),
+                name: name.clone(),
+                cluster,
+                short_id,
+            })
         }));
         objects.sort();
         Ok(ObservedHost {
@@ -78,7 +83,10 @@ impl Host {
     pub async fn states(&self) -> Result<HashMap<String, DomainState>, HostError> {
         self.call(|connection| {
             let domains = list(connection)?;
-            domains.into_iter().map(|(domain, state)| Ok((domain.name()?, state))).collect()
+            domains
+                .into_iter()
+                .map(|(domain, state)| Ok((domain.name()?, state)))
+                .collect()
         })
         .await
         .map_err(self.failed("list the domains"))
@@ -183,7 +191,8 @@ fn ask(connection: &Connect) -> Result<Told, Error> {
             None => {}
         }
     }
-    told.nodes.sort_by(|a, b| (&a.mark.cluster, &a.domain).cmp(&(&b.mark.cluster, &b.domain)));
+    told.nodes
+        .sort_by(|a, b| (&a.mark.cluster, &a.domain).cmp(&(&b.mark.cluster, &b.domain)));
     for pool in connection.list_all_storage_pools(0)? {
         told.pools.push(pool.name()?);
     }

@@ -7,8 +7,8 @@ use virt::error::{Error, ErrorNumber};
 use virt::storage_pool::StoragePool;
 
 use super::connect::Host;
-use super::libvirt::is;
 use super::error::{Cause, HostError};
+use super::libvirt::is;
 use super::link::quote;
 use super::xml;
 use crate::name::ClusterName;
@@ -83,7 +83,11 @@ fi
 }
 
 /// The pool, running; and whether anything was changed for that.
-pub(super) fn ensure(connection: &Connect, name: &str, directory: &str) -> Result<(StoragePool, bool), Error> {
+pub(super) fn ensure(
+    connection: &Connect,
+    name: &str,
+    directory: &str,
+) -> Result<(StoragePool, bool), Error> {
     match connection.lookup_storage_pool_by_name(name) {
         Ok(pool) => {
             let started = start(&pool)?;
@@ -159,13 +163,20 @@ mod tests {
     use super::*;
 
     fn owner() -> Owner {
-        Owner { cluster: "demo".parse().unwrap(), id: Uuid::from_u128(2), controller: "it's".into() }
+        Owner {
+            cluster: "demo".parse().unwrap(),
+            id: Uuid::from_u128(2),
+            controller: "it's".into(),
+        }
     }
 
     #[test]
     fn the_owner_file_begins_with_the_mark_that_scripts_look_for() {
         let json = serde_json::to_string(&owner()).unwrap();
-        assert!(json.starts_with(&owner_mark(&owner().cluster, "00000000")), "{json}");
+        assert!(
+            json.starts_with(&owner_mark(&owner().cluster, "00000000")),
+            "{json}"
+        );
         assert_eq!(owner().directory_name(), "demo.00000000");
     }
 
@@ -173,7 +184,13 @@ mod tests {
     fn only_names_of_our_form_are_pools_of_ours() {
         let name = Plan::pool_name(&owner().cluster, owner().id);
         assert_eq!(read_pool_name(&name), Some((owner().cluster, "00000000".into())));
-        for other in ["vcluster-images", "default", "vcluster.demo", "vcluster.demo.xyz", "vcluster.a/b.00000000"] {
+        for other in [
+            "vcluster-images",
+            "default",
+            "vcluster.demo",
+            "vcluster.demo.xyz",
+            "vcluster.a/b.00000000",
+        ] {
             assert_eq!(read_pool_name(other), None, "{other}");
         }
     }
@@ -184,8 +201,16 @@ mod tests {
         let run = |path: &std::path::Path| {
             // Only the part that decides; the first lines make directories of the real host.
             let script = directory_script(path.to_str().unwrap(), &owner());
-            let script: String = script.lines().filter(|line| !line.starts_with("mkdir -p /var")).collect::<Vec<_>>().join("\n");
-            let output = std::process::Command::new("sh").arg("-c").arg(script).output().unwrap();
+            let script: String = script
+                .lines()
+                .filter(|line| !line.starts_with("mkdir -p /var"))
+                .collect::<Vec<_>>()
+                .join("\n");
+            let output = std::process::Command::new("sh")
+                .arg("-c")
+                .arg(script)
+                .output()
+                .unwrap();
             String::from_utf8(output.stdout).unwrap().trim().to_owned()
         };
         let own = root.path().join("own");

@@ -89,7 +89,10 @@ impl Probe {
             memory: memory(part("mem"), "MemTotal:").ok_or("no MemTotal")?,
             memory_available: memory(part("mem"), "MemAvailable:").ok_or("no MemAvailable")?,
             disk_free: free(part("disk")).ok_or("no free room")?,
-            ssh_address: part("ssh").split_ascii_whitespace().nth(2).and_then(|text| text.parse().ok()),
+            ssh_address: part("ssh")
+                .split_ascii_whitespace()
+                .nth(2)
+                .and_then(|text| text.parse().ok()),
             tsc_khz: tsc(part("tsc")),
             boot_id: part("boot").trim().chars().take(64).collect(),
             has_kvm: part("kvm").trim() == "yes",
@@ -132,15 +135,20 @@ impl Probe {
             }
         }
         for (name, json) in directories.lines().filter_map(|line| line.split_once('\t')) {
-            let Ok(owner) = serde_json::from_str::<Owner>(json) else { continue };
+            let Ok(owner) = serde_json::from_str::<Owner>(json) else {
+                continue;
+            };
             if name == owner.directory_name() {
-                self.objects.push(object("directory", name, owner.cluster, owner.id));
+                self.objects
+                    .push(object("directory", name, owner.cluster, owner.id));
             }
         }
         for (name, line) in tables.lines().filter_map(|line| line.split_once('\t')) {
             let comment = line.split('"').nth(1).unwrap_or_default();
             let mark = comment.split(' ').next().unwrap_or_default();
-            let Some((cluster, id)) = network::read_alias(mark) else { continue };
+            let Some((cluster, id)) = network::read_alias(mark) else {
+                continue;
+            };
             if name == network::table_name(&Plan::short_id(id)) {
                 self.objects.push(object("nft table", name, cluster, id));
             }
@@ -156,12 +164,17 @@ impl Probe {
             let link = self.links.iter().find(|link| link.ifname == *device)?;
             link.addresses().map(|(address, _)| address).find(IpAddr::is_ipv4)
         };
-        wanted.or(self.ssh_address.filter(usable)).or_else(of_default_route)
+        wanted
+            .or(self.ssh_address.filter(usable))
+            .or_else(of_default_route)
     }
 
     /// MTU of the device that holds an address.
     pub(super) fn mtu_of(&self, address: IpAddr) -> Option<u32> {
-        let holder = self.links.iter().find(|link| link.addresses().any(|(own, _)| own == address))?;
+        let holder = self
+            .links
+            .iter()
+            .find(|link| link.addresses().any(|(own, _)| own == address))?;
         Some(holder.mtu)
     }
 
@@ -200,7 +213,10 @@ fn free(df: &str) -> Option<MiB> {
 fn tsc(lines: &str) -> Option<u64> {
     let mhz = |line: &str| -> Option<f64> {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
-        if let Some(at) = words.iter().position(|word| *word == "MHz" || word.starts_with("MHz,")) {
+        if let Some(at) = words
+            .iter()
+            .position(|word| *word == "MHz" || word.starts_with("MHz,"))
+        {
             if let Some(number) = at.checked_sub(1).and_then(|before| words[before].parse().ok()) {
                 return Some(number);
             }
@@ -208,8 +224,13 @@ fn tsc(lines: &str) -> Option<u64> {
         words.last()?.parse().ok()
     };
     let find = |word: &str| lines.lines().rfind(|line| line.contains(word)).and_then(mhz);
-    let khz = find("Refined").or_else(|| find("Detected")).or_else(|| find("cpu MHz"))? * 1000.0;
-    (100_000.0..20_000_000.0).contains(&khz).then_some(khz.round() as u64)
+    let khz = find("Refined")
+        .or_else(|| find("Detected"))
+        .or_else(|| find("cpu MHz"))?
+        * 1000.0;
+    (100_000.0..20_000_000.0)
+        .contains(&khz)
+        .then_some(khz.round() as u64)
 }
 
 #[cfg(test)]
@@ -260,14 +281,30 @@ yes
         assert_eq!(probe.underlay(None), Some("10.90.0.11".parse().unwrap()));
         assert_eq!(probe.mtu_of("10.90.0.11".parse().unwrap()), Some(1600));
         assert_eq!(probe.tsc_khz, Some(2_596_148));
-        let routes: Vec<String> = probe.routes.iter().map(|(net, device)| format!("{net} {device}")).collect();
+        let routes: Vec<String> = probe
+            .routes
+            .iter()
+            .map(|(net, device)| format!("{net} {device}"))
+            .collect();
         assert_eq!(routes, ["10.90.0.0/24 eth0", "192.0.2.1/32 eth0"]);
-        let objects: Vec<String> = probe.objects.iter().map(|object| format!("{} {}", object.kind, object.name)).collect();
+        let objects: Vec<String> = probe
+            .objects
+            .iter()
+            .map(|object| format!("{} {}", object.kind, object.name))
+            .collect();
         assert_eq!(
             objects,
-            ["bridge vcb00000000", "vxlan vcx00000000", "directory demo.00000000", "nft table vcluster_00000000"]
+            [
+                "bridge vcb00000000",
+                "vxlan vcx00000000",
+                "directory demo.00000000",
+                "nft table vcluster_00000000"
+            ]
         );
-        assert_eq!(probe.links.iter().filter_map(Link::vni).collect::<Vec<_>>(), [4242]);
+        assert_eq!(
+            probe.links.iter().filter_map(Link::vni).collect::<Vec<_>>(),
+            [4242]
+        );
     }
 
     #[test]

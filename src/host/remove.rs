@@ -4,8 +4,8 @@ use futures::stream::{self, StreamExt as _};
 use virt::error::ErrorNumber;
 
 use super::connect::Host;
-use super::libvirt::is;
 use super::error::{Cause, HostError, shown};
+use super::libvirt::is;
 use super::link::quote;
 use super::model::{ObservedNode, ObservedObject};
 use super::pool;
@@ -39,7 +39,9 @@ impl Host {
         let doing = format!("remove `{}`", node.domain);
         let files = node_files_script(cluster, short_id, node.mark.node.as_str());
         let work = async {
-            let domain = self.remove_domain(node.uuid, cluster.clone(), short_id.to_owned()).await?;
+            let domain = self
+                .remove_domain(node.uuid, cluster.clone(), short_id.to_owned())
+                .await?;
             // The files only once nothing has them open.
             let said = self.script(&files).await?;
             Ok(domain || said.trim() == "removed")
@@ -53,14 +55,22 @@ impl Host {
     pub async fn remove_cluster(&self, cluster: &ClusterName, short_id: &str) -> Result<Removed, HostError> {
         let doing = format!("remove `{cluster}`");
         if !is_short_id(short_id) {
-            let cause = Cause::Other(format!("`{}` is not the short id of a cluster", short_id.escape_debug()));
+            let cause = Cause::Other(format!(
+                "`{}` is not the short id of a cluster",
+                short_id.escape_debug()
+            ));
             return Err(self.failed(doing)(cause));
         }
         let mut removed = Removed::default();
-        let domains = self.domains_of(cluster, short_id).await.map_err(self.failed(&doing))?;
+        let domains = self
+            .domains_of(cluster, short_id)
+            .await
+            .map_err(self.failed(&doing))?;
         let results: Vec<_> = stream::iter(domains)
             .map(|(uuid, name)| async move {
-                let result = self.remove_domain(uuid, cluster.clone(), short_id.to_owned()).await;
+                let result = self
+                    .remove_domain(uuid, cluster.clone(), short_id.to_owned())
+                    .await;
                 (name, result)
             })
             .buffer_unordered(AT_ONCE)
@@ -85,7 +95,11 @@ impl Host {
         Ok(removed)
     }
 
-    async fn domains_of(&self, cluster: &ClusterName, short_id: &str) -> Result<Vec<(uuid::Uuid, String)>, Cause> {
+    async fn domains_of(
+        &self,
+        cluster: &ClusterName,
+        short_id: &str,
+    ) -> Result<Vec<(uuid::Uuid, String)>, Cause> {
         let (cluster, short_id) = (cluster.clone(), short_id.to_owned());
         self.call(move |connection| {
             let prefix = format!("{cluster}.");
@@ -148,15 +162,20 @@ impl Host {
             Ok(said) => {
                 for line in said.lines() {
                     let mut words = line.splitn(3, ' ');
-                    let (Some(verb), Some(kind), Some(name)) = (words.next(), words.next(), words.next()) else {
+                    let (Some(verb), Some(kind), Some(name)) = (words.next(), words.next(), words.next())
+                    else {
                         continue;
                     };
                     if verb == "removed" {
                         removed.objects += 1;
                     } else if verb == "left" {
-                        removed.left.push(object(&kind.replace('-', " "), &shown(name), cluster, short_id));
+                        removed
+                            .left
+                            .push(object(&kind.replace('-', " "), &shown(name), cluster, short_id));
                         let cause = Cause::Other("it would not go".into());
-                        removed.errors.push(self.failed(format!("remove {} `{}`", kind, shown(name)))(cause));
+                        removed
+                            .errors
+                            .push(self.failed(format!("remove {} `{}`", kind, shown(name)))(cause));
                     }
                 }
             }
@@ -217,7 +236,11 @@ mod tests {
 
     fn run(script: &str, root: &Path) -> String {
         let script = script.replace(pool::ROOT, root.to_str().unwrap());
-        let output = std::process::Command::new("sh").arg("-c").arg(script).output().unwrap();
+        let output = std::process::Command::new("sh")
+            .arg("-c")
+            .arg(script)
+            .output()
+            .unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
@@ -238,7 +261,10 @@ mod tests {
         let other = root.path().join("demo.0000000b");
         fill(&ours, "0000000a");
         fill(&other, "0000000c");
-        assert_eq!(run(&directory_script(&cluster, "0000000a"), root.path()), "removed directory demo.0000000a");
+        assert_eq!(
+            run(&directory_script(&cluster, "0000000a"), root.path()),
+            "removed directory demo.0000000a"
+        );
         assert!(!ours.exists());
         assert_eq!(run(&directory_script(&cluster, "0000000a"), root.path()), "");
         assert_eq!(run(&directory_script(&cluster, "0000000b"), root.path()), "");
@@ -262,9 +288,15 @@ mod tests {
         let cluster: ClusterName = "demo".parse().unwrap();
         let ours = root.path().join("demo.0000000a");
         fill(&ours, "0000000a");
-        assert_eq!(run(&node_files_script(&cluster, "0000000a", "n1"), root.path()), "removed");
+        assert_eq!(
+            run(&node_files_script(&cluster, "0000000a", "n1"), root.path()),
+            "removed"
+        );
         assert!(ours.join("n10.seed").exists() && ours.join("owner.json").exists());
         assert!(!ours.join("n1.console.0").exists());
-        assert_eq!(run(&node_files_script(&cluster, "0000000a", "n1"), root.path()), "");
+        assert_eq!(
+            run(&node_files_script(&cluster, "0000000a", "n1"), root.path()),
+            ""
+        );
     }
 }

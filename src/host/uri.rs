@@ -30,9 +30,7 @@ pub(super) enum Place {
 /// Reads a URI; the error is a sentence fragment about it.
 pub(super) fn parse(uri: &str) -> Result<Place, String> {
     let bad = |why: &str| format!("the URI `{}` {why}", uri.escape_debug());
-    let (scheme, rest) = uri
-        .split_once("://")
-        .ok_or_else(|| bad("has no `://`"))?;
+    let (scheme, rest) = uri.split_once("://").ok_or_else(|| bad("has no `://`"))?;
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, path) = match rest.find('/') {
         Some(slash) => rest.split_at(slash),
@@ -54,7 +52,12 @@ pub(super) fn parse(uri: &str) -> Result<Place, String> {
             // libvirt's own transports need these; they change nothing here.
             "no_verify" if value == "0" => {}
             "no_tty" | "proxy" | "mode" | "command" => {}
-            _ => return Err(bad(&format!("has the parameter `{}`, which is not supported", key.escape_debug()))),
+            _ => {
+                return Err(bad(&format!(
+                    "has the parameter `{}`, which is not supported",
+                    key.escape_debug()
+                )));
+            }
         }
     }
     if socket.as_ref().is_some_and(|path: &PathBuf| !path.is_absolute()) {
@@ -71,9 +74,18 @@ pub(super) fn parse(uri: &str) -> Result<Place, String> {
             if user.as_deref().is_some_and(str::is_empty) {
                 return Err(bad("has an empty user"));
             }
-            Ok(Place::Ssh { user, host, port, identity, known_hosts, socket })
+            Ok(Place::Ssh {
+                user,
+                host,
+                port,
+                identity,
+                known_hosts,
+                socket,
+            })
         }
-        _ => Err(bad("is none of `qemu:///system`, `qemu+unix:///system`, `qemu+ssh://HOST/system`")),
+        _ => Err(bad(
+            "is none of `qemu:///system`, `qemu+unix:///system`, `qemu+ssh://HOST/system`",
+        )),
     }
 }
 
@@ -120,7 +132,9 @@ mod tests {
         assert_eq!(parse("qemu:///system"), Ok(Place::Local { socket: None }));
         assert_eq!(
             parse("qemu+unix:///system?socket=/run/x%20y"),
-            Ok(Place::Local { socket: Some("/run/x y".into()) })
+            Ok(Place::Local {
+                socket: Some("/run/x y".into())
+            })
         );
     }
 

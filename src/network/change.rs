@@ -58,7 +58,9 @@ impl Changes {
         let (bridge, alias, mtu) = (&wanted.bridge, &wanted.alias, wanted.mtu);
         let there = own(seen, bridge, alias)?;
         if there.is_none() {
-            let mac = wanted.address.map(|address| format!("address {} ", bridge_mac(address)));
+            let mac = wanted
+                .address
+                .map(|address| format!("address {} ", bridge_mac(address)));
             self.make.push(format!(
                 "link add {bridge} {}type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
                 mac.unwrap_or_default()
@@ -93,7 +95,11 @@ impl Changes {
         let (bridge, alias, mtu) = (&wanted.bridge, &wanted.alias, wanted.mtu);
         let Some((vxlan, underlay)) = &wanted.vxlan else {
             // A cluster that shrank to one host.
-            for link in seen.links.iter().filter(|link| link.kind() == "vxlan" && link.ifalias == *alias) {
+            for link in seen
+                .links
+                .iter()
+                .filter(|link| link.kind() == "vxlan" && link.ifalias == *alias)
+            {
                 self.make.push(format!("link del dev {}", link.ifname));
             }
             return Ok(());
@@ -126,7 +132,9 @@ impl Changes {
             self.ip.push(format!("link set dev {device} master {bridge}"));
         }
         if !there.is_some_and(Link::suppresses_neighbours) {
-            self.ip.push(format!("link set dev {device} type bridge_slave neigh_suppress on"));
+            self.ip.push(format!(
+                "link set dev {device} type bridge_slave neigh_suppress on"
+            ));
         }
         if !there.is_some_and(Link::is_up) {
             self.ip.push(format!("link set dev {device} up"));
@@ -148,15 +156,18 @@ impl Changes {
     ) {
         // The all-zero entry is where broadcasts go: one for each peer.
         let everyone = Mac([0; 6]);
-        let mut entries: BTreeSet<(Mac, IpAddr)> = wanted.remote.iter().map(|(mac, host)| (*mac, *host)).collect();
+        let mut entries: BTreeSet<(Mac, IpAddr)> =
+            wanted.remote.iter().map(|(mac, host)| (*mac, *host)).collect();
         entries.extend(wanted.peers.iter().map(|peer| (everyone, *peer)));
         for (mac, host) in there.difference(&entries) {
-            self.bridge.push(format!("fdb del {mac} dev {device} dst {host} self"));
+            self.bridge
+                .push(format!("fdb del {mac} dev {device} dst {host} self"));
         }
         for (mac, host) in entries.difference(there) {
             // Several destinations only where there is meant to be more than one.
             let verb = if *mac == everyone { "append" } else { "replace" };
-            self.bridge.push(format!("fdb {verb} {mac} dev {device} dst {host} self permanent"));
+            self.bridge
+                .push(format!("fdb {verb} {mac} dev {device} dst {host} self permanent"));
         }
         // The bridge answers ARP for a remote node only if it knows that the node is behind the VXLAN.
         let behind: BTreeSet<Mac> = wanted.remote.keys().copied().collect();
@@ -164,7 +175,8 @@ impl Changes {
             self.bridge.push(format!("fdb del {mac} dev {device} master"));
         }
         for mac in behind.difference(in_bridge) {
-            self.bridge.push(format!("fdb replace {mac} dev {device} master static"));
+            self.bridge
+                .push(format!("fdb replace {mac} dev {device} master static"));
         }
     }
 
@@ -175,12 +187,21 @@ impl Changes {
         for (address, mac) in &wanted.neighbours {
             entries.insert((*address, *mac));
         }
-        let there = if seen.link(bridge).is_some() { seen.neighbours.clone() } else { BTreeSet::new() };
-        for (address, _) in there.iter().filter(|(address, _)| !wanted.neighbours.contains_key(address)) {
+        let there = if seen.link(bridge).is_some() {
+            seen.neighbours.clone()
+        } else {
+            BTreeSet::new()
+        };
+        for (address, _) in there
+            .iter()
+            .filter(|(address, _)| !wanted.neighbours.contains_key(address))
+        {
             self.ip.push(format!("neigh del {address} dev {bridge}"));
         }
         for (address, mac) in entries.difference(&there) {
-            self.ip.push(format!("neigh replace {address} lladdr {mac} dev {bridge} nud permanent"));
+            self.ip.push(format!(
+                "neigh replace {address} lladdr {mac} dev {bridge} nud permanent"
+            ));
         }
     }
 
@@ -216,7 +237,8 @@ impl Changes {
             ));
         }
         if self.forward {
-            self.notes.push("IPv4 forwarding was switched on for NAT and stays on".to_owned());
+            self.notes
+                .push("IPv4 forwarding was switched on for NAT and stays on".to_owned());
         }
     }
 
@@ -245,7 +267,10 @@ impl Changes {
             .iter()
             .map(|link| format!("/proc/sys/net/ipv6/conf/{link}/disable_ipv6"))
             .collect();
-        batch("while read -r f; do [ ! -e \"$f\" ] || echo 1 >\"$f\"; done", &off);
+        batch(
+            "while read -r f; do [ ! -e \"$f\" ] || echo 1 >\"$f\"; done",
+            &off,
+        );
         batch("ip -batch -", &self.ip);
         batch("bridge -batch -", &self.bridge);
         if let Some(table) = &self.nft {

@@ -70,16 +70,27 @@ impl Link {
 
     pub(super) fn local(&self) -> Option<IpAddr> {
         let data = &self.linkinfo.info_data;
-        data.get("local").or_else(|| data.get("local6"))?.as_str()?.parse().ok()
+        data.get("local")
+            .or_else(|| data.get("local6"))?
+            .as_str()?
+            .parse()
+            .ok()
     }
 
     pub(super) fn learns(&self) -> bool {
-        self.linkinfo.info_data.get("learning").and_then(Value::as_bool).unwrap_or(true)
+        self.linkinfo
+            .info_data
+            .get("learning")
+            .and_then(Value::as_bool)
+            .unwrap_or(true)
     }
 
     pub(super) fn suppresses_neighbours(&self) -> bool {
         let slave = &self.linkinfo.info_slave_data;
-        slave.get("neigh_suppress").and_then(Value::as_bool).unwrap_or(false)
+        slave
+            .get("neigh_suppress")
+            .and_then(Value::as_bool)
+            .unwrap_or(false)
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -137,7 +148,10 @@ pub struct SeenError {
 /// The script that asks a host for what `Seen` holds.
 pub fn seen_script(wanted: &Wanted) -> String {
     let bridge = &wanted.bridge;
-    let vxlan = wanted.vxlan.as_ref().map_or("-", |(vxlan, _)| vxlan.device.as_str());
+    let vxlan = wanted
+        .vxlan
+        .as_ref()
+        .map_or("-", |(vxlan, _)| vxlan.device.as_str());
     let table = wanted.nat.as_deref().unwrap_or("-");
     // Device and table names come from the planner, which takes only letters, digits, `-`, `_` and `.`.
     format!(
@@ -185,7 +199,9 @@ impl Seen {
             ..Self::default()
         };
         for entry in json_list::<Fdb>(part("fdb"), "forwarding entries")? {
-            let Ok(mac) = Mac::try_from(entry.mac) else { continue };
+            let Ok(mac) = Mac::try_from(entry.mac) else {
+                continue;
+            };
             if entry.flags.iter().any(|flag| flag == "self") {
                 if let Some(address) = entry.dst.and_then(|dst| dst.parse().ok()) {
                     seen.vxlan_entries.insert((mac, address));

@@ -52,8 +52,11 @@ impl Wanted {
             .iter()
             .find(|candidate| candidate.name == *host)
             .ok_or(NetworkError::NotInPlan)?;
-        let underlay: BTreeMap<&HostName, Option<IpAddr>> =
-            plan.hosts.iter().map(|host| (&host.name, host.underlay)).collect();
+        let underlay: BTreeMap<&HostName, Option<IpAddr>> = plan
+            .hosts
+            .iter()
+            .map(|host| (&host.name, host.underlay))
+            .collect();
         let mut remote = BTreeMap::new();
         let mut neighbours = BTreeMap::new();
         let mut peers = Vec::new();

@@ -55,7 +55,12 @@ pub(in crate::host) fn domain(input: &DomainInput<'_>) -> String {
         disks.push(overlay(input, &file("qcow2")));
     }
     disks.push(
-        disk(DiskFormat::Raw, &file("seed"), if has_disk { "vdb" } else { "vda" }).child(element("readonly")),
+        disk(
+            DiskFormat::Raw,
+            &file("seed"),
+            if has_disk { "vdb" } else { "vda" },
+        )
+        .child(element("readonly")),
     );
     let mut devices = element("devices")
         .children(lean_controllers())
@@ -74,9 +79,11 @@ pub(in crate::host) fn domain(input: &DomainInput<'_>) -> String {
     if input.image.disk.is_some() {
         // A whole distribution wants entropy early; a micro node has the driver as a spare module only.
         devices = devices.child(
-            element("rng")
-                .attribute("model", "virtio")
-                .child(element("backend").attribute("model", "random").text("/dev/urandom")),
+            element("rng").attribute("model", "virtio").child(
+                element("backend")
+                    .attribute("model", "random")
+                    .text("/dev/urandom"),
+            ),
         );
     }
     frame(&node.domain, input.acceleration)
@@ -94,11 +101,17 @@ pub(in crate::host) fn domain(input: &DomainInput<'_>) -> String {
 pub(in crate::host) fn probe_domain(name: &str, kernel: &str, log: &str) -> String {
     frame(name, Acceleration::Kvm)
         .children(machine(MiB(128), 1, Acceleration::Kvm))
-        .child(
-            kernel_boot(kernel, None, "console=ttyS0 earlyprintk=serial,ttyS0,115200 panic=-1"),
-        )
+        .child(kernel_boot(
+            kernel,
+            None,
+            "console=ttyS0 earlyprintk=serial,ttyS0,115200 panic=-1",
+        ))
         .children(behaviour())
-        .child(element("devices").children(lean_controllers()).children(console(log)))
+        .child(
+            element("devices")
+                .children(lean_controllers())
+                .children(console(log)),
+        )
         .render()
 }
 
@@ -107,7 +120,9 @@ fn frame(name: &str, acceleration: Acceleration) -> Element {
         Acceleration::Kvm => "kvm",
         Acceleration::Tcg => "qemu",
     };
-    element("domain").attribute("type", kind).child(element("name").text(name))
+    element("domain")
+        .attribute("type", kind)
+        .child(element("name").text(name))
 }
 
 fn machine(memory: MiB, vcpus: u32, acceleration: Acceleration) -> Vec<Element> {
@@ -150,7 +165,12 @@ fn kernel_boot(kernel: &str, initrd: Option<&str>, line: &str) -> Element {
 
 fn os_type() -> Element {
     // `pc` boots faster than q35 under emulation and has no AHCI, which Debian's cloud kernel cannot drive.
-    element("os").child(element("type").attribute("arch", "x86_64").attribute("machine", "pc").text("hvm"))
+    element("os").child(
+        element("type")
+            .attribute("arch", "x86_64")
+            .attribute("machine", "pc")
+            .text("hvm"),
+    )
 }
 
 fn behaviour() -> Vec<Element> {
@@ -165,7 +185,9 @@ fn behaviour() -> Vec<Element> {
 /// Nothing that costs memory or boot time and that a node never uses.
 fn lean_controllers() -> Vec<Element> {
     vec![
-        element("controller").attribute("type", "usb").attribute("model", "none"),
+        element("controller")
+            .attribute("type", "usb")
+            .attribute("model", "none"),
         element("memballoon").attribute("model", "none"),
     ]
 }
@@ -198,7 +220,11 @@ fn disk(format: DiskFormat, path: &str, target: &str) -> Element {
                 .attribute("discard", "unmap"),
         )
         .child(element("source").attribute("file", path))
-        .child(element("target").attribute("dev", target).attribute("bus", "virtio"))
+        .child(
+            element("target")
+                .attribute("dev", target)
+                .attribute("bus", "virtio"),
+        )
 }
 
 fn console(log: &str) -> Vec<Element> {
@@ -206,7 +232,11 @@ fn console(log: &str) -> Vec<Element> {
         element("serial")
             .attribute("type", "pty")
             .child(element("log").attribute("file", log).attribute("append", "off"))
-            .child(element("target").attribute("type", "isa-serial").attribute("port", 0)),
+            .child(
+                element("target")
+                    .attribute("type", "isa-serial")
+                    .attribute("port", 0),
+            ),
         element("console")
             .attribute("type", "pty")
             .child(element("target").attribute("type", "serial").attribute("port", 0)),
@@ -270,7 +300,11 @@ pub(in crate::host) mod tests {
             kernel: None,
             initrd: None,
             cmdline: String::new(),
-            disk: Some(HostDisk { path: "/images/d.disk".into(), format: DiskFormat::Qcow2, bytes: 4 << 30 }),
+            disk: Some(HostDisk {
+                path: "/images/d.disk".into(),
+                format: DiskFormat::Qcow2,
+                bytes: 4 << 30,
+            }),
         }
     }
 
@@ -311,7 +345,11 @@ pub(in crate::host) mod tests {
 
     #[test]
     fn the_probe_of_kvm() {
-        insta::assert_snapshot!(probe_domain("vcluster-probe-1", "/images/k.kernel", "/images/probe.log"));
+        insta::assert_snapshot!(probe_domain(
+            "vcluster-probe-1",
+            "/images/k.kernel",
+            "/images/probe.log"
+        ));
     }
 
     #[test]

@@ -55,7 +55,10 @@ mod tests {
     fn a_mark_with_a_bad_name_or_of_another_kind_is_not_ours() {
         let forged = write_mark(&mark()).render().replace("demo", "../demo");
         assert_eq!(read_mark(&forged), None);
-        assert_eq!(read_mark("<vc:node xmlns:vc='urn:vcluster:node:1'>{}</vc:node>"), None);
+        assert_eq!(
+            read_mark("<vc:node xmlns:vc='urn:vcluster:node:1'>{}</vc:node>"),
+            None
+        );
         assert_eq!(read_mark("<a><b"), None);
         assert_eq!(read_mark(&"x".repeat(LIMIT + 1)), None);
     }

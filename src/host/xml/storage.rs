@@ -58,12 +58,18 @@ mod tests {
 
     #[test]
     fn pools_and_volumes_as_libvirt_is_given_them() {
-        insta::assert_snapshot!(pool("vcluster.demo.00000000", "/var/lib/libvirt/images/vcluster/demo.00000000"));
+        insta::assert_snapshot!(pool(
+            "vcluster.demo.00000000",
+            "/var/lib/libvirt/images/vcluster/demo.00000000"
+        ));
         insta::assert_snapshot!(raw_volume("abc.part", 4096));
         insta::assert_snapshot!(overlay_volume(
             "n1.qcow2",
             1 << 30,
-            Some(("/var/lib/libvirt/images/vcluster/images/abc.disk", DiskFormat::Qcow2))
+            Some((
+                "/var/lib/libvirt/images/vcluster/images/abc.disk",
+                DiskFormat::Qcow2
+            ))
         ));
         insta::assert_snapshot!(overlay_volume("n1.qcow2", 1 << 30, None));
     }

@@ -13,7 +13,12 @@ pub(in crate::host) struct Element {
 
 /// An element of this name.
 pub(in crate::host) fn element(name: &'static str) -> Element {
-    Element { name, attributes: Vec::new(), text: String::new(), children: Vec::new() }
+    Element {
+        name,
+        attributes: Vec::new(),
+        text: String::new(),
+        children: Vec::new(),
+    }
 }
 
 /// XML 1.0 has no way to write most control characters, not even escaped.
