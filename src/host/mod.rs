@@ -27,4 +27,5 @@ pub use image::{DiskFormat, HostDisk, HostImage, ImagePart, PartRole};
 pub use model::{DomainState, HostFacts, Mark, ObservedHost, ObservedNode, ObservedObject};
 pub use net::NetworkChange;
 pub use remove::Removed;
+pub use uri::{check_uri, ssh_target};
 pub use xml::Acceleration;

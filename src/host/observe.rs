@@ -52,6 +52,7 @@ impl Host {
             underlay,
             underlay_mtu: underlay.and_then(|address| probe.mtu_of(address)),
             vnis: probe.links.iter().filter_map(crate::network::Link::vni).collect(),
+            boot_id: Some(probe.boot_id.clone()).filter(|id| !id.is_empty()),
             kvm: probe.kvm(told.qemu_version),
             routes: probe.routes,
         };

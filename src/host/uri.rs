@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::ssh::HostTarget;
+
 /// Where a host is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -25,6 +27,33 @@ pub(super) enum Place {
         /// libvirt's socket there (`socket=`).
         socket: Option<PathBuf>,
     },
+}
+
+/// Whether vcluster can work with a URI; the error is a sentence fragment about it.
+pub fn check_uri(uri: &str) -> Result<(), String> {
+    parse(uri).map(|_| ())
+}
+
+/// How a host is reached over SSH; `None` for this machine.
+pub fn ssh_target(host: &crate::topology::Host) -> Result<Option<HostTarget>, String> {
+    Ok(match parse(&host.uri)? {
+        Place::Local { .. } => None,
+        Place::Ssh {
+            user,
+            host: address,
+            port,
+            identity,
+            known_hosts,
+            ..
+        } => Some(HostTarget {
+            host: address,
+            user,
+            port,
+            identity: host.identity.clone().or(identity),
+            known_hosts,
+            timeout: std::time::Duration::from_secs(20),
+        }),
+    })
 }
 
 /// Reads a URI; the error is a sentence fragment about it.

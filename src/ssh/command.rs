@@ -25,6 +25,9 @@ const DEFAULT_LIMIT: usize = 16 << 20;
 /// Events that wait for the reader of a stream.
 const EVENTS: usize = 256;
 
+/// How long a refused session channel is asked for again.
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+
 /// Where standard input comes from.
 pub(super) enum Input {
     Bytes(Vec<u8>),
@@ -93,7 +96,7 @@ pub(super) async fn start(
     input: Input,
     limit: Option<Duration>,
 ) -> Result<mpsc::Receiver<ExecEvent>, SshError> {
-    let token = limit.map(|_| uuid::Uuid::new_v4().simple().to_string());
+    let token = (limit.is_some() || session.shared.one_at_a_time()).then(token);
     let (events, receiver) = mpsc::channel(EVENTS);
     let (opened, answer) = oneshot::channel();
     let job = Job {
@@ -114,6 +117,10 @@ pub(super) async fn start(
     }
 }
 
+fn token() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
+}
+
 /// The command with a mark in its environment, and so in that of all its children.
 fn marked(command: &str, token: &str) -> String {
     format!(
@@ -125,8 +132,9 @@ fn marked(command: &str, token: &str) -> String {
 /// Kills what bears the mark: first asks, then insists.
 fn reaper(token: &str) -> String {
     format!(
-        "k() {{ for f in $(grep -ls VCLUSTER_EXEC={token} /proc/[0-9]*/environ); do f=${{f%/environ}}; \
-         kill -$1 ${{f#/proc/}}; done; }} 2>/dev/null; k TERM; sleep 1; k KILL; :"
+        "n() {{ grep -ls VCLUSTER_EXEC={token} /proc/[0-9]*/environ; }}; \
+         k() {{ for f in $(n); do f=${{f%/environ}}; kill -$1 ${{f#/proc/}}; done; }} 2>/dev/null; \
+         k TERM; for i in 1 2 3 4 5; do [ -n \"$(n)\" ] || exit 0; sleep 0.2; done; k KILL"
     )
 }
 
@@ -177,8 +185,10 @@ impl Job {
     }
 
     async fn open(&self) -> Result<Channel<Msg>, SshError> {
-        let open = self.session.handle.channel_open_session();
-        let channel = self.session.opened("a session channel", open).await?;
+        let patience = self
+            .deadline
+            .map_or(PATIENCE, |(at, _)| PATIENCE.min(at - Instant::now()));
+        let channel = session_channel(&self.session, patience).await?;
         match channel.exec(true, self.command.as_bytes()).await {
             Ok(()) => Ok(channel),
             Err(error) => Err(self.session.lost(&error.to_string())),
@@ -265,7 +275,11 @@ impl Job {
     /// the far side allows, and the slot of the late command is held until then.
     async fn kill(&self, write: &ChannelWriteHalf<Msg>) {
         let closing = async {
-            let _ = write.signal(Sig::TERM).await;
+            // The signal of the protocol is for what bears no mark; for the others Dropbear would
+            // trip over the end of one process while the next is asked for.
+            if self.token.is_none() {
+                let _ = write.signal(Sig::TERM).await;
+            }
             let _ = write.close().await;
         };
         if timeout(Duration::from_secs(2), closing).await.is_err() || self.session.handle.is_closed() {
@@ -273,7 +287,9 @@ impl Job {
         }
         let Some(token) = &self.token else { return };
         let reaping = async {
-            let mut channel = self.session.handle.channel_open_session().await.ok()?;
+            let mut channel = session_channel(&self.session, Duration::from_secs(4))
+                .await
+                .ok()?;
             channel.exec(true, reaper(token)).await.ok()?;
             while !matches!(
                 channel.wait().await,
@@ -282,6 +298,26 @@ impl Job {
             channel.close().await.ok()
         };
         let _ = timeout(Duration::from_secs(5), reaping).await;
+    }
+}
+
+/// Opens a session channel. A slot of the far side stays taken until the process of a channel that
+/// was closed early has ended, so a refusal may pass: it is borne for a while.
+pub(super) async fn session_channel(
+    session: &Arc<Inner>,
+    patience: Duration,
+) -> Result<Channel<Msg>, SshError> {
+    let end = Instant::now() + patience;
+    let mut pause = Duration::from_millis(50);
+    loop {
+        let opened = session
+            .opened("a session channel", session.handle.channel_open_session())
+            .await;
+        match opened {
+            Err(SshError::Channel { .. }) if Instant::now() + pause < end => sleep(pause).await,
+            other => return other,
+        }
+        pause = (pause * 2).min(Duration::from_secs(1));
     }
 }
 

@@ -27,6 +27,8 @@ pub struct SshConfig {
     pub home: PathBuf,
     /// Name of the local user.
     pub user: String,
+    /// Socket of the user's agent.
+    pub agent: Option<PathBuf>,
 }
 
 /// What the config says about one host, tokens and `~` still in place.
@@ -63,14 +65,20 @@ pub struct HostSettings {
 }
 
 impl SshConfig {
-    /// `$VCLUSTER_SSH_CONFIG`, else `~/.ssh/config`.
+    /// `$VCLUSTER_SSH_CONFIG`, else `~/.ssh/config`, with the agent at `$SSH_AUTH_SOCK`.
     pub fn of_the_user() -> Self {
         let home = std::env::home_dir().unwrap_or_else(|| PathBuf::from("/"));
-        let named = std::env::var_os("VCLUSTER_SSH_CONFIG").filter(|value| !value.is_empty());
+        let variable = |name| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        let named = variable("VCLUSTER_SSH_CONFIG");
         let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
         Self {
             required: named.is_some(),
-            path: named.map_or_else(|| home.join(".ssh/config"), PathBuf::from),
+            path: named.unwrap_or_else(|| home.join(".ssh/config")),
+            agent: variable("SSH_AUTH_SOCK"),
             home,
             user: user.map_or_else(|| "root".to_owned(), |user| user.name),
         }

@@ -1,6 +1,7 @@
 //! The way to a bare-metal host: what the ssh config says about it, its address, a jump host, the login.
 
 use std::collections::HashMap;
+use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,8 +39,12 @@ struct Route {
 
 /// Connects and logs in.
 pub(super) async fn connect(target: &HostTarget) -> Result<Session, SshError> {
-    let config = SshConfig::of_the_user();
-    let limited = tokio::time::timeout(target.timeout, with_config(target, &config, true));
+    connect_with(target, &SshConfig::of_the_user()).await
+}
+
+/// As [`connect`] with another ssh config than the user's.
+pub(super) async fn connect_with(target: &HostTarget, config: &SshConfig) -> Result<Session, SshError> {
+    let limited = tokio::time::timeout(target.timeout, with_config(target, config, true));
     limited.await.unwrap_or_else(|_| {
         Err(SshError::Timeout {
             target: target.host.clone(),
@@ -162,7 +167,7 @@ fn route(target: &HostTarget, config: &SshConfig) -> Result<Route, SshError> {
         None => known_hosts::entry_name(&address, port),
     };
     let files = known_files(target, &settings, &tokens)?;
-    let accept = accept(target, &user, port, &files);
+    let accept = accept(target, config, &user, port, &files);
     let jump = settings
         .proxy_jump
         .as_deref()
@@ -202,14 +207,9 @@ fn keys(target: &HostTarget, settings: &HostSettings, tokens: &Tokens<'_>) -> Re
         let folder = tokens.config.home.join(".ssh");
         files.extend(["id_ed25519", "id_ecdsa", "id_rsa"].map(|name| (folder.join(name), false)));
     }
-    let environment = || {
-        std::env::var_os("SSH_AUTH_SOCK")
-            .filter(|s| !s.is_empty())
-            .map(PathBuf::from)
-    };
     let agent = match settings.identity_agent.as_deref() {
         Some(none) if none.eq_ignore_ascii_case("none") => None,
-        None | Some("SSH_AUTH_SOCK") => environment(),
+        None | Some("SSH_AUTH_SOCK") => tokens.config.agent.clone(),
         Some(name) => match name.strip_prefix('$').filter(|rest| !rest.starts_with('{')) {
             Some(variable) => std::env::var_os(variable).map(PathBuf::from),
             None => Some(tokens.path(name)?),
@@ -246,17 +246,17 @@ fn known_files(
 }
 
 /// The command by which OpenSSH shows the fingerprint, asks, and writes the key down where we look.
-fn accept(target: &HostTarget, user: &str, port: u16, files: &[PathBuf]) -> String {
+fn accept(target: &HostTarget, config: &SshConfig, user: &str, port: u16, files: &[PathBuf]) -> String {
     let mut command = String::from("ssh");
-    if let Some(config) = std::env::var_os("VCLUSTER_SSH_CONFIG").filter(|value| !value.is_empty()) {
-        command.push_str(&format!(" -F {}", super::quote(&config.to_string_lossy())));
+    if config.required {
+        let _ = write!(command, " -F {}", super::quote(&config.path.to_string_lossy()));
     }
     if let (Some(_), Some(file)) = (&target.known_hosts, files.first()) {
         let option = format!("UserKnownHostsFile={}", file.display());
-        command.push_str(&format!(" -o {}", super::quote(&option)));
+        let _ = write!(command, " -o {}", super::quote(&option));
     }
     if port != 22 {
-        command.push_str(&format!(" -p {port}"));
+        let _ = write!(command, " -p {port}");
     }
     format!(
         "{command} {} true",

@@ -8,9 +8,11 @@ mod host;
 mod known_hosts;
 mod login;
 mod node;
+mod nodes;
 mod pattern;
 mod session;
 mod shell;
+pub mod transfer;
 mod transport;
 mod tunnel;
 
@@ -18,6 +20,7 @@ pub use config::{HostSettings, SshConfig};
 pub use error::SshError;
 pub use known_hosts::{HostKeyError, KnownHosts, Strictness, fingerprint};
 pub use node::{Backoff, login_with_backoff};
+pub use nodes::Nodes;
 pub use session::{ByteStream, Bytes, ExecEvent, ExecRequest, HostTarget, NodeTarget, Output, Session};
 pub use shell::{Shell, ShellRequest};
 

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::command::{self, Input};
+use super::config::SshConfig;
 use super::error::SshError;
 use super::shell::{self, Shell, ShellRequest};
 use super::transport::{Client, Shared};
@@ -128,7 +129,12 @@ pub(super) struct Inner {
 
 impl Session {
     pub(super) fn new(handle: Handle<Client>, shared: Arc<Shared>, name: String) -> Self {
-        let slots = Arc::new(Semaphore::new(SESSION_CHANNELS));
+        let count = if shared.one_at_a_time() {
+            1
+        } else {
+            SESSION_CHANNELS
+        };
+        let slots = Arc::new(Semaphore::new(count));
         Self {
             inner: Arc::new(Inner {
                 handle,
@@ -144,6 +150,11 @@ impl Session {
         host::connect(target).await
     }
 
+    /// As [`Session::connect_host`], with another ssh config than the user's.
+    pub async fn connect_host_with(target: &HostTarget, config: &SshConfig) -> Result<Self, SshError> {
+        host::connect_with(target, config).await
+    }
+
     /// Connects to a node, through a host's session (direct-tcpip) or directly with `None`.
     pub async fn connect_node(via: Option<&Self>, target: &NodeTarget) -> Result<Self, SshError> {
         node::connect(via, target).await
@@ -156,7 +167,8 @@ impl Session {
 
     /// Runs a command and streams what it does; dropping the receiver closes the channel.
     ///
-    /// The receiver must be read: what piles up behind it stops the whole connection in the end.
+    /// Where the far side takes one command at a time (Dropbear), other commands wait for the end of this
+    /// one. The receiver must be read: what piles up behind it stops the whole connection in the end.
     pub async fn stream(&self, request: &ExecRequest) -> Result<mpsc::Receiver<ExecEvent>, SshError> {
         let input = Input::Bytes(request.stdin.clone());
         command::start(&self.inner, &request.command, input, request.timeout).await

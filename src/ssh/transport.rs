@@ -3,12 +3,13 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use russh::client::{self, DisconnectReason, Handle};
 use russh::keys::{Algorithm, PublicKey, PublicKeyOrCertificate};
-use russh::{Preferred, SshId, cipher, kex};
+use russh::{Names, Preferred, SshId, cipher, kex};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -50,12 +51,20 @@ impl KeyCheck {
 pub(super) struct Shared {
     refused: Mutex<Option<HostKeyError>>,
     reason: Mutex<Option<String>>,
+    dropbear: AtomicBool,
 }
 
 impl Shared {
     /// Why the connection ended, once it has.
     pub(super) fn reason(&self) -> Option<String> {
         self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether commands must follow each other. Dropbear (2022.83 `check_close` in common-channel.c)
+    /// closes a session channel that is open and has no command yet when any other command of the
+    /// connection ends, and may or may not run what is asked of it afterwards.
+    pub(super) fn one_at_a_time(&self) -> bool {
+        self.dropbear.load(Ordering::Relaxed)
     }
 }
 
@@ -77,6 +86,20 @@ impl client::Handler for Client {
                 Ok(false)
             }
         }
+    }
+
+    async fn kex_done(
+        &mut self,
+        _secret: Option<&[u8]>,
+        _names: &Names,
+        session: &mut client::Session,
+    ) -> Result<(), russh::Error> {
+        let dropbear = session
+            .remote_sshid()
+            .windows(8)
+            .any(|part| part.eq_ignore_ascii_case(b"dropbear"));
+        self.shared.dropbear.store(dropbear, Ordering::Relaxed);
+        Ok(())
     }
 
     async fn disconnected(&mut self, reason: DisconnectReason<russh::Error>) -> Result<(), russh::Error> {

@@ -1,9 +1,88 @@
 //! The topology language: YAML text to [`Topology`], all mistakes reported at once.
 //! Reads the topology and the template files it names; touches no host.
 
+mod diagnostics;
+pub mod limits;
 mod model;
+mod raw;
+mod reader;
+mod resolve;
+mod tree;
 
+use std::io::Read;
+use std::path::Path;
+
+pub(crate) use diagnostics::suggest;
+pub use diagnostics::{Diagnostic, Diagnostics};
 pub use model::{
     Accel, ConfigureAction, ConfigureStep, Group, Host, Image, ImageSource, Location, Network, Node, Place,
     Topology, WorkloadStep,
 };
+pub use raw::schema;
+pub use resolve::check_remote_path;
+
+use diagnostics::Sink;
+use limits::MAX_FILE_BYTES;
+
+/// Name of standard input in messages.
+const STDIN: &str = "<stdin>";
+
+impl Topology {
+    /// Reads a topology file; `-` is standard input. Relative paths in it are relative to its
+    /// directory, those of standard input to the current one.
+    pub fn load(file: &str) -> Result<Self, Diagnostics> {
+        let (name, base_dir, text) = if file == "-" {
+            (STDIN, Path::new("."), read(std::io::stdin().lock()))
+        } else {
+            let base_dir = Path::new(file)
+                .parent()
+                .filter(|dir| !dir.as_os_str().is_empty())
+                .unwrap_or(Path::new("."));
+            (file, base_dir, std::fs::File::open(file).and_then(read))
+        };
+        match text {
+            Ok(bytes) => match String::from_utf8(bytes) {
+                Ok(text) => Self::parse(&text, name, base_dir),
+                Err(error) => Err(Diagnostics::of_file(
+                    name,
+                    format!(
+                        "the topology is not UTF-8 from byte {}",
+                        error.utf8_error().valid_up_to()
+                    ),
+                    None,
+                )),
+            },
+            Err(error) => Err(Diagnostics::of_file(
+                name,
+                format!("the topology cannot be read: {error}"),
+                None,
+            )),
+        }
+    }
+
+    /// Reads a topology. `file` names it in messages; relative paths in it are relative to `base_dir`.
+    pub fn parse(text: &str, file: &str, base_dir: &Path) -> Result<Self, Diagnostics> {
+        let sink = Sink::new(file, text);
+        let topology = tree::parse(text, &sink).and_then(|tree| {
+            let raw = reader::read(&tree, &sink);
+            resolve::topology(raw.get()?, &sink, base_dir)
+        });
+        match topology {
+            Some(topology) if sink.is_empty() => Ok(Self {
+                text: text.to_owned(),
+                ..topology
+            }),
+            _ => Err(sink.finish()),
+        }
+    }
+}
+
+/// One byte more than is allowed is enough to know that there is too much.
+fn read(reader: impl Read) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use ipnet::Ipv4Net;
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::name::{ClusterName, GroupName, HostName, ImageName, NodeName};
@@ -55,10 +56,13 @@ pub struct Topology {
     pub base_dir: PathBuf,
     /// The file as the user named it.
     pub file: String,
+    /// Its text.
+    #[serde(skip)]
+    pub text: String,
 }
 
 /// How guests are to be accelerated on a host.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Accel {
     /// KVM where a short boot proves that it works, else software emulation.
@@ -144,7 +148,7 @@ pub struct Network {
 }
 
 /// How the nodes of a group are laid over the hosts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Place {
     /// Evenly: the host with the fewest nodes of this cluster first.
@@ -261,4 +265,15 @@ pub struct WorkloadStep {
     pub collect: Vec<String>,
     /// Where it is written.
     pub at: Option<Location>,
+}
+
+impl Image {
+    /// The user that vcluster logs in as.
+    pub fn login_user(&self) -> &str {
+        match (&self.user, &self.source) {
+            (Some(user), _) => user,
+            (None, ImageSource::Debian) => "debian",
+            (None, _) => "root",
+        }
+    }
 }

@@ -16,6 +16,7 @@ fn config(home: &Path, text: &str) -> SshConfig {
         required: true,
         home: home.to_owned(),
         user: "me".into(),
+        agent: None,
     }
 }
 

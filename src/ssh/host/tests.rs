@@ -10,6 +10,7 @@ fn config(home: &Path, text: &str) -> SshConfig {
         required: true,
         home: home.to_owned(),
         user: "me".into(),
+        agent: None,
     }
 }
 

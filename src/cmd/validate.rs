@@ -1,0 +1,83 @@
+//! `vcluster validate`: reads topologies and reports every mistake at once. Touches no host.
+
+use std::io::IsTerminal;
+
+use serde_json::{Value, json};
+
+use super::{Context, Format};
+use crate::exit::ExitCode;
+use crate::report;
+use crate::topology::{Diagnostics, Topology};
+
+/// Checks topology files and reports every mistake at once.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Topology files; `-` is standard input.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<String>,
+}
+
+/// Reads every file, says what it holds or what is wrong with it.
+pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let results: Vec<(&str, Result<Topology, Diagnostics>)> = args
+        .files
+        .iter()
+        .map(|file| (file.as_str(), Topology::load(file)))
+        .collect();
+    match context.format {
+        Format::Human => talk(&results, context.quiet),
+        Format::Json => {
+            let files: Vec<Value> = results.iter().map(|(file, result)| entry(file, result)).collect();
+            report::data(&format!("{}\n", json!({ "version": 1, "files": files })));
+        }
+    }
+    let valid = results.iter().all(|(_, result)| result.is_ok());
+    Ok(if valid {
+        ExitCode::Ok
+    } else {
+        ExitCode::InvalidTopology
+    })
+}
+
+fn talk(results: &[(&str, Result<Topology, Diagnostics>)], quiet: bool) {
+    let color =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    for (_, result) in results {
+        match result {
+            Ok(_) if quiet => {}
+            Ok(topology) => report::data(&format!("ok: {}\n", summary(topology))),
+            Err(diagnostics) => report::talk(diagnostics.render(color).trim_end()),
+        }
+    }
+}
+
+/// `topology.yaml: 150 nodes in 2 groups on 15 hosts`
+fn summary(topology: &Topology) -> String {
+    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    format!(
+        "{}: {} in {} on {}",
+        topology.file,
+        count(topology.nodes.len(), "node"),
+        count(topology.groups.len(), "group"),
+        count(topology.hosts.len(), "host"),
+    )
+}
+
+fn entry(file: &str, result: &Result<Topology, Diagnostics>) -> Value {
+    match result {
+        Ok(topology) => json!({
+            "file": file,
+            "valid": true,
+            "name": topology.name,
+            "nodes": topology.nodes.len(),
+            "groups": topology.groups.len(),
+            "hosts": topology.hosts.len(),
+            "errors": [],
+        }),
+        Err(diagnostics) => json!({
+            "file": file,
+            "valid": false,
+            "errors": diagnostics.to_json(),
+        }),
+    }
+}

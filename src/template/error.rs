@@ -1,0 +1,153 @@
+//! What is wrong with a template, with its line, its column and the variable that was meant.
+
+use handlebars::{RenderError, RenderErrorReason};
+use serde_json::Value;
+
+use super::MAX_OUTPUT;
+use crate::exit::ExitCode;
+use crate::topology::suggest;
+
+/// Why a template could not be read or rendered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {message}", place = self.place())]
+pub struct TemplateError {
+    /// The file, or what the template is written for.
+    pub source_name: String,
+    /// Line, from 1, where it is known.
+    pub line: Option<usize>,
+    /// Column, from 1, where it is known.
+    pub column: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+    hint: Option<String>,
+}
+
+impl TemplateError {
+    /// What to write instead.
+    pub fn hint(&self) -> Option<String> {
+        self.hint.clone()
+    }
+
+    /// A template is part of the topology.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::InvalidTopology
+    }
+
+    /// `redis.conf.hbs:3:7`
+    pub fn place(&self) -> String {
+        match (self.line, self.column) {
+            (Some(line), Some(column)) => format!("{}:{line}:{column}", self.source_name),
+            _ => self.source_name.clone(),
+        }
+    }
+
+    pub(super) fn new(source: &str, at: Option<(usize, usize)>, message: impl Into<String>) -> Self {
+        Self {
+            source_name: source.to_owned(),
+            line: at.map(|(line, _)| line),
+            column: at.map(|(_, column)| column),
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    pub(super) fn with_hint(mut self, hint: impl Into<Option<String>>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+
+    pub(super) fn too_large(source: &str) -> Self {
+        Self::new(
+            source,
+            None,
+            format!("the template renders to more than {} MiB", MAX_OUTPUT >> 20),
+        )
+    }
+
+    pub(super) fn from_compile(source: &str, text: &str, error: &handlebars::TemplateError) -> Self {
+        use handlebars::TemplateErrorReason as Reason;
+        // The parser gives up where the text ends when a block is never closed.
+        let last = text.lines().count().max(1);
+        let at = error
+            .pos()
+            .map(|(line, column)| (line.clamp(1, last), column.max(1)));
+        match error.reason() {
+            Reason::MismatchingClosedHelper(open, close) => Self::new(
+                source,
+                at,
+                format!("`{{{{#{open}}}}}` is closed by `{{{{/{close}}}}}`"),
+            ),
+            Reason::InvalidParam(parameter) => {
+                Self::new(source, at, format!("`{parameter}` is no parameter"))
+            }
+            _ => Self::new(source, at, "the template is broken here").with_hint(
+                "every `{{` needs its `}}`, every `{{#block}}` its `{{/block}}`; write `\\{{` for the braces themselves"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    pub(super) fn from_render(source: &str, error: &RenderError, data: &Value) -> Self {
+        use RenderErrorReason as Reason;
+        let at = error.line_no.zip(error.column_no);
+        let missing = |path: Option<&str>| match path {
+            Some(path) => Self::new(source, at, format!("unknown variable `{}`", path.escape_debug()))
+                .with_hint(near_variable(path, data)),
+            None => Self::new(source, at, "a variable is unknown"),
+        };
+        match error.reason() {
+            Reason::MissingVariable(path) => missing(path.as_deref()),
+            Reason::HelperNotFound(name) => {
+                Self::new(source, at, format!("unknown helper `{}`", name.escape_debug()))
+                    .with_hint(suggest(name, super::helpers::NAMES.iter().copied()))
+            }
+            Reason::ParamNotFoundForIndex(helper, index) => Self::new(
+                source,
+                at,
+                format!(
+                    "`{helper}` lacks its parameter {}, or its value is unknown",
+                    index + 1
+                ),
+            ),
+            Reason::Other(message) => Self::new(source, at, message.clone()),
+            other => Self::new(source, at, other.to_string().to_lowercase()),
+        }
+    }
+}
+
+/// The known name nearest to the part of a path that does not exist.
+fn near_variable(path: &str, data: &Value) -> Option<String> {
+    let parts: Vec<&str> = path
+        .split(['.', '/'])
+        .map(|part| part.trim_matches(['[', ']', '"']))
+        .filter(|part| !part.is_empty() && *part != "this" && *part != "@root")
+        .collect();
+    let mut value = data;
+    for (depth, part) in parts.iter().enumerate() {
+        let Value::Object(map) = value else { return None };
+        if let Some(inner) = map.get(*part) {
+            value = inner;
+            continue;
+        }
+        let prefix: String = parts[..depth].iter().map(|part| format!("{part}.")).collect();
+        if let Some(hint) = suggest(part, map.keys().map(String::as_str)) {
+            // Within `{{#each nodes}}` the names are those of a node.
+            if depth == 0
+                && !hint.starts_with("did you")
+                && let Some(Value::Object(node)) = data.get("node")
+                && let Some(near) =
+                    suggest(part, node.keys().map(String::as_str)).filter(|hint| hint.starts_with("did you"))
+            {
+                return Some(near);
+            }
+            let of = if prefix.is_empty() {
+                String::new()
+            } else {
+                format!(" (in `{}`)", prefix.trim_end_matches('.'))
+            };
+            return Some(format!("{hint}{of}"));
+        }
+        return None;
+    }
+    None
+}

@@ -1,0 +1,297 @@
+//! What is wrong with a topology: every mistake with its place, its line and what to write instead.
+//! Rendering is pure; nothing here prints.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::limits::MAX_DIAGNOSTICS;
+use super::model::Location;
+use crate::exit::ExitCode;
+
+/// Lines longer than this are not shown.
+const MAX_LINE: usize = 2_000;
+
+/// One mistake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    /// What is wrong, as a lower-case fragment.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// Where it begins.
+    #[serde(flatten)]
+    pub at: Location,
+    /// Bytes of the file that are at fault.
+    #[serde(skip)]
+    span: Range<usize>,
+}
+
+/// All mistakes of one topology, in the order of the file; never empty where it is an error.
+#[derive(Clone, Debug)]
+pub struct Diagnostics {
+    source: Arc<str>,
+    list: Vec<Diagnostic>,
+    dropped: usize,
+}
+
+impl Diagnostics {
+    /// A mistake without a place in a text, such as a file that cannot be read.
+    pub fn of_file(file: &str, message: String, hint: Option<String>) -> Self {
+        let at = Location {
+            file: file.to_owned(),
+            line: 1,
+            column: 1,
+        };
+        Self {
+            source: Arc::from(""),
+            list: vec![Diagnostic {
+                message,
+                hint,
+                at,
+                span: 0..0,
+            }],
+            dropped: 0,
+        }
+    }
+
+    /// The mistakes, in the order of the file.
+    pub fn list(&self) -> &[Diagnostic] {
+        &self.list
+    }
+
+    /// How many there are, those that are not kept included.
+    pub fn count(&self) -> usize {
+        self.list.len() + self.dropped
+    }
+
+    /// What to do: every mistake has its own hint, so there is none for the whole.
+    pub fn hint(&self) -> Option<String> {
+        None
+    }
+
+    /// [`ExitCode::InvalidTopology`].
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::InvalidTopology
+    }
+
+    /// All mistakes with their lines and carets, for people.
+    pub fn render(&self, color: bool) -> String {
+        let renderer = if color {
+            Renderer::styled()
+        } else {
+            Renderer::plain()
+        };
+        let mut text = String::new();
+        for diagnostic in &self.list {
+            text.push_str(&renderer.render(&[self.report(diagnostic)]));
+            text.push_str("\n\n");
+        }
+        let file = self.list.first().map_or("", |first| first.at.file.as_str());
+        let plural = if self.count() == 1 { "" } else { "s" };
+        text.push_str(&format!("{file}: {} error{plural}", self.count()));
+        if self.dropped > 0 {
+            text.push_str(&format!(", {} not shown", self.dropped));
+        }
+        text.push('\n');
+        text
+    }
+
+    /// All mistakes for programs: `[{message, hint, file, line, column}]`.
+    pub fn to_json(&self) -> Value {
+        json!(self.list)
+    }
+
+    fn report<'a>(&'a self, diagnostic: &'a Diagnostic) -> annotate_snippets::Group<'a> {
+        let title = Level::ERROR.primary_title(printable(&diagnostic.message));
+        let line = line_around(&self.source, diagnostic.span.start);
+        let mut group = if self.source.is_empty() {
+            title.element(Origin::path(diagnostic.at.file.as_str()))
+        } else if line.len() > MAX_LINE {
+            title.element(
+                Origin::path(diagnostic.at.file.as_str())
+                    .line(diagnostic.at.line)
+                    .char_column(diagnostic.at.column),
+            )
+        } else {
+            let start = diagnostic.span.start - line.start;
+            let end = diagnostic.span.end.min(line.end).max(diagnostic.span.start) - line.start;
+            title.element(
+                Snippet::source(&self.source[line])
+                    .line_start(diagnostic.at.line)
+                    .path(diagnostic.at.file.as_str())
+                    .annotation(AnnotationKind::Primary.span(start..end)),
+            )
+        };
+        if let Some(hint) = &diagnostic.hint {
+            group = group.element(Level::HELP.with_name("hint").message(printable(hint)));
+        }
+        group
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.render(false).trim_end())
+    }
+}
+
+impl std::error::Error for Diagnostics {}
+
+/// Text of the user's that cannot steer a terminal.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_control() && c != '\n' {
+                c.escape_debug().to_string()
+            } else {
+                c.to_string()
+            }
+        })
+        .collect()
+}
+
+/// The bytes of the line that holds `offset`, its end of line excluded.
+fn line_around(source: &str, offset: usize) -> Range<usize> {
+    let start = source[..offset].rfind('\n').map_or(0, |i| i + 1);
+    let end = source[offset..].find('\n').map_or(source.len(), |i| offset + i);
+    start..end.max(start)
+}
+
+/// Collects the mistakes of one text while it is read.
+pub(super) struct Sink<'a> {
+    file: &'a str,
+    source: &'a str,
+    line_starts: Vec<usize>,
+    found: RefCell<(Vec<Diagnostic>, usize)>,
+}
+
+impl<'a> Sink<'a> {
+    pub(super) fn new(file: &'a str, source: &'a str) -> Self {
+        let line_starts = std::iter::once(0)
+            .chain(source.match_indices('\n').map(|(i, _)| i + 1))
+            .collect();
+        Self {
+            file,
+            source,
+            line_starts,
+            found: RefCell::default(),
+        }
+    }
+
+    pub(super) fn file(&self) -> &str {
+        self.file
+    }
+
+    /// Where a byte of the text is for people.
+    pub(super) fn locate(&self, offset: usize) -> Location {
+        let offset = self.floor(offset);
+        let line = self.line_starts.partition_point(|&start| start <= offset);
+        let start = self.line_starts.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        Location {
+            file: self.file.to_owned(),
+            line,
+            column: self.source[start..offset].chars().count() + 1,
+        }
+    }
+
+    /// The byte offset of a line and column that count from 1.
+    pub(super) fn offset(&self, line: usize, column: usize) -> usize {
+        let start = self
+            .line_starts
+            .get(line.saturating_sub(1))
+            .copied()
+            .unwrap_or(self.source.len());
+        self.source[start..]
+            .char_indices()
+            .nth(column.saturating_sub(1))
+            .map_or(self.source.len(), |(i, _)| start + i)
+    }
+
+    pub(super) fn error(&self, span: &Range<usize>, message: impl Into<String>) {
+        self.push(span, message.into(), None);
+    }
+
+    pub(super) fn error_hint(
+        &self,
+        span: &Range<usize>,
+        message: impl Into<String>,
+        hint: impl Into<Option<String>>,
+    ) {
+        self.push(span, message.into(), hint.into());
+    }
+
+    fn push(&self, span: &Range<usize>, message: String, hint: Option<String>) {
+        let mut found = self.found.borrow_mut();
+        if found.0.len() >= MAX_DIAGNOSTICS {
+            found.1 += 1;
+            return;
+        }
+        let start = self.floor(span.start);
+        let end = self.floor(span.end).max(start);
+        let diagnostic = Diagnostic {
+            message,
+            hint,
+            at: self.locate(start),
+            span: start..end,
+        };
+        if !found.0.contains(&diagnostic) {
+            found.0.push(diagnostic);
+        }
+    }
+
+    fn floor(&self, offset: usize) -> usize {
+        let mut offset = offset.min(self.source.len());
+        while !self.source.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        offset
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.borrow().0.is_empty()
+    }
+
+    /// The mistakes in the order of the file.
+    pub(super) fn finish(self) -> Diagnostics {
+        let (mut list, dropped) = self.found.into_inner();
+        list.sort_by_key(|diagnostic| diagnostic.span.start);
+        Diagnostics {
+            source: Arc::from(self.source),
+            list,
+            dropped,
+        }
+    }
+}
+
+/// The known name that is nearest to one that is not known, where one is near enough to be meant.
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.chars().count().min(name.len()) / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// `did you mean ...?` or the list of what is known, for the hint of an unknown name.
+pub(crate) fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
+    const SHOWN: usize = 12;
+    if name.len() <= 64
+        && let Some(near) = nearest(name, known.clone().into_iter().take(5_000))
+    {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    let mut names: Vec<&str> = known.into_iter().take(SHOWN + 1).collect();
+    if names.is_empty() {
+        return None;
+    }
+    let more = if names.len() > SHOWN { ", ..." } else { "" };
+    names.truncate(SHOWN);
+    Some(format!("known are {}{more}", names.join(", ")))
+}

@@ -1,0 +1,26 @@
+//! How much a topology may hold. Input beyond these is refused with an error in bounded time.
+
+/// Bytes of a topology file.
+pub const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
+/// Bytes of a template file or of a rendered template.
+pub const MAX_TEMPLATE_BYTES: u64 = 16 * 1024 * 1024;
+/// Nodes of a cluster.
+pub const MAX_NODES: usize = 100_000;
+/// Bare-metal hosts of a cluster.
+pub const MAX_HOSTS: usize = 10_000;
+/// vCPUs of a node (QEMU's q35 machine takes 288 without an IOMMU; more has no use here).
+pub const MAX_VCPUS: u64 = 256;
+/// Memory or disk of a node: 16 TiB.
+pub const MAX_MIB: u64 = 16 * 1024 * 1024;
+/// Least memory of a node, in MiB: below it no kernel boots.
+pub const MIN_MEMORY_MIB: u64 = 32;
+/// Longest timeout, in seconds: 30 days.
+pub const MAX_TIMEOUT_SECONDS: u64 = 30 * 24 * 3600;
+/// Diagnostics that are kept; the rest is counted.
+pub(super) const MAX_DIAGNOSTICS: usize = 200;
+/// Nesting of lists and mappings.
+pub(super) const MAX_DEPTH: usize = 32;
+/// Values in a file, aliases expanded.
+pub(super) const MAX_VALUES: usize = 250_000;
+/// Values that aliases may add.
+pub(super) const MAX_ALIASED_VALUES: usize = 100_000;

@@ -1,0 +1,367 @@
+//! The topology as it is written: the keys, their types and what they mean. The JSON Schema is
+//! made from these types, so a doc comment here is what an editor shows.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::model::{Accel, Place};
+use super::reader::{At, Entries};
+
+/// A field that may be left out.
+type Field<T> = Option<At<T>>;
+
+impl<T: JsonSchema> JsonSchema for At<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Entries<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("EntriesOf{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let values = generator.subschema_for::<T>();
+        schemars::json_schema!({ "type": "object", "additionalProperties": values })
+    }
+}
+
+/// Text with a pattern for editors; judged when the topology is resolved.
+macro_rules! text {
+    ($(#[$doc:meta])* $name:ident, $title:literal, $pattern:literal, [$($example:literal),*]) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Deserialize, JsonSchema)]
+        #[serde(transparent)]
+        #[schemars(title = $title, extend("pattern" = $pattern, "examples" = [$($example),*]))]
+        pub(super) struct $name(pub(super) String);
+    };
+}
+
+text!(
+    /// A name: lower-case letters, digits and inner hyphens, beginning with a letter.
+    Name, "name", "^[a-z]([a-z0-9-]*[a-z0-9])?$", ["redis-150"]
+);
+text!(
+    /// A size with its unit, whole MiB: `96MiB`, `4GiB`. The template language may be used.
+    Size, "size", r"^\s*[0-9]+(\.[0-9]+)?\s*[A-Za-z]+\s*$|\{\{", ["96MiB", "4GiB"]
+);
+text!(
+    /// A length of time with its unit: `30s`, `5m`, `1h 30m`.
+    Time, "time", r"^\s*([0-9]+\s*[a-z]+\s*)+$", ["30s", "5m", "1h"]
+);
+text!(
+    /// A node set as in ClusterShell: names with ranges, `,` union, `!` difference, `&` intersection,
+    /// `^` symmetric difference.
+    NodeSet, "node set", r"^[^\s].*$", ["bm[01-15]", "web[1-5],db1"]
+);
+text!(
+    /// Nodes by node set; `@GROUP` is a group, `@all` every node.
+    Nodes, "nodes", r"^[^\s].*$", ["@all", "@redis", "redis[001-010]!redis003"]
+);
+text!(
+    /// Permission bits in octal, as text in quotes.
+    Mode, "mode", "^0?[0-7]{3,4}$", ["0644", "0755"]
+);
+text!(
+    /// Owner of a file: `user` or `user:group`.
+    Owner, "owner", "^[a-z_][a-z0-9_-]*(:[a-z_][a-z0-9_-]*)?$", ["redis:redis"]
+);
+text!(
+    /// An IPv4 network in CIDR form.
+    Cidr, "subnet", r"^[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+/[0-9]+$", ["10.77.0.0/16"]
+);
+text!(
+    /// An absolute path on the node. The template language may be used.
+    RemotePath, "path on the node", r"^(/|\{\{)", ["/etc/redis/redis.conf"]
+);
+text!(
+    /// Text in which the template language may be used.
+    Template, "template", "", []
+);
+
+/// A number, or text in the template language that gives one.
+#[derive(Clone, Debug)]
+pub(super) struct Number(pub(super) String);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(Self(text)),
+            Value::Number(number) => Ok(Self(number.to_string())),
+            _ => Err(serde::de::Error::custom("expected a number")),
+        }
+    }
+}
+
+impl JsonSchema for Number {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Number".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({
+            "anyOf": [
+                { "type": "integer", "minimum": 1 },
+                { "type": "string", "pattern": r"^[0-9]+$|\{\{" }
+            ]
+        })
+    }
+}
+
+/// Free-form variables of the user's.
+pub(super) type Vars = serde_json::Map<String, Value>;
+
+/// A cluster of virtual machines: the hosts that carry it, its nodes, how they are configured, and the work they do.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "vcluster topology", extend("required" = ["name", "groups"]))]
+pub(super) struct RawTopology {
+    /// Name of the cluster, at most 40 characters.
+    pub(super) name: Field<Name>,
+    /// The bare-metal hosts by node set; this machine (`qemu:///system`) when left out.
+    pub(super) hosts: Field<Entries<RawHost>>,
+    /// Images besides the built-in `micro` and `debian`.
+    pub(super) images: Field<Entries<RawImage>>,
+    /// The network of the nodes.
+    pub(super) network: Field<RawNetwork>,
+    /// What groups leave out.
+    pub(super) defaults: Field<RawDefaults>,
+    /// The groups of nodes by name.
+    pub(super) groups: Field<Entries<RawGroup>>,
+    /// Variables for templates: `{{vars.NAME}}`.
+    pub(super) vars: Field<Vars>,
+    /// Steps that configure the nodes, in order.
+    pub(super) configure: Field<Vec<At<RawConfigure>>>,
+    /// Steps that `vcluster run` does, in order.
+    pub(super) workload: Field<Vec<At<RawWorkload>>>,
+}
+
+/// A bare-metal host, or several by a node set. Text may use `{{name}}`, `{{index}}` and `{{vars.X}}`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawHost {
+    /// libvirt URI: `qemu:///system`, `qemu+ssh://[user@]host[:port]/system` or `qemu+unix:///system?socket=PATH`.
+    /// Default: `qemu+ssh://root@{{name}}/system`.
+    #[schemars(extend("examples" = ["qemu+ssh://root@{{name}}/system", "qemu:///system"]))]
+    pub(super) uri: Field<Template>,
+    /// The most nodes that are placed on it. Default: 10.
+    #[schemars(range(min = 1, max = 10000))]
+    pub(super) max_nodes: Field<u32>,
+    /// vCPUs per CPU thread of the host that may be promised to nodes. Default: 10.
+    #[schemars(range(min = 0.01, max = 1000.0))]
+    pub(super) overcommit: Field<f64>,
+    /// Memory left to the host itself. Default: 512MiB.
+    pub(super) reserve: Field<Size>,
+    /// IP address that the other hosts reach it at (VXLAN); found out when left out.
+    #[schemars(extend("examples" = ["192.0.2.11"]))]
+    pub(super) address: Field<Template>,
+    /// Acceleration. Default: `auto`, KVM where a short boot proves that it works.
+    pub(super) accel: Field<Accel>,
+    /// Private key file for SSH to the host; `~/` is the home directory.
+    #[schemars(extend("examples" = ["~/.ssh/id_ed25519"]))]
+    pub(super) identity: Field<Template>,
+    /// Variables of this host: `{{vars.X}}` in its own values.
+    pub(super) vars: Field<Vars>,
+}
+
+/// An image that nodes boot.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("required" = ["from"]))]
+pub(super) struct RawImage {
+    /// `micro`, `debian`, another image of this topology, or a qcow2 or raw file (a path with a `/`).
+    #[schemars(extend("examples" = ["micro", "debian", "./images/cloud.qcow2"]))]
+    pub(super) from: Field<String>,
+    /// Debian packages that are added to a built-in image.
+    #[schemars(extend("examples" = [["redis-server"]]))]
+    pub(super) packages: Field<Vec<At<String>>>,
+    /// SHA-256 that an image file must have, 64 hex digits.
+    #[schemars(regex(pattern = "^[0-9a-fA-F]{64}$"))]
+    pub(super) sha256: Field<String>,
+    /// User that vcluster logs in as. Default: `root` for `micro`, `debian` for `debian`.
+    #[schemars(regex(pattern = "^[a-z_][a-z0-9_-]*$"))]
+    pub(super) user: Field<String>,
+}
+
+/// The network of the nodes.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawNetwork {
+    /// Addresses of the nodes and of the hosts' ends. Default: 10.77.0.0/16.
+    pub(super) subnet: Field<Cidr>,
+    /// MTU of the nodes; computed from the hosts' network when left out.
+    #[schemars(range(min = 576, max = 65535))]
+    pub(super) mtu: Field<u32>,
+    /// Whether nodes reach the outside through their host. Default: false.
+    pub(super) nat: Field<bool>,
+    /// An existing bridge of the hosts to join instead of making one.
+    #[schemars(regex(pattern = "^[A-Za-z0-9_.-]{1,15}$"))]
+    pub(super) bridge: Field<String>,
+    /// Default gateway of the nodes, an IPv4 address in the subnet.
+    #[schemars(extend("examples" = ["10.77.0.1"]))]
+    pub(super) gateway: Field<String>,
+    /// Name servers of the nodes, IP addresses.
+    pub(super) dns: Field<Vec<At<String>>>,
+}
+
+/// What groups leave out.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawDefaults {
+    /// Image by name. Default: `micro`.
+    pub(super) image: Field<Template>,
+    /// Virtual CPUs of a node. Default: 1.
+    pub(super) vcpus: Field<Number>,
+    /// Memory of a node. Default: 96MiB for `micro`, 512MiB for others.
+    pub(super) memory: Field<Size>,
+    /// Disk of a node. Default: the image's own size, none for `micro`.
+    pub(super) disk: Field<Size>,
+    /// Placement. Default: `pack`.
+    pub(super) place: Field<Place>,
+}
+
+/// A group of like nodes. Values per node may use `{{name}}`, `{{index}}`, `{{group.name}}` and `{{vars.X}}`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{"required": ["count"]}, {"required": ["nodes"]}]))]
+pub(super) struct RawGroup {
+    /// How many nodes: GROUP001, GROUP002, ...
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(super) count: Field<u32>,
+    /// The nodes by name instead of by count.
+    pub(super) nodes: Field<NodeSet>,
+    /// Image by name.
+    pub(super) image: Field<Template>,
+    /// Virtual CPUs of a node.
+    pub(super) vcpus: Field<Number>,
+    /// Memory of a node.
+    pub(super) memory: Field<Size>,
+    /// Disk of a node.
+    pub(super) disk: Field<Size>,
+    /// `pack` fills a host before the next is begun, `spread` lays nodes evenly.
+    pub(super) place: Field<Place>,
+    /// Hosts that the nodes may be on, by node set.
+    pub(super) on: Field<NodeSet>,
+    /// Groups of which no node may share a host with a node of this group; its own name keeps its nodes apart.
+    pub(super) separate: Field<Vec<At<String>>>,
+    /// Variables of this group; they hide those of the topology. Texts may use the template language.
+    pub(super) vars: Field<Vars>,
+}
+
+/// A configuration step: exactly one of `template`, `content`, `file` and `run`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [
+    {"required": ["template", "to"]},
+    {"required": ["content", "to"]},
+    {"required": ["file", "to"]},
+    {"required": ["run"]}
+]))]
+pub(super) struct RawConfigure {
+    /// Name of the step, for people.
+    pub(super) name: Field<String>,
+    /// The nodes that it is for. Default: `@all`.
+    pub(super) on: Field<Nodes>,
+    /// A template file that is rendered for every node; relative to the topology.
+    #[schemars(extend("examples" = ["redis.conf.hbs"]))]
+    pub(super) template: Field<String>,
+    /// The template itself.
+    pub(super) content: Field<Template>,
+    /// A file that is copied as it is; relative to the topology.
+    pub(super) file: Field<String>,
+    /// Where the file is put.
+    pub(super) to: Field<RemotePath>,
+    /// Permission bits. Default: "0644".
+    pub(super) mode: Field<Mode>,
+    /// Owner. Default: root.
+    pub(super) owner: Field<Owner>,
+    /// A command for `sh`. The template language may be used.
+    pub(super) run: Field<Template>,
+    /// Time allowed per node. Default: 60s.
+    pub(super) timeout: Field<Time>,
+}
+
+/// A step of the workload.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("required" = ["run"]))]
+pub(super) struct RawWorkload {
+    /// Name of the step and of its directory of results. Default: `step1`, `step2`, ...
+    pub(super) name: Field<Name>,
+    /// The nodes that it is for. Default: `@all`.
+    pub(super) on: Field<Nodes>,
+    /// A command for `sh`. The template language may be used.
+    pub(super) run: Field<Template>,
+    /// Time allowed per node. Default: 1h.
+    pub(super) timeout: Field<Time>,
+    /// Whether all nodes start together. Default: false.
+    pub(super) barrier: Field<bool>,
+    /// Files to fetch from every node afterwards: absolute paths, `*`, `?` and `[...]` allowed.
+    #[schemars(extend("examples" = [["/var/log/redis/*.log"]]))]
+    pub(super) collect: Field<Vec<At<String>>>,
+}
+
+/// The JSON Schema of a topology file.
+pub fn schema() -> Value {
+    let mut schema = schemars::schema_for!(RawTopology).to_value();
+    plain(&mut schema);
+    schema
+}
+
+/// An empty value reads as left out, but an editor that offers `null` everywhere helps nobody.
+fn plain(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            if let Some(Value::Array(types)) = map.get_mut("type") {
+                types.retain(|kind| kind != "null");
+                if let [only] = types.as_slice() {
+                    let only = only.clone();
+                    map.insert("type".to_owned(), only);
+                }
+            }
+            if let Some(Value::Array(choices)) = map.get_mut("anyOf") {
+                choices.retain(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
+                if let [Value::Object(only)] = choices.as_slice() {
+                    let only = only.clone();
+                    map.remove("anyOf");
+                    for (key, inner) in only {
+                        map.entry(key).or_insert(inner);
+                    }
+                }
+            }
+            if map.get("pattern").is_some_and(|pattern| pattern == "") {
+                map.remove("pattern");
+            }
+            if map
+                .get("examples")
+                .and_then(Value::as_array)
+                .is_some_and(Vec::is_empty)
+            {
+                map.remove("examples");
+            }
+            map.values_mut().for_each(plain);
+        }
+        Value::Array(list) => list.iter_mut().for_each(plain),
+        _ => {}
+    }
+}

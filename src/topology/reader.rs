@@ -1,0 +1,423 @@
+//! A serde deserializer over the tree that does not stop at a mistake: it is recorded, and a
+//! field of type [`At`] comes out empty. So the raw types are plain derived serde types and
+//! still all mistakes are found in one pass.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use serde::de::value::{SeqDeserializer, StrDeserializer};
+use serde::de::{
+    self, Deserialize, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+};
+
+use super::diagnostics::{Sink, suggest};
+use super::tree::{Key, Kind, Tree};
+
+/// A value with its place; empty where it was wrong, which is then already recorded.
+#[derive(Clone, Debug)]
+pub(super) struct At<T> {
+    pub(super) value: Option<T>,
+    pub(super) span: Range<usize>,
+}
+
+impl<T> At<T> {
+    pub(super) fn get(&self) -> Option<&T> {
+        self.value.as_ref()
+    }
+}
+
+/// Name by which [`At`] is told from other newtypes.
+const AT: &str = "vcluster::At";
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AtVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for AtVisitor<T> {
+            type Value = At<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value with its place")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<At<T>, A::Error> {
+                let start = parts.next_element()?.unwrap_or(0);
+                let end = parts.next_element()?.unwrap_or(start);
+                // An error is already recorded by the reader below.
+                let value = parts.next_element().unwrap_or(None);
+                Ok(At {
+                    value,
+                    span: start..end,
+                })
+            }
+        }
+
+        deserializer.deserialize_newtype_struct(AT, AtVisitor(PhantomData))
+    }
+}
+
+/// The entries of a mapping in the order of the file.
+#[derive(Clone, Debug)]
+pub(super) struct Entries<T>(pub(super) Vec<(At<String>, At<T>)>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EntriesVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for EntriesVisitor<T> {
+            type Value = Entries<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a mapping of names")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+
+        deserializer.deserialize_map(EntriesVisitor(PhantomData))
+    }
+}
+
+/// Reads the raw types from a tree; mistakes go into the sink.
+pub(super) fn read<'de, T: Deserialize<'de>>(tree: &'de Tree, sink: &'de Sink<'de>) -> At<T> {
+    At::deserialize(Reader { tree, sink }).unwrap_or_else(|_| At {
+        value: None,
+        span: tree.span.clone(),
+    })
+}
+
+/// A mistake on its way to the nearest [`At`].
+#[derive(Debug)]
+enum Mistake {
+    New(String),
+    Recorded,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::New(message) => f.write_str(message),
+            Self::Recorded => f.write_str("a mistake that is recorded"),
+        }
+    }
+}
+
+impl std::error::Error for Mistake {}
+
+impl de::Error for Mistake {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::New(message.to_string())
+    }
+
+    fn invalid_type(_found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::New(format!("expected {}", friendly(&expected.to_string())))
+    }
+
+    fn invalid_value(_found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::New(format!("expected {}", friendly(&expected.to_string())))
+    }
+}
+
+/// Names of Rust types as a reader of YAML knows them.
+fn friendly(expected: &str) -> String {
+    match expected {
+        "a string" => "text",
+        "u32" | "u64" | "u16" | "u8" => "a whole number, 0 or more",
+        "f64" => "a number",
+        "a boolean" => "`true` or `false`",
+        "a sequence" => "a list",
+        "a map" => "a mapping",
+        other => other,
+    }
+    .to_owned()
+}
+
+#[derive(Clone, Copy)]
+struct Reader<'de> {
+    tree: &'de Tree,
+    sink: &'de Sink<'de>,
+}
+
+impl<'de> Reader<'de> {
+    /// Records a new mistake at this value.
+    fn judge<T>(self, result: Result<T, Mistake>) -> Result<T, Mistake> {
+        result.map_err(|mistake| {
+            if let Mistake::New(message) = mistake {
+                let found = self.tree.kind.describe();
+                let hint = match self.tree.kind {
+                    Kind::Int(_) | Kind::Unsigned(_) | Kind::Float(_) | Kind::Bool(_)
+                        if message == "expected text" =>
+                    {
+                        Some("put it in quotes".to_owned())
+                    }
+                    _ => None,
+                };
+                let message = if message.starts_with("expected ") {
+                    format!("{message}, found {found}")
+                } else {
+                    message
+                };
+                self.sink.error_hint(&self.tree.span, message, hint);
+            }
+            Mistake::Recorded
+        })
+    }
+
+    fn any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        match &self.tree.kind {
+            Kind::Null => visitor.visit_unit(),
+            Kind::Bool(value) => visitor.visit_bool(*value),
+            Kind::Int(value) => match u64::try_from(*value) {
+                Ok(value) => visitor.visit_u64(value),
+                Err(_) => visitor.visit_i64(*value),
+            },
+            Kind::Unsigned(value) => visitor.visit_u64(*value),
+            Kind::Float(value) => visitor.visit_f64(*value),
+            Kind::Text(value) => visitor.visit_borrowed_str(value),
+            Kind::List(list) => visitor.visit_seq(Items {
+                items: list.iter(),
+                sink: self.sink,
+            }),
+            Kind::Map(map) => self.entries(map, None, visitor),
+        }
+    }
+
+    /// Hands out entries; unknown keys (where `known` says so) and repeated ones are recorded and left out.
+    fn entries<V: Visitor<'de>>(
+        self,
+        map: &'de [(Key, Tree)],
+        known: Option<&'static [&'static str]>,
+        visitor: V,
+    ) -> Result<V::Value, Mistake> {
+        let mut seen = std::collections::HashMap::new();
+        let mut kept = Vec::with_capacity(map.len());
+        for (key, value) in map {
+            if let Some(first) = seen.get(key.name.as_str()) {
+                let first = self.sink.locate(*first).line;
+                self.sink.error_hint(
+                    &key.span,
+                    format!("the key `{}` is given twice", super::tree::shorten(&key.name)),
+                    format!("it is first given in line {first}"),
+                );
+                continue;
+            }
+            seen.insert(key.name.as_str(), key.span.start);
+            if let Some(known) = known
+                && !known.contains(&key.name.as_str())
+            {
+                self.sink.error_hint(
+                    &key.span,
+                    format!("unknown key `{}`", super::tree::shorten(&key.name)),
+                    suggest(&key.name, known.iter().copied()),
+                );
+                continue;
+            }
+            kept.push((key, value));
+        }
+        visitor.visit_map(Pairs {
+            entries: kept.into_iter(),
+            value: None,
+            sink: self.sink,
+        })
+    }
+}
+
+impl<'de> Deserializer<'de> for Reader<'de> {
+    type Error = Mistake;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        self.judge(self.any(visitor))
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        match self.tree.kind {
+            Kind::Null => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        match &self.tree.kind {
+            Kind::Null => self.entries(&[], None, visitor),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Mistake> {
+        if name == AT {
+            visitor.visit_seq(Parts {
+                reader: self,
+                next: 0,
+            })
+        } else {
+            visitor.visit_newtype_struct(self)
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Mistake> {
+        match &self.tree.kind {
+            Kind::Map(map) => self.judge(self.entries(map, Some(fields), visitor)),
+            Kind::Null => self.judge(self.entries(&[], Some(fields), visitor)),
+            _ => self.judge(Err(Mistake::New("expected a mapping".to_owned()))),
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Mistake> {
+        let choice = match &self.tree.kind {
+            Kind::Text(text) => Some(text.as_str()),
+            _ => None,
+        };
+        match choice.filter(|text| variants.contains(text)) {
+            Some(text) => {
+                let value: StrDeserializer<'_, Mistake> = text.into_deserializer();
+                self.judge(visitor.visit_enum(value))
+            }
+            None => {
+                let wanted = variants.join("`, `");
+                self.judge(Err(Mistake::New(format!("expected one of `{wanted}`"))))
+            }
+        }
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string
+        bytes byte_buf unit unit_struct seq tuple tuple_struct identifier ignored_any
+    }
+}
+
+struct Items<'de> {
+    items: std::slice::Iter<'de, Tree>,
+    sink: &'de Sink<'de>,
+}
+
+impl<'de> SeqAccess<'de> for Items<'de> {
+    type Error = Mistake;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Mistake> {
+        let sink = self.sink;
+        self.items
+            .next()
+            .map(|tree| seed.deserialize(Reader { tree, sink }))
+            .transpose()
+    }
+}
+
+/// The three parts of an [`At`]: start, end, value.
+struct Parts<'de> {
+    reader: Reader<'de>,
+    next: usize,
+}
+
+impl<'de> SeqAccess<'de> for Parts<'de> {
+    type Error = Mistake;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Mistake> {
+        self.next += 1;
+        let span = &self.reader.tree.span;
+        match self.next {
+            1 => seed.deserialize(span.start.into_deserializer()).map(Some),
+            2 => seed.deserialize(span.end.into_deserializer()).map(Some),
+            _ => seed.deserialize(self.reader).map(Some),
+        }
+    }
+}
+
+struct Pairs<'de> {
+    entries: std::vec::IntoIter<(&'de Key, &'de Tree)>,
+    value: Option<&'de Tree>,
+    sink: &'de Sink<'de>,
+}
+
+impl<'de> MapAccess<'de> for Pairs<'de> {
+    type Error = Mistake;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Mistake> {
+        let Some((key, value)) = self.entries.next() else {
+            return Ok(None);
+        };
+        self.value = Some(value);
+        seed.deserialize(KeyReader { key }).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Mistake> {
+        let tree = self.value.take().ok_or(Mistake::Recorded)?;
+        seed.deserialize(Reader {
+            tree,
+            sink: self.sink,
+        })
+    }
+}
+
+struct KeyReader<'de> {
+    key: &'de Key,
+}
+
+impl<'de> Deserializer<'de> for KeyReader<'de> {
+    type Error = Mistake;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        visitor.visit_borrowed_str(&self.key.name)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Mistake> {
+        if name != AT {
+            return visitor.visit_newtype_struct(self);
+        }
+        let span = &self.key.span;
+        visitor.visit_seq(KeyParts {
+            key: self.key,
+            bounds: SeqDeserializer::new(vec![span.start, span.end].into_iter()),
+            done: false,
+        })
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit unit_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+struct KeyParts<'de> {
+    key: &'de Key,
+    bounds: SeqDeserializer<std::vec::IntoIter<usize>, Mistake>,
+    done: bool,
+}
+
+impl<'de> SeqAccess<'de> for KeyParts<'de> {
+    type Error = Mistake;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Mistake> {
+        if self.bounds.size_hint().is_some_and(|left| left > 0) {
+            return self.bounds.next_element_seed(seed);
+        }
+        if std::mem::replace(&mut self.done, true) {
+            return Ok(None);
+        }
+        seed.deserialize(KeyReader { key: self.key }).map(Some)
+    }
+}

@@ -1,0 +1,433 @@
+//! Groups and their nodes: names, values per node, placement.
+
+use std::collections::HashMap;
+
+use handlebars::Context;
+use serde_json::{Map, Value, json};
+
+use super::images::Images;
+use super::values::{self, Span};
+use super::{Scope, nodes};
+use crate::name::{GroupName, HostName, ImageName, NodeName};
+use crate::template::is_template;
+use crate::topology::diagnostics::suggest;
+use crate::topology::limits::{MAX_NODES, MAX_VCPUS, MIN_MEMORY_MIB};
+use crate::topology::model::{Group, Host, ImageSource, Node};
+use crate::topology::raw::{RawDefaults, RawGroup, RawTopology};
+use crate::topology::reader::At;
+use crate::topology::tree::shorten;
+use crate::units::MiB;
+
+/// Memory of a node of the micro image when nothing is said: the floor of Debian's cloud kernel.
+const MICRO_MEMORY: MiB = MiB(96);
+/// Memory of any other node when nothing is said.
+const MEMORY: MiB = MiB(512);
+
+/// The groups and nodes of a topology.
+pub(super) struct Groups {
+    pub(super) groups: Vec<Group>,
+    pub(super) nodes: Vec<Node>,
+    /// Names of all nodes in topology order.
+    pub(super) names: Vec<NodeName>,
+    /// Members of every group that is written, for `@GROUP`.
+    pub(super) sets: Vec<(String, Vec<String>)>,
+    /// Whether every group and node could be read.
+    pub(super) complete: bool,
+}
+
+pub(super) fn resolve(
+    scope: &Scope<'_>,
+    raw: &RawTopology,
+    hosts: &[Host],
+    images: &Images,
+    vars: &Map<String, Value>,
+) -> Groups {
+    let mut groups = Groups {
+        groups: Vec::new(),
+        nodes: Vec::new(),
+        names: Vec::new(),
+        sets: Vec::new(),
+        complete: true,
+    };
+    let empty = Vec::new();
+    let entries = raw
+        .groups
+        .as_ref()
+        .and_then(At::get)
+        .map_or(&empty, |entries| &entries.0);
+    if entries.is_empty() && raw.groups.as_ref().is_none_or(|at| at.value.is_some()) {
+        let span = raw.groups.as_ref().map_or(0..0, |at| at.span.clone());
+        scope.sink.error_hint(
+            &span,
+            "the topology has no `groups`, so it has no nodes",
+            "add `groups: { worker: { count: 3 } }`".to_owned(),
+        );
+    }
+    let defaults = raw
+        .defaults
+        .as_ref()
+        .and_then(At::get)
+        .cloned()
+        .unwrap_or_default();
+    let host_names: Vec<HostName> = hosts.iter().map(|host| host.name.clone()).collect();
+    let mut taken: HashMap<String, Span> = HashMap::new();
+    let written: Vec<&str> = entries
+        .iter()
+        .filter_map(|(key, _)| key.get().map(String::as_str))
+        .collect();
+    for (key, raw_group) in entries {
+        let Some(text) = key.get() else { continue };
+        let names = raw_group
+            .get()
+            .and_then(|raw| names(scope, key, text, raw, &mut groups));
+        groups.sets.push((
+            text.clone(),
+            names.iter().flatten().map(NodeName::to_string).collect(),
+        ));
+        let name = group_name(scope, &key.span, text);
+        let (Some(raw_group), Some(names), Some(name)) = (raw_group.get(), names, name) else {
+            groups.complete = false;
+            continue;
+        };
+        claim(scope, key, &names, hosts, &mut taken, &mut groups.complete);
+        let on = raw_group
+            .on
+            .as_ref()
+            .and_then(|on| nodes::known(scope, &on.span, &on.get()?.0, "host", &host_names, &[]));
+        let group = Group {
+            name: name.clone(),
+            nodes: names.clone(),
+            place: pick(raw_group.place.as_ref(), defaults.place.as_ref())
+                .copied()
+                .unwrap_or_default(),
+            on,
+            separate: separate(scope, raw_group, &written),
+            vars: raw_group
+                .vars
+                .as_ref()
+                .and_then(At::get)
+                .cloned()
+                .unwrap_or_default(),
+            at: Some(scope.sink.locate(key.span.start)),
+        };
+        let template = NodeValues {
+            scope,
+            raw: raw_group,
+            defaults: &defaults,
+            images,
+            group: &group,
+            group_index: groups.groups.len(),
+            vars,
+        };
+        template.nodes(&mut groups);
+        groups.groups.push(group);
+    }
+    groups
+}
+
+fn group_name(scope: &Scope<'_>, span: &Span, text: &str) -> Option<GroupName> {
+    if text == "all" {
+        scope.sink.error_hint(
+            span,
+            "a group cannot be called `all`",
+            "`@all` means every node; choose another name".to_owned(),
+        );
+        return None;
+    }
+    values::name(scope, span, text)
+}
+
+/// The names of a group's nodes, by `count` or by `nodes`.
+fn names(
+    scope: &Scope<'_>,
+    key: &At<String>,
+    group: &str,
+    raw: &RawGroup,
+    groups: &mut Groups,
+) -> Option<Vec<NodeName>> {
+    let left = MAX_NODES.saturating_sub(groups.names.len());
+    let names: Vec<String> = match (&raw.count, &raw.nodes) {
+        (Some(count), None) => {
+            let wanted = *count.get()? as usize;
+            if wanted == 0 {
+                scope.sink.error_hint(
+                    &count.span,
+                    format!("the group `{}` has 0 nodes", shorten(group)),
+                    "give it 1 or more, or leave the group out".to_owned(),
+                );
+                return None;
+            }
+            if wanted > left {
+                too_many(scope, &count.span);
+                return None;
+            }
+            // A bad group name is reported where it is read as one.
+            group.parse::<GroupName>().ok()?;
+            (1..=wanted).map(|i| format!("{group}{i:03}")).collect()
+        }
+        (None, Some(set)) => {
+            let text = &set.get()?.0;
+            let names = nodes::plain(scope, &set.span, text, MAX_NODES, "nodes")?;
+            if names.len() > left {
+                too_many(scope, &set.span);
+                return None;
+            }
+            names
+        }
+        (Some(_), Some(set)) => {
+            scope.sink.error_hint(
+                &set.span,
+                format!("the group `{}` has both `count` and `nodes`", shorten(group)),
+                "keep one of the two".to_owned(),
+            );
+            return None;
+        }
+        (None, None) => {
+            scope.sink.error_hint(
+                &key.span,
+                format!("the group `{}` has no nodes", shorten(group)),
+                "add `count: 3` or `nodes: \"web[1-3]\"`".to_owned(),
+            );
+            return None;
+        }
+    };
+    let span = raw.nodes.as_ref().map_or(&key.span, |nodes| &nodes.span);
+    let names: Vec<NodeName> = names
+        .iter()
+        .map(|name| values::name(scope, span, name))
+        .collect::<Option<_>>()?;
+    groups.names.extend(names.iter().cloned());
+    Some(names)
+}
+
+fn too_many(scope: &Scope<'_>, span: &Span) {
+    scope
+        .sink
+        .error(span, format!("more than {MAX_NODES} nodes are asked for"));
+}
+
+/// Every name means one machine, be it a node or a host.
+fn claim(
+    scope: &Scope<'_>,
+    key: &At<String>,
+    names: &[NodeName],
+    hosts: &[Host],
+    taken: &mut HashMap<String, Span>,
+    complete: &mut bool,
+) {
+    for name in names {
+        let message = if let Some(first) = taken.get(name.as_str()) {
+            let line = scope.sink.locate(first.start).line;
+            format!("the node `{name}` is in two groups; the other one is in line {line}")
+        } else if name.as_str() == "localhost" || hosts.iter().any(|host| host.name.as_str() == name.as_str())
+        {
+            format!("the node `{name}` has the name of a host")
+        } else {
+            taken.insert(name.to_string(), key.span.clone());
+            continue;
+        };
+        *complete = false;
+        scope.sink.error_hint(
+            &key.span,
+            message,
+            "names of nodes and hosts must differ; rename the group or give its `nodes`".to_owned(),
+        );
+        return;
+    }
+}
+
+fn separate(scope: &Scope<'_>, raw: &RawGroup, written: &[&str]) -> Vec<GroupName> {
+    let list = raw.separate.as_ref().and_then(At::get);
+    list.into_iter()
+        .flatten()
+        .filter_map(|at| {
+            let name = at.get()?;
+            if !written.contains(&name.as_str()) {
+                scope.sink.error_hint(
+                    &at.span,
+                    format!("unknown group `{}`", shorten(name)),
+                    suggest(name, written.iter().copied()),
+                );
+                return None;
+            }
+            name.parse().ok()
+        })
+        .collect()
+}
+
+/// The group's own field, else that of the defaults.
+fn pick<'a, T>(own: Option<&'a At<T>>, default: Option<&'a At<T>>) -> Option<&'a T> {
+    own.or(default).and_then(At::get)
+}
+
+/// Makes the nodes of one group.
+struct NodeValues<'a> {
+    scope: &'a Scope<'a>,
+    raw: &'a RawGroup,
+    defaults: &'a RawDefaults,
+    images: &'a Images,
+    group: &'a Group,
+    group_index: usize,
+    vars: &'a Map<String, Value>,
+}
+
+/// What a node of the group is made of.
+#[derive(Clone)]
+struct Values {
+    image: ImageName,
+    vcpus: u32,
+    memory: MiB,
+    disk: Option<MiB>,
+    vars: Map<String, Value>,
+}
+
+impl NodeValues<'_> {
+    fn nodes(&self, groups: &mut Groups) {
+        let varies = self.varies();
+        let mut last: Option<Values> = None;
+        for (index, name) in self.group.nodes.iter().enumerate() {
+            // A group without templates is read once; the first mistake of a group tells for all its nodes.
+            let values = match last.take() {
+                Some(values) if !varies || !groups.complete => Some(values),
+                _ => self.values(name, index),
+            };
+            groups.complete &= values.is_some();
+            let Some(values) = values.or_else(Values::placeholder) else {
+                return;
+            };
+            groups.nodes.push(Node {
+                name: name.clone(),
+                group: self.group.name.clone(),
+                index: index as u32,
+                image: values.image.clone(),
+                vcpus: values.vcpus,
+                memory: values.memory,
+                disk: values.disk,
+                vars: values.vars.clone(),
+            });
+            last = Some(values);
+        }
+    }
+
+    fn varies(&self) -> bool {
+        let text = |text: Option<&String>| text.is_some_and(|text| is_template(text));
+        let (raw, defaults) = (self.raw, self.defaults);
+        text(pick(raw.image.as_ref(), defaults.image.as_ref()).map(|text| &text.0))
+            || text(pick(raw.vcpus.as_ref(), defaults.vcpus.as_ref()).map(|text| &text.0))
+            || text(pick(raw.memory.as_ref(), defaults.memory.as_ref()).map(|text| &text.0))
+            || text(pick(raw.disk.as_ref(), defaults.disk.as_ref()).map(|text| &text.0))
+            || self.group.vars.values().any(values::uses_templates)
+    }
+
+    /// The values of one node; `None` where one is wrong.
+    fn values(&self, name: &NodeName, index: usize) -> Option<Values> {
+        let (scope, raw, defaults) = (self.scope, self.raw, self.defaults);
+        let mut vars = self.vars.clone();
+        if let Some(at) = &raw.vars {
+            let own = values::rendered_vars(
+                scope,
+                &at.span,
+                at.get()?,
+                "vars",
+                &self.context(name, index, &vars),
+            )?;
+            vars.extend(own);
+        }
+        let context = self.context(name, index, &vars);
+        let text = |at: &At<String>, what: &str| values::rendered(scope, &at.span, at.get()?, what, &context);
+        let image = match raw.image.as_ref().or(defaults.image.as_ref()).map(flat) {
+            Some(at) => text(&at, "image").and_then(|image| self.image(&at.span, &image)),
+            None => "micro".parse().ok(),
+        };
+        let vcpus = match raw.vcpus.as_ref().or(defaults.vcpus.as_ref()).map(flat) {
+            Some(at) => {
+                text(&at, "vcpus").and_then(|text| values::number(scope, &at.span, &text, "vcpus", MAX_VCPUS))
+            }
+            None => Some(1),
+        };
+        let memory = match raw.memory.as_ref().or(defaults.memory.as_ref()).map(flat) {
+            Some(at) => text(&at, "memory")
+                .and_then(|text| values::size(scope, &at.span, &text, "memory", MIN_MEMORY_MIB)),
+            None => Some(
+                match image.as_ref().and_then(|image| self.images.get(image.as_str())) {
+                    Some(image) if image.source == ImageSource::Micro => MICRO_MEMORY,
+                    _ => MEMORY,
+                },
+            ),
+        };
+        let disk = match raw.disk.as_ref().or(defaults.disk.as_ref()).map(flat) {
+            Some(at) => text(&at, "disk")
+                .and_then(|text| values::size(scope, &at.span, &text, "disk", 1))
+                .map(Some),
+            None => Some(None),
+        };
+        Some(Values {
+            image: image?,
+            vcpus: vcpus?,
+            memory: memory?,
+            disk: disk?,
+            vars,
+        })
+    }
+
+    fn image(&self, span: &Span, text: &str) -> Option<ImageName> {
+        if !self.images.knows(text) {
+            self.scope.sink.error_hint(
+                span,
+                format!("unknown image `{}`", shorten(text)),
+                self.images.suggest(text),
+            );
+            return None;
+        }
+        text.parse().ok()
+    }
+
+    fn context(&self, name: &NodeName, index: usize, vars: &Map<String, Value>) -> Context {
+        let group =
+            json!({ "name": self.group.name, "index": self.group_index, "count": self.group.nodes.len() });
+        Context::from(json!({
+            "name": name,
+            "index": index,
+            "node": { "name": name, "index": index, "group": self.group.name },
+            "group": group,
+            "vars": vars,
+        }))
+    }
+}
+
+/// A text type as its text.
+fn flat<T: AsText>(at: &At<T>) -> At<String> {
+    At {
+        value: at.get().map(|text| text.text().to_owned()),
+        span: at.span.clone(),
+    }
+}
+
+trait AsText {
+    fn text(&self) -> &str;
+}
+
+macro_rules! as_text {
+    ($($type:ident),*) => {
+        $(impl AsText for crate::topology::raw::$type {
+            fn text(&self) -> &str {
+                &self.0
+            }
+        })*
+    };
+}
+
+as_text!(Template, Number, Size);
+
+impl Values {
+    /// Stands in for the values of a node that are wrong; never seen, as there is a mistake in the sink.
+    fn placeholder() -> Option<Self> {
+        Some(Self {
+            image: "micro".parse().ok()?,
+            vcpus: 1,
+            memory: MEMORY,
+            disk: None,
+            vars: Map::new(),
+        })
+    }
+}

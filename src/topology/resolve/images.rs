@@ -1,0 +1,272 @@
+//! Images: the built-in ones, those made from them, files; chains of `from` and their cycles.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+
+use super::Scope;
+use super::values::{self, Span};
+use crate::name::ImageName;
+use crate::topology::diagnostics::suggest;
+use crate::topology::model::{Image, ImageSource, Node};
+use crate::topology::raw::RawImage;
+use crate::topology::reader::{At, Entries};
+use crate::topology::tree::shorten;
+
+/// Names that need no entry.
+const BUILT_IN: [&str; 2] = ["micro", "debian"];
+
+/// The images of a topology.
+pub(super) struct Images {
+    resolved: IndexMap<ImageName, Image>,
+    /// Images that are named, right or wrong, so that a mistake in one is reported once.
+    named: BTreeSet<String>,
+}
+
+impl Images {
+    /// Whether an image of that name is written or built in.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.named.contains(name)
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Image> {
+        self.resolved.get(name)
+    }
+
+    pub(super) fn suggest(&self, name: &str) -> Option<String> {
+        suggest(name, self.named.iter().map(String::as_str))
+    }
+
+    /// Those that nodes use, in the order in which they are first used.
+    pub(super) fn used(&self, nodes: &[Node]) -> IndexMap<ImageName, Image> {
+        let mut used = IndexMap::new();
+        for node in nodes {
+            if !used.contains_key(&node.image)
+                && let Some(image) = self.resolved.get(&node.image)
+            {
+                used.insert(node.image.clone(), image.clone());
+            }
+        }
+        used
+    }
+}
+
+pub(super) fn resolve(scope: &Scope<'_>, raw: Option<&At<Entries<RawImage>>>) -> Images {
+    let empty = Vec::new();
+    let entries = raw.and_then(At::get).map_or(&empty, |entries| &entries.0);
+    let mut images = Images {
+        resolved: IndexMap::new(),
+        named: BTreeSet::new(),
+    };
+    for (name, source) in BUILT_IN.iter().zip([ImageSource::Micro, ImageSource::Debian]) {
+        images.named.insert((*name).to_owned());
+        if let Ok(name) = name.parse::<ImageName>() {
+            let image = Image {
+                name: name.clone(),
+                source,
+                packages: Vec::new(),
+                sha256: None,
+                user: None,
+                at: None,
+            };
+            images.resolved.insert(name, image);
+        }
+    }
+    let written: IndexMap<&str, &RawImage> = entries
+        .iter()
+        .filter_map(|(key, raw)| Some((key.get()?.as_str(), raw.get()?)))
+        .collect();
+    for (key, raw) in entries {
+        let Some(text) = key.get() else { continue };
+        images.named.insert(text.clone());
+        if BUILT_IN.contains(&text.as_str()) {
+            scope.sink.error_hint(
+                &key.span,
+                format!("`{text}` is built in and cannot be written anew"),
+                format!("give it another name, with `from: {text}`"),
+            );
+            continue;
+        }
+        let Some(name) = values::name::<ImageName>(scope, &key.span, text) else {
+            continue;
+        };
+        if let Some(raw) = raw.get()
+            && let Some(image) = image(scope, name.clone(), &key.span, raw, &written)
+        {
+            images.resolved.insert(name, image);
+        }
+    }
+    images
+}
+
+/// One image, its chain of `from` followed to the end.
+fn image(
+    scope: &Scope<'_>,
+    name: ImageName,
+    span: &Span,
+    raw: &RawImage,
+    written: &IndexMap<&str, &RawImage>,
+) -> Option<Image> {
+    let packages = own_packages(scope, raw);
+    let sha256 = match &raw.sha256 {
+        Some(sha256) => Some(digest(scope, &sha256.span, sha256.get()?)?),
+        None => None,
+    };
+    let user = match &raw.user {
+        Some(user) => Some(login(scope, &user.span, user.get()?)?),
+        None => None,
+    };
+    let Some(from) = &raw.from else {
+        scope.sink.error_hint(
+            span,
+            format!("the image `{name}` has no `from`"),
+            "add `from: micro`, `from: debian` or `from: ./file.qcow2`".to_owned(),
+        );
+        return None;
+    };
+    let mut all_packages: BTreeSet<String> = packages?.into_iter().collect();
+    let mut inherited_user = user;
+    let mut inherited_sha256 = sha256;
+    let mut visited = HashSet::from([name.as_str().to_owned()]);
+    let mut at = from;
+    let source = loop {
+        let text = at.get()?;
+        if visited.contains(text) {
+            scope.sink.error_hint(
+                &from.span,
+                format!(
+                    "the image `{name}` is made from itself through `from: {}`",
+                    shorten(text)
+                ),
+                "let the chain of `from` end at `micro`, `debian` or a file".to_owned(),
+            );
+            return None;
+        }
+        match text.as_str() {
+            "micro" => break ImageSource::Micro,
+            "debian" => break ImageSource::Debian,
+            path if path.contains('/') || path.starts_with('~') => {
+                break ImageSource::File(file(scope, &at.span, path)?);
+            }
+            other => {
+                let Some(next) = written.get(other) else {
+                    let known = BUILT_IN.iter().copied().chain(written.keys().copied());
+                    scope.sink.error_hint(
+                        &at.span,
+                        format!("unknown image `{}`", shorten(other)),
+                        suggest(other, known.collect::<Vec<_>>()).map(|hint| {
+                            format!("{hint} (a file is written with a `/`: ./{})", shorten(other))
+                        }),
+                    );
+                    return None;
+                };
+                visited.insert(other.to_owned());
+                let inherit = |field: &Option<At<String>>| field.as_ref().and_then(At::get).cloned();
+                inherited_user = inherited_user.or_else(|| inherit(&next.user));
+                inherited_sha256 = inherited_sha256.or_else(|| inherit(&next.sha256));
+                let packages = next.packages.as_ref().and_then(At::get);
+                all_packages.extend(packages.into_iter().flatten().filter_map(At::get).cloned());
+                at = next.from.as_ref()?;
+            }
+        }
+    };
+    let is_file = matches!(source, ImageSource::File(_));
+    if is_file && !all_packages.is_empty() {
+        let span = raw.packages.as_ref().map_or(span, |packages| &packages.span);
+        scope.sink.error_hint(
+            span,
+            "packages can be added to built-in images only",
+            "install them in the file, or by a `configure` step".to_owned(),
+        );
+        return None;
+    }
+    if !is_file && let Some(sha256) = &raw.sha256 {
+        scope.sink.error_hint(
+            &sha256.span,
+            "`sha256` is for image files only",
+            "a built-in image is made here and has no digest to compare with".to_owned(),
+        );
+        return None;
+    }
+    Some(Image {
+        name,
+        source,
+        packages: all_packages.into_iter().collect(),
+        sha256: inherited_sha256.map(|digest| digest.to_ascii_lowercase()),
+        user: inherited_user,
+        at: Some(scope.sink.locate(span.start)),
+    })
+}
+
+/// Names as the Debian policy has them (section 5.6.7).
+fn own_packages(scope: &Scope<'_>, raw: &RawImage) -> Option<Vec<String>> {
+    let Some(packages) = &raw.packages else {
+        return Some(Vec::new());
+    };
+    packages
+        .get()?
+        .iter()
+        .map(|package| {
+            let name = package.get()?;
+            let good = (2..=100).contains(&name.len())
+                && name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+                && name
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c));
+            if !good {
+                scope.sink.error(
+                    &package.span,
+                    format!("`{}` is not the name of a Debian package", shorten(name)),
+                );
+            }
+            good.then(|| name.clone())
+        })
+        .collect()
+}
+
+fn digest(scope: &Scope<'_>, span: &Span, text: &str) -> Option<String> {
+    let good = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !good {
+        scope.sink.error_hint(
+            span,
+            format!("`{}` is not a SHA-256", shorten(text)),
+            "64 hex digits, as sha256sum prints them".to_owned(),
+        );
+    }
+    good.then(|| text.to_ascii_lowercase())
+}
+
+fn login(scope: &Scope<'_>, span: &Span, text: &str) -> Option<String> {
+    let good = super::files::is_login(text);
+    if !good {
+        scope
+            .sink
+            .error(span, format!("`{}` is not the name of a user", shorten(text)));
+    }
+    good.then(|| text.to_owned())
+}
+
+/// An image file may be anywhere, but must be there.
+fn file(scope: &Scope<'_>, span: &Span, text: &str) -> Option<PathBuf> {
+    let path = match text.strip_prefix("~/").zip(std::env::home_dir()) {
+        Some((rest, home)) => home.join(rest),
+        None => scope.base_dir.join(text),
+    };
+    match path.canonicalize() {
+        Ok(path) if path.is_file() => Some(path),
+        Ok(_) => {
+            scope
+                .sink
+                .error(span, format!("the image `{}` is not a file", shorten(text)));
+            None
+        }
+        Err(error) => {
+            scope.sink.error(
+                span,
+                format!("the image `{}` cannot be read: {error}", shorten(text)),
+            );
+            None
+        }
+    }
+}

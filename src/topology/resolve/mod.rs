@@ -1,0 +1,97 @@
+//! Raw types to the model: defaults, node sets, templates of values, references, limits. Goes on
+//! past every mistake with what is left.
+
+mod files;
+mod groups;
+mod hosts;
+mod images;
+mod network;
+mod nodes;
+mod steps;
+mod templates;
+mod values;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Map;
+
+pub use files::check_remote_path;
+
+use super::diagnostics::Sink;
+use super::model::Topology;
+use super::raw::RawTopology;
+use crate::name::ClusterName;
+use crate::template::Engine;
+
+/// What every part of the resolution needs.
+struct Scope<'a> {
+    sink: &'a Sink<'a>,
+    engine: Engine,
+    /// The directory that relative paths are relative to, symbolic links resolved.
+    base_dir: PathBuf,
+}
+
+/// Resolves a topology; `None` where mistakes leave nothing to build. Mistakes are in the sink.
+pub(super) fn topology(raw: &RawTopology, sink: &Sink<'_>, base_dir: &Path) -> Option<Topology> {
+    let base_dir = match base_dir.canonicalize() {
+        Ok(base_dir) => base_dir,
+        Err(error) => {
+            sink.error(
+                &(0..0),
+                format!("the directory `{}` cannot be read: {error}", base_dir.display()),
+            );
+            return None;
+        }
+    };
+    let scope = Scope {
+        sink,
+        engine: Engine::new(),
+        base_dir,
+    };
+    let name = match &raw.name {
+        Some(name) => name
+            .get()
+            .and_then(|text| values::name::<ClusterName>(&scope, &name.span, &text.0)),
+        None => {
+            sink.error_hint(
+                &(0..0),
+                "the topology has no `name`",
+                "add `name: my-cluster`".to_owned(),
+            );
+            None
+        }
+    };
+    let vars = raw
+        .vars
+        .as_ref()
+        .and_then(|vars| vars.get())
+        .cloned()
+        .unwrap_or_else(Map::new);
+    let hosts = hosts::resolve(&scope, raw.hosts.as_ref());
+    let images = images::resolve(&scope, raw.images.as_ref());
+    let groups = groups::resolve(&scope, raw, &hosts, &images, &vars);
+    let network = network::resolve(&scope, raw.network.as_ref(), groups.nodes.len(), hosts.len());
+    let configure = steps::configure(&scope, raw.configure.as_ref(), &groups);
+    let workload = steps::workload(&scope, raw.workload.as_ref(), &groups);
+    let complete = groups.complete;
+    let topology = Topology {
+        // A placeholder is never seen: without a name there is a mistake in the sink.
+        name: name.or_else(|| "unnamed".parse().ok())?,
+        hosts,
+        images: images.used(&groups.nodes),
+        network,
+        groups: groups.groups,
+        nodes: groups.nodes,
+        vars,
+        configure: configure.iter().map(|step| step.step.clone()).collect(),
+        workload: workload.iter().map(|step| step.step.clone()).collect(),
+        base_dir: scope.base_dir.clone(),
+        file: sink.file().to_owned(),
+        text: String::new(),
+    };
+    // Where nodes or their variables are missing, templates would only complain about that.
+    if complete && !topology.nodes.is_empty() {
+        templates::check(&scope, &topology, &configure, &workload);
+    }
+    Some(topology)
+}

@@ -1,0 +1,110 @@
+//! Renders every template of the steps once per group, with made-up addresses, so that an unknown
+//! variable is found before a machine is started.
+
+use std::collections::HashSet;
+
+use super::Scope;
+use super::files::check_remote_path;
+use super::steps::Placed;
+use super::values::Span;
+use crate::name::NodeName;
+use crate::template::{Shared, TemplateError};
+use crate::topology::model::{ConfigureAction, ConfigureStep, Topology, WorkloadStep};
+
+pub(super) fn check(
+    scope: &Scope<'_>,
+    topology: &Topology,
+    configure: &[Placed<ConfigureStep>],
+    workload: &[Placed<WorkloadStep>],
+) {
+    let checker = Checker {
+        scope,
+        topology,
+        shared: crate::template::sample(topology),
+    };
+    for placed in configure {
+        let nodes = checker.one_of_each_group(&placed.step.on);
+        match &placed.step.action {
+            ConfigureAction::Template { text, source, to, .. } => {
+                match source {
+                    Some(file) => checker.text(&placed.action, text, Kind::File(file), &nodes),
+                    None => checker.text(&placed.action, text, Kind::Inline("content"), &nodes),
+                };
+                checker.path(&placed.to, to, &nodes);
+            }
+            ConfigureAction::File { to, .. } => checker.path(&placed.to, to, &nodes),
+            ConfigureAction::Run { command } => {
+                checker.text(&placed.action, command, Kind::Inline("run"), &nodes);
+            }
+        }
+    }
+    for placed in workload {
+        let nodes = checker.one_of_each_group(&placed.step.on);
+        checker.text(&placed.action, &placed.step.run, Kind::Inline("run"), &nodes);
+    }
+}
+
+/// Where a template is written.
+#[derive(Clone, Copy)]
+enum Kind<'a> {
+    File(&'a str),
+    Inline(&'static str),
+}
+
+struct Checker<'a> {
+    scope: &'a Scope<'a>,
+    topology: &'a Topology,
+    shared: Shared,
+}
+
+impl Checker<'_> {
+    /// The first node of every group among these nodes.
+    fn one_of_each_group(&self, on: &[NodeName]) -> Vec<NodeName> {
+        let wanted: HashSet<&NodeName> = on.iter().collect();
+        self.topology
+            .groups
+            .iter()
+            .filter_map(|group| group.nodes.iter().find(|node| wanted.contains(node)).cloned())
+            .collect()
+    }
+
+    /// Renders a text for these nodes up to its first mistake.
+    fn text(&self, span: &Span, text: &str, kind: Kind<'_>, nodes: &[NodeName]) -> Vec<String> {
+        let source = match kind {
+            Kind::File(name) => name,
+            Kind::Inline(name) => name,
+        };
+        let rendered = self.shared.compile(text, source).and_then(|template| {
+            nodes
+                .iter()
+                .map(|node| self.shared.render(&template, node))
+                .collect::<Result<Vec<_>, _>>()
+        });
+        rendered.unwrap_or_else(|error| {
+            self.report(span, kind, &error);
+            Vec::new()
+        })
+    }
+
+    fn path(&self, span: &Span, text: &str, nodes: &[NodeName]) {
+        for path in self.text(span, text, Kind::Inline("to"), nodes) {
+            if let Err(message) = check_remote_path(&path) {
+                self.scope.sink.error(span, format!("to: {message}"));
+                return;
+            }
+        }
+    }
+
+    fn report(&self, span: &Span, kind: Kind<'_>, error: &TemplateError) {
+        let place = match (kind, error.line, error.column) {
+            (Kind::File(_), ..) => error.place(),
+            (Kind::Inline(what), Some(line), Some(column)) if line > 1 => {
+                format!("{what}, its line {line}, column {column}")
+            }
+            (Kind::Inline(what), ..) => what.to_owned(),
+        };
+        self.scope
+            .sink
+            .error_hint(span, format!("{place}: {}", error.message), error.hint());
+    }
+}
