@@ -202,16 +202,15 @@ fn watch_script(directory: &str, nodes: &[NodeName]) -> String {
         // Writing to a string cannot fail.
         let _ = write!(script, " {node}.console");
     }
-    script.push_str(
-        "\n[ -z \"$(tail ---disable-inotify -n 0 /dev/null 2>&1)\" ] && set -- ---disable-inotify \"$@\"\n",
-    );
+    // `tail` believes that it has shown the header of its last file already, even if that is not there yet.
+    script.push_str(" /dev/null\n[ -z \"$(tail ---disable-inotify -n 0 /dev/null 2>&1)\" ] && set -- ---disable-inotify \"$@\"\n");
     script.push_str("exec tail \"$@\" 2>/dev/null </dev/null\n");
     script
 }
 
 /// Takes the output of a `tail` of many files apart: `==> NAME <==` on a line of its own says whose bytes follow.
 struct Splitter {
-    headers: HashMap<Vec<u8>, usize>,
+    headers: HashMap<Vec<u8>, Option<usize>>,
     nodes: Vec<NodeName>,
     /// The unfinished line of each node: a header may come in the middle of a line.
     partial: Vec<Vec<u8>>,
@@ -225,13 +224,13 @@ struct Splitter {
 
 impl Splitter {
     fn new(nodes: &[NodeName]) -> Self {
-        let header = |node: &NodeName| format!("==> {node}.console <==").into_bytes();
+        let header = |name: &str| format!("==> {name} <==").into_bytes();
+        let mut headers = HashMap::from([(header("/dev/null"), None)]);
+        for (at, node) in nodes.iter().enumerate() {
+            headers.insert(header(&format!("{node}.console")), Some(at));
+        }
         Self {
-            headers: nodes
-                .iter()
-                .enumerate()
-                .map(|(at, node)| (header(node), at))
-                .collect(),
+            headers,
             nodes: nodes.to_vec(),
             partial: vec![Vec::new(); nodes.len()],
             current: None,
@@ -254,7 +253,7 @@ impl Splitter {
                 if let (Some(cut), Some(current)) = (self.held.take(), self.current) {
                     self.partial[current].extend(cut);
                 }
-                self.current = Some(*at);
+                self.current = *at;
             } else {
                 self.finish_held(&mut lines);
                 self.held = Some(line);
@@ -340,6 +339,8 @@ mod tests {
             .stream(&script, std::time::Duration::from_secs(5))
             .await
             .unwrap();
+        // The header of /dev/null: it has begun and seen that there are no logs yet.
+        assert!(pieces.recv().await.is_some());
         std::fs::write(directory.path().join("n2.console"), "hello\n").unwrap();
         let mut split = Splitter::new(&nodes());
         let found = tokio::time::timeout(std::time::Duration::from_secs(10), async {

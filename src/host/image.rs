@@ -204,6 +204,7 @@ impl Host {
             let (failed, failure) = blocking::channel::<Cause>();
             let call = self.inner.libvirt.call_within(deadline, move |connection| {
                 match send_file(connection, &part, &temporary, &|bytes| {
+                    // Nobody waits for progress of an upload that was given up.
                     let _ = sender.send(bytes);
                 }) {
                     Ok(()) => Ok(()),

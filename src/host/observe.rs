@@ -21,7 +21,6 @@ use crate::units::MiB;
 struct Told {
     hostname: String,
     cpus: u32,
-    memory: MiB,
     libvirt_version: u32,
     qemu_version: u32,
     nodes: Vec<ObservedNode>,
@@ -43,7 +42,8 @@ impl Host {
         let facts = HostFacts {
             hostname: shown(&told.hostname),
             cpus: told.cpus,
-            memory: told.memory,
+            // Not libvirt's: it adds up NUMA nodes, which some machines report wrong.
+            memory: probe.memory,
             memory_available: probe.memory_available,
             disk_free: probe.disk_free,
             libvirt_version: told.libvirt_version,
@@ -168,7 +168,6 @@ fn ask(connection: &Connect) -> Result<Told, Error> {
     let mut told = Told {
         hostname: connection.hostname()?,
         cpus: node.cpus,
-        memory: MiB(node.memory / 1024),
         libvirt_version: connection.lib_version()?,
         qemu_version: connection.hyp_version()?,
         nodes: Vec::new(),

@@ -54,6 +54,7 @@ pub(super) struct KvmKnown {
 /// The answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Probe {
+    pub(super) memory: MiB,
     pub(super) memory_available: MiB,
     pub(super) disk_free: MiB,
     /// The address that our SSH connection reached.
@@ -85,7 +86,8 @@ impl Probe {
             return Err("it lists no links (is `ip` of iproute2 installed?)".into());
         }
         let mut probe = Self {
-            memory_available: memory(part("mem")).ok_or("no MemAvailable")?,
+            memory: memory(part("mem"), "MemTotal:").ok_or("no MemTotal")?,
+            memory_available: memory(part("mem"), "MemAvailable:").ok_or("no MemAvailable")?,
             disk_free: free(part("disk")).ok_or("no free room")?,
             ssh_address: part("ssh")
                 .split_ascii_whitespace()
@@ -195,10 +197,8 @@ fn object(kind: &str, name: &str, cluster: ClusterName, id: Uuid) -> ObservedObj
     }
 }
 
-fn memory(meminfo: &str) -> Option<MiB> {
-    let line = meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+fn memory(meminfo: &str, what: &str) -> Option<MiB> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix(what))?;
     let kib: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
     Some(MiB(kib / 1024))
 }

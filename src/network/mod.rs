@@ -60,23 +60,4 @@ pub enum NetworkError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_alias_reads_back_and_nothing_else_does() {
-        let cluster: ClusterName = "demo".parse().unwrap();
-        let id = Uuid::from_u128(7);
-        assert_eq!(read_alias(&alias(&cluster, id)), Some((cluster, id)));
-        for other in [
-            "vcluster:demo",
-            "vcluster:../x:00000000-0000-0000-0000-000000000007",
-            "vcluster:demo:00000000000000000000000000000007",
-            "vcluster:demo:00000000-0000-0000-0000-000000000007 x",
-            "mine",
-            "",
-        ] {
-            assert_eq!(read_alias(other), None, "{other}");
-        }
-    }
-}
+mod tests;

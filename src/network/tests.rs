@@ -1,0 +1,288 @@
+use std::net::IpAddr;
+
+use super::*;
+use crate::plan::{HostPlan, Mac, NetworkPlan, NodePlan, NodeSpec, Plan, VxlanPlan};
+use crate::units::MiB;
+
+/// Three hosts with one node each.
+fn plan() -> Plan {
+    let name = |text: &str| text.parse().unwrap();
+    let hosts: Vec<HostPlan> = (1..=3_u8)
+        .map(|n| HostPlan {
+            name: name(&format!("bm0{n}")),
+            bridge_address: Some([10, 77, 255, 255 - n].into()),
+            underlay: Some([10, 90, 0, 10 + n].into()),
+            nodes: Vec::new(),
+            memory: MiB(0),
+            vcpus: 0,
+            disk: MiB(0),
+        })
+        .collect();
+    let nodes = (1..=3_u8).map(|n| NodePlan {
+        name: format!("n{n}").parse().unwrap(),
+        group: "n".parse().unwrap(),
+        index: u32::from(n) - 1,
+        host: name(&format!("bm0{n}")),
+        domain: format!("demo.n{n}"),
+        uuid: Uuid::from_u128(u128::from(n)),
+        spec: NodeSpec {
+            image: "micro".parse().unwrap(),
+            image_key: "k".into(),
+            vcpus: 1,
+            memory: MiB(96),
+            disk: None,
+            address: [10, 77, 0, n].into(),
+            mac: Mac([0x52, 0x54, 10, 77, 0, n]),
+            client_key: "SHA256:x".into(),
+        },
+    });
+    Plan {
+        version: 1,
+        cluster: "demo".parse().unwrap(),
+        cluster_id: Uuid::from_u128(2),
+        network: NetworkPlan {
+            subnet: "10.77.0.0/16".parse().unwrap(),
+            bridge: "vcb00000000".into(),
+            own_bridge: true,
+            vxlan: Some(VxlanPlan {
+                device: "vcx00000000".into(),
+                vni: 4242,
+                port: 4789,
+            }),
+            mtu: 1550,
+            nat: true,
+            gateway: None,
+            dns: Vec::new(),
+        },
+        nodes: nodes.collect(),
+        hosts,
+        actions: Vec::new(),
+    }
+}
+
+const ALIAS: &str = "vcluster:demo:00000000-0000-0000-0000-000000000002";
+
+fn wanted(plan: &Plan) -> Wanted {
+    Wanted::new(plan, &"bm01".parse().unwrap()).unwrap()
+}
+
+/// What bm01 says when everything is as [`plan`] has it.
+fn converged() -> String {
+    let peers = [("12", "fd", "02"), ("13", "fc", "03")];
+    let fdb: Vec<String> = peers
+        .iter()
+        .flat_map(|(host, end, node)| {
+            let own = |mac: &str| {
+                format!(r#"{{"mac":"{mac}","dst":"10.90.0.{host}","flags":["self"],"state":"permanent"}}"#)
+            };
+            let bridge = |mac: &str| {
+                format!(r#"{{"mac":"{mac}","flags":[],"master":"vcb00000000","state":"static"}}"#)
+            };
+            let (end, node) = (format!("52:56:0a:4d:ff:{end}"), format!("52:54:0a:4d:00:{node}"));
+            [
+                own("00:00:00:00:00:00"),
+                own(&end),
+                own(&node),
+                bridge(&end),
+                bridge(&node),
+            ]
+        })
+        .collect();
+    let neighbours = [
+        ("10.77.0.1", "52:54:0a:4d:00:01"),
+        ("10.77.0.2", "52:54:0a:4d:00:02"),
+        ("10.77.0.3", "52:54:0a:4d:00:03"),
+        ("10.77.255.253", "52:56:0a:4d:ff:fd"),
+        ("10.77.255.252", "52:56:0a:4d:ff:fc"),
+    ]
+    .map(|(address, mac)| format!(r#"{{"dst":"{address}","lladdr":"{mac}","state":["PERMANENT"]}}"#));
+    format!(
+        r#"@@links
+[{{"ifname":"eth0","mtu":1600}},
+{{"ifname":"vcb00000000","flags":["UP"],"mtu":1550,"ifalias":"{ALIAS}","linkinfo":{{"info_kind":"bridge"}},
+  "addr_info":[{{"local":"10.77.255.254","prefixlen":16,"scope":"global"}},{{"local":"fe80::1","prefixlen":64,"scope":"link"}}]}},
+{{"ifname":"vcx00000000","flags":["UP"],"mtu":1550,"ifalias":"{ALIAS}","master":"vcb00000000",
+  "linkinfo":{{"info_kind":"vxlan","info_data":{{"id":4242,"local":"10.90.0.11","port":4789,"learning":false}},
+  "info_slave_kind":"bridge","info_slave_data":{{"neigh_suppress":true}}}}}}]
+@@fdb
+[{fdb},{{"mac":"a6:8b:af:4c:1a:53","flags":[],"master":"vcb00000000","state":"permanent"}}]
+@@neigh
+[{neighbours}]
+@@table
+	comment "{ALIAS} 10.77.0.0/16"
+@@forward
+1
+@@ipv6
+1
+@@filtered
+0
+@@policy
+-P FORWARD ACCEPT
+@@end
+"#,
+        fdb = fdb.join(","),
+        neighbours = neighbours.join(",")
+    )
+}
+
+fn compare(plan: &Plan, output: &str) -> Result<Changes, NetworkError> {
+    changes(&wanted(plan), &Seen::read(output).unwrap())
+}
+
+#[test]
+fn an_alias_reads_back_and_nothing_else_does() {
+    let cluster: ClusterName = "demo".parse().unwrap();
+    let id = Uuid::from_u128(7);
+    assert_eq!(read_alias(&alias(&cluster, id)), Some((cluster, id)));
+    for other in [
+        "vcluster:demo",
+        "vcluster:../x:00000000-0000-0000-0000-000000000007",
+        "vcluster:demo:00000000000000000000000000000007",
+        "vcluster:demo:00000000-0000-0000-0000-000000000007 x",
+        "mine",
+        "",
+    ] {
+        assert_eq!(read_alias(other), None, "{other}");
+    }
+}
+
+#[test]
+fn a_fresh_host_gets_everything() {
+    let changes = compare(&plan(), "@@links\n[]\n@@ipv6\n1\n@@end\n").unwrap();
+    insta::assert_snapshot!(changes.script());
+}
+
+#[test]
+fn a_host_that_is_as_wanted_is_left_alone() {
+    let changes = compare(&plan(), &converged()).unwrap();
+    assert!(changes.is_empty(), "{}", changes.script());
+    assert!(changes.notes.is_empty());
+}
+
+#[test]
+fn a_node_that_moves_and_one_that_goes_change_only_their_entries() {
+    let mut plan = plan();
+    plan.nodes[1].host = "bm03".parse().unwrap();
+    plan.nodes.pop();
+    insta::assert_snapshot!(compare(&plan, &converged()).unwrap().script());
+}
+
+#[test]
+fn a_vxlan_that_cannot_be_changed_is_made_anew() {
+    let output = converged().replace("\"id\":4242", "\"id\":1");
+    let script = compare(&plan(), &output).unwrap().script();
+    let place = |text: &str| {
+        script
+            .find(text)
+            .unwrap_or_else(|| panic!("{text} is not in\n{script}"))
+    };
+    assert!(place("link del dev vcx00000000") < place("link add vcx00000000"));
+    assert!(script.contains("fdb append 00:00:00:00:00:00 dev vcx00000000 dst 10.90.0.12 self permanent"));
+    assert!(!script.contains("vcb00000000 type bridge"));
+}
+
+#[test]
+fn a_link_of_somebody_else_with_our_name_stops_everything() {
+    for name in ["vcb00000000", "vcx00000000"] {
+        let mut seen = Seen::read(&converged()).unwrap();
+        let link = seen.links.iter_mut().find(|link| link.ifname == name).unwrap();
+        link.ifalias = ALIAS.replace("demo", "other");
+        assert_eq!(
+            changes(&wanted(&plan()), &seen),
+            Err(NetworkError::ForeignLink(name.into()))
+        );
+    }
+}
+
+#[test]
+fn an_existing_bridge_must_be_there_and_is_never_changed() {
+    let mut plan = plan();
+    plan.network.own_bridge = false;
+    plan.network.vxlan = None;
+    plan.network.nat = false;
+    let links = |link: &str| format!("@@links\n[{link}]\n@@end\n");
+    plan.network.bridge = "br0".into();
+    let none = compare(&plan, &links(r#"{"ifname":"eth0"}"#));
+    assert_eq!(none, Err(NetworkError::NoBridge("br0".into())));
+    let other = compare(
+        &plan,
+        &links(r#"{"ifname":"br0","linkinfo":{"info_kind":"dummy"}}"#),
+    );
+    assert_eq!(other, Err(NetworkError::NotABridge("br0".into())));
+    let bridge = compare(
+        &plan,
+        &links(r#"{"ifname":"br0","mtu":9000,"linkinfo":{"info_kind":"bridge"}}"#),
+    );
+    assert!(bridge.unwrap().is_empty());
+}
+
+#[test]
+fn a_firewall_that_drops_bridged_frames_is_mentioned() {
+    let output = converged()
+        .replace("@@filtered\n0", "@@filtered\n1")
+        .replace("FORWARD ACCEPT", "FORWARD DROP");
+    let changes = compare(&plan(), &output).unwrap();
+    assert!(changes.is_empty());
+    assert!(
+        changes.notes[0].contains("iptables -I FORWARD -i vcb00000000"),
+        "{:?}",
+        changes.notes
+    );
+}
+
+#[test]
+fn a_vxlan_without_underlay_address_names_the_host() {
+    let mut plan = plan();
+    plan.hosts[2].underlay = None;
+    let error = Wanted::new(&plan, &"bm01".parse().unwrap()).unwrap_err();
+    assert_eq!(error, NetworkError::NoUnderlay("bm03".into()));
+}
+
+#[test]
+fn every_host_pings_the_next_ones_in_a_ring() {
+    let mut plan = plan();
+    let names = |plan: &Plan, host: &str| -> Vec<String> {
+        let peers = mtu_peers(plan, &host.parse().unwrap());
+        peers.iter().map(|(name, _)| name.to_string()).collect()
+    };
+    assert_eq!(names(&plan, "bm02"), ["bm03", "bm01"]);
+    let template = plan.hosts[0].clone();
+    plan.hosts = (0..100)
+        .map(|n| HostPlan {
+            name: format!("h{n:02}").parse().unwrap(),
+            ..template.clone()
+        })
+        .collect();
+    assert_eq!(names(&plan, "h99").len(), 16);
+    assert_eq!(names(&plan, "h99")[0], "h00");
+    plan.network.vxlan = None;
+    assert!(names(&plan, "h99").is_empty());
+}
+
+#[test]
+fn peers_that_a_full_packet_does_not_reach_are_told_with_its_size() {
+    let plan = plan();
+    let peers = mtu_peers(&plan, &"bm01".parse().unwrap());
+    let script = mtu_script(1550, &peers);
+    assert!(
+        script.contains("-s 1572") && script.contains("probe 10.90.0.13 &"),
+        "{script}"
+    );
+    let failures = read_mtu("ok 10.90.0.12\nlarge 10.90.0.13\n", 1550, &peers);
+    assert_eq!(failures.len(), 1);
+    // 1550 + inner Ethernet 14 + VXLAN 8 + UDP 8 + IP 20.
+    assert_eq!((failures[0].size, failures[0].unreachable), (1600, false));
+    let failures = read_mtu("", 1550, &peers);
+    assert!(failures.len() == 2 && failures.iter().all(|failure| failure.unreachable));
+    let six: IpAddr = "fd00::1".parse().unwrap();
+    assert_eq!(read_mtu("", 1550, &[(peers[0].0, six)])[0].size, 1620);
+}
+
+#[test]
+fn removal_takes_only_what_carries_the_mark_and_only_a_true_id() {
+    let cluster: ClusterName = "demo".parse().unwrap();
+    insta::assert_snapshot!(removal_script(&cluster, "00000000"));
+    for bad in ["", "0000000", "../../..", "0000000A", "000000000", "$(x)1234"] {
+        assert_eq!(removal_script(&cluster, bad), "");
+    }
+}
