@@ -148,7 +148,8 @@ fn near_variable(path: &str, data: &Value) -> Option<String> {
             };
             return Some(format!("{hint}{of}"));
         }
-        return None;
+        let list = prefix.trim_end_matches('.');
+        return (list == "vars").then(|| format!("write it under `vars:`, as in `vars: {{ {part}: ... }}`"));
     }
     None
 }

@@ -81,7 +81,7 @@ impl Checker<'_> {
                 .collect::<Result<Vec<_>, _>>()
         });
         rendered.unwrap_or_else(|error| {
-            self.report(span, kind, &error);
+            self.report(span, text, kind, &error);
             Vec::new()
         })
     }
@@ -95,16 +95,19 @@ impl Checker<'_> {
         }
     }
 
-    fn report(&self, span: &Span, kind: Kind<'_>, error: &TemplateError) {
-        let place = match (kind, error.line, error.column) {
-            (Kind::File(_), ..) => error.place(),
-            (Kind::Inline(what), Some(line), Some(column)) if line > 1 => {
-                format!("{what}, its line {line}, column {column}")
+    /// Reports a mistake at the very place in the topology where the template is written in it.
+    fn report(&self, span: &Span, text: &str, kind: Kind<'_>, error: &TemplateError) {
+        let sink = self.scope.sink;
+        let (place, span) = match kind {
+            Kind::File(_) => (error.place(), span.clone()),
+            Kind::Inline(what) => {
+                let exact = error
+                    .line
+                    .zip(error.column)
+                    .and_then(|(line, column)| sink.pinpoint(span, text, line, column));
+                (what.to_owned(), exact.unwrap_or_else(|| span.clone()))
             }
-            (Kind::Inline(what), ..) => what.to_owned(),
         };
-        self.scope
-            .sink
-            .error_hint(span, format!("{place}: {}", error.message), error.hint());
+        sink.error_hint(&span, format!("{place}: {}", error.message), error.hint());
     }
 }
