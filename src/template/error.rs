@@ -87,11 +87,7 @@ impl TemplateError {
         }
     }
 
-    pub(super) fn from_render(
-        source: &str,
-        error: &RenderError,
-        data: &Value,
-    ) -> Self {
+    pub(super) fn from_render(source: &str, error: &RenderError, data: &Value) -> Self {
         use RenderErrorReason as Reason;
         let at = error.line_no.zip(error.column_no);
         let missing = |path: Option<&str>| match path {
@@ -108,7 +104,10 @@ impl TemplateError {
             Reason::ParamNotFoundForIndex(helper, index) => Self::new(
                 source,
                 at,
-                format!("`{helper}` lacks its parameter {}, or its value is unknown", index + 1),
+                format!(
+                    "`{helper}` lacks its parameter {}, or its value is unknown",
+                    index + 1
+                ),
             ),
             Reason::Other(message) => Self::new(source, at, message.clone()),
             other => Self::new(source, at, other.to_string().to_lowercase()),
@@ -130,26 +129,26 @@ fn near_variable(path: &str, data: &Value) -> Option<String> {
             value = inner;
             continue;
         }
-        let prefix: String = parts[..depth].iter().map(|part| format!("{part}.")).collect();
+        let prefix = parts[..depth].join(".");
         if let Some(hint) = suggest(part, map.keys().map(String::as_str)) {
             // Within `{{#each nodes}}` the names are those of a node.
             if depth == 0
                 && !hint.starts_with("did you")
                 && let Some(Value::Object(node)) = data.get("node")
-                && let Some(near) = suggest(part, node.keys().map(String::as_str))
-                    .filter(|hint| hint.starts_with("did you"))
+                && let Some(near) =
+                    suggest(part, node.keys().map(String::as_str)).filter(|hint| hint.starts_with("did you"))
             {
                 return Some(near);
             }
             let of = if prefix.is_empty() {
                 String::new()
             } else {
-                format!(" (in `{}`)", prefix.trim_end_matches('.'))
+                format!(" (in `{prefix}`)")
             };
             return Some(format!("{hint}{of}"));
         }
-        let list = prefix.trim_end_matches('.');
-        return (list == "vars").then(|| format!("write it under `vars:`, as in `vars: {{ {part}: ... }}`"));
+        return (prefix == "vars")
+            .then(|| format!("write it under `vars:`, as in `vars: {{ {part}: ... }}`"));
     }
     None
 }

@@ -45,7 +45,10 @@ impl Topology {
                 Ok(text) => Self::parse(&text, name, base_dir),
                 Err(error) => Err(Diagnostics::of_file(
                     name,
-                    format!("the topology is not UTF-8 from byte {}", error.utf8_error().valid_up_to()),
+                    format!(
+                        "the topology is not UTF-8 from byte {}",
+                        error.utf8_error().valid_up_to()
+                    ),
                     None,
                 )),
             },

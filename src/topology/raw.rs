@@ -352,7 +352,11 @@ fn plain(value: &mut Value) {
             if map.get("pattern").is_some_and(|pattern| pattern == "") {
                 map.remove("pattern");
             }
-            if map.get("examples").and_then(Value::as_array).is_some_and(Vec::is_empty) {
+            if map
+                .get("examples")
+                .and_then(Value::as_array)
+                .is_some_and(Vec::is_empty)
+            {
                 map.remove("examples");
             }
             map.values_mut().for_each(plain);

@@ -155,7 +155,10 @@ impl<'de> Reader<'de> {
                     Kind::Int(_) | Kind::Unsigned(_) | Kind::Float(_) | Kind::Bool(_)
                         if message == "expected text" =>
                     {
-                        Some("write it as text in quotes; sizes and times need a unit, such as 112MiB or 30s".to_owned())
+                        Some(
+                            "write it as text in quotes; sizes and times need a unit, such as 112MiB or 30s"
+                                .to_owned(),
+                        )
                     }
                     _ => None,
                 };
@@ -288,16 +291,12 @@ impl<'de> Deserializer<'de> for Reader<'de> {
             Kind::Text(text) => Some(text.as_str()),
             _ => None,
         };
-        match choice.filter(|text| variants.contains(text)) {
-            Some(text) => {
-                let value: StrDeserializer<'_, Mistake> = text.into_deserializer();
-                self.judge(visitor.visit_enum(value))
-            }
-            None => {
-                let wanted = variants.join("`, `");
-                self.judge(Err(Mistake::New(format!("expected one of `{wanted}`"))))
-            }
-        }
+        let Some(text) = choice.filter(|text| variants.contains(text)) else {
+            let wanted = variants.join("`, `");
+            return self.judge(Err(Mistake::New(format!("expected one of `{wanted}`"))));
+        };
+        let value: StrDeserializer<'_, Mistake> = text.into_deserializer();
+        self.judge(visitor.visit_enum(value))
     }
 
     serde::forward_to_deserialize_any! {

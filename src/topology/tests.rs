@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::*;
+use crate::name::NodeName;
 use crate::units::MiB;
 
 mod bad_input;
@@ -40,12 +41,21 @@ fn bad(text: &str) -> String {
 fn little_is_enough_and_the_rest_has_defaults() {
     let topology = good("name: small\ngroups: { web: { count: 2 } }\n");
     let host = &topology.hosts[0];
-    assert_eq!((host.name.as_str(), host.uri.as_str()), ("localhost", "qemu:///system"));
-    assert_eq!((host.max_nodes, host.reserve, host.accel), (10, MiB(512), Accel::Auto));
+    assert_eq!(
+        (host.name.as_str(), host.uri.as_str()),
+        ("localhost", "qemu:///system")
+    );
+    assert_eq!(
+        (host.max_nodes, host.reserve, host.accel),
+        (10, MiB(512), Accel::Auto)
+    );
     assert!((host.overcommit - 10.0).abs() < f64::EPSILON);
     let node = &topology.nodes[1];
     assert_eq!((node.name.as_str(), node.index, node.vcpus), ("web002", 1, 1));
-    assert_eq!((node.image.as_str(), node.memory, node.disk), ("micro", MiB(96), None));
+    assert_eq!(
+        (node.image.as_str(), node.memory, node.disk),
+        ("micro", MiB(96), None)
+    );
     assert_eq!(topology.network.subnet.to_string(), "10.77.0.0/16");
     assert_eq!(topology.groups[0].place, Place::Pack);
     assert_eq!(topology.images.len(), 1);
@@ -104,7 +114,10 @@ fn groups_inherit_and_values_per_node_use_the_template_language() {
     let web = &topology.groups[0];
     assert_eq!(web.on.as_ref().unwrap().len(), 2);
     assert_eq!(web.separate.len(), 2);
-    assert_eq!((web.place, topology.groups[1].place), (Place::Spread, Place::Pack));
+    assert_eq!(
+        (web.place, topology.groups[1].place),
+        (Place::Spread, Place::Pack)
+    );
 }
 
 #[test]
@@ -117,7 +130,9 @@ fn images_are_made_from_images() {
     assert_eq!(redis.source, ImageSource::Micro);
     assert_eq!(redis.packages, ["curl", "jq", "redis-server"]);
     let mine = &topology.images["mine"];
-    assert!(matches!(&mine.source, ImageSource::File(path) if path.ends_with("cloud.qcow2") && path.is_absolute()));
+    assert!(
+        matches!(&mine.source, ImageSource::File(path) if path.ends_with("cloud.qcow2") && path.is_absolute())
+    );
     assert_eq!(mine.user.as_deref(), Some("ubuntu"));
 }
 
@@ -126,19 +141,31 @@ fn steps_are_read_with_their_nodes_times_modes_and_owners() {
     let dir = directory(&[("a.hbs", "port {{vars.port}}\n"), ("sub/b.bin", "x")]);
     let text = "name: x\nvars: { port: 1 }\ngroups: { web: { count: 3 }, db: { count: 1 } }\nconfigure:\n  - { template: a.hbs, to: \"/etc/{{node.name}}\", mode: \"0600\", owner: \"redis:redis\" }\n  - { on: \"@web!web002\", file: sub/b.bin, to: /b, timeout: 5m }\n  - { name: go, on: \"@*\", run: \"echo {{node.address}}\" }\nworkload:\n  - { run: \"true\" }\n  - { name: load, on: db001, run: x, barrier: true, timeout: 1h 30m, collect: [\"/var/log/*.log\"] }\n";
     let topology = Topology::parse(text, "t.yaml", dir.path()).unwrap_or_else(|error| panic!("{error}"));
-    let [template, file, run] = topology.configure.as_slice() else { panic!() };
+    let [template, file, run] = topology.configure.as_slice() else {
+        panic!()
+    };
     assert_eq!(template.on.len(), 4);
-    assert_eq!(template.timeout, Duration::from_secs(60));
+    assert_eq!(template.timeout, Duration::from_mins(1));
     assert_eq!(template.name, "a.hbs -> /etc/{{node.name}}");
     assert!(
         matches!(&template.action, ConfigureAction::Template { text, source: Some(_), mode: 0o600, owner: Some(owner), .. } if text == "port {{vars.port}}\n" && owner == "redis:redis")
     );
-    assert_eq!(file.on.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["web001", "web003"]);
-    assert!(matches!(&file.action, ConfigureAction::File { source, mode: 0o644, .. } if source.is_absolute()));
+    assert_eq!(
+        file.on.iter().map(NodeName::as_str).collect::<Vec<_>>(),
+        ["web001", "web003"]
+    );
+    assert!(
+        matches!(&file.action, ConfigureAction::File { source, mode: 0o644, .. } if source.is_absolute())
+    );
     assert_eq!((run.name.as_str(), run.on.len()), ("go", 4));
-    let [first, load] = topology.workload.as_slice() else { panic!() };
-    assert_eq!((first.name.as_str(), first.timeout), ("step1", Duration::from_secs(3600)));
-    assert_eq!((load.barrier, load.timeout), (true, Duration::from_secs(5400)));
+    let [first, load] = topology.workload.as_slice() else {
+        panic!()
+    };
+    assert_eq!(
+        (first.name.as_str(), first.timeout),
+        ("step1", Duration::from_hours(1))
+    );
+    assert_eq!((load.barrier, load.timeout), (true, Duration::from_mins(90)));
     assert_eq!(load.on.len(), 1);
 }
 
@@ -174,13 +201,19 @@ fn the_committed_schema_is_the_one_that_is_generated() {
         std::fs::write(&path, &wanted).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(committed == wanted, "run: UPDATE_SCHEMA=1 cargo test the_committed_schema");
+    assert!(
+        committed == wanted,
+        "run: UPDATE_SCHEMA=1 cargo test the_committed_schema"
+    );
 }
 
 #[test]
 fn a_file_that_cannot_be_read_is_an_error_with_its_name() {
     let error = Topology::load("/nonexistent/topology.yaml").unwrap_err();
-    assert!(error.to_string().contains("/nonexistent/topology.yaml"), "{error}");
+    assert!(
+        error.to_string().contains("/nonexistent/topology.yaml"),
+        "{error}"
+    );
     assert_eq!(error.exit_code(), crate::exit::ExitCode::InvalidTopology);
 }
 
@@ -194,11 +227,13 @@ fn a_large_topology_is_read_in_bounded_time() {
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
 
-/// The path of a topology is not part of what is tested here.
 #[test]
 fn relative_paths_are_relative_to_the_file() {
     let dir = directory(&[
-        ("t.yaml", "name: x\ngroups: { a: { count: 1 } }\nconfigure: [ { template: x.hbs, to: /x } ]\n"),
+        (
+            "t.yaml",
+            "name: x\ngroups: { a: { count: 1 } }\nconfigure: [ { template: x.hbs, to: /x } ]\n",
+        ),
         ("x.hbs", "{{node.name}}"),
     ]);
     let file = dir.path().join("t.yaml");

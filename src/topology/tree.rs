@@ -66,7 +66,10 @@ pub(super) fn parse(text: &str, sink: &Sink<'_>) -> Option<Tree> {
     if text.len() as u64 > MAX_FILE_BYTES {
         sink.error(
             &(0..0),
-            format!("the topology has {} bytes, {MAX_FILE_BYTES} are allowed", text.len()),
+            format!(
+                "the topology has {} bytes, {MAX_FILE_BYTES} are allowed",
+                text.len()
+            ),
         );
         return None;
     }
@@ -123,13 +126,34 @@ fn message(error: &serde_saphyr::Error) -> String {
     let line = text.lines().next().unwrap_or_default().trim();
     let line = line.split(" at line ").next().unwrap_or(line);
     let known = [
-        ("budget breached: Nodes", format!("the topology holds more than {MAX_VALUES} values")),
-        ("budget breached: Events", format!("the topology holds more than {MAX_VALUES} values")),
-        ("budget breached: Depth", format!("lists and mappings nest deeper than {MAX_DEPTH}")),
-        ("recursion limit", format!("lists and mappings nest deeper than {MAX_DEPTH}")),
-        ("budget breached: Documents", "the file holds more than one YAML document".to_owned()),
-        ("alias replay limit", format!("aliases add more than {MAX_ALIASED_VALUES} values")),
-        ("recursive references", "an alias stands within what it means".to_owned()),
+        (
+            "budget breached: Nodes",
+            format!("the topology holds more than {MAX_VALUES} values"),
+        ),
+        (
+            "budget breached: Events",
+            format!("the topology holds more than {MAX_VALUES} values"),
+        ),
+        (
+            "budget breached: Depth",
+            format!("lists and mappings nest deeper than {MAX_DEPTH}"),
+        ),
+        (
+            "recursion limit",
+            format!("lists and mappings nest deeper than {MAX_DEPTH}"),
+        ),
+        (
+            "budget breached: Documents",
+            "the file holds more than one YAML document".to_owned(),
+        ),
+        (
+            "alias replay limit",
+            format!("aliases add more than {MAX_ALIASED_VALUES} values"),
+        ),
+        (
+            "recursive references",
+            "an alias stands within what it means".to_owned(),
+        ),
         ("cannot deserialize null into string", "a key is empty".to_owned()),
     ];
     known
@@ -238,7 +262,13 @@ impl Builder<'_> {
                 map.into_iter()
                     .map(|(key, value)| {
                         let span = self.span(key.referenced);
-                        (Key { name: key.value, span }, self.tree(value))
+                        (
+                            Key {
+                                name: key.value,
+                                span,
+                            },
+                            self.tree(value),
+                        )
                     })
                     .collect(),
             ),
@@ -251,7 +281,9 @@ impl Builder<'_> {
         let span = location.span();
         let start = match span.byte_offset() {
             Some(offset) => (offset as usize).min(self.text.len()),
-            None => self.sink.offset(location.line() as usize, location.column() as usize),
+            None => self
+                .sink
+                .offset(location.line() as usize, location.column() as usize),
         };
         let length = span.byte_len().map_or(1, |length| length as usize).max(1);
         let end = start.saturating_add(length).min(self.text.len());

@@ -26,7 +26,9 @@ fn subnet(value: &Value) -> Result<Ipv4Net, String> {
 /// `ip_add ADDRESS NUMBER`
 pub(super) fn add(values: &[&Value]) -> Outcome {
     let sum = i64::from(address(values[0])?.to_bits()).checked_add(integer(values[1])?);
-    let bits = sum.and_then(|sum| u32::try_from(sum).ok()).ok_or("the result is no IPv4 address")?;
+    let bits = sum
+        .and_then(|sum| u32::try_from(sum).ok())
+        .ok_or("the result is no IPv4 address")?;
     Ok(Ipv4Addr::from_bits(bits).to_string().into())
 }
 

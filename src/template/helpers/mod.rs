@@ -47,10 +47,54 @@ const fn lenient(name: &'static str, arity: (usize, usize), run: fn(&[&Value]) -
 
 /// All names that a template can call, for suggestions.
 pub(super) const NAMES: &[&str] = &[
-    "if", "unless", "each", "with", "raw", "lookup", "eq", "ne", "gt", "gte", "lt", "lte", "and", "or", "not", "default",
-    "len", "length", "join", "first", "last", "slice", "contains", "concat", "split", "upper", "lower", "trim", "replace",
-    "pad", "quote", "json", "base64", "sha256", "add", "sub", "mul", "div", "mod", "min", "max", "range", "ip_add",
-    "ip_diff", "ip_host", "ip_network", "ip_netmask", "ip_prefix",
+    "if",
+    "unless",
+    "each",
+    "with",
+    "raw",
+    "lookup",
+    "eq",
+    "ne",
+    "gt",
+    "gte",
+    "lt",
+    "lte",
+    "and",
+    "or",
+    "not",
+    "default",
+    "len",
+    "length",
+    "join",
+    "first",
+    "last",
+    "slice",
+    "contains",
+    "concat",
+    "split",
+    "upper",
+    "lower",
+    "trim",
+    "replace",
+    "pad",
+    "quote",
+    "json",
+    "base64",
+    "sha256",
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "mod",
+    "min",
+    "max",
+    "range",
+    "ip_add",
+    "ip_diff",
+    "ip_host",
+    "ip_network",
+    "ip_netmask",
+    "ip_prefix",
 ];
 
 const MANY: usize = 64;
@@ -66,7 +110,9 @@ const FUNCTIONS: &[Function] = &[
     lenient("or", (1, MANY), |v| Ok(v.iter().any(|x| truthy(x)).into())),
     lenient("not", (1, 1), |v| Ok((!truthy(v[0])).into())),
     lenient("default", (2, MANY), |v| {
-        Ok(v.iter().find(|x| !x.is_null()).map_or(Value::Null, |x| (*x).clone()))
+        Ok(v.iter()
+            .find(|x| !x.is_null())
+            .map_or(Value::Null, |x| (*x).clone()))
     }),
     strict("lookup", (2, 2), text::lookup),
     strict("len", (1, 1), text::length),
@@ -76,7 +122,9 @@ const FUNCTIONS: &[Function] = &[
     strict("last", (1, 1), |v| text::end(v, true)),
     strict("slice", (2, 3), text::slice),
     strict("contains", (2, 2), text::contains),
-    strict("concat", (1, MANY), |v| Ok(v.iter().map(|x| x.render()).collect::<String>().into())),
+    strict("concat", (1, MANY), |v| {
+        Ok(v.iter().map(|x| x.render()).collect::<String>().into())
+    }),
     strict("split", (2, 2), text::split),
     strict("upper", (1, 1), |v| Ok(v[0].render().to_uppercase().into())),
     strict("lower", (1, 1), |v| Ok(v[0].render().to_lowercase().into())),
@@ -85,10 +133,10 @@ const FUNCTIONS: &[Function] = &[
         Ok(v[0].render().replace(&v[1].render(), &v[2].render()).into())
     }),
     strict("pad", (2, 3), text::pad),
-    strict("quote", (1, 1), text::quote),
+    strict("quote", (1, 1), |v| Ok(text::quote(v[0]))),
     strict("json", (1, 1), |v| Ok(v[0].to_string().into())),
-    strict("base64", (1, 1), text::base64),
-    strict("sha256", (1, 1), text::sha256),
+    strict("base64", (1, 1), |v| Ok(text::base64(v[0]))),
+    strict("sha256", (1, 1), |v| Ok(text::sha256(v[0]))),
     strict("add", (2, MANY), number::add),
     strict("sub", (2, 2), number::sub),
     strict("mul", (2, MANY), number::mul),
@@ -128,7 +176,11 @@ impl HelperDef for Function {
                 (a, MANY) => format!("{a} or more"),
                 (a, b) => format!("{a} to {b}"),
             };
-            let message = format!("`{}` takes {wanted} parameters, {} are given", self.name, params.len());
+            let message = format!(
+                "`{}` takes {wanted} parameters, {} are given",
+                self.name,
+                params.len()
+            );
             return Err(RenderErrorReason::Other(message).into());
         }
         if let Some(missing) = params.iter().find(|param| param.is_value_missing())

@@ -65,28 +65,37 @@ pub(super) fn compare(values: &[&Value], holds: fn(Ordering) -> bool) -> Outcome
         (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
         (a, b) => match (a.as_i64(), b.as_i64()) {
             (Some(a), Some(b)) => Some(a.cmp(&b)),
-            _ => a
-                .as_f64()
-                .zip(b.as_f64())
-                .and_then(|(a, b)| a.partial_cmp(&b)),
+            _ => a.as_f64().zip(b.as_f64()).and_then(|(a, b)| a.partial_cmp(&b)),
         },
     };
-    order
-        .map(|order| holds(order).into())
-        .ok_or_else(|| format!("`{}` and `{}` cannot be compared", short(values[0]), short(values[1])))
+    order.map(|order| holds(order).into()).ok_or_else(|| {
+        format!(
+            "`{}` and `{}` cannot be compared",
+            short(values[0]),
+            short(values[1])
+        )
+    })
 }
 
 /// `range END`, `range START END`, `range START END STEP`; END excluded.
 pub(super) fn range(values: &[&Value]) -> Outcome {
-    let numbers = values.iter().map(|value| integer(value)).collect::<Result<Vec<_>, _>>()?;
+    let numbers = values
+        .iter()
+        .map(|value| integer(value))
+        .collect::<Result<Vec<_>, _>>()?;
     let (start, end, step) = match *numbers.as_slice() {
         [end] => (0, end, 1),
         [start, end] => (start, end, 1),
         [start, end, step] => (start, end, step),
         _ => return Err("takes 1 to 3 numbers".to_owned()),
     };
-    let step = usize::try_from(step).ok().filter(|step| *step > 0).ok_or("the step must be 1 or more")?;
-    let count = usize::try_from(end.saturating_sub(start)).unwrap_or(0).div_ceil(step);
+    let step = usize::try_from(step)
+        .ok()
+        .filter(|step| *step > 0)
+        .ok_or("the step must be 1 or more")?;
+    let count = usize::try_from(end.saturating_sub(start))
+        .unwrap_or(0)
+        .div_ceil(step);
     spend(count)?;
     Ok((start..end).step_by(step).map(Value::from).collect())
 }

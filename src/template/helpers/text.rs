@@ -10,7 +10,9 @@ use super::{Outcome, list, short, spend};
 
 pub(super) fn lookup(values: &[&Value]) -> Outcome {
     let found = match values[0] {
-        Value::Array(list) => usize::try_from(integer(values[1])?).ok().and_then(|i| list.get(i)),
+        Value::Array(list) => usize::try_from(integer(values[1])?)
+            .ok()
+            .and_then(|i| list.get(i)),
         Value::Object(map) => map.get(&values[1].render()),
         other => return Err(format!("`{}` is neither a list nor a mapping", short(other))),
     };
@@ -30,7 +32,9 @@ pub(super) fn length(values: &[&Value]) -> Outcome {
 
 /// `join LIST [SEPARATOR [KEY]]`: with a key, that value of every item.
 pub(super) fn join(values: &[&Value]) -> Outcome {
-    let separator = values.get(1).map_or_else(|| ",".to_owned(), |value| value.render());
+    let separator = values
+        .get(1)
+        .map_or_else(|| ",".to_owned(), |value| value.render());
     let items = list(values[0])?;
     spend(items.len())?;
     let mut text = String::new();
@@ -59,7 +63,8 @@ pub(super) fn end(values: &[&Value], last: bool) -> Outcome {
 /// `slice LIST START [END]`; END excluded, both cut to the list.
 pub(super) fn slice(values: &[&Value]) -> Outcome {
     let items = list(values[0])?;
-    let bound = |value: &Value| Ok::<_, String>(usize::try_from(integer(value)?).unwrap_or(0).min(items.len()));
+    let bound =
+        |value: &Value| Ok::<_, String>(usize::try_from(integer(value)?).unwrap_or(0).min(items.len()));
     let start = bound(values[1])?;
     let end = values.get(2).map_or(Ok(items.len()), |value| bound(value))?;
     spend(end.saturating_sub(start))?;
@@ -92,22 +97,29 @@ pub(super) fn pad(values: &[&Value]) -> Outcome {
     if !(0..=MAX_WIDTH).contains(&width) {
         return Err(format!("the width must be 0 to {MAX_WIDTH}"));
     }
-    let fill = values.get(2).map_or_else(|| "0".to_owned(), |value| value.render());
+    let fill = values
+        .get(2)
+        .map_or_else(|| "0".to_owned(), |value| value.render());
     let missing = (width as usize).saturating_sub(text.chars().count());
-    let filling: String = fill.chars().cycle().take(if fill.is_empty() { 0 } else { missing }).collect();
+    let filling: String = fill
+        .chars()
+        .cycle()
+        .take(if fill.is_empty() { 0 } else { missing })
+        .collect();
     Ok(format!("{filling}{text}").into())
 }
 
 /// One word of a POSIX shell.
-pub(super) fn quote(values: &[&Value]) -> Outcome {
-    Ok(format!("'{}'", values[0].render().replace('\'', r"'\''")).into())
+pub(super) fn quote(value: &Value) -> Value {
+    format!("'{}'", value.render().replace('\'', r"'\''")).into()
 }
 
-pub(super) fn base64(values: &[&Value]) -> Outcome {
-    Ok(base64::engine::general_purpose::STANDARD.encode(values[0].render()).into())
+pub(super) fn base64(value: &Value) -> Value {
+    base64::engine::general_purpose::STANDARD
+        .encode(value.render())
+        .into()
 }
 
-pub(super) fn sha256(values: &[&Value]) -> Outcome {
-    let digest = Sha256::digest(values[0].render());
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
+pub(super) fn sha256(value: &Value) -> Value {
+    format!("{:x}", Sha256::digest(value.render())).into()
 }

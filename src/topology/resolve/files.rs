@@ -26,7 +26,11 @@ pub(super) fn inside(scope: &Scope<'_>, span: &Span, text: &str, what: &str) -> 
         )
     };
     let path = std::path::Path::new(text);
-    if path.is_absolute() || path.components().any(|part| part == std::path::Component::ParentDir) {
+    if path.is_absolute()
+        || path
+            .components()
+            .any(|part| part == std::path::Component::ParentDir)
+    {
         return leaves();
     }
     let joined = scope.base_dir.join(path);

@@ -25,7 +25,7 @@ const MEMORY: MiB = MiB(512);
 
 /// The groups and nodes of a topology.
 pub(super) struct Groups {
-    pub(super) groups: Vec<Group>,
+    pub(super) list: Vec<Group>,
     pub(super) nodes: Vec<Node>,
     /// Names of all nodes in topology order.
     pub(super) names: Vec<NodeName>,
@@ -43,14 +43,18 @@ pub(super) fn resolve(
     vars: &Map<String, Value>,
 ) -> Groups {
     let mut groups = Groups {
-        groups: Vec::new(),
+        list: Vec::new(),
         nodes: Vec::new(),
         names: Vec::new(),
         sets: Vec::new(),
         complete: true,
     };
     let empty = Vec::new();
-    let entries = raw.groups.as_ref().and_then(At::get).map_or(&empty, |entries| &entries.0);
+    let entries = raw
+        .groups
+        .as_ref()
+        .and_then(At::get)
+        .map_or(&empty, |entries| &entries.0);
     if entries.is_empty() && raw.groups.as_ref().is_none_or(|at| at.value.is_some()) {
         let span = raw.groups.as_ref().map_or(0..0, |at| at.span.clone());
         scope.sink.error_hint(
@@ -59,14 +63,27 @@ pub(super) fn resolve(
             "add `groups: { worker: { count: 3 } }`".to_owned(),
         );
     }
-    let defaults = raw.defaults.as_ref().and_then(At::get).cloned().unwrap_or_default();
+    let defaults = raw
+        .defaults
+        .as_ref()
+        .and_then(At::get)
+        .cloned()
+        .unwrap_or_default();
     let host_names: Vec<HostName> = hosts.iter().map(|host| host.name.clone()).collect();
     let mut taken: HashMap<String, Span> = HashMap::new();
-    let written: Vec<&str> = entries.iter().filter_map(|(key, _)| key.get().map(String::as_str)).collect();
+    let written: Vec<&str> = entries
+        .iter()
+        .filter_map(|(key, _)| key.get().map(String::as_str))
+        .collect();
     for (key, raw_group) in entries {
         let Some(text) = key.get() else { continue };
-        let names = raw_group.get().and_then(|raw| names(scope, key, text, raw, &mut groups));
-        groups.sets.push((text.clone(), names.iter().flatten().map(NodeName::to_string).collect()));
+        let names = raw_group
+            .get()
+            .and_then(|raw| names(scope, key, text, raw, &mut groups));
+        groups.sets.push((
+            text.clone(),
+            names.iter().flatten().map(NodeName::to_string).collect(),
+        ));
         let name = group_name(scope, &key.span, text);
         let (Some(raw_group), Some(names), Some(name)) = (raw_group.get(), names, name) else {
             groups.complete = false;
@@ -80,10 +97,17 @@ pub(super) fn resolve(
         let group = Group {
             name: name.clone(),
             nodes: names.clone(),
-            place: pick(raw_group.place.as_ref(), defaults.place.as_ref()).copied().unwrap_or_default(),
+            place: pick(raw_group.place.as_ref(), defaults.place.as_ref())
+                .copied()
+                .unwrap_or_default(),
             on,
             separate: separate(scope, raw_group, &written),
-            vars: raw_group.vars.as_ref().and_then(At::get).cloned().unwrap_or_default(),
+            vars: raw_group
+                .vars
+                .as_ref()
+                .and_then(At::get)
+                .cloned()
+                .unwrap_or_default(),
             at: Some(scope.sink.locate(key.span.start)),
         };
         let template = NodeValues {
@@ -92,11 +116,11 @@ pub(super) fn resolve(
             defaults: &defaults,
             images,
             group: &group,
-            group_index: groups.groups.len(),
+            group_index: groups.list.len(),
             vars,
         };
         template.nodes(&mut groups);
-        groups.groups.push(group);
+        groups.list.push(group);
     }
     groups
 }
@@ -168,14 +192,18 @@ fn names(
         }
     };
     let span = raw.nodes.as_ref().map_or(&key.span, |nodes| &nodes.span);
-    let names: Vec<NodeName> =
-        names.iter().map(|name| values::name(scope, span, name)).collect::<Option<_>>()?;
+    let names: Vec<NodeName> = names
+        .iter()
+        .map(|name| values::name(scope, span, name))
+        .collect::<Option<_>>()?;
     groups.names.extend(names.iter().cloned());
     Some(names)
 }
 
 fn too_many(scope: &Scope<'_>, span: &Span) {
-    scope.sink.error(span, format!("more than {MAX_NODES} nodes are asked for"));
+    scope
+        .sink
+        .error(span, format!("more than {MAX_NODES} nodes are asked for"));
 }
 
 /// Every name means one machine, be it a node or a host.
@@ -191,7 +219,8 @@ fn claim(
         let message = if let Some(first) = taken.get(name.as_str()) {
             let line = scope.sink.locate(first.start).line;
             format!("the node `{name}` is in two groups; the other one is in line {line}")
-        } else if name.as_str() == "localhost" || hosts.iter().any(|host| host.name.as_str() == name.as_str()) {
+        } else if name.as_str() == "localhost" || hosts.iter().any(|host| host.name.as_str() == name.as_str())
+        {
             format!("the node `{name}` has the name of a host")
         } else {
             taken.insert(name.to_string(), key.span.clone());
@@ -261,13 +290,13 @@ impl NodeValues<'_> {
             // A group without templates is read once; the first mistake of a group tells for all its nodes.
             let values = match last.take() {
                 Some(values) if !varies || !good => values,
-                _ => match self.values(name, index, &mut good) {
-                    Some(values) => values,
-                    None => {
+                _ => {
+                    let Some(values) = self.values(name, index, &mut good) else {
                         groups.complete = false;
                         return;
-                    }
-                },
+                    };
+                    values
+                }
             };
             groups.nodes.push(Node {
                 name: name.clone(),
@@ -299,7 +328,13 @@ impl NodeValues<'_> {
         let (scope, raw, defaults) = (self.scope, self.raw, self.defaults);
         let mut vars = self.vars.clone();
         if let Some(at) = &raw.vars {
-            let own = values::rendered_vars(scope, &at.span, at.get()?, "vars", &self.context(name, index, &vars))?;
+            let own = values::rendered_vars(
+                scope,
+                &at.span,
+                at.get()?,
+                "vars",
+                &self.context(name, index, &vars),
+            )?;
             vars.extend(own);
         }
         let context = self.context(name, index, &vars);
@@ -317,10 +352,12 @@ impl NodeValues<'_> {
         let memory = match raw.memory.as_ref().or(defaults.memory.as_ref()).map(flat) {
             Some(at) => text(&at, "memory")
                 .and_then(|text| values::size(scope, &at.span, &text, "memory", MIN_MEMORY_MIB)),
-            None => Some(match image.as_ref().and_then(|image| self.images.get(image.as_str())) {
-                Some(image) if image.source == ImageSource::Micro => MICRO_MEMORY,
-                _ => MEMORY,
-            }),
+            None => Some(
+                match image.as_ref().and_then(|image| self.images.get(image.as_str())) {
+                    Some(image) if image.source == ImageSource::Micro => MICRO_MEMORY,
+                    _ => MEMORY,
+                },
+            ),
         };
         let disk = match raw.disk.as_ref().or(defaults.disk.as_ref()).map(flat) {
             Some(at) => text(&at, "disk")
@@ -351,7 +388,8 @@ impl NodeValues<'_> {
     }
 
     fn context(&self, name: &NodeName, index: usize, vars: &Map<String, Value>) -> Context {
-        let group = json!({ "name": self.group.name, "index": self.group_index, "count": self.group.nodes.len() });
+        let group =
+            json!({ "name": self.group.name, "index": self.group_index, "count": self.group.nodes.len() });
         Context::from(json!({
             "name": name,
             "index": index,

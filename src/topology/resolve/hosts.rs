@@ -30,7 +30,9 @@ pub(super) fn resolve(scope: &Scope<'_>, raw: Option<&At<Entries<RawHost>>>) -> 
     let Some(raw) = raw else {
         return local().into_iter().collect();
     };
-    let Some(entries) = raw.get() else { return Vec::new() };
+    let Some(entries) = raw.get() else {
+        return Vec::new();
+    };
     if entries.0.is_empty() {
         scope.sink.error_hint(
             &raw.span,
@@ -98,7 +100,9 @@ fn local() -> Option<Host> {
 fn host(scope: &Scope<'_>, name: &HostName, index: usize, raw: &RawHost, span: &Span) -> Option<Host> {
     let vars = raw.vars.as_ref().and_then(At::get).cloned().unwrap_or_default();
     let context = |vars: &Map<String, Value>| {
-        Context::from(json!({ "name": name, "index": index, "host": { "name": name, "index": index }, "vars": vars }))
+        Context::from(
+            json!({ "name": name, "index": index, "host": { "name": name, "index": index }, "vars": vars }),
+        )
     };
     let vars_span = raw.vars.as_ref().map_or(span, |vars| &vars.span);
     let vars = values::rendered_vars(scope, vars_span, &vars, "vars", &context(&vars));
@@ -118,9 +122,10 @@ fn host(scope: &Scope<'_>, name: &HostName, index: usize, raw: &RawHost, span: &
     let overcommit = field(raw.overcommit.as_ref(), OVERCOMMIT, |span, value| {
         let good = (0.01..=1_000.0).contains(value);
         if !good {
-            scope
-                .sink
-                .error(span, format!("overcommit: {value} is not a number from 0.01 to 1000"));
+            scope.sink.error(
+                span,
+                format!("overcommit: {value} is not a number from 0.01 to 1000"),
+            );
         }
         good.then_some(*value)
     });
@@ -166,16 +171,16 @@ fn identity(scope: &Scope<'_>, span: &Span, text: &str) -> Option<PathBuf> {
         scope.sink.error(span, "`identity` is not a path");
         return None;
     }
-    match text.strip_prefix("~/") {
-        Some(rest) => {
-            let home = std::env::home_dir();
-            if home.is_none() {
-                scope.sink.error(span, "`~/` is used, but there is no home directory");
-            }
-            home.map(|home| home.join(rest))
-        }
-        None => Some(scope.base_dir.join(text)),
+    let Some(rest) = text.strip_prefix("~/") else {
+        return Some(scope.base_dir.join(text));
+    };
+    let home = std::env::home_dir();
+    if home.is_none() {
+        scope
+            .sink
+            .error(span, "`~/` is used, but there is no home directory");
     }
+    home.map(|home| home.join(rest))
 }
 
 /// The URIs that vcluster speaks; everything in them is known to be harmless elsewhere.
@@ -224,17 +229,15 @@ fn check_uri(scope: &Scope<'_>, span: &Span, uri: &str) -> Option<String> {
             "use letters, digits, `.`, `_` and inner `-`",
         );
     }
-    let (host, port) = match address.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']') {
-            Some((v6, port)) if v6.parse::<std::net::Ipv6Addr>().is_ok() => (true, port.strip_prefix(':')),
-            _ => (false, None),
-        },
-        None => {
-            let (host, port) = address
-                .split_once(':')
-                .map_or((address, None), |(host, port)| (host, Some(port)));
-            (host.to_ascii_lowercase().parse::<HostName>().is_ok(), port)
-        }
+    let (host, port) = if let Some(rest) = address.strip_prefix('[') {
+        let (v6, port) = rest.split_once(']').unwrap_or_default();
+        let port = (!port.is_empty()).then(|| port.strip_prefix(':').unwrap_or_default());
+        (v6.parse::<std::net::Ipv6Addr>().is_ok(), port)
+    } else {
+        let (host, port) = address
+            .split_once(':')
+            .map_or((address, None), |(host, port)| (host, Some(port)));
+        (host.to_ascii_lowercase().parse::<HostName>().is_ok(), port)
     };
     if !host {
         return refuse(
@@ -243,7 +246,10 @@ fn check_uri(scope: &Scope<'_>, span: &Span, uri: &str) -> Option<String> {
         );
     }
     if port.is_some_and(|port| port.parse::<u16>().map_or(true, |port| port == 0)) {
-        return refuse(format!("`{}` holds a port that is not one", shorten(uri)), "use 1 to 65535");
+        return refuse(
+            format!("`{}` holds a port that is not one", shorten(uri)),
+            "use 1 to 65535",
+        );
     }
     Some(uri.to_owned())
 }

@@ -120,7 +120,7 @@ fn image(
     let sha256 = optional(raw.sha256.as_ref(), |at, text| digest(scope, &at.span, text));
     let user = optional(raw.user.as_ref(), |at, text| login(scope, &at.span, text));
     let origin = origin(scope, &name, span, raw, written)?;
-    let (packages, sha256, user) = (packages?, sha256?, user?);
+    let (packages, sha256, user) = (packages?, sha256.ok()?, user.ok()?);
     let packages: BTreeSet<String> = packages.into_iter().chain(origin.packages).collect();
     let is_file = matches!(origin.source, ImageSource::File(_));
     if is_file && !packages.is_empty() {
@@ -150,15 +150,13 @@ fn image(
     })
 }
 
-/// A field that may be left out; `None` where it is wrong.
+/// A field that may be left out; an error where it is wrong, which is then recorded.
 fn optional(
     raw: Option<&At<String>>,
     read: impl Fn(&At<String>, &str) -> Option<String>,
-) -> Option<Option<String>> {
-    match raw {
-        None => Some(None),
-        Some(at) => read(at, at.get()?).map(Some),
-    }
+) -> Result<Option<String>, ()> {
+    raw.map(|at| at.get().and_then(|text| read(at, text)).ok_or(()))
+        .transpose()
 }
 
 /// Follows `from` to a built-in image or a file.
@@ -190,7 +188,10 @@ fn origin(
         if visited.contains(text) {
             scope.sink.error_hint(
                 &from.span,
-                format!("the image `{name}` is made from itself through `from: {}`", shorten(text)),
+                format!(
+                    "the image `{name}` is made from itself through `from: {}`",
+                    shorten(text)
+                ),
                 "let the chain of `from` end at `micro`, `debian` or a file".to_owned(),
             );
             return None;
@@ -214,7 +215,9 @@ fn origin(
                 found.user = found.user.or_else(|| inherit(&next.user));
                 found.sha256 = found.sha256.or_else(|| inherit(&next.sha256));
                 let packages = next.packages.as_ref().and_then(At::get);
-                found.packages.extend(packages.into_iter().flatten().filter_map(At::get).cloned());
+                found
+                    .packages
+                    .extend(packages.into_iter().flatten().filter_map(At::get).cloned());
                 at = next.from.as_ref()?;
             }
         }
@@ -285,9 +288,10 @@ fn file(scope: &Scope<'_>, span: &Span, text: &str) -> Option<PathBuf> {
             None
         }
         Err(error) => {
-            scope
-                .sink
-                .error(span, format!("the image `{}` cannot be read: {error}", shorten(text)));
+            scope.sink.error(
+                span,
+                format!("the image `{}` cannot be read: {error}", shorten(text)),
+            );
             None
         }
     }

@@ -17,7 +17,12 @@ const SUBNET: Ipv4Net = match Ipv4Net::new(Ipv4Addr::new(10, 77, 0, 0), 16) {
     Err(_) => panic!("16 is a prefix length"),
 };
 
-pub(super) fn resolve(scope: &Scope<'_>, raw: Option<&At<RawNetwork>>, nodes: usize, hosts: usize) -> Network {
+pub(super) fn resolve(
+    scope: &Scope<'_>,
+    raw: Option<&At<RawNetwork>>,
+    nodes: usize,
+    hosts: usize,
+) -> Network {
     let none = RawNetwork::default();
     let fields = raw.and_then(At::get).unwrap_or(&none);
     let written = fields.subnet.as_ref();
@@ -25,15 +30,19 @@ pub(super) fn resolve(scope: &Scope<'_>, raw: Option<&At<RawNetwork>>, nodes: us
         Some(at) => at.get().and_then(|text| subnet(scope, &at.span, &text.0)),
         None => Some(SUBNET),
     };
-    let bridge = fields.bridge.as_ref().and_then(|at| bridge(scope, &at.span, at.get()?));
+    let bridge = fields
+        .bridge
+        .as_ref()
+        .and_then(|at| bridge(scope, &at.span, at.get()?));
     let gateway = fields.gateway.as_ref().and_then(|at| {
         let gateway: Ipv4Addr = values::parsed(scope, &at.span, at.get()?, "an IPv4 address")?;
         if let Some(subnet) = subnet
             && !subnet.contains(&gateway)
         {
-            scope
-                .sink
-                .error(&at.span, format!("the gateway {gateway} is not in the subnet {subnet}"));
+            scope.sink.error(
+                &at.span,
+                format!("the gateway {gateway} is not in the subnet {subnet}"),
+            );
         }
         Some(gateway)
     });
@@ -57,11 +66,17 @@ pub(super) fn resolve(scope: &Scope<'_>, raw: Option<&At<RawNetwork>>, nodes: us
         let mtu = *at.get()?;
         let good = (576..=65_535).contains(&mtu);
         if !good {
-            scope.sink.error(&at.span, format!("mtu: {mtu} is not a number from 576 to 65535"));
+            scope
+                .sink
+                .error(&at.span, format!("mtu: {mtu} is not a number from 576 to 65535"));
         }
         good.then_some(mtu)
     });
-    let nat = fields.nat.as_ref().and_then(|at| at.get().copied()).unwrap_or(false);
+    let nat = fields
+        .nat
+        .as_ref()
+        .and_then(|at| at.get().copied())
+        .unwrap_or(false);
     if let (true, Some(_), Some(at)) = (nat, &fields.bridge, &fields.nat) {
         scope.sink.error_hint(
             &at.span,
@@ -69,11 +84,15 @@ pub(super) fn resolve(scope: &Scope<'_>, raw: Option<&At<RawNetwork>>, nodes: us
             "leave `nat` out and give the `gateway` of the existing bridge".to_owned(),
         );
     }
-    let dns = fields.dns.as_ref().and_then(At::get).map_or_else(Vec::new, |list| {
-        list.iter()
-            .filter_map(|at| values::parsed::<IpAddr>(scope, &at.span, at.get()?, "an IP address"))
-            .collect()
-    });
+    let dns = fields
+        .dns
+        .as_ref()
+        .and_then(At::get)
+        .map_or_else(Vec::new, |list| {
+            list.iter()
+                .filter_map(|at| values::parsed::<IpAddr>(scope, &at.span, at.get()?, "an IP address"))
+                .collect()
+        });
     Network {
         subnet: subnet.unwrap_or(SUBNET),
         mtu,
@@ -91,7 +110,10 @@ fn subnet(scope: &Scope<'_>, span: &Span, text: &str) -> Option<Ipv4Net> {
     if text.contains(':') {
         scope.sink.error_hint(
             span,
-            format!("`{}` is an IPv6 network; nodes have IPv4 addresses", shorten(text)),
+            format!(
+                "`{}` is an IPv6 network; nodes have IPv4 addresses",
+                shorten(text)
+            ),
             hint,
         );
         return None;
@@ -113,7 +135,11 @@ fn subnet(scope: &Scope<'_>, span: &Span, text: &str) -> Option<Ipv4Net> {
         return None;
     }
     let first = net.network();
-    if first.is_loopback() || first.is_multicast() || first.is_unspecified() || first.is_link_local() || net.prefix_len() < 8
+    if first.is_loopback()
+        || first.is_multicast()
+        || first.is_unspecified()
+        || first.is_link_local()
+        || net.prefix_len() < 8
     {
         scope
             .sink
@@ -130,14 +156,18 @@ fn usable(subnet: Ipv4Net) -> usize {
 
 /// The longest prefix that has so many usable addresses.
 fn larger(needed: usize) -> Option<u8> {
-    (8..=30).rev().find(|&prefix| (1_usize << (32 - u32::from(prefix))) >= needed + 2)
+    (8..=30)
+        .rev()
+        .find(|&prefix| (1_usize << (32 - u32::from(prefix))) >= needed + 2)
 }
 
 /// A device name as the kernel takes it: 15 bytes, no slash, no white space; fewer characters here.
 fn bridge(scope: &Scope<'_>, span: &Span, text: &str) -> Option<String> {
     let good = (1..=15).contains(&text.len())
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
     if !good {
         scope.sink.error_hint(
             span,

@@ -10,16 +10,28 @@ use crate::topology::diagnostics::suggest;
 use crate::topology::tree::shorten;
 
 /// The names of a set without groups; at most `limit`.
-pub(super) fn plain(scope: &Scope<'_>, span: &Span, text: &str, limit: usize, what: &str) -> Option<Vec<String>> {
+pub(super) fn plain(
+    scope: &Scope<'_>,
+    span: &Span,
+    text: &str,
+    limit: usize,
+    what: &str,
+) -> Option<Vec<String>> {
     let set = parse(scope, span, text, |_| None, &[])?;
     if set.is_empty() {
-        scope.sink.error(span, format!("`{}` names nothing", shorten(text)));
+        scope
+            .sink
+            .error(span, format!("`{}` names nothing", shorten(text)));
         return None;
     }
     if set.len() > limit {
         scope.sink.error(
             span,
-            format!("`{}` names {} {what}, {limit} are allowed", shorten(text), set.len()),
+            format!(
+                "`{}` names {} {what}, {limit} are allowed",
+                shorten(text),
+                set.len()
+            ),
         );
         return None;
     }
@@ -43,27 +55,34 @@ where
         if matches!(wanted, "*" | "all") {
             return Some(all());
         }
-        groups.iter().find(|(name, _)| name == wanted).map(|(_, members)| members.clone())
+        groups
+            .iter()
+            .find(|(name, _)| name == wanted)
+            .map(|(_, members)| members.clone())
     };
     let group_names: Vec<&str> = groups.iter().map(|(name, _)| name.as_str()).collect();
     let set = parse(scope, span, text, group, &group_names)?;
-    let position: HashMap<&str, usize> = names.iter().enumerate().map(|(i, name)| (name.as_ref(), i)).collect();
+    let position: HashMap<&str, usize> = names
+        .iter()
+        .enumerate()
+        .map(|(i, name)| (name.as_ref(), i))
+        .collect();
     let mut found = Vec::with_capacity(set.len());
     for name in set.iter() {
-        match position.get(name.as_str()) {
-            Some(&i) => found.push(i),
-            None => {
-                scope.sink.error_hint(
-                    span,
-                    format!("there is no {what} `{}`", shorten(&name)),
-                    suggest_name(&name, names, &group_names, what),
-                );
-                return None;
-            }
-        }
+        let Some(&i) = position.get(name.as_str()) else {
+            scope.sink.error_hint(
+                span,
+                format!("there is no {what} `{}`", shorten(&name)),
+                suggest_name(&name, names, &group_names, what),
+            );
+            return None;
+        };
+        found.push(i);
     }
     if found.is_empty() {
-        scope.sink.error(span, format!("`{}` names no {what}", shorten(text)));
+        scope
+            .sink
+            .error(span, format!("`{}` names no {what}", shorten(text)));
         return None;
     }
     found.sort_unstable();

@@ -14,9 +14,9 @@ use crate::topology::reader::At;
 use crate::topology::tree::shorten;
 
 /// Time of a configuration step when nothing is said.
-const CONFIGURE_TIMEOUT: Duration = Duration::from_secs(60);
+const CONFIGURE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Time of a workload step when nothing is said.
-const WORKLOAD_TIMEOUT: Duration = Duration::from_secs(3600);
+const WORKLOAD_TIMEOUT: Duration = Duration::from_hours(1);
 /// Mode of a file when nothing is said.
 const MODE: u32 = 0o644;
 
@@ -48,7 +48,10 @@ pub(super) fn configure(
                 if !good {
                     scope.sink.error(
                         &name.span,
-                        format!("`{}` is not the name of a step: 1 to 100 characters of one line", shorten(text)),
+                        format!(
+                            "`{}` is not the name of a step: 1 to 100 characters of one line",
+                            shorten(text)
+                        ),
                     );
                     return None;
                 }
@@ -113,7 +116,12 @@ fn action(scope: &Scope<'_>, raw: &RawConfigure, span: &Span) -> Option<(Configu
     }
 }
 
-fn run_action(scope: &Scope<'_>, raw: &RawConfigure, command: Option<&str>, span: &Span) -> Option<ConfigureAction> {
+fn run_action(
+    scope: &Scope<'_>,
+    raw: &RawConfigure,
+    command: Option<&str>,
+    span: &Span,
+) -> Option<ConfigureAction> {
     let extra = [
         ("to", raw.to.as_ref().map(|at| &at.span)),
         ("mode", raw.mode.as_ref().map(|at| &at.span)),
@@ -132,18 +140,18 @@ fn run_action(scope: &Scope<'_>, raw: &RawConfigure, command: Option<&str>, span
 }
 
 fn file_action(scope: &Scope<'_>, raw: &RawConfigure, span: &Span) -> Option<ConfigureAction> {
-    let to = match &raw.to {
-        Some(to) => to.get().and_then(|path| remote(scope, &to.span, path)),
-        None => {
-            scope.sink.error_hint(
-                span,
-                "the step has no `to`",
-                "add the file's place on the node, `to: /etc/...`".to_owned(),
-            );
-            None
-        }
-    };
-    let mode = raw.mode.as_ref().map_or(Some(MODE), |at| mode(scope, &at.span, at.get()?));
+    if raw.to.is_none() {
+        scope.sink.error_hint(
+            span,
+            "the step has no `to`",
+            "add the file's place on the node, `to: /etc/...`".to_owned(),
+        );
+    }
+    let to = raw.to.as_ref().and_then(|to| remote(scope, &to.span, to.get()?));
+    let mode = raw
+        .mode
+        .as_ref()
+        .map_or(Some(MODE), |at| mode(scope, &at.span, at.get()?));
     let owner = match &raw.owner {
         Some(at) => at.get().and_then(|text| owner(scope, &at.span, text)).map(Some),
         None => Some(None),
@@ -228,7 +236,11 @@ fn command_text(scope: &Scope<'_>, span: &Span, text: &str) -> Option<String> {
 
 fn describe(action: &ConfigureAction) -> String {
     match action {
-        ConfigureAction::Template { source: Some(source), to, .. } => format!("{source} -> {to}"),
+        ConfigureAction::Template {
+            source: Some(source),
+            to,
+            ..
+        } => format!("{source} -> {to}"),
         ConfigureAction::Template { to, .. } => to.clone(),
         ConfigureAction::File { source, to, .. } => {
             let name = source.file_name().unwrap_or_default().to_string_lossy();
@@ -280,7 +292,11 @@ pub(super) fn workload(
                     on: on?,
                     run: command?,
                     timeout: timeout?,
-                    barrier: raw.barrier.as_ref().and_then(|at| at.get().copied()).unwrap_or(false),
+                    barrier: raw
+                        .barrier
+                        .as_ref()
+                        .and_then(|at| at.get().copied())
+                        .unwrap_or(false),
                     collect: collect?,
                     at: Some(scope.sink.locate(at.span.start)),
                 },

@@ -42,7 +42,10 @@ pub(super) fn size(scope: &Scope<'_>, span: &Span, text: &str, what: &str, least
     if !(least..=MAX_MIB).contains(&size.0) {
         scope.sink.error(
             span,
-            format!("{what}: {size} is out of bounds, {} to 16 TiB are allowed", MiB(least)),
+            format!(
+                "{what}: {size} is out of bounds, {} to 16 TiB are allowed",
+                MiB(least)
+            ),
         );
         return None;
     }
@@ -51,21 +54,21 @@ pub(super) fn size(scope: &Scope<'_>, span: &Span, text: &str, what: &str, least
 
 /// A timeout, above 0 and at most 30 days.
 pub(super) fn time(scope: &Scope<'_>, span: &Span, text: &str) -> Option<Duration> {
-    let time = match humantime::parse_duration(text.trim()) {
-        Ok(time) => time,
-        Err(_) => {
-            scope.sink.error_hint(
-                span,
-                format!("`{}` is not a length of time", shorten(text)),
-                "write a number with its unit, such as 30s, 5m or 1h".to_owned(),
-            );
-            return None;
-        }
+    let Ok(time) = humantime::parse_duration(text.trim()) else {
+        scope.sink.error_hint(
+            span,
+            format!("`{}` is not a length of time", shorten(text)),
+            "write a number with its unit, such as 30s, 5m or 1h".to_owned(),
+        );
+        return None;
     };
     if time.is_zero() || time.as_secs() > MAX_TIMEOUT_SECONDS {
         scope.sink.error(
             span,
-            format!("a timeout of {} is out of bounds, up to 30 days are allowed", shorten(text)),
+            format!(
+                "a timeout of {} is out of bounds, up to 30 days are allowed",
+                shorten(text)
+            ),
         );
         return None;
     }
@@ -77,7 +80,10 @@ pub(super) fn number(scope: &Scope<'_>, span: &Span, text: &str, what: &str, lim
     match text.trim().parse::<u64>() {
         Ok(number) if (1..=limit).contains(&number) => u32::try_from(number).ok(),
         _ => {
-            let message = format!("{what}: `{}` is not a whole number from 1 to {limit}", shorten(text));
+            let message = format!(
+                "{what}: `{}` is not a whole number from 1 to {limit}",
+                shorten(text)
+            );
             scope.sink.error(span, message);
             None
         }
@@ -88,7 +94,9 @@ pub(super) fn number(scope: &Scope<'_>, span: &Span, text: &str, what: &str, lim
 pub(super) fn parsed<T: FromStr>(scope: &Scope<'_>, span: &Span, text: &str, wanted: &str) -> Option<T> {
     let value = text.trim().parse().ok();
     if value.is_none() {
-        scope.sink.error(span, format!("`{}` is not {wanted}", shorten(text)));
+        scope
+            .sink
+            .error(span, format!("`{}` is not {wanted}", shorten(text)));
     }
     value
 }
@@ -131,7 +139,13 @@ pub(super) fn rendered_vars(
         .collect()
 }
 
-fn rendered_value(scope: &Scope<'_>, span: &Span, value: &Value, what: &str, context: &Context) -> Option<Value> {
+fn rendered_value(
+    scope: &Scope<'_>,
+    span: &Span,
+    value: &Value,
+    what: &str,
+    context: &Context,
+) -> Option<Value> {
     Some(match value {
         Value::String(text) => rendered(scope, span, text, what, context)?.into(),
         Value::Array(list) => list
