@@ -241,3 +241,15 @@ fn relative_paths_are_relative_to_the_file() {
     assert_eq!(topology.base_dir, dir.path().canonicalize().unwrap());
     assert_eq!(Path::new(&topology.file), file);
 }
+
+#[test]
+fn the_first_example_of_the_reference_is_valid() {
+    let reference =
+        std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/topology.md")).unwrap();
+    let (_, example) = reference.split_once("```yaml\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let dir = directory(&[("templates/redis.conf.hbs", "port {{vars.port}}\n")]);
+    let topology =
+        Topology::parse(example, "topology.md", dir.path()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(topology.nodes.len(), 150);
+}
