@@ -1,6 +1,174 @@
-//! The command line.
+//! The command line: what is common to all verbs, signals, and the way from an error to an exit code.
+
+use clap::{CommandFactory, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::cmd::{self, Context, Format};
+use crate::exit::ExitCode;
+use crate::report;
+
+/// Raise a cluster of hundreds of real virtual machines for a scale test, and make it vanish again
+#[derive(Debug, Parser)]
+#[command(name = "vcluster", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value_t, env = "VCLUSTER_FORMAT")]
+    format: Format,
+    /// Say only what failed
+    #[arg(short, long, global = true, env = "VCLUSTER_QUIET")]
+    quiet: bool,
+    /// Say every stage of every node
+    #[arg(short, long, global = true, env = "VCLUSTER_VERBOSE")]
+    verbose: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 ok, 1 unexpected, 2 usage, 3 invalid topology, 4 does not fit, \
+5 apply failed, 6 workload or criterion failed, 7 something left behind, 124 timeout, 130 interrupted.";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Check topologies and report every mistake at once
+    Validate(cmd::validate::Args),
+    Plan(cmd::plan::Args),
+    Up(cmd::up::Args),
+    Down(cmd::down::Args),
+    Run(cmd::run::Args),
+    Configure(cmd::configure::Args),
+    Status(cmd::status::Args),
+    List(cmd::list::Args),
+    Exec(cmd::exec::Args),
+    Push(cmd::push::Args),
+    Pull(cmd::pull::Args),
+    Ssh(cmd::ssh::Args),
+    Console(cmd::console::Args),
+    Image(cmd::image::Args),
+    Nodeset(cmd::nodeset::Args),
+    /// Print an ssh config of the nodes, for `Include`
+    SshConfig(cmd::export::Args),
+    /// Print an Ansible inventory of the nodes
+    Inventory(cmd::export::Args),
+    /// Print lines for /etc/hosts
+    Hosts(cmd::export::Args),
+    /// Print the nodes as Prometheus file_sd targets
+    Targets(cmd::export::TargetsArgs),
+    /// Print the JSON Schema of topologies, for editors
+    Schema(cmd::schema::Args),
+    /// Print shell completions
+    Completions(cmd::completions::Args),
+    /// Print the man pages
+    Man(cmd::man::Args),
+}
 
 /// Runs the program and returns its exit code.
 pub fn main() -> std::process::ExitCode {
-    crate::exit::ExitCode::Ok.into()
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; clap knows where each goes.
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::Usage
+            } else {
+                ExitCode::Ok
+            }
+            .into();
+        }
+    };
+    start_log();
+    crate::ssh::raise_file_limit();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            report::talk(&format!("error: failed to start: {error}"));
+            return ExitCode::Unexpected.into();
+        }
+    };
+    let code = runtime.block_on(async {
+        let context = Context {
+            format: cli.format,
+            quiet: cli.quiet,
+            verbose: cli.verbose,
+            cancel: watch_signals(),
+        };
+        match dispatch(cli.verb, &context).await {
+            Ok(code) => code,
+            Err(error) => report::error::error(&error, context.format),
+        }
+    });
+    // A libvirt call that never returns must not keep us: its connection is closed already.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    code.into()
+}
+
+async fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {
+    match verb {
+        Verb::Validate(args) => cmd::validate::run(args, context).await,
+        Verb::Plan(args) => cmd::plan::run(args, context).await,
+        Verb::Up(args) => cmd::up::run(args, context).await,
+        Verb::Down(args) => cmd::down::run(args, context).await,
+        Verb::Run(args) => cmd::run::run(args, context).await,
+        Verb::Configure(args) => cmd::configure::run(args, context).await,
+        Verb::Status(args) => cmd::status::run(args, context).await,
+        Verb::List(args) => cmd::list::run(&args, context),
+        Verb::Exec(args) => cmd::exec::run(args, context).await,
+        Verb::Push(args) => cmd::push::run(args, context).await,
+        Verb::Pull(args) => cmd::pull::run(args, context).await,
+        Verb::Ssh(args) => cmd::ssh::run(args, context).await,
+        Verb::Console(args) => cmd::console::run(args, context).await,
+        Verb::Image(args) => cmd::image::run(args, context).await,
+        Verb::Nodeset(args) => cmd::nodeset::run(args, context).await,
+        Verb::SshConfig(args) => cmd::export::ssh_config(&args, context),
+        Verb::Inventory(args) => cmd::export::inventory(&args, context),
+        Verb::Hosts(args) => cmd::export::hosts(&args, context),
+        Verb::Targets(args) => cmd::export::targets(&args, context),
+        Verb::Schema(args) => cmd::schema::run(args, context).await,
+        Verb::Completions(args) => cmd::completions::run(&args, Cli::command()),
+        Verb::Man(args) => cmd::man::run(&args, Cli::command()),
+    }
+}
+
+/// `VCLUSTER_LOG=debug` and the like; silent otherwise.
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("VCLUSTER_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
+}
+
+/// First signal: the token is cancelled, and the command winds down. Second: it is told what is still
+/// going on. Third: the process ends at once; the journal has what is left.
+fn watch_signals() -> CancellationToken {
+    let cancel = CancellationToken::new();
+    let token = cancel.clone();
+    tokio::spawn(async move {
+        let (Ok(mut interrupt), Ok(mut terminate)) =
+            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
+            return;
+        };
+        for count in 1.. {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            match count {
+                1 => token.cancel(),
+                2 => report::talk(
+                    "still cleaning up; once more ends vcluster at once, and `vcluster down` removes what is left",
+                ),
+                _ => abort(),
+            }
+        }
+    });
+    cancel
+}
+
+#[expect(clippy::exit, reason = "the third signal is the user's wish to end at once")]
+fn abort() {
+    std::process::exit(i32::from(ExitCode::Interrupted.code()));
 }

@@ -2,32 +2,52 @@
 
 /// An exit code with a documented meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum ExitCode {
     /// Everything asked for was done.
-    Ok = 0,
+    Ok,
     /// Something failed that has no code of its own.
-    Unexpected = 1,
+    Unexpected,
     /// The command line is wrong (the code that clap uses too).
-    Usage = 2,
+    Usage,
     /// The topology is invalid.
-    InvalidTopology = 3,
+    InvalidTopology,
     /// The nodes do not fit on the hosts.
-    DoesNotFit = 4,
+    DoesNotFit,
     /// A host, an image or a node could not be brought to the state that the plan asks for.
-    ApplyFailed = 5,
+    ApplyFailed,
     /// A step of the configuration or workload, or a criterion, failed.
-    WorkloadFailed = 6,
+    WorkloadFailed,
     /// Objects of ours are still on a host.
-    LeftBehind = 7,
+    LeftBehind,
     /// A command of the user ran out of time (as `timeout(1)` has it).
-    Timeout = 124,
+    Timeout,
     /// Interrupted by a signal (128 + SIGINT).
-    Interrupted = 130,
+    Interrupted,
+    /// The exit code of a command of the user on a node (`ssh`, `exec -S`).
+    Remote(u8),
+}
+
+impl ExitCode {
+    /// The number.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Unexpected => 1,
+            Self::Usage => 2,
+            Self::InvalidTopology => 3,
+            Self::DoesNotFit => 4,
+            Self::ApplyFailed => 5,
+            Self::WorkloadFailed => 6,
+            Self::LeftBehind => 7,
+            Self::Timeout => 124,
+            Self::Interrupted => 130,
+            Self::Remote(code) => code,
+        }
+    }
 }
 
 impl From<ExitCode> for std::process::ExitCode {
     fn from(code: ExitCode) -> Self {
-        Self::from(code as u8)
+        Self::from(code.code())
     }
 }

@@ -24,3 +24,4 @@ pub mod state;
 pub mod template;
 pub mod topology;
 pub mod units;
+pub mod workload;

@@ -1,6 +1,26 @@
 //! The verbs, one file each: `Args` for clap and `run`. Only here errors become `anyhow` and exit codes.
 
+pub mod common;
+pub mod completions;
+pub mod configure;
+pub mod console;
+pub mod down;
+pub mod exec;
+pub mod export;
+pub mod image;
+pub mod list;
+pub mod man;
+pub mod nodeset;
+pub mod plan;
+pub mod pull;
+pub mod push;
+pub mod run;
 pub mod schema;
+mod seeds;
+pub mod ssh;
+pub mod status;
+mod tty;
+pub mod up;
 pub mod validate;
 
 /// What every verb is given.
@@ -10,6 +30,8 @@ pub struct Context {
     pub format: Format,
     /// Less talk.
     pub quiet: bool,
+    /// More talk.
+    pub verbose: bool,
     /// Set by the first SIGINT / SIGTERM.
     pub cancel: tokio_util::sync::CancellationToken,
 }

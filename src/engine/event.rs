@@ -48,6 +48,36 @@ pub enum NodeStage {
     Configure,
 }
 
+impl HostStage {
+    /// Its name, as in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Probe => "probe",
+            Self::Network => "network",
+            Self::Mtu => "mtu",
+            Self::Image => "image",
+            Self::Clean => "clean",
+            Self::Audit => "audit",
+        }
+    }
+}
+
+impl NodeStage {
+    /// Its name, as in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Remove => "remove",
+            Self::Disk => "disk",
+            Self::Define => "define",
+            Self::Start => "start",
+            Self::Boot => "boot",
+            Self::Login => "login",
+            Self::Configure => "configure",
+        }
+    }
+}
+
 /// How a stage stands.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase", tag = "state")]
@@ -99,6 +129,13 @@ pub enum Event {
         /// Actions by kind.
         actions: Vec<(ActionKind, usize)>,
     },
+    /// How many nodes a stage is for, where that does not follow from the plan's actions.
+    Expected {
+        /// The stage.
+        stage: NodeStage,
+        /// Nodes.
+        nodes: usize,
+    },
     /// A host's stage.
     Host {
         /// The host.
@@ -131,6 +168,23 @@ pub enum Event {
         done: u64,
         /// Bytes in all, 0 where unknown.
         total: u64,
+    },
+    /// A configuration or workload step begins.
+    StepBegun {
+        /// Its name.
+        name: String,
+        /// Nodes that it is for.
+        nodes: usize,
+    },
+    /// A configuration or workload step on one node.
+    StepNode {
+        /// Name of the step.
+        name: String,
+        /// The node.
+        node: NodeName,
+        /// How it stands.
+        #[serde(flatten)]
+        progress: Progress,
     },
     /// A configuration or workload step is done on all its nodes.
     Step {

@@ -1,5 +1,18 @@
 //! The engine obeys a plan and emits events. It makes no choice and prints nothing.
 
+mod apply;
 mod event;
+mod failure;
+mod fleet;
+mod raise;
+mod ramp;
+mod remove;
+mod watch;
 
+pub use apply::Apply;
 pub use event::{Event, Events, HostStage, NodeStage, Progress, Stream};
+pub use failure::{EngineError, Failure, explain};
+pub use fleet::{Fleet, Member};
+pub use ramp::{Ramp, RampHost, Turn};
+pub use remove::{Target, found, remove, remove_nodes_only, unreachable};
+pub use watch::{FAILED, HostWatch, READY, Sign};

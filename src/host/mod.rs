@@ -1,5 +1,31 @@
-//! What a bare-metal host can do for us: probe, observe, ensure, remove.
+//! What a bare-metal host can do for us: probe, observe, ensure, remove. Idempotent verbs on one [`Host`]:
+//! they return whether they changed anything. Makes no choices; those are in the plan.
 
+mod connect;
+mod console;
+mod disk;
+mod domain;
+mod error;
+mod forward;
+mod image;
+mod kvm;
+mod libvirt;
+mod link;
 mod model;
+mod net;
+mod observe;
+mod pool;
+mod probe;
+mod remove;
+mod uri;
+mod xml;
 
+pub use connect::{ConnectOptions, Host};
+pub use console::{ConsoleLine, InteractiveConsole};
+pub use error::{Cause, HostError, Leftovers};
+pub use image::{DiskFormat, HostDisk, HostImage, ImagePart, PartRole};
 pub use model::{DomainState, HostFacts, Mark, ObservedHost, ObservedNode, ObservedObject};
+pub use net::NetworkChange;
+pub use remove::Removed;
+pub use uri::{check_uri, ssh_target};
+pub use xml::Acceleration;

@@ -37,6 +37,8 @@ pub struct HostFacts {
     pub routes: Vec<(Ipv4Net, String)>,
     /// VXLAN identifiers in use.
     pub vnis: Vec<u32>,
+    /// The kernel's boot id: hosts that share it share a machine.
+    pub boot_id: Option<String>,
     /// Whether KVM is used; `None` until it was proved or ruled out.
     pub kvm: Option<bool>,
 }

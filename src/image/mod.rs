@@ -1,1 +1,160 @@
-//! Being written.
+//! Images: built from the recipes under `images/`, or disk images of the user's.
+//!
+//! Owns the recipes (embedded in the binary), the cache of built images and the digests of
+//! the user's files. Must not know hosts: uploading is `host`'s work.
+
+mod build;
+mod cache;
+mod error;
+mod file;
+mod manifest;
+mod recipe;
+
+use std::path::PathBuf;
+
+use tokio_util::sync::CancellationToken;
+
+pub use cache::Cache;
+pub use error::ImageError;
+pub use manifest::{Format, Kind, MANIFEST_VERSION, Manifest, ManifestFile, Package, Role};
+pub use recipe::Recipe;
+
+use crate::engine::Events;
+use crate::topology::{Image, ImageSource};
+
+/// How to build.
+#[derive(Clone, Debug, Default)]
+pub struct BuildOptions {
+    /// Build even if the cache has it.
+    pub rebuild: bool,
+    /// Stops the build and everything it started.
+    pub cancel: CancellationToken,
+    /// Where built images are kept; the user's cache directory when absent.
+    pub cache: Option<Cache>,
+}
+
+/// A file of an image, on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageFile {
+    /// What it is for.
+    pub role: Role,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Digest, 64 lower-case hex digits.
+    pub sha256: String,
+    /// Length in bytes.
+    pub size: u64,
+    /// How it is to be read.
+    pub format: Format,
+    /// Size of the disk that the guest sees, bytes; `None` for what is no disk.
+    pub virtual_size: Option<u64>,
+}
+
+/// An image that is ready to be brought to hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuiltImage {
+    /// Name of the image in the topology.
+    pub name: String,
+    /// The key: changes whenever the contents would.
+    pub key: String,
+    /// What it is.
+    pub manifest: Manifest,
+    /// Its files.
+    pub files: Vec<ImageFile>,
+}
+
+impl BuiltImage {
+    /// Whether the guest prints `VCLUSTER-READY INSTANCE-ID` on its console when it can be logged in to.
+    pub fn says_ready(&self) -> bool {
+        self.manifest.ready_marker
+    }
+
+    /// Whether cloud-init configures the guest.
+    pub fn has_cloud_init(&self) -> bool {
+        self.manifest.kind == Kind::Disk
+    }
+
+    /// The file with a role.
+    pub fn file(&self, role: Role) -> Option<&ImageFile> {
+        self.files.iter().find(|file| file.role == role)
+    }
+}
+
+/// The key of an image: of its recipe and packages, or of the contents of the user's file.
+/// Builds nothing; reads the file the first time it is seen.
+pub fn key(image: &Image) -> Result<String, ImageError> {
+    match &image.source {
+        ImageSource::Micro => Ok(Recipe::Micro.key(&image.packages)),
+        ImageSource::Debian => Ok(Recipe::Debian.key(&image.packages)),
+        ImageSource::File(path) => {
+            Ok(file::inspect(&Cache::from_env()?, path, image.sha256.as_deref())?.sha256)
+        }
+    }
+}
+
+/// The image, built if the cache does not have it. Two processes that want the same image
+/// build it once.
+pub async fn ensure_built(
+    image: &Image,
+    options: &BuildOptions,
+    events: &Events,
+) -> Result<BuiltImage, ImageError> {
+    let cache = match &options.cache {
+        Some(cache) => cache.clone(),
+        None => Cache::from_env()?,
+    };
+    let recipe = match &image.source {
+        ImageSource::Micro => Recipe::Micro,
+        ImageSource::Debian => Recipe::Debian,
+        ImageSource::File(path) => return user_file(image, path.clone(), cache).await,
+    };
+    let key = recipe.key(&image.packages);
+    let name = image.name.to_string();
+    if !options.rebuild
+        && let Some(built) = cache.find(&name, &key)?
+    {
+        return Ok(built);
+    }
+    let lock = cache.lock(&name, &key, &options.cancel).await?;
+    // Somebody else may have built it while we waited; a rebuild that was asked for still is.
+    if !options.rebuild
+        && let Some(built) = cache.find(&name, &key)?
+    {
+        return Ok(built);
+    }
+    let wanted = build::Wanted {
+        name: &name,
+        recipe,
+        packages: &image.packages,
+        key: &key,
+    };
+    build::run(&cache, &wanted, &options.cancel, events).await?;
+    drop(lock);
+    cache.find(&name, &key)?.ok_or(ImageError::Incomplete {
+        image: name,
+        path: cache.image_dir(&key),
+        cause: "it is gone again".into(),
+    })
+}
+
+async fn user_file(image: &Image, path: PathBuf, cache: Cache) -> Result<BuiltImage, ImageError> {
+    let expected = image.sha256.clone();
+    let shown = path.clone();
+    let found = tokio::task::spawn_blocking(move || file::inspect(&cache, &path, expected.as_deref()))
+        .await
+        .map_err(|error| ImageError::Io {
+            doing: "read",
+            path: shown.clone(),
+            source: std::io::Error::other(error),
+        })??;
+    let user = image.user.clone().unwrap_or_default();
+    Ok(BuiltImage {
+        name: image.name.to_string(),
+        key: found.sha256.clone(),
+        manifest: Manifest::of_file(&shown, &found, user),
+        files: vec![found],
+    })
+}
+
+#[cfg(test)]
+mod tests;

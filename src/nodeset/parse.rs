@@ -95,7 +95,7 @@ impl Parser<'_> {
             let rest = &text[position..];
             let here = at + position;
             if rest.starts_with('[') || rest.starts_with(|c: char| c.is_ascii_digit()) {
-                let length = self.number(rest, here, &mut pattern, &mut dimensions)?;
+                let length = number(rest, here, &mut pattern, &mut dimensions)?;
                 position += length;
             } else {
                 let c = rest.chars().next().unwrap_or(']');
@@ -117,57 +117,51 @@ impl Parser<'_> {
         self.spend(count, at)?;
         Ok(NodeSet::product(pattern, &dimensions))
     }
+}
 
-    /// Reads digits, a range, or a range with digits beside it (`1[0-9]5` is one number
-    /// with three parts). Returns how many bytes were read.
-    fn number(
-        &mut self,
-        text: &str,
-        at: usize,
-        pattern: &mut String,
-        dimensions: &mut Vec<Vec<Index>>,
-    ) -> Result<usize> {
-        let run = |from: usize| -> &str {
-            let rest = &text[from..];
-            &rest[..rest.bytes().take_while(u8::is_ascii_digit).count()]
-        };
-        let before = run(0);
-        let open = before.len();
-        if !text[open..].starts_with('[') {
-            match Index::read(before) {
-                Some(index) => {
-                    NodeSet::push_slot(pattern);
-                    dimensions.push(vec![index]);
-                }
-                // Too many digits for an index: part of the name, so that any name can be folded.
-                None => pattern.push_str(before),
+/// Reads digits, a range, or a range with digits beside it (`1[0-9]5` is one number
+/// with three parts). Returns how many bytes were read.
+fn number(text: &str, at: usize, pattern: &mut String, dimensions: &mut Vec<Vec<Index>>) -> Result<usize> {
+    let run = |from: usize| -> &str {
+        let rest = &text[from..];
+        &rest[..rest.bytes().take_while(u8::is_ascii_digit).count()]
+    };
+    let before = run(0);
+    let open = before.len();
+    if !text[open..].starts_with('[') {
+        match Index::read(before) {
+            Some(index) => {
+                NodeSet::push_slot(pattern);
+                dimensions.push(vec![index]);
             }
-            return Ok(open);
+            // Too many digits for an index: part of the name, so that any name can be folded.
+            None => pattern.push_str(before),
         }
-        let inner = open + 1;
-        let close = inner
-            + text[inner..]
-                .find(']')
-                .ok_or_else(|| error(Kind::Unclosed, at + open))?;
-        let set = ranges(&text[inner..close], at + inner)?;
-        let after = run(close + 1);
-        let end = close + 1 + after.len();
-        if text[end..].starts_with('[') {
-            return Err(error(Kind::Reopened, at + end));
-        }
-        NodeSet::push_slot(pattern);
-        dimensions.push(if before.is_empty() && after.is_empty() {
-            set
-        } else {
-            set.into_iter()
-                .map(|index| {
-                    let whole = format!("{before}{index}{after}");
-                    Index::read(&whole).ok_or_else(|| error(Kind::TooLong(whole), at))
-                })
-                .collect::<Result<_>>()?
-        });
-        Ok(end)
+        return Ok(open);
     }
+    let inner = open + 1;
+    let close = inner
+        + text[inner..]
+            .find(']')
+            .ok_or_else(|| error(Kind::Unclosed, at + open))?;
+    let set = ranges(&text[inner..close], at + inner)?;
+    let after = run(close + 1);
+    let end = close + 1 + after.len();
+    if text[end..].starts_with('[') {
+        return Err(error(Kind::Reopened, at + end));
+    }
+    NodeSet::push_slot(pattern);
+    dimensions.push(if before.is_empty() && after.is_empty() {
+        set
+    } else {
+        set.into_iter()
+            .map(|index| {
+                let whole = format!("{before}{index}{after}");
+                Index::read(&whole).ok_or_else(|| error(Kind::TooLong(whole), at))
+            })
+            .collect::<Result<_>>()?
+    });
+    Ok(end)
 }
 
 /// The end of the operand that begins at `start`: the next operator outside of brackets.

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::name::{ClusterName, GroupName, HostName, ImageName, NodeName};
-use crate::topology::Location;
 use crate::units::MiB;
 
 /// Version of the plan's JSON form.
@@ -70,6 +69,12 @@ pub struct NodeSpec {
     pub address: Ipv4Addr,
     /// Its Ethernet address.
     pub mac: Mac,
+    /// MTU of its link.
+    pub mtu: u32,
+    /// Its default gateway: the topology's, with `nat` the end of its own host, or none.
+    pub gateway: Option<Ipv4Addr>,
+    /// Its name servers.
+    pub dns: Vec<IpAddr>,
     /// Fingerprint (`SHA256:...`) of the client key that the node accepts.
     pub client_key: String,
 }
@@ -171,6 +176,21 @@ pub struct HostPlan {
     pub vcpus: u32,
     /// Disk promised.
     pub disk: MiB,
+    /// What the host has for this cluster, before any of its nodes is placed.
+    pub capacity: Capacity,
+}
+
+/// Room for nodes on a host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capacity {
+    /// Nodes.
+    pub nodes: u32,
+    /// Memory.
+    pub memory: MiB,
+    /// vCPUs, overcommitment included.
+    pub vcpus: u32,
+    /// Disk.
+    pub disk: MiB,
 }
 
 /// The whole plan.
@@ -219,81 +239,4 @@ pub struct PlanInput<'a> {
     pub client_key: String,
     /// What was seen on the hosts; a host of the topology that is missing here gets no nodes.
     pub observed: Vec<crate::host::ObservedHost>,
-}
-
-/// Why there is no plan.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum PlanError {
-    /// A node fits on no host.
-    #[error("`{node}` does not fit: it needs {needs}; {best}")]
-    DoesNotFit {
-        /// The first node that does not fit.
-        node: NodeName,
-        /// What it needs.
-        needs: String,
-        /// What the best host has left, or why none may take it.
-        best: String,
-        /// How many more nodes have no place.
-        unplaced: usize,
-        /// Where its group is written.
-        at: Option<Location>,
-    },
-    /// The subnet has too few free addresses.
-    #[error(
-        "subnet {subnet} is too small: {needed} addresses are needed ({nodes} nodes, {hosts} hosts), {usable} are usable"
-    )]
-    SubnetTooSmall {
-        /// The subnet.
-        subnet: Ipv4Net,
-        /// Addresses needed.
-        needed: usize,
-        /// Nodes.
-        nodes: usize,
-        /// Hosts.
-        hosts: usize,
-        /// Usable addresses.
-        usable: usize,
-        /// Where it is written.
-        at: Option<Location>,
-    },
-    /// The subnet overlaps a network that a host already has.
-    #[error("subnet {subnet} is in use on `{host}`: {route}")]
-    SubnetInUse {
-        /// The subnet.
-        subnet: Ipv4Net,
-        /// The host.
-        host: HostName,
-        /// The route at fault.
-        route: String,
-        /// Where it is written.
-        at: Option<Location>,
-    },
-    /// The name is taken by a cluster with another id.
-    #[error("cluster `{cluster}` exists on `{host}` with another id ({other})")]
-    NameTaken {
-        /// The name.
-        cluster: ClusterName,
-        /// The host.
-        host: HostName,
-        /// The other id.
-        other: Uuid,
-    },
-    /// VXLAN is needed but a host has no known underlay address.
-    #[error("no underlay address is known for `{host}`")]
-    NoUnderlay {
-        /// The host.
-        host: HostName,
-    },
-    /// The wanted MTU is larger than the underlay carries.
-    #[error("mtu {wanted} is too large: the underlay of `{host}` carries {possible} at most")]
-    MtuTooLarge {
-        /// The wanted MTU.
-        wanted: u32,
-        /// The narrowest host.
-        host: HostName,
-        /// What is possible there.
-        possible: u32,
-        /// Where it is written.
-        at: Option<Location>,
-    },
 }

@@ -1,1 +1,202 @@
-//! Being written.
+//! The NoCloud seed of a node: what it is told at its first boot, as a small vfat volume.
+//!
+//! Owns the texts (user-data, meta-data, network-config version 2) and the volume. Pure: no
+//! I/O, no clock, no randomness; equal input gives equal bytes. cloud-init reads the three
+//! texts. The micro image reads meta-data and network-config too, and unpacks `files.tar`,
+//! which holds what user-data says, so that it has no YAML to understand.
+
+mod archive;
+mod text;
+mod volume;
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::Ipv4Net;
+use russh::keys::PrivateKey;
+use russh::keys::ssh_key::LineEnding;
+use russh::keys::ssh_key::private::KeypairData;
+
+use crate::name::NodeName;
+use crate::plan::Mac;
+
+pub use volume::volume;
+
+/// What precedes the instance id on the console once a node can be logged in to.
+pub const READY_MARKER: &str = "VCLUSTER-READY";
+
+/// What precedes the reason on the console when the micro image or the debian image gives up.
+pub const FAILED_MARKER: &str = "VCLUSTER-FAILED";
+
+/// A further file of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeedFile {
+    /// Absolute path on the node.
+    pub path: String,
+    /// Permission bits, 0o7777 at most.
+    pub mode: u32,
+    /// Its bytes.
+    pub content: Vec<u8>,
+}
+
+/// What a node is told.
+#[derive(Clone, Debug)]
+pub struct SeedInput<'a> {
+    /// Unique per boot identity: cloud-init configures again when it changes. Letters, digits, `.`, `_`, `-`.
+    pub instance_id: &'a str,
+    /// Host name.
+    pub hostname: &'a NodeName,
+    /// Fully qualified name, where there is a domain.
+    pub fqdn: Option<&'a str>,
+    /// Login user; `root` on the micro image.
+    pub user: &'a str,
+    /// Lines for `authorized_keys`.
+    pub authorized_keys: &'a [String],
+    /// The node's own key: ed25519, not encrypted.
+    pub host_key: &'a PrivateKey,
+    /// Address with the prefix length of the subnet.
+    pub address: Ipv4Net,
+    /// Ethernet address by which the node finds its interface.
+    pub mac: Mac,
+    /// MTU of the interface, bytes.
+    pub mtu: u32,
+    /// Default gateway.
+    pub gateway: Option<Ipv4Addr>,
+    /// Name servers.
+    pub dns: &'a [IpAddr],
+    /// Whole content of `/etc/hosts`.
+    pub hosts_file: &'a str,
+    /// Further files.
+    pub files: &'a [SeedFile],
+}
+
+/// The files of a seed volume.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SeedFiles {
+    /// Instance id; the serial number of the volume comes from it.
+    pub instance_id: String,
+    /// cloud-config, as JSON (which is YAML).
+    pub user_data: String,
+    /// Instance id and host name.
+    pub meta_data: String,
+    /// Network configuration, version 2.
+    pub network_config: String,
+    /// For the micro image: its files as an ustar archive.
+    pub files_tar: Vec<u8>,
+}
+
+// The texts hold a private key: never into a log by `{:?}`.
+impl std::fmt::Debug for SeedFiles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SeedFiles")
+            .field("instance_id", &self.instance_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why no seed could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SeedError {
+    /// Would not survive as a plain scalar on the node.
+    #[error("the instance id `{}` holds other characters than letters, digits, `.`, `_` and `-`", .0.escape_debug())]
+    InstanceId(String),
+    /// Not a user name.
+    #[error("`{}` is not a user name", .0.escape_debug())]
+    User(String),
+    /// Not a domain name.
+    #[error("`{}` is not a fully qualified name", .0.escape_debug())]
+    Fqdn(String),
+    /// Holds a line end or nothing.
+    #[error("an authorized key is not one line")]
+    AuthorizedKey,
+    /// Not an unencrypted ed25519 key.
+    #[error("the host key of `{0}` is not a plain ed25519 key")]
+    HostKey(NodeName),
+    /// Not an absolute path without `..`, or too long for the archive.
+    #[error("the seed cannot hold a file `{}`", .0.escape_debug())]
+    Path(String),
+    /// Writing the volume failed.
+    #[error("failed to write the seed volume")]
+    Volume(#[source] std::io::Error),
+}
+
+impl SeedInput<'_> {
+    /// The files of the seed.
+    pub fn files(&self) -> Result<SeedFiles, SeedError> {
+        self.check()?;
+        Ok(SeedFiles {
+            instance_id: self.instance_id.to_owned(),
+            user_data: text::user_data(self)?,
+            meta_data: text::meta_data(self),
+            network_config: text::network_config(self),
+            files_tar: self.files_tar()?,
+        })
+    }
+
+    fn check(&self) -> Result<(), SeedError> {
+        let plain = |text: &str, more: &[u8]| {
+            !text.is_empty()
+                && text.len() <= 253
+                && text
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte))
+        };
+        if !plain(self.instance_id, b"._-") {
+            return Err(SeedError::InstanceId(self.instance_id.to_owned()));
+        }
+        if !plain(self.user, b"._-") || self.user.starts_with('-') {
+            return Err(SeedError::User(self.user.to_owned()));
+        }
+        if let Some(fqdn) = self.fqdn
+            && !plain(fqdn, b".-")
+        {
+            return Err(SeedError::Fqdn(fqdn.to_owned()));
+        }
+        let one_line = |key: &String| !key.trim().is_empty() && !key.contains(['\n', '\r', '\0']);
+        if !self.authorized_keys.iter().all(one_line) {
+            return Err(SeedError::AuthorizedKey);
+        }
+        Ok(())
+    }
+
+    fn files_tar(&self) -> Result<Vec<u8>, SeedError> {
+        let mut archive = archive::Archive::default();
+        let mut keys = self.authorized_keys.join("\n");
+        keys.push('\n');
+        archive.add("/etc/hosts", 0o644, self.hosts_file.as_bytes())?;
+        archive.add("/etc/dropbear/host_key", 0o600, &self.dropbear_host_key()?)?;
+        archive.add("/root/.ssh/authorized_keys", 0o600, keys.as_bytes())?;
+        for file in self.files {
+            archive.add(&file.path, file.mode, &file.content)?;
+        }
+        Ok(archive.finish())
+    }
+
+    /// The host key in the form of dropbear's key files: the name, then the secret and the
+    /// public half as one string of 64 bytes (`buf_put_ed25519_priv_key` of dropbear).
+    fn dropbear_host_key(&self) -> Result<Vec<u8>, SeedError> {
+        let KeypairData::Ed25519(pair) = self.host_key.key_data() else {
+            return Err(SeedError::HostKey(self.hostname.clone()));
+        };
+        let name = b"ssh-ed25519";
+        let mut key = Vec::with_capacity(83);
+        key.extend(u32::try_from(name.len()).unwrap_or_default().to_be_bytes());
+        key.extend(name);
+        key.extend(64_u32.to_be_bytes());
+        key.extend(pair.private.as_ref());
+        key.extend(pair.public.as_ref());
+        Ok(key)
+    }
+
+    /// The host key as an OpenSSH private key file.
+    fn openssh_host_key(&self) -> Result<String, SeedError> {
+        let refused = || SeedError::HostKey(self.hostname.clone());
+        if !matches!(self.host_key.key_data(), KeypairData::Ed25519(_)) {
+            return Err(refused());
+        }
+        let pem = self.host_key.to_openssh(LineEnding::LF).map_err(|_| refused())?;
+        Ok(pem.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,23 @@
-//! An authenticated connection and what can be done over it.
+//! An authenticated connection and what can be done over it. How the channels are driven is in
+//! `command`, `shell` and `tunnel`; how one comes to a connection in `host` and `node`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use russh::client::Handle;
 use russh::keys::{PrivateKey, PublicKey};
+use russh::{ChannelOpenFailure, Disconnect};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
+
+use super::command::{self, Input};
+use super::config::SshConfig;
+use super::error::SshError;
+use super::shell::{self, Shell, ShellRequest};
+use super::transport::{Client, Shared};
+use super::{host, node, tunnel};
 
 /// A two-way stream of bytes.
 pub trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -57,7 +67,8 @@ pub struct ExecRequest {
     pub command: String,
     /// Its standard input; the end of input follows.
     pub stdin: Vec<u8>,
-    /// Time allowed; none is without limit.
+    /// Time allowed, opening included; none is without limit. A command with a limit gets a variable
+    /// `VCLUSTER_EXEC` by which it and its children are found and killed when the time is up.
     pub timeout: Option<Duration>,
     /// The most bytes kept of each output stream; 0 is the default of 16 MiB. More is read and dropped.
     pub limit: usize,
@@ -89,57 +100,180 @@ pub enum ExecEvent {
     Exit(u32),
     /// A signal ended it.
     Signal(String),
+    /// It ran out of time and was killed, as far as that was possible.
+    TimedOut(Duration),
     /// The connection was lost before it ended.
     Lost(String),
 }
 
-/// Why SSH failed.
-#[derive(Debug, thiserror::Error)]
-pub enum SshError {
-    /// Being written.
-    #[error("{0}")]
-    Other(String),
+/// The most session channels (commands, shells) open at once on a connection. The default
+/// `MaxSessions` of sshd is 10; two are left for ending what ran out of time.
+pub(super) const SESSION_CHANNELS: usize = 8;
+
+/// Time allowed for a channel to open.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// An authenticated connection. It ends when it is closed, or when it and all that was opened
+/// over it are dropped.
+pub struct Session {
+    pub(super) inner: Arc<Inner>,
 }
 
-/// An authenticated connection.
-pub struct Session {}
+/// What the tasks of a session share.
+pub(super) struct Inner {
+    pub(super) handle: Handle<Client>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) slots: Arc<Semaphore>,
+    pub(super) name: String,
+}
 
 impl Session {
+    pub(super) fn new(handle: Handle<Client>, shared: Arc<Shared>, name: String) -> Self {
+        let count = if shared.one_at_a_time() {
+            1
+        } else {
+            SESSION_CHANNELS
+        };
+        let slots = Arc::new(Semaphore::new(count));
+        Self {
+            inner: Arc::new(Inner {
+                handle,
+                shared,
+                slots,
+                name,
+            }),
+        }
+    }
+
     /// Connects to a bare-metal host: ssh config, agent, identity files, known hosts.
-    pub async fn connect_host(_target: &HostTarget) -> Result<Self, SshError> {
-        Err(SshError::Other("being written".into()))
+    pub async fn connect_host(target: &HostTarget) -> Result<Self, SshError> {
+        host::connect(target).await
+    }
+
+    /// As [`Session::connect_host`], with another ssh config than the user's.
+    pub async fn connect_host_with(target: &HostTarget, config: &SshConfig) -> Result<Self, SshError> {
+        host::connect_with(target, config).await
     }
 
     /// Connects to a node, through a host's session (direct-tcpip) or directly with `None`.
-    pub async fn connect_node(_via: Option<&Self>, _target: &NodeTarget) -> Result<Self, SshError> {
-        Err(SshError::Other("being written".into()))
+    pub async fn connect_node(via: Option<&Self>, target: &NodeTarget) -> Result<Self, SshError> {
+        node::connect(via, target).await
     }
 
-    /// Runs a command to its end.
-    pub async fn exec(&self, _request: &ExecRequest) -> Result<Output, SshError> {
-        Err(SshError::Other("being written".into()))
+    /// Runs a command to its end. An exit status other than 0 is no error here.
+    pub async fn exec(&self, request: &ExecRequest) -> Result<Output, SshError> {
+        command::run(&self.inner, request).await
     }
 
     /// Runs a command and streams what it does; dropping the receiver closes the channel.
-    pub async fn stream(&self, _request: &ExecRequest) -> Result<mpsc::Receiver<ExecEvent>, SshError> {
-        Err(SshError::Other("being written".into()))
+    ///
+    /// Where the far side takes one command at a time (Dropbear), other commands wait for the end of this
+    /// one. The receiver must be read: what piles up behind it stops the whole connection in the end.
+    pub async fn stream(&self, request: &ExecRequest) -> Result<mpsc::Receiver<ExecEvent>, SshError> {
+        let input = Input::Bytes(request.stdin.clone());
+        command::start(&self.inner, &request.command, input, request.timeout).await
+    }
+
+    /// As [`Session::stream`], with standard input that comes in pieces; its end is the end of the
+    /// sender. `request.stdin` is not looked at.
+    pub async fn stream_with_input(
+        &self,
+        request: &ExecRequest,
+        input: mpsc::Receiver<Vec<u8>>,
+    ) -> Result<mpsc::Receiver<ExecEvent>, SshError> {
+        command::start(
+            &self.inner,
+            &request.command,
+            Input::Pieces(input),
+            request.timeout,
+        )
+        .await
+    }
+
+    /// Opens a terminal on the far side.
+    pub async fn shell(&self, request: &ShellRequest) -> Result<Shell, SshError> {
+        shell::open(&self.inner, request).await
     }
 
     /// Opens a TCP connection from the far side (direct-tcpip).
-    pub async fn tcp(&self, _address: SocketAddr) -> Result<ByteStream, SshError> {
-        Err(SshError::Other("being written".into()))
+    pub async fn tcp(&self, address: SocketAddr) -> Result<ByteStream, SshError> {
+        let what = format!("a connection to {address}");
+        let (host, port) = (address.ip().to_string(), u32::from(address.port()));
+        let open = self
+            .inner
+            .handle
+            .channel_open_direct_tcpip(host, port, "127.0.0.1", 0);
+        tunnel::stream(&self.inner, self.inner.opened(&what, open).await?)
+    }
+
+    /// As [`Session::tcp`], with a name that the far side looks up.
+    pub(super) async fn tcp_by_name(&self, host: &str, port: u16) -> Result<ByteStream, SshError> {
+        let what = format!("a connection to {host}:{port}");
+        let open = self
+            .inner
+            .handle
+            .channel_open_direct_tcpip(host, u32::from(port), "127.0.0.1", 0);
+        tunnel::stream(&self.inner, self.inner.opened(&what, open).await?)
     }
 
     /// Opens a connection to a UNIX socket of the far side (direct-streamlocal@openssh.com).
-    pub async fn unix(&self, _path: &str) -> Result<ByteStream, SshError> {
-        Err(SshError::Other("being written".into()))
+    pub async fn unix(&self, path: &str) -> Result<ByteStream, SshError> {
+        let what = format!("a connection to its socket {path}");
+        let open = self.inner.handle.channel_open_direct_streamlocal(path);
+        tunnel::stream(&self.inner, self.inner.opened(&what, open).await?)
+    }
+
+    /// Whom it leads to, for messages.
+    pub fn name(&self) -> &str {
+        &self.inner.name
     }
 
     /// Whether the connection has ended.
     pub fn is_closed(&self) -> bool {
-        true
+        self.inner.handle.is_closed()
     }
 
     /// Ends the connection politely.
-    pub async fn close(&self) {}
+    pub async fn close(&self) {
+        let goodbye = self.inner.handle.disconnect(Disconnect::ByApplication, "", "");
+        // A peer that no longer reads must not hold us up.
+        let _ = tokio::time::timeout(Duration::from_secs(2), goodbye).await;
+    }
+}
+
+impl Inner {
+    /// Waits for a channel to open, and says what went wrong.
+    pub(super) async fn opened<T>(
+        &self,
+        what: &str,
+        open: impl Future<Output = Result<T, russh::Error>>,
+    ) -> Result<T, SshError> {
+        let refused = |message: &str| SshError::Channel {
+            target: self.name.clone(),
+            what: what.to_owned(),
+            message: message.to_owned(),
+        };
+        match tokio::time::timeout(OPEN_TIMEOUT, open).await {
+            Ok(Ok(channel)) => Ok(channel),
+            Ok(Err(russh::Error::ChannelOpenFailure(reason))) => Err(refused(match reason {
+                ChannelOpenFailure::AdministrativelyProhibited => "forbidden by its configuration",
+                ChannelOpenFailure::ConnectFailed => "could not be opened there",
+                ChannelOpenFailure::UnknownChannelType => "it does not know this kind of channel",
+                _ => "it has no resources left",
+            })),
+            Ok(Err(error)) => Err(self.lost(&error.to_string())),
+            Err(_) => Err(refused(&format!(
+                "no answer within {}",
+                humantime::format_duration(OPEN_TIMEOUT)
+            ))),
+        }
+    }
+
+    /// The error for a connection that has ended, with its own reason where one is known.
+    pub(super) fn lost(&self, otherwise: &str) -> SshError {
+        SshError::Lost {
+            target: self.name.clone(),
+            reason: self.shared.reason().unwrap_or_else(|| otherwise.to_owned()),
+        }
+    }
 }

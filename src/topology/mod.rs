@@ -68,7 +68,10 @@ impl Topology {
             resolve::topology(raw.get()?, &sink, base_dir)
         });
         match topology {
-            Some(topology) if sink.is_empty() => Ok(topology),
+            Some(topology) if sink.is_empty() => Ok(Self {
+                text: text.to_owned(),
+                ..topology
+            }),
             _ => Err(sink.finish()),
         }
     }

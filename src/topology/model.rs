@@ -56,6 +56,9 @@ pub struct Topology {
     pub base_dir: PathBuf,
     /// The file as the user named it.
     pub file: String,
+    /// Its text.
+    #[serde(skip)]
+    pub text: String,
 }
 
 /// How guests are to be accelerated on a host.
@@ -262,4 +265,15 @@ pub struct WorkloadStep {
     pub collect: Vec<String>,
     /// Where it is written.
     pub at: Option<Location>,
+}
+
+impl Image {
+    /// The user that vcluster logs in as.
+    pub fn login_user(&self) -> &str {
+        match (&self.user, &self.source) {
+            (Some(user), _) => user,
+            (None, ImageSource::Debian) => "debian",
+            (None, _) => "root",
+        }
+    }
 }

@@ -85,6 +85,7 @@ pub(super) fn topology(raw: &RawTopology, sink: &Sink<'_>, base_dir: &Path) -> O
         workload: workload.iter().map(|step| step.step.clone()).collect(),
         base_dir: scope.base_dir.clone(),
         file: sink.file().to_owned(),
+        text: String::new(),
     };
     // Where nodes or their variables are missing, templates would only complain about that.
     if complete && !topology.nodes.is_empty() {

@@ -1,0 +1,97 @@
+# shellcheck shell=bash
+# What the benchmarks share: one lab and one state directory of their own, made at the start and removed
+# at the end whatever happens; measured commands; topologies.
+
+MEASURE=$SCRIPTS/lib/measure.py
+VCLUSTER=${VCLUSTER:-$SCRIPTS/../target/release/vcluster}
+# Two clusters' worth of guests fit on no small machine: a bench never shares a lab with other work.
+export VCLUSTER_LAB=${BENCH_LAB:-bench}
+LAB_STARTED=0 CLUSTER_UP=0
+
+bench_begin() { # HOSTS
+  need_root "this"
+  need_command python3 ssh virsh
+  if [ ! -x "$VCLUSTER" ]; then
+    need_rust "$SCRIPTS/../Cargo.toml"
+    say "==> build vcluster"
+    (cd "$SCRIPTS/.." && cargo build --release --locked)
+  fi
+  VCLUSTER=$(readlink -f "$VCLUSTER")
+  if "$SCRIPTS/lab" status >/dev/null 2>&1; then
+    die "lab $VCLUSTER_LAB is up: is another bench running? (VCLUSTER_LAB=$VCLUSTER_LAB scripts/lab down)"
+  fi
+  WORK=$(mktemp -d)
+  export XDG_STATE_HOME=$WORK/state
+  trap bench_end EXIT
+  trap 'exit 130' INT TERM
+  LAB_STARTED=1
+  say "==> start $1 simulated bare-metal hosts"
+  "$SCRIPTS/lab" up "$1"
+}
+
+bench_end() {
+  local code=$?
+  # A further Ctrl-C ends the command that runs, not the clean-up.
+  trap : INT TERM
+  if [ $CLUSTER_UP = 1 ]; then cluster_down "$WORK/down.json" >/dev/null || :; fi
+  if [ $LAB_STARTED = 1 ]; then "$SCRIPTS/lab" down || :; fi
+  if [ $code = 0 ]; then
+    rm -rf "$WORK"
+  else
+    say "what was measured and said is in $WORK"
+  fi
+  exit $code
+}
+
+in_lab() { "$SCRIPTS/lab" run "$@"; }
+vcluster() { in_lab "$VCLUSTER" "$@"; }
+
+# Runs a command in the lab and writes what its own process has cost; its stdout goes to a file.
+measured() { # OUT.json STDOUT CMD...
+  local out=$1 stdout=$2
+  shift 2
+  in_lab "$MEASURE" run "$out" --stdout "$stdout" -- "$@"
+}
+
+# What the lab's processes cost while a command runs is in OUT.lab.json, what its own process cost in OUT.json.
+measured_with_lab() { # OUT (without .json) CMD...
+  local out=$1 code=0
+  shift
+  "$MEASURE" lab "$out.before.json"
+  measured "$out.json" "$out.stdout" "$@" || code=$?
+  "$MEASURE" lab "$out.after.json"
+  "$MEASURE" diff "$out.before.json" "$out.after.json" >"$out.lab.json"
+  return $code
+}
+
+cluster_up() { # OUT TOPOLOGY; VCLUSTER_NAME is set by the caller
+  CLUSTER_UP=1
+  measured_with_lab "$1" "$VCLUSTER" up "$2" --format json || {
+    local code=$?
+    tail -n 3 "$1.stdout" >&2
+    return $code
+  }
+}
+
+cluster_down() { # OUT
+  measured_with_lab "${1%.json}" "$VCLUSTER" down "$VCLUSTER_NAME" -y --format json && CLUSTER_UP=0
+}
+
+value() { "$MEASURE" get "$1" "$2"; } # FILE.json KEY
+calculate() { awk "BEGIN { printf \"%.${2:-2}f\", $1 }"; } # EXPRESSION [DECIMALS]
+table() { "$MEASURE" table; }
+
+# A topology for the lab's hosts: HOSTS x PER_HOST nodes of an image, nothing configured.
+write_topology() { # FILE NAME HOSTS PER_HOST IMAGE MEMORY
+  local hosts=bm01
+  [ "$3" = 1 ] || hosts=$(printf 'bm[01-%02d]' "$3")
+  cat >"$1" <<TOPOLOGY
+name: $2
+hosts:
+  $hosts: { uri: "qemu+ssh://root@{{name}}/system", max_nodes: $4 }
+network: { subnet: 10.77.0.0/16 }
+defaults: { image: $5, vcpus: 1, memory: $6 }
+groups:
+  node: { count: $(($3 * $4)), place: spread }
+TOPOLOGY
+}

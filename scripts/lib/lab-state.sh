@@ -1,0 +1,96 @@
+# shellcheck shell=bash disable=SC2034 # Used by the files that are sourced beside this one.
+# Names, directories and process ids of one lab. A host's number decides its name, address and directories,
+# so that nothing has to be remembered but the PID of its init, and that is checked before it is believed.
+
+LAB=${VCLUSTER_LAB:-lab}
+LAB_MTU=1600
+LAB_SUBNET=10.90.0
+LAB_CONTROLLER=$LAB_SUBNET.254
+LAB_MAX_HOSTS=200
+LAB_READY_SECONDS=${VCLUSTER_LAB_READY_SECONDS:-60}
+
+[[ $LAB =~ ^[a-z0-9][a-z0-9-]{0,19}$ ]] ||
+  die "VCLUSTER_LAB=$LAB: a lab's name is 1 to 20 of a-z, 0-9 and -"
+
+LAB_RUN_ROOT=/run/vcluster-lab
+# Lives and dies with the machine: pids, keys. Hidden from the hosts, whose /run is their own.
+LAB_DIR=$LAB_RUN_ROOT/$LAB
+# On disk because images are big: what the hosts write.
+LAB_DISK_ROOT=/var/lib/vcluster-lab
+LAB_DISKS=$LAB_DISK_ROOT/$LAB
+# Of no lab in particular, and kept: it only saves time.
+LAB_CACHE=/var/cache/vcluster-lab
+NS_CONTROLLER=vclab-$LAB-ctl
+NS_UNDERLAY=vclab-$LAB-under
+CONTROLLER_ETC=/etc/netns/$NS_CONTROLLER
+
+host_name() { printf 'bm%02d' "$1"; }
+
+host_number() { # NAME
+  [[ $1 =~ ^bm([0-9]{2,3})$ ]] || die "$1: hosts are called bm01, bm02, ..."
+  local number=$((10#${BASH_REMATCH[1]}))
+  { [ "$number" -ge 1 ] && [ "$number" -le "$LAB_MAX_HOSTS" ]; } ||
+    die "$1: a lab has hosts bm01 to $(host_name "$LAB_MAX_HOSTS")"
+  printf '%d' "$number"
+}
+
+host_address() { printf '%s.%d' $LAB_SUBNET $((10 + $1)); }
+
+# Every host that was ever made in this lab and not taken down, in order.
+lab_hosts() {
+  local dir
+  for dir in "$LAB_DIR"/hosts/bm*; do
+    [ -d "$dir" ] && printf '%s\n' "${dir##*/}"
+  done | sort -V
+}
+
+# The argument by which a host's init is known among all processes of the machine.
+host_token() { printf 'vcluster-lab=%s/%s' "$LAB" "$1"; }
+
+# Prints the PID of a host's init; fails if the host is off. A PID file may be older than a crash,
+# so the process must carry the host's token and be PID 1 of a namespace.
+host_pid() { # NAME
+  local pid
+  { read -r pid <"$LAB_DIR/hosts/$1/pid"; } 2>/dev/null || return 1
+  grep -qszxF "$(host_token "$1")" "/proc/$pid/cmdline" || return 1
+  grep -qsE '^NSpid:.*[[:space:]]1$' "/proc/$pid/status" || return 1
+  printf '%s' "$pid"
+}
+
+# PIDs of everything that carries a token of this lab, whatever the PID files say.
+lab_stray_pids() {
+  { grep -lszxE "vcluster-lab=$LAB/bm[0-9]+" /proc/[0-9]*/cmdline || :; } | cut -d/ -f3
+}
+
+# `up` has been run and the controller namespace works.
+lab_is_up() { ip -n "$NS_CONTROLLER" link show lo >/dev/null 2>&1; }
+
+need_lab() { lab_is_up || die "lab $LAB is not up (scripts/lab up N)"; }
+
+# Directories that only root may look into.
+make_private() { # DIR...
+  mkdir -p "$@"
+  chmod 0700 "$@"
+}
+
+# Changes to one lab go one after the other; descriptor 9 must not reach what lives on after us.
+lab_lock() {
+  make_private "$LAB_RUN_ROOT"
+  exec 9>"$LAB_RUN_ROOT/.lock-$LAB"
+  flock 9
+}
+
+# Some lab, this one or another, is up on this machine.
+any_lab() { compgen -G "$LAB_RUN_ROOT/*/hosts" >/dev/null; }
+
+# Waits for processes to be gone: a killed init takes its whole host along, which takes a moment.
+wait_gone() { # PID...
+  local pid tries=0
+  for pid; do
+    while [ -d "/proc/$pid" ]; do
+      tries=$((tries + 1))
+      [ $tries -lt 3000 ] || die "process $pid does not end"
+      sleep 0.01
+    done
+  done
+}

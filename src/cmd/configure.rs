@@ -1,0 +1,85 @@
+//! `vcluster configure`: runs all configuration steps again, on all nodes or some.
+
+use std::collections::BTreeSet;
+
+use super::Context;
+use super::common::{self, Cluster, HostArgs, Talk};
+use crate::configure::Configuration;
+use crate::engine::{EngineError, Event, Failure};
+use crate::exit::ExitCode;
+use crate::name::NodeName;
+use crate::state::Lock;
+
+/// Run the configuration steps of the topology again
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The cluster: its name or its topology file [default: the only one there is]
+    #[arg(value_name = "NAME|FILE", env = "VCLUSTER_NAME")]
+    pub cluster: Option<String>,
+    /// Only on these nodes (node set, `@group`)
+    #[arg(short = 'w', long, value_name = "NODESET")]
+    pub nodes: Option<String>,
+    /// Nodes at once
+    #[arg(short = 'f', long, value_name = "N", default_value_t = common::FANOUT)]
+    pub fanout: usize,
+    #[command(flatten)]
+    hosts: HostArgs,
+}
+
+/// Runs the verb.
+pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let cluster = Cluster::open(args.cluster.as_deref(), context)?;
+    let _lock = Lock::take(&cluster.dir, &cluster.record.name, "configure")?;
+    let topology = cluster.topology()?;
+    let chosen = cluster.select(args.nodes.as_deref(), None)?;
+    let talk = Talk::begin(context, None);
+    talk.events.emit(Event::Started {
+        verb: "configure",
+        cluster: cluster.record.name.clone(),
+        hosts: cluster.plan.hosts.len(),
+        nodes: Some(chosen.len()),
+    });
+    let result = async {
+        let nodes = cluster.nodes(&chosen, &args.hosts.options()).await?;
+        let renderer = crate::template::context(&cluster.plan, &topology);
+        let targets: BTreeSet<NodeName> = chosen.iter().cloned().collect();
+        let faults = Configuration {
+            renderer: &renderer,
+            nodes: &nodes,
+            events: &talk.events,
+            cancel: &context.cancel,
+            fanout: args.fanout,
+        }
+        .run(&topology.configure, &targets, &targets)
+        .await;
+        nodes.close().await;
+        if context.cancel.is_cancelled() {
+            return Err(EngineError::Interrupted.into());
+        }
+        if faults.is_empty() && chosen.len() == cluster.plan.nodes.len() {
+            common::mark_configured(&cluster.dir, &cluster.plan)?;
+        }
+        let failures: Vec<Failure> = faults
+            .into_iter()
+            .map(|fault| Failure {
+                host: None,
+                node: Some(fault.node),
+                error: fault.fault.to_string(),
+                hint: None,
+            })
+            .collect();
+        let what = format!(
+            "configuration failed on {} of {} nodes",
+            failures.len(),
+            chosen.len()
+        );
+        EngineError::from_failures(&what, failures)?;
+        Ok(Some(format!(
+            "configured {} nodes of cluster `{}`",
+            chosen.len(),
+            cluster.record.name
+        )))
+    }
+    .await;
+    talk.finish(result).await
+}

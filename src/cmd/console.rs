@@ -1,0 +1,81 @@
+//! `vcluster console`: the serial console of a node, live. Ctrl-] leaves it.
+
+use std::io::Write;
+
+use anyhow::Context as _;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::common::{Cluster, ClusterArg, HostArgs};
+use super::{Context, tty};
+use crate::exit::ExitCode;
+use crate::host::Host;
+use crate::name::NodeName;
+use crate::report;
+
+/// The key that leaves the console: Ctrl-], as in `virsh console` and telnet.
+const ESCAPE: u8 = 0x1d;
+
+/// Show the serial console of a node; Ctrl-] leaves it
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    cluster: ClusterArg,
+    #[command(flatten)]
+    hosts: HostArgs,
+    /// Print the last lines of the console's log and leave
+    #[arg(long, value_name = "LINES", num_args = 0..=1, default_missing_value = "100")]
+    pub log: Option<usize>,
+    /// The node
+    #[arg(value_name = "NODE")]
+    pub node: NodeName,
+}
+
+/// Runs the verb.
+pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let cluster = Cluster::open(args.cluster.cluster.as_deref(), context)?;
+    cluster.select(Some(args.node.as_str()), None)?;
+    let planned = cluster.plan.nodes.iter().find(|node| node.name == args.node);
+    let node = planned.context("the node is not in the plan")?;
+    let record = cluster.record.hosts.iter().find(|host| host.name == node.host);
+    let record = record.with_context(|| format!("host `{}` is not in the record", node.host))?;
+    let host = Host::connect(&record.to_host(), &args.hosts.options()).await?;
+    if let Some(lines) = args.log {
+        let tail = host.console_tail(&cluster.plan, &args.node, lines).await?;
+        for line in tail.lines() {
+            report::data(&format!("{}\n", report::text::line(line.as_bytes())));
+        }
+    } else {
+        live(&host, &node.domain).await?;
+    }
+    host.close().await;
+    Ok(ExitCode::Ok)
+}
+
+async fn live(host: &Host, domain: &str) -> anyhow::Result<()> {
+    let mut console = host.console(domain).await?;
+    let (mut output, mut input) = tokio::io::split(&mut console.stream);
+    report::talk("connected; Ctrl-] leaves the console");
+    let mut keys = tty::keys();
+    let mut typing = true;
+    let raw = tty::RawMode::enter()?;
+    let mut buffer = vec![0; 4096];
+    loop {
+        tokio::select! {
+            read = output.read(&mut buffer) => match read {
+                Ok(count @ 1..) => {
+                    let mut out = std::io::stdout().lock();
+                    let _ = out.write_all(&buffer[..count]).and_then(|()| out.flush());
+                }
+                _ => break,
+            },
+            bytes = keys.recv(), if typing => match bytes {
+                Some(bytes) if bytes.contains(&ESCAPE) => break,
+                Some(bytes) => input.write_all(&bytes).await?,
+                None => typing = false,
+            },
+        }
+    }
+    drop(raw);
+    console.close();
+    Ok(())
+}

@@ -1,0 +1,199 @@
+//! `vcluster down`: removes a cluster and proves that nothing is left.
+
+use super::Context;
+use super::common::{self, HostArgs, Talk};
+use crate::engine::{self, EngineError, Events, Failure, Fleet, Target};
+use crate::exit::ExitCode;
+use crate::name::ClusterName;
+use crate::plan::Plan;
+use crate::report;
+use crate::state::{
+    ClusterDir, ClusterRecord, HostRecord, Intent, Journal, Lock, StateError, StateRoot, read_intents,
+};
+
+/// Remove a cluster from all its hosts, and look again that nothing is left
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The cluster: its name or its topology file [default: the only one there is]
+    #[arg(value_name = "NAME|FILE", env = "VCLUSTER_NAME")]
+    pub cluster: Option<String>,
+    /// Hosts to look at when nothing is known of the cluster here: node set of names, or libvirt URIs; comma-separated
+    #[arg(long, value_name = "HOSTS", value_delimiter = ' ')]
+    pub hosts: Vec<String>,
+    /// Do not ask
+    #[arg(short = 'y', long, env = "VCLUSTER_YES")]
+    pub yes: bool,
+    /// Show what would be removed and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    connect: HostArgs,
+}
+
+/// Runs the verb.
+pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let root = StateRoot::from_env()?;
+    let name = common::cluster_name(args.cluster.as_deref(), &root, context)?;
+    let dir = root.cluster(&name);
+    if !dir.exists() && args.hosts.is_empty() {
+        let others: Vec<String> = root.clusters()?.into_iter().map(String::from).collect();
+        let others = if others.is_empty() {
+            String::new()
+        } else {
+            format!(" (there are: {})", others.join(", "))
+        };
+        return Err(StateError::Unknown {
+            cluster: name,
+            others,
+        }
+        .into());
+    }
+    let lock = Lock::take(&dir, &name, "down")?;
+    let result = remove(&args, context, &name, &dir).await;
+    if !dir.exists() {
+        dir.remove()?;
+        dir.remove_if_empty();
+    }
+    drop(lock);
+    result
+}
+
+async fn remove(
+    args: &Args,
+    context: &Context,
+    name: &ClusterName,
+    dir: &ClusterDir,
+) -> anyhow::Result<ExitCode> {
+    let record = ClusterRecord::load(dir)?;
+    let hosts = hosts(args, record.as_ref(), dir)?;
+    let short_id = record.as_ref().map(|record| Plan::short_id(record.id));
+    let target = Target {
+        cluster: name.clone(),
+        short_id,
+    };
+    let talk = Talk::begin(context, None);
+    talk.events.emit(engine::Event::Started {
+        verb: "down",
+        cluster: name.clone(),
+        hosts: hosts.len(),
+        nodes: None,
+    });
+    let members: Vec<_> = hosts.iter().map(HostRecord::to_host).collect();
+    let (fleet, mut failures) = Fleet::connect(&members, &args.connect.options(), &talk.events).await;
+    let (observed, unseen) = fleet.observe(&talk.events).await;
+    failures.extend(unseen);
+    let (nodes, objects) = engine::found(&target, &observed);
+    if nodes + objects == 0 && record.is_none() && failures.is_empty() {
+        talk.events
+            .note(format!("no host shows anything of cluster `{name}`"));
+    }
+    let summary = format!(
+        "{nodes} nodes and {objects} other objects of cluster `{name}` on {} hosts",
+        fleet.members().len()
+    );
+    if args.dry_run {
+        fleet.close().await;
+        return talk.finish(Ok(Some(format!("would remove {summary}")))).await;
+    }
+    if !args.yes {
+        // The bars must be off the screen before the question is asked.
+        talk.finish(Ok(None)).await?;
+        if !report::confirm::confirm(&format!("Remove {summary}?"), &context.cancel).await? {
+            fleet.close().await;
+            report::talk("nothing was changed");
+            return Ok(ExitCode::Interrupted);
+        }
+        let talk = Talk::begin(context, None);
+        let result = carry_out(&fleet, &observed, &target, dir, failures, &talk.events).await;
+        fleet.close().await;
+        return talk
+            .finish(result.map(|()| Some(format!("cluster `{name}` is gone; nothing is left"))))
+            .await;
+    }
+    let result = carry_out(&fleet, &observed, &target, dir, failures, &talk.events).await;
+    fleet.close().await;
+    talk.finish(result.map(|()| Some(format!("cluster `{name}` is gone; nothing is left"))))
+        .await
+}
+
+async fn carry_out(
+    fleet: &Fleet,
+    observed: &[crate::host::ObservedHost],
+    target: &Target,
+    dir: &ClusterDir,
+    unreached: Vec<Failure>,
+    events: &Events,
+) -> anyhow::Result<()> {
+    if dir.exists() {
+        Journal::open(dir)?.write(&[Intent::Down])?;
+    }
+    let removed = engine::remove(fleet, observed, target, events).await;
+    match (removed, unreached.is_empty()) {
+        (Ok(()), true) => Ok(dir.remove()?),
+        (Ok(()), false) => Err(engine::unreachable(&unreached).into()),
+        (Err(EngineError::LeftBehind { mut left }), false) => {
+            if let EngineError::LeftBehind { left: more } = engine::unreachable(&unreached) {
+                left.extend(more);
+            }
+            Err(EngineError::LeftBehind { left }.into())
+        }
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
+/// Every host that may hold something: named on the command line, in the record, in the journal.
+fn hosts(args: &Args, record: Option<&ClusterRecord>, dir: &ClusterDir) -> anyhow::Result<Vec<HostRecord>> {
+    let mut hosts: Vec<HostRecord> = record.map(|record| record.hosts.clone()).unwrap_or_default();
+    for intent in read_intents(dir)? {
+        if let Intent::Host { host } = intent {
+            if !hosts.iter().any(|known| known.name == host.name) {
+                hosts.push(host);
+            }
+        }
+    }
+    for text in &args.hosts {
+        for host in parse_hosts(text)? {
+            if !hosts
+                .iter()
+                .any(|known| known.name == host.name || known.uri == host.uri)
+            {
+                hosts.push(host);
+            }
+        }
+    }
+    Ok(hosts)
+}
+
+/// `bm[01-03]`, `root@bm01`, or libvirt URIs; several with commas.
+fn parse_hosts(text: &str) -> anyhow::Result<Vec<HostRecord>> {
+    let record = |name: &str, uri: String| -> anyhow::Result<HostRecord> {
+        Ok(HostRecord {
+            name: name.parse()?,
+            uri,
+            identity: None,
+            address: None,
+        })
+    };
+    if text.contains("://") {
+        return text
+            .split(',')
+            .enumerate()
+            .map(|(index, uri)| {
+                crate::host::check_uri(uri).map_err(anyhow::Error::msg)?;
+                record(&format!("host{}", index + 1), uri.to_owned())
+            })
+            .collect();
+    }
+    let (user, set) = text
+        .split_once('@')
+        .filter(|(user, _)| !user.is_empty())
+        .unwrap_or(("root", text));
+    crate::nodeset::expand(set)?
+        .iter()
+        .map(|name| {
+            let uri = format!("qemu+ssh://{user}@{name}/system");
+            crate::host::check_uri(&uri).map_err(anyhow::Error::msg)?;
+            record(name, uri)
+        })
+        .collect()
+}

@@ -1,0 +1,70 @@
+//! `vcluster list`: the clusters that were raised from here.
+
+use serde::Serialize;
+
+use super::{Context, Format};
+use crate::exit::ExitCode;
+use crate::report;
+use crate::state::{ClusterRecord, StateRoot};
+
+/// List the clusters that were raised from here
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// A cluster in the list.
+#[derive(Debug, Serialize)]
+struct Row {
+    name: String,
+    id: Option<String>,
+    nodes: Option<usize>,
+    hosts: Option<usize>,
+    created: Option<String>,
+    topology: Option<String>,
+}
+
+/// Runs the verb.
+pub fn run(_args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let root = StateRoot::from_env()?;
+    let mut rows = Vec::new();
+    for name in root.clusters()? {
+        let dir = root.cluster(&name);
+        // A damaged record must not hide the other clusters; its own line stays short.
+        let record = ClusterRecord::load(&dir).ok().flatten();
+        let plan = ClusterRecord::load_plan(&dir).ok().flatten();
+        rows.push(Row {
+            name: name.to_string(),
+            id: record.as_ref().map(|record| record.id.to_string()),
+            nodes: plan.as_ref().map(|plan| plan.nodes.len()),
+            hosts: plan.as_ref().map(|plan| plan.hosts.len()),
+            created: record.as_ref().map(|record| record.created.clone()),
+            topology: record
+                .and_then(|record| record.topology)
+                .map(|file| file.display().to_string()),
+        });
+    }
+    if context.format == Format::Json {
+        report::data(&format!("{}\n", serde_json::to_string_pretty(&rows)?));
+        return Ok(ExitCode::Ok);
+    }
+    if rows.is_empty() {
+        report::talk("no clusters");
+        return Ok(ExitCode::Ok);
+    }
+    let mut table = report::table::new(&["NAME", "NODES", "HOSTS", "CREATED", "TOPOLOGY"]);
+    for row in rows {
+        let number =
+            |number: Option<usize>| number.map_or_else(|| "?".to_owned(), |number| number.to_string());
+        table.add_row(vec![
+            row.name,
+            number(row.nodes),
+            number(row.hosts),
+            row.created.unwrap_or_else(|| "?".into()),
+            row.topology.unwrap_or_else(|| "-".into()),
+        ]);
+    }
+    report::data(&report::table::render(
+        &table,
+        report::Terminal::detect().stdout_colour,
+    ));
+    Ok(ExitCode::Ok)
+}

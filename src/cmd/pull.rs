@@ -1,0 +1,113 @@
+//! `vcluster pull`: files and directories from many nodes, into a directory per node.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures::StreamExt;
+
+use super::Context;
+use super::common::{self, Cluster, ClusterArg, HostArgs};
+use crate::engine::{EngineError, Failure, explain};
+use crate::exit::ExitCode;
+use crate::name::NodeName;
+use crate::report;
+use crate::ssh::Nodes;
+use crate::ssh::transfer::{self, PullLimits, Pulled};
+
+/// Fetch files and directories from many nodes into DESTINATION/NODE/
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    cluster: ClusterArg,
+    /// Nodes (node set, `@group`) [default: all]
+    #[arg(short = 'w', long, value_name = "NODESET")]
+    pub nodes: Option<String>,
+    /// Without these nodes
+    #[arg(short = 'x', long, value_name = "NODESET")]
+    pub exclude: Option<String>,
+    /// Nodes at once
+    #[arg(short = 'f', long, value_name = "N", default_value_t = common::FANOUT)]
+    pub fanout: usize,
+    /// Time allowed on each node
+    #[arg(short = 't', long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub timeout: Option<Duration>,
+    /// The most bytes taken from one node
+    #[arg(long, value_name = "SIZE", default_value = "8GiB")]
+    pub limit: bytesize::ByteSize,
+    #[command(flatten)]
+    hosts: HostArgs,
+    /// What to fetch: absolute paths, or relative to the login directory
+    #[arg(required = true, value_name = "SOURCE")]
+    pub sources: Vec<String>,
+    /// Local directory; gets one directory per node
+    #[arg(required = true, value_name = "DESTINATION")]
+    pub destination: PathBuf,
+}
+
+/// Runs the verb.
+pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let cluster = Cluster::open(args.cluster.cluster.as_deref(), context)?;
+    let chosen = cluster.select(args.nodes.as_deref(), args.exclude.as_deref())?;
+    let nodes = cluster.nodes(&chosen, &args.hosts.options()).await?;
+    let work = futures::stream::iter(&chosen)
+        .map(|node| {
+            let (nodes, args) = (&nodes, &args);
+            async move { (node, from_node(node, nodes, args).await) }
+        })
+        .buffer_unordered(args.fanout.max(1))
+        .collect::<Vec<_>>();
+    let results = context.cancel.run_until_cancelled(work).await;
+    nodes.close().await;
+    let mut failures = Vec::new();
+    let mut sum = Pulled::default();
+    for (node, result) in results.ok_or(EngineError::Interrupted)? {
+        match result {
+            Ok(pulled) => {
+                sum.files += pulled.files;
+                sum.bytes += pulled.bytes;
+                for skipped in pulled.skipped {
+                    report::talk(&format!(
+                        "warning: {node}: passed over {}",
+                        report::sanitize(&skipped)
+                    ));
+                }
+            }
+            Err(error) => failures.push(Failure {
+                host: None,
+                node: Some(node.clone()),
+                error,
+                hint: None,
+            }),
+        }
+    }
+    EngineError::from_failures("failed to fetch", failures)?;
+    if !context.quiet {
+        report::talk(&format!(
+            "fetched {} files ({}) from {} nodes",
+            sum.files,
+            bytesize::ByteSize::b(sum.bytes).display().iec(),
+            chosen.len()
+        ));
+    }
+    Ok(ExitCode::Ok)
+}
+
+async fn from_node(node: &NodeName, nodes: &Nodes, args: &Args) -> Result<Pulled, String> {
+    let session = nodes.session(node).await.map_err(|error| explain(&error))?;
+    let into = args.destination.join(node.as_str());
+    let mut sum = Pulled::default();
+    for source in &args.sources {
+        let left = args.limit.as_u64().saturating_sub(sum.bytes);
+        let limits = PullLimits {
+            bytes: left,
+            ..PullLimits::default()
+        };
+        let pulled = transfer::pull(&session, source, &into, limits, true, args.timeout)
+            .await
+            .map_err(|error| explain(&error))?;
+        sum.files += pulled.files;
+        sum.bytes += pulled.bytes;
+        sum.skipped.extend(pulled.skipped);
+    }
+    Ok(sum)
+}

@@ -1,0 +1,89 @@
+//! `vcluster push`: files and directories to many nodes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+
+use super::Context;
+use super::common::{self, Cluster, ClusterArg, HostArgs};
+use crate::engine::{EngineError, Failure, explain};
+use crate::exit::ExitCode;
+use crate::report;
+use crate::ssh::transfer::{self, Parcel};
+
+/// Send files and directories to many nodes
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    cluster: ClusterArg,
+    /// Nodes (node set, `@group`) [default: all]
+    #[arg(short = 'w', long, value_name = "NODESET")]
+    pub nodes: Option<String>,
+    /// Without these nodes
+    #[arg(short = 'x', long, value_name = "NODESET")]
+    pub exclude: Option<String>,
+    /// Nodes at once
+    #[arg(short = 'f', long, value_name = "N", default_value_t = common::FANOUT)]
+    pub fanout: usize,
+    /// Time allowed on each node
+    #[arg(short = 't', long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub timeout: Option<Duration>,
+    #[command(flatten)]
+    hosts: HostArgs,
+    /// What to send
+    #[arg(required = true, value_name = "SOURCE")]
+    pub sources: Vec<PathBuf>,
+    /// Where to: a directory that gets the sources, or, for one file, its new path
+    #[arg(required = true, value_name = "DESTINATION")]
+    pub destination: String,
+}
+
+/// Runs the verb.
+pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let cluster = Cluster::open(args.cluster.cluster.as_deref(), context)?;
+    let chosen = cluster.select(args.nodes.as_deref(), args.exclude.as_deref())?;
+    let (sources, destination) = (args.sources.clone(), args.destination.clone());
+    // Packed once, before anyone is asked: a source that cannot be read stops it all.
+    let parcel = Arc::new(tokio::task::spawn_blocking(move || Parcel::pack(&sources, &destination)).await??);
+    let nodes = cluster.nodes(&chosen, &args.hosts.options()).await?;
+    let work = futures::stream::iter(&chosen)
+        .map(|node| {
+            let (nodes, parcel) = (&nodes, &parcel);
+            async move {
+                let pushed = match nodes.session(node).await {
+                    Ok(session) => transfer::push(&session, parcel, args.timeout)
+                        .await
+                        .map_err(|error| explain(&error)),
+                    Err(error) => Err(explain(&error)),
+                };
+                let failed = |error| Failure {
+                    host: None,
+                    node: Some(node.clone()),
+                    error,
+                    hint: None,
+                };
+                pushed.err().map(failed)
+            }
+        })
+        .buffer_unordered(args.fanout.max(1))
+        .collect::<Vec<_>>();
+    let failures = context.cancel.run_until_cancelled(work).await;
+    nodes.close().await;
+    let failures: Vec<Failure> = failures
+        .ok_or(EngineError::Interrupted)?
+        .into_iter()
+        .flatten()
+        .collect();
+    EngineError::from_failures("failed to send", failures)?;
+    if !context.quiet {
+        report::talk(&format!(
+            "sent {} files ({}) to {} nodes",
+            parcel.files(),
+            bytesize::ByteSize::b(parcel.size).display().iec(),
+            chosen.len()
+        ));
+    }
+    Ok(ExitCode::Ok)
+}

@@ -1,0 +1,131 @@
+//! `vcluster ssh`: a shell on a node, in a real terminal; or one command there.
+
+use std::io::{IsTerminal, Write};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::common::{Cluster, ClusterArg, HostArgs};
+use super::{Context, tty};
+use crate::exit::ExitCode;
+use crate::name::NodeName;
+use crate::report;
+use crate::ssh::{ExecEvent, ExecRequest, ShellRequest};
+
+/// Open a shell on a node, or run one command there
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    cluster: ClusterArg,
+    #[command(flatten)]
+    hosts: HostArgs,
+    /// Ask for a terminal even with a command
+    #[arg(short = 't', long)]
+    pub tty: bool,
+    /// The node
+    #[arg(value_name = "NODE")]
+    pub node: NodeName,
+    /// A command in place of the login shell; several words are joined by spaces, as ssh does
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// Runs the verb.
+pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let cluster = Cluster::open(args.cluster.cluster.as_deref(), context)?;
+    let chosen = cluster.select(Some(args.node.as_str()), None)?;
+    let nodes = cluster.nodes(&chosen, &args.hosts.options()).await?;
+    let session = nodes.session(&args.node).await?;
+    let command = (!args.command.is_empty()).then(|| args.command.join(" "));
+    let on_terminal = std::io::stdin().is_terminal() && (args.tty || command.is_none());
+    let code = match command {
+        Some(command) if !on_terminal => plain(&session, command).await?,
+        command => terminal(&session, command).await?,
+    };
+    nodes.close().await;
+    Ok(ExitCode::Remote(code))
+}
+
+/// A command without a terminal: its streams are ours.
+async fn plain(session: &crate::ssh::Session, command: String) -> anyhow::Result<u8> {
+    let mut keys = tty::keys();
+    let (sender, input) = tokio::sync::mpsc::channel(16);
+    tokio::spawn(async move {
+        while let Some(bytes) = keys.recv().await {
+            if sender.send(bytes).await.is_err() {
+                break;
+            }
+        }
+    });
+    let request = ExecRequest {
+        command,
+        ..ExecRequest::default()
+    };
+    let mut events = session.stream_with_input(&request, input).await?;
+    let mut code = 255;
+    while let Some(event) = events.recv().await {
+        code = show(event).unwrap_or(code);
+    }
+    Ok(code)
+}
+
+async fn terminal(session: &crate::ssh::Session, command: Option<String>) -> anyhow::Result<u8> {
+    let (columns, rows) = tty::size();
+    let term = std::env::var("TERM").unwrap_or_else(|_| "xterm".into());
+    let mut shell = session
+        .shell(&ShellRequest {
+            command,
+            term,
+            columns,
+            rows,
+        })
+        .await?;
+    let mut resized = signal(SignalKind::window_change())?;
+    let mut keys = tty::keys();
+    let mut typing = true;
+    let raw = tty::RawMode::enter()?;
+    let mut code = 255;
+    loop {
+        tokio::select! {
+            event = shell.next() => match event {
+                Some(event) => code = show(event).unwrap_or(code),
+                None => break,
+            },
+            bytes = keys.recv(), if typing => match bytes {
+                Some(bytes) => shell.input(bytes).await,
+                None => {
+                    // The end of input, as a terminal says it.
+                    shell.input(vec![4]).await;
+                    typing = false;
+                }
+            },
+            _ = resized.recv() => {
+                let (columns, rows) = tty::size();
+                shell.resize(columns, rows).await;
+            }
+        }
+    }
+    drop(raw);
+    Ok(code)
+}
+
+/// Passes output on as it is: the user asked for this node's terminal. Returns the exit code at the end.
+fn show(event: ExecEvent) -> Option<u8> {
+    match event {
+        ExecEvent::Stdout(bytes) => {
+            let mut out = std::io::stdout().lock();
+            let _ = out.write_all(&bytes).and_then(|()| out.flush());
+            None
+        }
+        ExecEvent::Stderr(bytes) => {
+            let _ = std::io::stderr().lock().write_all(&bytes);
+            None
+        }
+        ExecEvent::Exit(code) => Some(u8::try_from(code).unwrap_or(255)),
+        ExecEvent::Signal(_) => Some(255),
+        ExecEvent::TimedOut(_) => Some(ExitCode::Timeout.code()),
+        ExecEvent::Lost(why) => {
+            report::talk(&format!("\r\nconnection lost: {}", report::sanitize(&why)));
+            Some(255)
+        }
+    }
+}

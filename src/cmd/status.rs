@@ -1,0 +1,191 @@
+//! `vcluster status`: what the hosts and nodes of a cluster do right now.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures::StreamExt;
+use serde::Serialize;
+
+use super::common::{self, Cluster, HostArgs};
+use super::{Context, Format};
+use crate::engine::{Events, Fleet, HostStage, explain};
+use crate::exit::ExitCode;
+use crate::host::DomainState;
+use crate::name::HostName;
+use crate::plan::NodePlan;
+use crate::report;
+use crate::ssh::{ExecRequest, Nodes};
+
+/// Show every node: host, state, address, SSH and uptime
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The cluster: its name or its topology file [default: the only one there is]
+    #[arg(value_name = "NAME|FILE", env = "VCLUSTER_NAME")]
+    pub cluster: Option<String>,
+    /// Only these nodes (node set, `@group`)
+    #[arg(short = 'w', long, value_name = "NODESET")]
+    pub nodes: Option<String>,
+    /// Do not log in to the nodes
+    #[arg(long)]
+    pub no_ssh: bool,
+    /// Time for a login
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = humantime::parse_duration)]
+    pub ssh_timeout: Duration,
+    #[command(flatten)]
+    hosts: HostArgs,
+}
+
+/// A node in the table.
+#[derive(Debug, Serialize)]
+struct Row {
+    node: String,
+    group: String,
+    host: String,
+    state: String,
+    address: String,
+    ssh: Option<String>,
+    uptime_seconds: Option<f64>,
+}
+
+/// Runs the verb.
+pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let cluster = Cluster::open(args.cluster.as_deref(), context)?;
+    let chosen = cluster.select(args.nodes.as_deref(), None)?;
+    let wanted: Vec<&NodePlan> = cluster
+        .plan
+        .nodes
+        .iter()
+        .filter(|node| chosen.contains(&node.name))
+        .collect();
+    let hosts: Vec<_> = cluster
+        .record
+        .hosts
+        .iter()
+        .filter(|host| wanted.iter().any(|node| node.host == host.name))
+        .map(crate::state::HostRecord::to_host)
+        .collect();
+    let (events, _silent) = Events::channel();
+    let (fleet, failures) = Fleet::connect(&hosts, &args.hosts.options(), &events).await;
+    let states: HashMap<HostName, HashMap<String, DomainState>> = fleet
+        .stage(HostStage::Probe, &events, |member| async move {
+            Ok((false, member.host.states().await?))
+        })
+        .await
+        .into_iter()
+        .filter_map(|(host, states)| Some((host, states.ok()?)))
+        .collect();
+    let nodes = common::nodes_of(&cluster.plan, &cluster.record.users, &cluster.keys, &fleet)?;
+    let rows: Vec<Row> = futures::stream::iter(wanted)
+        .map(|node| {
+            let (states, nodes, args) = (&states, &nodes, &args);
+            async move { row(node, states.get(&node.host), nodes, args).await }
+        })
+        .buffered(common::FANOUT)
+        .collect()
+        .await;
+    nodes.close().await;
+    fleet.close().await;
+    for failure in &failures {
+        let host = failure.host.as_ref().map(HostName::as_str).unwrap_or_default();
+        report::talk(&format!("warning: {host}: {}", failure.error));
+    }
+    let healthy = failures.is_empty()
+        && rows
+            .iter()
+            .all(|row| row.state == "running" && row.ssh.as_deref().is_none_or(|ssh| ssh == "ok"));
+    show(&cluster, &rows, context)?;
+    Ok(if healthy {
+        ExitCode::Ok
+    } else {
+        ExitCode::Unexpected
+    })
+}
+
+async fn row(
+    node: &NodePlan,
+    states: Option<&HashMap<String, DomainState>>,
+    nodes: &Nodes,
+    args: &Args,
+) -> Row {
+    let state = match states.map(|states| states.get(&node.domain)) {
+        None => "unreachable",
+        Some(None) => "missing",
+        Some(Some(DomainState::Running)) => "running",
+        Some(Some(DomainState::Paused)) => "paused",
+        Some(Some(DomainState::Off)) => "off",
+        Some(Some(DomainState::Crashed)) => "crashed",
+    };
+    let (ssh, uptime) = if args.no_ssh || state != "running" {
+        (None, None)
+    } else {
+        match uptime(node, nodes, args.ssh_timeout).await {
+            Ok(uptime) => (Some("ok".to_owned()), uptime),
+            Err(error) => (Some(error), None),
+        }
+    };
+    Row {
+        node: node.name.to_string(),
+        group: node.group.to_string(),
+        host: node.host.to_string(),
+        state: state.to_owned(),
+        address: node.spec.address.to_string(),
+        ssh,
+        uptime_seconds: uptime,
+    }
+}
+
+async fn uptime(node: &NodePlan, nodes: &Nodes, allowed: Duration) -> Result<Option<f64>, String> {
+    let look = async {
+        let session = nodes.session(&node.name).await.map_err(|error| explain(&error))?;
+        let request = ExecRequest {
+            command: "cat /proc/uptime".into(),
+            limit: 256,
+            ..ExecRequest::default()
+        };
+        let output = session.exec(&request).await.map_err(|error| explain(&error))?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok(text
+            .split_whitespace()
+            .next()
+            .and_then(|seconds| seconds.parse().ok()))
+    };
+    tokio::time::timeout(allowed, look)
+        .await
+        .unwrap_or_else(|_| Err("no answer".into()))
+}
+
+fn show(cluster: &Cluster, rows: &[Row], context: &Context) -> anyhow::Result<()> {
+    if context.format == Format::Json {
+        let value = serde_json::json!({
+            "version": 1, "cluster": cluster.record.name, "id": cluster.record.id,
+            "created": cluster.record.created, "nodes": rows,
+        });
+        report::data(&format!("{value:#}\n"));
+        return Ok(());
+    }
+    let mut table = report::table::new(&["NODE", "HOST", "STATE", "ADDRESS", "SSH", "UPTIME"]);
+    for row in rows {
+        let uptime = row
+            .uptime_seconds
+            .map(|seconds| humantime::format_duration(Duration::from_secs(seconds as u64)).to_string());
+        table.add_row(vec![
+            row.node.clone(),
+            row.host.clone(),
+            row.state.clone(),
+            row.address.clone(),
+            row.ssh.clone().unwrap_or_else(|| "-".into()),
+            uptime.unwrap_or_else(|| "-".into()),
+        ]);
+    }
+    report::data(&report::table::render(
+        &table,
+        report::Terminal::detect().stdout_colour,
+    ));
+    let running = rows.iter().filter(|row| row.state == "running").count();
+    report::talk(&format!(
+        "cluster `{}`: {running} of {} nodes running",
+        cluster.record.name,
+        rows.len()
+    ));
+    Ok(())
+}

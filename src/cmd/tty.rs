@@ -1,0 +1,56 @@
+//! This side's terminal while a remote one is shown in it: raw mode, keys, size.
+
+use std::io::{IsTerminal, Read};
+use std::os::fd::AsFd;
+
+use nix::sys::termios::{self, SetArg, Termios};
+use tokio::sync::mpsc;
+
+/// Raw mode as long as it lives.
+pub(super) struct RawMode(Option<Termios>);
+
+impl RawMode {
+    /// Switches the terminal on stdin to raw mode; does nothing if there is none.
+    pub(super) fn enter() -> std::io::Result<Self> {
+        let stdin = std::io::stdin();
+        if !stdin.is_terminal() {
+            return Ok(Self(None));
+        }
+        let before = termios::tcgetattr(stdin.as_fd())?;
+        let mut raw = before.clone();
+        termios::cfmakeraw(&mut raw);
+        termios::tcsetattr(stdin.as_fd(), SetArg::TCSANOW, &raw)?;
+        Ok(Self(Some(before)))
+    }
+}
+
+impl Drop for RawMode {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ = termios::tcsetattr(std::io::stdin().as_fd(), SetArg::TCSADRAIN, before);
+        }
+    }
+}
+
+/// Width and height of the terminal; 80 x 24 where there is none.
+pub(super) fn size() -> (u32, u32) {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout());
+    size.ok()
+        .filter(|size| size.ws_col > 0 && size.ws_row > 0)
+        .map_or((80, 24), |size| (u32::from(size.ws_col), u32::from(size.ws_row)))
+}
+
+/// What is typed. Read by a thread of its own: a read of stdin cannot be ended from outside, and the
+/// process must not wait for it when it is done.
+pub(super) fn keys() -> mpsc::Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel(16);
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = std::io::stdin().lock().read(&mut buffer) {
+            if sender.blocking_send(buffer[..count].to_vec()).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}

@@ -1,0 +1,350 @@
+//! Runs the steps: wave after wave, all nodes of a wave at once up to the fan-out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use tokio_util::sync::CancellationToken;
+
+use super::file::{FileStep, files_script, parse_changed};
+use super::wave::{Wave, waves};
+use crate::engine::{Event, Events};
+use crate::name::NodeName;
+use crate::ssh::{ExecRequest, Nodes, Output, SshError, quote};
+use crate::template::Shared;
+use crate::topology::{ConfigureAction, ConfigureStep};
+
+/// Time allowed for the files of one wave on one node.
+const FILES_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// What a failing step says, without the node.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StepFault {
+    /// The command ended with another status than 0.
+    #[error("step `{step}` failed: {how}\n  command: {command}{output}")]
+    Failed {
+        /// The step.
+        step: String,
+        /// `exit code 3`, `signal KILL`.
+        how: String,
+        /// The command as it ran.
+        command: String,
+        /// The tail of its output, indented, or empty.
+        output: String,
+    },
+    /// It ran out of time.
+    #[error("step `{step}` did not end within {allowed}\n  command: {command}")]
+    Timeout {
+        /// The step.
+        step: String,
+        /// The time allowed.
+        allowed: String,
+        /// The command as it ran.
+        command: String,
+    },
+    /// The template could not be rendered.
+    #[error("step `{step}`: {cause}")]
+    Template {
+        /// The step.
+        step: String,
+        /// What the template engine says.
+        cause: String,
+    },
+    /// The file to copy could not be read.
+    #[error("step `{step}`: failed to read {path}: {cause}")]
+    Source {
+        /// The step.
+        step: String,
+        /// The file.
+        path: String,
+        /// The cause.
+        cause: String,
+    },
+    /// SSH failed.
+    #[error("step `{step}`: {cause}")]
+    Ssh {
+        /// The step.
+        step: String,
+        /// What SSH says.
+        cause: String,
+    },
+    /// Interrupted before it began.
+    #[error("interrupted before step `{step}`")]
+    Interrupted {
+        /// The step.
+        step: String,
+    },
+}
+
+/// A node on which a step failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeFault {
+    /// The node.
+    pub node: NodeName,
+    /// What happened.
+    pub fault: StepFault,
+}
+
+/// All that running steps needs.
+pub struct Configuration<'a> {
+    /// Renders templates and commands.
+    pub renderer: &'a Shared,
+    /// Sessions of the nodes.
+    pub nodes: &'a Nodes,
+    /// Where events go.
+    pub events: &'a Events,
+    /// Set when the user interrupts.
+    pub cancel: &'a CancellationToken,
+    /// The most nodes at once.
+    pub fanout: usize,
+}
+
+/// What a wave did on one node: for every step of it whether it changed anything, or the fault.
+type NodeResult = Result<Vec<(usize, bool)>, StepFault>;
+
+impl Configuration<'_> {
+    /// Runs the steps. Files go to `files_on`, commands run on `commands_on`. Stops after the first
+    /// wave in which a node failed, because the next step may rest on it; says which nodes failed.
+    pub async fn run(
+        &self,
+        steps: &[ConfigureStep],
+        files_on: &BTreeSet<NodeName>,
+        commands_on: &BTreeSet<NodeName>,
+    ) -> Vec<NodeFault> {
+        for wave in waves(steps) {
+            let (members, targets) = match &wave {
+                Wave::Files(files) => (files.clone(), files_on),
+                Wave::Run(step) => (vec![*step], commands_on),
+            };
+            let nodes: BTreeSet<&NodeName> = members
+                .iter()
+                .flat_map(|step| &step.on)
+                .filter(|node| targets.contains(*node))
+                .collect();
+            if nodes.is_empty() {
+                continue;
+            }
+            let began = Instant::now();
+            let results: Vec<(&NodeName, NodeResult)> = futures::stream::iter(nodes)
+                .map(|node| {
+                    let (wave, members) = (&wave, &members);
+                    async move { (node, self.on_node(node, wave, members).await) }
+                })
+                .buffer_unordered(self.fanout.max(1))
+                .collect()
+                .await;
+            let faults = self.report(&members, results, began.elapsed());
+            if !faults.is_empty() {
+                return faults;
+            }
+        }
+        Vec::new()
+    }
+
+    fn report(
+        &self,
+        members: &[&ConfigureStep],
+        results: Vec<(&NodeName, NodeResult)>,
+        took: Duration,
+    ) -> Vec<NodeFault> {
+        let mut faults = Vec::new();
+        let mut ok = vec![(0, 0); members.len()];
+        let mut failed: BTreeMap<String, usize> = BTreeMap::new();
+        for (node, result) in results {
+            match result {
+                Ok(done) => {
+                    for (step, changed) in done {
+                        ok[step].0 += 1;
+                        ok[step].1 += usize::from(changed);
+                    }
+                }
+                Err(fault) => {
+                    *failed.entry(fault.step().to_owned()).or_default() += 1;
+                    faults.push(NodeFault {
+                        node: node.clone(),
+                        fault,
+                    });
+                }
+            }
+        }
+        for (step, (ok, changed)) in members.iter().zip(ok) {
+            self.events.emit(Event::Step {
+                name: step.name.clone(),
+                ok,
+                changed,
+                failed: failed.get(&step.name).copied().unwrap_or(0),
+                took,
+            });
+        }
+        faults.sort_by(|a, b| a.node.cmp(&b.node));
+        faults
+    }
+
+    async fn on_node(&self, node: &NodeName, wave: &Wave<'_>, members: &[&ConfigureStep]) -> NodeResult {
+        let first = members.first().map_or_else(String::new, |step| step.name.clone());
+        if self.cancel.is_cancelled() {
+            return Err(StepFault::Interrupted { step: first });
+        }
+        match wave {
+            Wave::Files(_) => self.files(node, members, first).await,
+            Wave::Run(step) => self.command(node, step).await,
+        }
+    }
+
+    async fn files(&self, node: &NodeName, members: &[&ConfigureStep], name: String) -> NodeResult {
+        let mut indices = Vec::new();
+        let mut files = Vec::new();
+        for (index, step) in members
+            .iter()
+            .enumerate()
+            .filter(|(_, step)| step.on.contains(node))
+        {
+            indices.push(index);
+            files.push(self.file_of(step, node)?);
+        }
+        let request = ExecRequest {
+            command: self.nodes.as_root(node, "sh -s"),
+            stdin: files_script(&files).into_bytes(),
+            timeout: Some(FILES_TIMEOUT),
+            limit: 1 << 20,
+        };
+        let output = self.exec(node, &request, &name, "write files").await?;
+        let changed: BTreeSet<usize> = parse_changed(&output.stdout).into_iter().collect();
+        Ok(indices
+            .into_iter()
+            .enumerate()
+            .map(|(file, step)| (step, changed.contains(&file)))
+            .collect())
+    }
+
+    fn file_of(&self, step: &ConfigureStep, node: &NodeName) -> Result<FileStep, StepFault> {
+        let template = |text: &str| self.render(step, text, node);
+        match &step.action {
+            ConfigureAction::Template {
+                text,
+                to,
+                mode,
+                owner,
+                ..
+            } => Ok(FileStep {
+                path: template(to)?,
+                contents: template(text)?.into_bytes(),
+                mode: *mode,
+                owner: owner.clone(),
+            }),
+            ConfigureAction::File {
+                source,
+                to,
+                mode,
+                owner,
+            } => Ok(FileStep {
+                path: template(to)?,
+                contents: std::fs::read(source).map_err(|error| StepFault::Source {
+                    step: step.name.clone(),
+                    path: source.display().to_string(),
+                    cause: error.to_string(),
+                })?,
+                mode: *mode,
+                owner: owner.clone(),
+            }),
+            ConfigureAction::Run { .. } => Err(StepFault::Template {
+                step: step.name.clone(),
+                cause: "a command is no file".into(),
+            }),
+        }
+    }
+
+    async fn command(&self, node: &NodeName, step: &ConfigureStep) -> NodeResult {
+        let ConfigureAction::Run { command } = &step.action else {
+            return Ok(Vec::new());
+        };
+        let command = self.render(step, command, node)?;
+        let request = ExecRequest {
+            command: self.nodes.as_root(node, &format!("sh -c {}", quote(&command))),
+            stdin: Vec::new(),
+            timeout: Some(step.timeout),
+            limit: 1 << 20,
+        };
+        self.exec(node, &request, &step.name, &command).await?;
+        Ok(vec![(0, true)])
+    }
+
+    fn render(&self, step: &ConfigureStep, text: &str, node: &NodeName) -> Result<String, StepFault> {
+        self.renderer
+            .render_text(text, &step.name, node)
+            .map_err(|error| StepFault::Template {
+                step: step.name.clone(),
+                cause: error.to_string(),
+            })
+    }
+
+    async fn exec(
+        &self,
+        node: &NodeName,
+        request: &ExecRequest,
+        step: &str,
+        command: &str,
+    ) -> Result<Output, StepFault> {
+        let ssh = |error: SshError| match error {
+            SshError::Timeout { .. } => StepFault::Timeout {
+                step: step.to_owned(),
+                allowed: humantime::format_duration(request.timeout.unwrap_or_default()).to_string(),
+                command: command.to_owned(),
+            },
+            other => StepFault::Ssh {
+                step: step.to_owned(),
+                cause: other.to_string(),
+            },
+        };
+        let session: Arc<_> = self.nodes.session(node).await.map_err(ssh)?;
+        let output = session.exec(request).await.map_err(ssh)?;
+        if output.status == Some(0) {
+            return Ok(output);
+        }
+        let how = match (&output.status, &output.signal) {
+            (Some(status), _) => format!("exit code {status}"),
+            (None, Some(signal)) => format!("signal {signal}"),
+            (None, None) => "no exit code".to_owned(),
+        };
+        Err(StepFault::Failed {
+            step: step.to_owned(),
+            how,
+            command: command.to_owned(),
+            output: tail(&output),
+        })
+    }
+}
+
+impl StepFault {
+    /// The step that it is about.
+    pub fn step(&self) -> &str {
+        match self {
+            Self::Failed { step, .. }
+            | Self::Timeout { step, .. }
+            | Self::Template { step, .. }
+            | Self::Source { step, .. }
+            | Self::Ssh { step, .. }
+            | Self::Interrupted { step } => step,
+        }
+    }
+}
+
+/// The last lines of a command's output, for an error message.
+fn tail(output: &Output) -> String {
+    let both = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    let text = String::from_utf8_lossy(&both);
+    let lines: Vec<&str> = text.lines().collect();
+    let mut tail = String::new();
+    for line in &lines[lines.len().saturating_sub(20)..] {
+        tail.push_str("\n  | ");
+        tail.extend(line.chars().take(400).map(|c| {
+            if c.is_control() && c != '\t' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        }));
+    }
+    tail
+}

@@ -1,0 +1,75 @@
+//! Steps in waves. Files touch only their own node, so consecutive file steps form one wave and go
+//! to a node as one script; a command may need other nodes, so it waits for the wave before it to be
+//! done everywhere.
+
+use crate::topology::{ConfigureAction, ConfigureStep};
+
+/// Steps that run together.
+#[derive(Clone, Debug)]
+pub enum Wave<'a> {
+    /// Files and rendered templates, in order.
+    Files(Vec<&'a ConfigureStep>),
+    /// One command.
+    Run(&'a ConfigureStep),
+}
+
+/// Splits steps into waves, keeping their order.
+pub fn waves(steps: &[ConfigureStep]) -> Vec<Wave<'_>> {
+    let mut waves: Vec<Wave<'_>> = Vec::new();
+    for step in steps {
+        match (&step.action, waves.last_mut()) {
+            (ConfigureAction::Run { .. }, _) => waves.push(Wave::Run(step)),
+            (_, Some(Wave::Files(files))) => files.push(step),
+            (_, _) => waves.push(Wave::Files(vec![step])),
+        }
+    }
+    waves
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn step(name: &str, run: bool) -> ConfigureStep {
+        ConfigureStep {
+            name: name.into(),
+            on: vec![],
+            action: if run {
+                ConfigureAction::Run {
+                    command: "true".into(),
+                }
+            } else {
+                ConfigureAction::Template {
+                    text: String::new(),
+                    source: None,
+                    to: "/x".into(),
+                    mode: 0o644,
+                    owner: None,
+                }
+            },
+            timeout: Duration::from_secs(1),
+            at: None,
+        }
+    }
+
+    #[test]
+    fn files_go_together_and_commands_keep_their_place() {
+        let steps = [
+            step("a", false),
+            step("b", false),
+            step("c", true),
+            step("d", true),
+            step("e", false),
+        ];
+        let shape: Vec<String> = waves(&steps)
+            .iter()
+            .map(|wave| match wave {
+                Wave::Files(steps) => steps.iter().map(|step| step.name.as_str()).collect::<String>(),
+                Wave::Run(step) => format!("run {}", step.name),
+            })
+            .collect();
+        assert_eq!(shape, ["ab", "run c", "run d", "e"]);
+    }
+}

@@ -1,0 +1,445 @@
+//! `up`: obeys a plan. Removals, hosts, nodes, configuration, in this order; makes no choice.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio_util::sync::CancellationToken;
+
+use super::event::{Events, HostStage, NodeStage, Progress};
+use super::failure::{EngineError, Failure, explain};
+use super::fleet::{Fleet, Member, split};
+use super::raise::{Raise, emit};
+use super::ramp::{Ramp, RampHost};
+use super::watch::HostWatch;
+use crate::host::{
+    Acceleration, DiskFormat, Host, HostError, HostImage, ImagePart, ObservedHost, ObservedNode, PartRole,
+};
+use crate::image::{BuiltImage, Format, Role};
+use crate::name::{HostName, ImageName, NodeName};
+use crate::plan::{Action, ActionKind, NodePlan, Plan};
+use crate::ssh::Nodes;
+use crate::state::{HostRecord, Intent, Journal};
+use crate::topology::Accel;
+
+/// What `up` works with.
+pub struct Apply<'a> {
+    /// The plan to obey.
+    pub plan: &'a Plan,
+    /// The hosts that take part, connected.
+    pub fleet: &'a Fleet,
+    /// What was seen on them when the plan was made.
+    pub observed: &'a [ObservedHost],
+    /// The images of the nodes, built.
+    pub images: &'a HashMap<ImageName, BuiltImage>,
+    /// The seed volume of a node.
+    pub seeds: &'a (dyn Fn(&NodePlan) -> Result<Vec<u8>, String> + Sync),
+    /// Sessions of the nodes.
+    pub nodes: &'a Nodes,
+    /// Where intents are written.
+    pub journal: &'a Journal,
+    /// Where events go.
+    pub events: &'a Events,
+    /// Set when the user interrupts.
+    pub cancel: &'a CancellationToken,
+    /// Time for one guest to boot and to let us in.
+    pub boot_timeout: Duration,
+    /// Boots at once on one machine; chosen from its CPUs when absent.
+    pub boots: Option<usize>,
+    /// Nodes that run but were never configured: an earlier `up` was cut short.
+    pub unfinished: &'a BTreeSet<NodeName>,
+}
+
+impl Apply<'_> {
+    /// Brings hosts and nodes to where the plan wants them. The nodes that failed are in the error.
+    pub async fn run(&self) -> Result<(), EngineError> {
+        self.write_intents()?;
+        self.remove().await?;
+        let work = self.work();
+        if work.is_empty()
+            && !self
+                .plan
+                .actions
+                .iter()
+                .any(|action| action.kind != ActionKind::Keep)
+        {
+            return Ok(());
+        }
+        self.networks().await?;
+        let host_images = self.host_images().await?;
+        let acceleration = self.accelerations(&host_images).await?;
+        self.path_mtu().await?;
+        self.raise(&work, &host_images, &acceleration).await
+    }
+
+    /// The nodes to work on, with what is done to them, in plan order.
+    fn work(&self) -> Vec<(&NodePlan, ActionKind)> {
+        let kinds: HashMap<&NodeName, ActionKind> = self
+            .plan
+            .actions
+            .iter()
+            .filter(|action| action.kind != ActionKind::Remove)
+            .map(|action| (&action.node, action.kind))
+            .collect();
+        self.plan
+            .nodes
+            .iter()
+            .filter_map(|node| {
+                let kind = *kinds.get(&node.name)?;
+                (kind != ActionKind::Keep || self.unfinished.contains(&node.name)).then_some((node, kind))
+            })
+            .collect()
+    }
+
+    fn write_intents(&self) -> Result<(), EngineError> {
+        let hosts = self.fleet.members().iter().map(|member| Intent::Host {
+            host: HostRecord::from(&member.config),
+        });
+        let nodes = self.plan.actions.iter().filter_map(|action| {
+            let (node, host) = (action.node.clone(), action.host.clone());
+            match action.kind {
+                ActionKind::Keep | ActionKind::Start => None,
+                ActionKind::Create | ActionKind::Recreate => Some(Intent::Node { node, host }),
+                ActionKind::Remove => Some(Intent::RemoveNode { node, host }),
+            }
+        });
+        let intents: Vec<Intent> = hosts.chain(nodes).collect();
+        self.journal.write(&intents).map_err(|error| EngineError::Failed {
+            what: "failed to write the journal".into(),
+            failures: vec![Failure {
+                host: None,
+                node: None,
+                error: explain(&error),
+                hint: error.hint(),
+            }],
+        })
+    }
+
+    async fn remove(&self) -> Result<(), EngineError> {
+        let short_id = Plan::short_id(self.plan.cluster_id);
+        let gone = self
+            .plan
+            .actions
+            .iter()
+            .filter(|action| matches!(action.kind, ActionKind::Remove | ActionKind::Recreate));
+        let work: Vec<(&Action, &Member, &ObservedNode)> = gone
+            .filter_map(|action| {
+                let member = self.fleet.get(&action.host)?;
+                let seen = self.observed.iter().find(|host| host.name == action.host)?;
+                let node = seen.nodes.iter().find(|node| {
+                    node.mark.node == action.node && node.mark.cluster_id == self.plan.cluster_id
+                })?;
+                Some((action, member, node))
+            })
+            .collect();
+        let failures: Vec<Option<Failure>> = futures::stream::iter(work)
+            .map(|(action, member, node)| {
+                let short_id = &short_id;
+                async move {
+                    let say = |progress| {
+                        emit(
+                            self.events,
+                            &action.node,
+                            &action.host,
+                            NodeStage::Remove,
+                            progress,
+                        );
+                    };
+                    say(Progress::Begun);
+                    let began = std::time::Instant::now();
+                    match member.host.remove_node(&self.plan.cluster, short_id, node).await {
+                        Ok(changed) => {
+                            say(Progress::Done {
+                                changed,
+                                took: began.elapsed(),
+                            });
+                            None
+                        }
+                        Err(error) => {
+                            say(Progress::Failed {
+                                error: explain(&error),
+                            });
+                            Some(Failure::of_node(
+                                action.node.clone(),
+                                action.host.clone(),
+                                explain(&error),
+                                error.hint(),
+                            ))
+                        }
+                    }
+                }
+            })
+            .buffer_unordered(256)
+            .collect()
+            .await;
+        EngineError::from_failures("failed to remove nodes", failures.into_iter().flatten().collect())?;
+        self.go_on()
+    }
+
+    async fn networks(&self) -> Result<(), EngineError> {
+        let done = self
+            .fleet
+            .stage(HostStage::Network, self.events, |member| async move {
+                let change = member.host.ensure_network(self.plan).await?;
+                for note in change.notes {
+                    self.events.warn(format!("{}: {note}", member.config.name));
+                }
+                Ok((change.changed, ()))
+            })
+            .await;
+        EngineError::from_failures("failed to make the network", split(done).1)?;
+        self.go_on()
+    }
+
+    /// Pools, and every image on every host that has nodes of it.
+    async fn host_images(&self) -> Result<HashMap<(HostName, ImageName), HostImage>, EngineError> {
+        let done = self
+            .fleet
+            .stage(HostStage::Image, self.events, |member| async move {
+                let host = &member.config.name;
+                let mut changed = member.host.ensure_pools(self.plan).await?;
+                let wanted: BTreeSet<&ImageName> = self
+                    .plan
+                    .nodes
+                    .iter()
+                    .filter(|node| node.host == *host)
+                    .map(|node| &node.spec.image)
+                    .collect();
+                let mut images = Vec::new();
+                for name in wanted {
+                    let Some(image) = self.images.get(name) else {
+                        continue;
+                    };
+                    let mut progress = |done, total| {
+                        self.events.emit(super::event::Event::Image {
+                            image: name.to_string(),
+                            doing: format!("upload to {host}"),
+                            done,
+                            total,
+                        });
+                        changed = true;
+                    };
+                    images.push((
+                        (host.clone(), name.clone()),
+                        bring(&member.host, image, &mut progress).await?,
+                    ));
+                }
+                Ok((changed, images))
+            })
+            .await;
+        let (images, failures) = split(done);
+        EngineError::from_failures("failed to bring the images to the hosts", failures)?;
+        self.go_on()?;
+        Ok(images.into_iter().flatten().collect())
+    }
+
+    async fn accelerations(
+        &self,
+        images: &HashMap<(HostName, ImageName), HostImage>,
+    ) -> Result<HashMap<HostName, Acceleration>, EngineError> {
+        let mut chosen = HashMap::new();
+        let mut failures = Vec::new();
+        let members = self.fleet.members().iter();
+        let answers: Vec<_> = futures::stream::iter(members)
+            .map(|member| async move {
+                let name = &member.config.name;
+                if member.config.accel == Accel::Tcg {
+                    return (name, Ok(false));
+                }
+                // An image with a kernel of its own makes the shortest proof.
+                let mut here: Vec<&HostImage> = images
+                    .iter()
+                    .filter(|((host, _), _)| host == name)
+                    .map(|(_, image)| image)
+                    .collect();
+                here.sort_by_key(|image| (image.kernel.is_none(), &image.key));
+                match here.first() {
+                    Some(image) => (name, member.host.prove_kvm(image).await),
+                    None => (name, Ok(false)),
+                }
+            })
+            .buffer_unordered(64)
+            .collect()
+            .await;
+        for (name, answer) in answers {
+            let wanted = self
+                .fleet
+                .get(name)
+                .map_or(Accel::Auto, |member| member.config.accel);
+            match (answer, wanted) {
+                (Ok(true), _) => {
+                    chosen.insert(name.clone(), Acceleration::Kvm);
+                }
+                (Ok(false), Accel::Auto | Accel::Tcg) => {
+                    chosen.insert(name.clone(), Acceleration::Tcg);
+                }
+                (Ok(false), Accel::Kvm) => failures.push(Failure {
+                    host: Some(name.clone()),
+                    node: None,
+                    error: "a test guest with KVM did not boot".into(),
+                    hint: Some(
+                        "enable virtualisation in the firmware, or set `accel: auto` for this host".into(),
+                    ),
+                }),
+                (Err(error), _) => failures.push(Failure::of_host(name.clone(), error)),
+            }
+        }
+        EngineError::from_failures("failed to choose the acceleration", failures)?;
+        let of = |wanted| {
+            let mut hosts: Vec<&str> = chosen
+                .iter()
+                .filter(|(_, kind)| **kind == wanted)
+                .map(|(host, _)| host.as_str())
+                .collect();
+            hosts.sort_unstable();
+            hosts
+        };
+        for (kind, text) in [
+            (Acceleration::Kvm, "KVM"),
+            (Acceleration::Tcg, "software emulation (no working KVM)"),
+        ] {
+            let hosts = of(kind);
+            if !hosts.is_empty() {
+                self.events.note(format!(
+                    "guests run with {text} on {}",
+                    crate::nodeset::fold(hosts)
+                ));
+            }
+        }
+        Ok(chosen)
+    }
+
+    async fn path_mtu(&self) -> Result<(), EngineError> {
+        if self.plan.network.vxlan.is_none() {
+            return Ok(());
+        }
+        let done = self
+            .fleet
+            .stage(HostStage::Mtu, self.events, |member| async move {
+                Ok((false, member.host.prove_mtu(self.plan).await?))
+            })
+            .await;
+        EngineError::from_failures(
+            "the network between the hosts does not carry the nodes' MTU",
+            split(done).1,
+        )?;
+        self.go_on()
+    }
+
+    async fn raise(
+        &self,
+        work: &[(&NodePlan, ActionKind)],
+        host_images: &HashMap<(HostName, ImageName), HostImage>,
+        acceleration: &HashMap<HostName, Acceleration>,
+    ) -> Result<(), EngineError> {
+        let ramp = Ramp::new(&self.ramp_hosts(acceleration), self.boots);
+        let starting: BTreeSet<&HostName> = work
+            .iter()
+            .filter(|(_, kind)| *kind != ActionKind::Keep)
+            .map(|(node, _)| &node.host)
+            .collect();
+        let mut watches = HashMap::new();
+        let mut failures = Vec::new();
+        let begun: Vec<_> =
+            futures::stream::iter(starting.into_iter().filter_map(|host| self.fleet.get(host)))
+                .map(|member| {
+                    let ramp = &ramp;
+                    async move {
+                        (
+                            member.config.name.clone(),
+                            HostWatch::begin(member, self.plan, ramp).await,
+                        )
+                    }
+                })
+                .buffer_unordered(64)
+                .collect()
+                .await;
+        for (host, watch) in begun {
+            match watch {
+                Ok(watch) => {
+                    watches.insert(host, watch);
+                }
+                Err(error) => failures.push(Failure::of_host(host, error)),
+            }
+        }
+        EngineError::from_failures("failed to follow the consoles", failures)?;
+        let raise = Raise {
+            plan: self.plan,
+            seeds: self.seeds,
+            images: self.images,
+            host_images,
+            acceleration,
+            watches: &watches,
+            ramp: &ramp,
+            nodes: self.nodes,
+            events: self.events,
+            cancel: self.cancel,
+            boot_timeout: self.boot_timeout,
+        };
+        let failures: Vec<Option<Failure>> = futures::stream::iter(work)
+            .map(|(node, kind)| {
+                let raise = &raise;
+                async move { raise.node(self.fleet.get(&node.host)?, node, *kind).await }
+            })
+            .buffer_unordered(work.len().max(1))
+            .collect()
+            .await;
+        self.go_on()?;
+        let mut failures: Vec<Failure> = failures.into_iter().flatten().collect();
+        failures.sort_by(|a, b| a.node.cmp(&b.node));
+        let what = format!("{} of {} nodes did not come up", failures.len(), work.len());
+        EngineError::from_failures(&what, failures)
+    }
+
+    fn ramp_hosts(&self, acceleration: &HashMap<HostName, Acceleration>) -> Vec<RampHost> {
+        self.observed
+            .iter()
+            .map(|host| RampHost {
+                name: host.name.clone(),
+                machine: host
+                    .facts
+                    .boot_id
+                    .clone()
+                    .unwrap_or_else(|| host.name.to_string()),
+                cpus: host.facts.cpus,
+                emulated: acceleration.get(&host.name) != Some(&Acceleration::Kvm),
+            })
+            .collect()
+    }
+
+    fn go_on(&self) -> Result<(), EngineError> {
+        if self.cancel.is_cancelled() {
+            Err(EngineError::Interrupted)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Brings a built image to a host.
+async fn bring(
+    host: &Host,
+    image: &BuiltImage,
+    progress: &mut (dyn FnMut(u64, u64) + Send),
+) -> Result<HostImage, HostError> {
+    let parts: Vec<ImagePart> = image
+        .files
+        .iter()
+        .map(|file| ImagePart {
+            role: match file.role {
+                Role::Kernel => PartRole::Kernel,
+                Role::Initrd => PartRole::Initrd,
+                Role::Disk => PartRole::Disk,
+            },
+            path: file.path.clone(),
+            sha256: file.sha256.clone(),
+            size: file.size,
+            format: match file.format {
+                Format::Raw => DiskFormat::Raw,
+                Format::Qcow2 => DiskFormat::Qcow2,
+            },
+        })
+        .collect();
+    host.ensure_image(&image.key, &image.manifest.cmdline, &parts, progress)
+        .await
+}

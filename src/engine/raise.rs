@@ -1,0 +1,312 @@
+//! One node, from nothing to a login: disk, define, start, boot, login.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::event::{Event, Events, NodeStage, Progress};
+use super::failure::{Failure, explain};
+use super::fleet::Member;
+use super::ramp::Ramp;
+use super::watch::{HostWatch, Sign};
+use crate::host::{Acceleration, HostImage};
+use crate::image::BuiltImage;
+use crate::name::{HostName, ImageName, NodeName};
+use crate::plan::{ActionKind, NodePlan, Plan};
+use crate::ssh::{ExecRequest, Nodes};
+
+/// Lines of the console shown when a guest dies or hangs.
+const TAIL: usize = 15;
+
+/// What all nodes have in common while they are raised.
+pub(super) struct Raise<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) seeds: &'a (dyn Fn(&NodePlan) -> Result<Vec<u8>, String> + Sync),
+    pub(super) images: &'a HashMap<ImageName, BuiltImage>,
+    pub(super) host_images: &'a HashMap<(HostName, ImageName), HostImage>,
+    pub(super) acceleration: &'a HashMap<HostName, Acceleration>,
+    pub(super) watches: &'a HashMap<HostName, HostWatch>,
+    pub(super) ramp: &'a Ramp,
+    pub(super) nodes: &'a Nodes,
+    pub(super) events: &'a Events,
+    pub(super) cancel: &'a CancellationToken,
+    pub(super) boot_timeout: Duration,
+}
+
+/// Why a node was not raised, for people.
+struct Fault {
+    error: String,
+    hint: Option<String>,
+}
+
+impl From<crate::host::HostError> for Fault {
+    fn from(error: crate::host::HostError) -> Self {
+        Self {
+            error: explain(&error),
+            hint: error.hint(),
+        }
+    }
+}
+
+impl From<String> for Fault {
+    fn from(error: String) -> Self {
+        Self { error, hint: None }
+    }
+}
+
+impl Raise<'_> {
+    /// Raises one node. `None`: it is up, with a login done.
+    pub(super) async fn node(&self, member: &Member, node: &NodePlan, kind: ActionKind) -> Option<Failure> {
+        let result = self.stages(member, node, kind).await;
+        result
+            .err()
+            .map(|fault| Failure::of_node(node.name.clone(), node.host.clone(), fault.error, fault.hint))
+    }
+
+    async fn stages(&self, member: &Member, node: &NodePlan, kind: ActionKind) -> Result<(), Fault> {
+        let host = &member.host;
+        let image = self
+            .host_images
+            .get(&(node.host.clone(), node.spec.image.clone()))
+            .ok_or_else(|| format!("image `{}` is not on `{}`", node.spec.image, node.host))?;
+        if matches!(kind, ActionKind::Create | ActionKind::Recreate) {
+            self.stage(node, NodeStage::Disk, async {
+                let seed = (self.seeds)(node)?;
+                Ok(host.ensure_disk(self.plan, node, image, &seed).await?)
+            })
+            .await?;
+            let acceleration = self
+                .acceleration
+                .get(&node.host)
+                .copied()
+                .unwrap_or(Acceleration::Tcg);
+            self.stage(node, NodeStage::Define, async {
+                Ok(host.define(self.plan, node, image, acceleration).await?)
+            })
+            .await?;
+        }
+        if kind == ActionKind::Keep {
+            // It runs already, but nobody has logged in yet: an earlier `up` was cut short.
+            return self.stage(node, NodeStage::Login, self.login(node, None)).await;
+        }
+        let watch = self.watches.get(&node.host);
+        let sign = watch.map(|watch| watch.follow(&node.name));
+        let mut turn = None;
+        self.stage(node, NodeStage::Start, async {
+            turn = Some(tokio::select! {
+                turn = self.ramp.turn(&node.host) => turn,
+                () = self.cancel.cancelled() => return Err(interrupted()),
+            });
+            let changed = host.start(&node.domain).await?;
+            if let Some(watch) = watch {
+                watch.started(&node.name);
+            }
+            Ok(changed)
+        })
+        .await?;
+        let says_ready = self
+            .images
+            .get(&node.spec.image)
+            .is_some_and(BuiltImage::says_ready);
+        if let (true, Some(sign)) = (says_ready, sign.clone()) {
+            self.stage(node, NodeStage::Boot, self.boot(member, node, sign))
+                .await?;
+        }
+        let logged_in = self.stage(node, NodeStage::Login, self.login(node, sign)).await;
+        drop(turn);
+        match logged_in {
+            Err(fault) => Err(self.with_console(member, node, fault).await),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Waits for the image's own word.
+    async fn boot(
+        &self,
+        member: &Member,
+        node: &NodePlan,
+        mut sign: tokio::sync::watch::Receiver<Sign>,
+    ) -> Result<bool, Fault> {
+        let deadline = tokio::time::sleep(self.boot_timeout);
+        tokio::pin!(deadline);
+        loop {
+            {
+                let now = sign.borrow_and_update().clone();
+                if now.ready.is_some() {
+                    return Ok(true);
+                }
+                if let Some(fault) = verdict(&now) {
+                    return Err(self.with_console(member, node, fault).await);
+                }
+            }
+            let fault = tokio::select! {
+                changed = sign.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => Fault::from("the watch over its console ended".to_owned()),
+                },
+                () = &mut deadline => Fault {
+                    error: format!(
+                        "did not become ready within {}",
+                        humantime::format_duration(self.boot_timeout)
+                    ),
+                    hint: Some("`--boot-timeout` gives guests more time; `vcluster console NODE` shows what it does".into()),
+                },
+                () = self.cancel.cancelled() => return Err(interrupted()),
+            };
+            return Err(self.with_console(member, node, fault).await);
+        }
+    }
+
+    /// A real login, tried again while the guest lives; a cloud image's own boot is waited for as well.
+    async fn login(
+        &self,
+        node: &NodePlan,
+        sign: Option<tokio::sync::watch::Receiver<Sign>>,
+    ) -> Result<bool, Fault> {
+        let stop = || {
+            if self.cancel.is_cancelled() {
+                return Some("interrupted".to_owned());
+            }
+            sign.as_ref()
+                .and_then(|sign| verdict(&sign.borrow()).map(|fault| fault.error))
+        };
+        let session = self
+            .nodes
+            .login(&node.name, self.boot_timeout, &stop)
+            .await
+            .map_err(|error| Fault {
+                error: explain(&error),
+                hint: error.hint(),
+            })?;
+        if self
+            .images
+            .get(&node.spec.image)
+            .is_some_and(BuiltImage::has_cloud_init)
+        {
+            self.cloud_init(node, &session).await?;
+        }
+        Ok(true)
+    }
+
+    /// Tells apart what cloud-init's exit codes say: 0 done, 2 done with recoverable errors, 1 failed.
+    async fn cloud_init(&self, node: &NodePlan, session: &crate::ssh::Session) -> Result<(), Fault> {
+        let request = ExecRequest {
+            command: self.nodes.as_root(
+                &node.name,
+                "sh -c 'command -v cloud-init >/dev/null || exit 0; cloud-init status --wait --long'",
+            ),
+            timeout: Some(self.boot_timeout),
+            ..ExecRequest::default()
+        };
+        let output = session.exec(&request).await.map_err(|error| Fault {
+            error: format!("waiting for cloud-init: {}", explain(&error)),
+            hint: error.hint(),
+        })?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let said: Vec<&str> = said
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
+        match output.status {
+            Some(0) => Ok(()),
+            Some(2) => {
+                self.events.warn(format!(
+                    "{}: cloud-init ended with recoverable errors: {}",
+                    node.name,
+                    said.join("; ")
+                ));
+                Ok(())
+            }
+            status => Err(Fault {
+                error: format!(
+                    "cloud-init failed ({}): {}",
+                    status.map_or("no exit code".to_owned(), |status| format!("exit code {status}")),
+                    said.join("; ")
+                ),
+                hint: Some(format!(
+                    "look at /var/log/cloud-init-output.log with `vcluster ssh {}`",
+                    node.name
+                )),
+            }),
+        }
+    }
+
+    async fn with_console(&self, member: &Member, node: &NodePlan, mut fault: Fault) -> Fault {
+        if self.cancel.is_cancelled() {
+            return fault;
+        }
+        if let Ok(tail) = member.host.console_tail(self.plan, &node.name, TAIL).await {
+            if !tail.trim().is_empty() {
+                fault.error.push_str("; the last of its console:");
+                for line in tail.lines() {
+                    fault.error.push_str("\n    | ");
+                    fault.error.push_str(line.trim_end());
+                }
+            }
+        }
+        fault
+    }
+
+    async fn stage(
+        &self,
+        node: &NodePlan,
+        stage: NodeStage,
+        work: impl Future<Output = Result<bool, Fault>>,
+    ) -> Result<(), Fault> {
+        if self.cancel.is_cancelled() {
+            return Err(interrupted());
+        }
+        emit(self.events, &node.name, &node.host, stage, Progress::Begun);
+        let began = Instant::now();
+        match work.await {
+            Ok(changed) => {
+                emit(
+                    self.events,
+                    &node.name,
+                    &node.host,
+                    stage,
+                    Progress::Done {
+                        changed,
+                        took: began.elapsed(),
+                    },
+                );
+                Ok(())
+            }
+            Err(fault) => {
+                let failed = Progress::Failed {
+                    error: fault.error.clone(),
+                };
+                emit(self.events, &node.name, &node.host, stage, failed);
+                Err(fault)
+            }
+        }
+    }
+}
+
+fn verdict(sign: &Sign) -> Option<Fault> {
+    if let Some(reason) = &sign.failed {
+        return Some(Fault::from(format!("the guest gave up: {reason}")));
+    }
+    sign.dead.map(|state| {
+        Fault::from(match state {
+            crate::host::DomainState::Crashed => "the guest crashed".to_owned(),
+            _ => "the guest stopped while it was booting".to_owned(),
+        })
+    })
+}
+
+fn interrupted() -> Fault {
+    Fault::from("interrupted".to_owned())
+}
+
+pub(super) fn emit(events: &Events, node: &NodeName, host: &HostName, stage: NodeStage, progress: Progress) {
+    events.emit(Event::Node {
+        node: node.clone(),
+        host: host.clone(),
+        stage,
+        progress,
+    });
+}

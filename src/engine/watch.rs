@@ -1,0 +1,181 @@
+//! What the booting guests say and whether they still live: one console stream and one cheap
+//! look at all domains per host, shared by everyone who waits there.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::fleet::Member;
+use super::ramp::Ramp;
+use crate::host::DomainState;
+use crate::name::NodeName;
+use crate::plan::Plan;
+
+/// The line that a vcluster image prints when SSH is there, followed by the instance id.
+pub const READY: &str = "VCLUSTER-READY";
+/// The line that it prints when it cannot come up, followed by the reason.
+pub const FAILED: &str = "VCLUSTER-FAILED";
+
+/// How often the domains of a host are looked at while guests boot there.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// What is known of a booting guest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sign {
+    /// Instance id of the last READY line.
+    pub ready: Option<String>,
+    /// Why it said that it cannot come up.
+    pub failed: Option<String>,
+    /// It does not run (any more).
+    pub dead: Option<DomainState>,
+    /// Whether the domain was seen running since it was started.
+    started: bool,
+}
+
+/// The watch over the guests of one host. Ends when dropped.
+pub struct HostWatch {
+    signs: Arc<Mutex<HashMap<NodeName, watch::Sender<Sign>>>>,
+    stop: CancellationToken,
+}
+
+impl Drop for HostWatch {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl HostWatch {
+    /// Begins to watch a host.
+    pub async fn begin(member: &Member, plan: &Plan, ramp: &Ramp) -> Result<Self, crate::host::HostError> {
+        let signs: Arc<Mutex<HashMap<NodeName, watch::Sender<Sign>>>> = Arc::default();
+        let stop = CancellationToken::new();
+        let mut lines = member.host.watch_consoles(plan).await?;
+        let (heard, stopped) = (Arc::clone(&signs), stop.clone());
+        tokio::spawn(async move {
+            while let Some(Some(line)) = stopped.run_until_cancelled(lines.recv()).await {
+                hear(&heard, &line.node, &line.line);
+            }
+        });
+        let (seen, stopped) = (Arc::clone(&signs), stop.clone());
+        let (host, ramp, cluster) = (member.host.clone(), ramp.clone(), plan.cluster.clone());
+        tokio::spawn(async move {
+            while stopped
+                .run_until_cancelled(tokio::time::sleep(LOOK_EVERY))
+                .await
+                .is_some()
+            {
+                // A look that fails says nothing about the guests; a lost host fails elsewhere.
+                if let Ok(states) = host.states().await {
+                    see(&seen, cluster.as_str(), &states);
+                }
+                if let Ok(Some(pressure)) = host.cpu_pressure().await {
+                    ramp.pressure(host.name(), pressure);
+                }
+            }
+        });
+        Ok(Self { signs, stop })
+    }
+
+    /// Follows a node; to be called before it is started, so that nothing is missed.
+    pub fn follow(&self, node: &NodeName) -> watch::Receiver<Sign> {
+        let mut signs = self.signs.lock().unwrap_or_else(PoisonError::into_inner);
+        signs
+            .entry(node.clone())
+            .or_insert_with(|| watch::Sender::new(Sign::default()))
+            .subscribe()
+    }
+
+    /// Says that the domain was started: from now on, not running means dead.
+    pub fn started(&self, node: &NodeName) {
+        let signs = self.signs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = signs.get(node) {
+            sender.send_modify(|sign| sign.started = true);
+        }
+    }
+}
+
+fn hear(signs: &Mutex<HashMap<NodeName, watch::Sender<Sign>>>, node: &NodeName, line: &str) {
+    let line = line.trim();
+    // Other output may stand before the mark on the same line: a prompt, a kernel message.
+    let after = |mark: &str| {
+        line.find(mark)
+            .map(|at| line[at + mark.len()..].trim().to_owned())
+    };
+    let (ready, failed) = (after(READY), after(FAILED));
+    if ready.is_none() && failed.is_none() {
+        return;
+    }
+    let mut signs = signs.lock().unwrap_or_else(PoisonError::into_inner);
+    let sender = signs
+        .entry(node.clone())
+        .or_insert_with(|| watch::Sender::new(Sign::default()));
+    sender.send_modify(|sign| {
+        if ready.is_some() {
+            sign.ready = ready;
+        }
+        if failed.is_some() {
+            sign.failed = failed;
+        }
+    });
+}
+
+fn see(
+    signs: &Mutex<HashMap<NodeName, watch::Sender<Sign>>>,
+    cluster: &str,
+    states: &HashMap<String, DomainState>,
+) {
+    let signs = signs.lock().unwrap_or_else(PoisonError::into_inner);
+    for (node, sender) in signs.iter() {
+        let state = states
+            .get(&format!("{cluster}.{node}"))
+            .copied()
+            .unwrap_or(DomainState::Off);
+        sender.send_if_modified(|sign| {
+            let dead =
+                (sign.started && matches!(state, DomainState::Off | DomainState::Crashed)).then_some(state);
+            let changed = dead != sign.dead;
+            sign.dead = dead;
+            changed
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ready_line_is_heard_behind_other_output() {
+        let signs = Mutex::new(HashMap::new());
+        let node: NodeName = "n001".parse().unwrap();
+        hear(&signs, &node, "[    1.0] random: VCLUSTER-READY i-1\r");
+        hear(&signs, &node, "something else");
+        assert_eq!(
+            signs.lock().unwrap()[&node].borrow().ready.as_deref(),
+            Some("i-1")
+        );
+    }
+
+    #[test]
+    fn a_domain_that_is_off_is_dead_only_after_it_was_started() {
+        let node: NodeName = "n001".parse().unwrap();
+        let signs = Mutex::new(HashMap::from([(
+            node.clone(),
+            watch::Sender::new(Sign::default()),
+        )]));
+        see(&signs, "c", &HashMap::new());
+        assert_eq!(signs.lock().unwrap()[&node].borrow().dead, None);
+        signs.lock().unwrap()[&node].send_modify(|sign| sign.started = true);
+        see(
+            &signs,
+            "c",
+            &HashMap::from([("c.n001".to_owned(), DomainState::Running)]),
+        );
+        assert_eq!(signs.lock().unwrap()[&node].borrow().dead, None);
+        see(&signs, "c", &HashMap::new());
+        assert_eq!(signs.lock().unwrap()[&node].borrow().dead, Some(DomainState::Off));
+    }
+}

@@ -1,0 +1,167 @@
+//! A host that we are connected to: one SSH session, one libvirt connection through it.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::disk::SeedQueue;
+use super::error::{Cause, HostError, Leftovers};
+use super::forward::{FarEnd, Forward};
+use super::libvirt::Libvirt;
+use super::link::HostLink;
+use super::model::HostFacts;
+use super::uri::{self, Place};
+use crate::name::HostName;
+use crate::ssh::{HostTarget, Session};
+use crate::topology;
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectOptions {
+    /// Connection and login, and opening libvirt.
+    pub timeout: Duration,
+    /// One libvirt call or short script.
+    pub call_timeout: Duration,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(20),
+            call_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+pub(super) struct Inner {
+    pub(super) name: HostName,
+    pub(super) options: ConnectOptions,
+    /// Underlay address as the topology has it.
+    pub(super) address: Option<IpAddr>,
+    pub(super) link: HostLink,
+    pub(super) libvirt: Libvirt,
+    pub(super) forward: Arc<Forward>,
+    /// libvirt's socket, where the URI names one.
+    pub(super) socket: Option<std::path::PathBuf>,
+    /// What was last observed.
+    pub(super) facts: Mutex<Option<HostFacts>>,
+    pub(super) seeds: SeedQueue,
+}
+
+/// A connected bare-metal host. Cheap to clone.
+#[derive(Clone)]
+pub struct Host {
+    pub(super) inner: Arc<Inner>,
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Host").field(&self.inner.name).finish()
+    }
+}
+
+impl Host {
+    /// Opens the SSH session (none for this machine) and libvirt through it.
+    pub async fn connect(host: &topology::Host, options: &ConnectOptions) -> Result<Self, HostError> {
+        let fail = |doing: &str, cause: Cause| HostError {
+            host: host.name.clone(),
+            doing: doing.to_owned(),
+            cause,
+            leaves: Leftovers::Nothing,
+        };
+        let place = uri::parse(&host.uri).map_err(|why| fail("connect", Cause::Uri(why)))?;
+        let (link, far, socket) = match place {
+            Place::Local { socket } => (HostLink::local(), FarEnd::Local, socket),
+            Place::Ssh {
+                user,
+                host: address,
+                port,
+                identity,
+                known_hosts,
+                socket,
+            } => {
+                let target = HostTarget {
+                    host: address,
+                    user,
+                    port,
+                    identity: identity.or_else(|| host.identity.clone()),
+                    known_hosts,
+                    timeout: options.timeout,
+                };
+                let session = Session::connect_host(&target)
+                    .await
+                    .map_err(|error| fail("connect", error.into()))?;
+                let session = Arc::new(session);
+                (HostLink::ssh(session.clone()), FarEnd::Ssh(session), socket)
+            }
+        };
+        let open = async {
+            let forward = Arc::new(Forward::open(far, socket.as_deref()).await?);
+            let libvirt = Libvirt::open(forward.clone(), options.timeout, options.call_timeout).await?;
+            Ok((forward, libvirt))
+        };
+        let (forward, libvirt) = tokio::time::timeout(options.timeout, open)
+            .await
+            .unwrap_or(Err(Cause::Timeout(options.timeout)))
+            .map_err(|cause| fail("open libvirt", cause))?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                name: host.name.clone(),
+                options: *options,
+                address: host.address,
+                link,
+                libvirt,
+                forward,
+                socket,
+                facts: Mutex::new(None),
+                seeds: SeedQueue::default(),
+            }),
+        })
+    }
+
+    /// The host's name in the topology.
+    pub fn name(&self) -> &HostName {
+        &self.inner.name
+    }
+
+    /// The SSH session that nodes are reached through; `None` for this machine.
+    pub fn session(&self) -> Option<Arc<Session>> {
+        self.inner.link.session()
+    }
+
+    /// Ends the connections. Calls that are still in flight fail.
+    pub async fn close(&self) {
+        self.inner.libvirt.close().await;
+        self.inner.forward.close();
+        if let Some(session) = self.session() {
+            session.close().await;
+        }
+    }
+
+    /// A cause as an error that names this host and what was being done.
+    pub(super) fn failed(&self, doing: impl Into<String>) -> impl FnOnce(Cause) -> HostError {
+        let (host, doing) = (self.inner.name.clone(), doing.into());
+        move |cause| HostError {
+            host,
+            doing,
+            cause,
+            leaves: Leftovers::Nothing,
+        }
+    }
+
+    pub(super) async fn script(&self, script: &str) -> Result<String, Cause> {
+        self.inner
+            .link
+            .script(script, self.inner.options.call_timeout)
+            .await
+    }
+
+    /// Runs libvirt calls on a thread of their own.
+    pub(super) async fn call<T, F>(&self, calls: F) -> Result<T, Cause>
+    where
+        T: Send + 'static,
+        F: FnOnce(&virt::connect::Connect) -> Result<T, virt::error::Error> + Send + 'static,
+    {
+        self.inner.libvirt.call(calls).await
+    }
+}

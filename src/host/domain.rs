@@ -1,0 +1,125 @@
+//! Domains of nodes: defined with our mark, started.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+use virt::domain::Domain;
+use virt::error::ErrorNumber;
+
+use super::connect::Host;
+use super::error::HostError;
+use super::image::HostImage;
+use super::libvirt::is;
+use super::model::Mark;
+use super::observe::mark_of;
+use super::pool;
+use super::xml::{Acceleration, DomainInput, domain};
+use crate::plan::{NodePlan, Plan};
+
+impl Host {
+    /// Defines the domain of a node; returns false if it is defined as wanted already.
+    pub async fn define(
+        &self,
+        plan: &Plan,
+        node: &NodePlan,
+        image: &HostImage,
+        acceleration: Acceleration,
+    ) -> Result<bool, HostError> {
+        let mark = Mark {
+            cluster: plan.cluster.clone(),
+            cluster_id: plan.cluster_id,
+            node: node.name.clone(),
+            group: node.group.clone(),
+            index: node.index,
+            spec: node.spec.clone(),
+        };
+        let tsc_khz = match acceleration {
+            Acceleration::Tcg => self.facts().await?.tsc_khz,
+            Acceleration::Kvm => None,
+        };
+        let xml = domain(&DomainInput {
+            node,
+            mark: &mark,
+            image,
+            acceleration,
+            directory: &pool::directory(&plan.cluster, &Plan::short_id(plan.cluster_id)),
+            bridge: &plan.network.bridge,
+            mtu: plan.network.mtu,
+            tsc_khz,
+        });
+        let (mark, uuid) = (Arc::new(mark), node.uuid);
+        self.call(move |connection| {
+            match connection.lookup_domain_by_uuid(uuid) {
+                Ok(there) if mark_of(&there).is_some_and(|found| found == *mark) => return Ok(false),
+                Ok(_) => {}
+                Err(error) if is(&error, ErrorNumber::NoDomain) => {}
+                Err(error) => return Err(error),
+            }
+            // A domain of another UUID with this name makes libvirt refuse: it is somebody else's.
+            connection.define_domain_xml(&xml)?;
+            Ok(true)
+        })
+        .await
+        .map_err(self.failed(format!("define `{}`", node.domain)))
+    }
+
+    /// Starts a domain; returns false if it runs already.
+    pub async fn start(&self, domain: &str) -> Result<bool, HostError> {
+        let name = domain.to_owned();
+        self.call(move |connection| {
+            let domain = connection.lookup_domain_by_name(&name)?;
+            match domain.create() {
+                Ok(()) => Ok(true),
+                Err(error) if is(&error, ErrorNumber::OperationInvalid) => match domain.is_active() {
+                    Ok(true) => Ok(false),
+                    _ => Err(error),
+                },
+                Err(error) => Err(error),
+            }
+        })
+        .await
+        .map_err(self.failed(format!("start `{domain}`")))
+    }
+
+    /// Stops and undefines the domain with this UUID if it carries the mark of this cluster; returns whether there was one.
+    pub(super) async fn remove_domain(
+        &self,
+        uuid: Uuid,
+        cluster: crate::name::ClusterName,
+        short_id: String,
+    ) -> Result<bool, super::error::Cause> {
+        self.call(move |connection| {
+            let domain = match connection.lookup_domain_by_uuid(uuid) {
+                Ok(domain) => domain,
+                Err(error) if is(&error, ErrorNumber::NoDomain) => return Ok(false),
+                Err(error) => return Err(error),
+            };
+            let ours = mark_of(&domain)
+                .is_some_and(|mark| mark.cluster == cluster && Plan::short_id(mark.cluster_id) == short_id);
+            if !ours {
+                return Ok(false);
+            }
+            remove(&domain)?;
+            Ok(true)
+        })
+        .await
+    }
+}
+
+fn remove(domain: &Domain) -> Result<(), virt::error::Error> {
+    use virt::sys;
+    let gone = |error: &virt::error::Error| is(error, ErrorNumber::NoDomain);
+    // Stopping one that is off is what `OperationInvalid` says.
+    match domain.destroy() {
+        Err(error) if !gone(&error) && !is(&error, ErrorNumber::OperationInvalid) => return Err(error),
+        _ => {}
+    }
+    let all = sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+        | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+        | sys::VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+        | sys::VIR_DOMAIN_UNDEFINE_NVRAM;
+    match domain.undefine_flags(all) {
+        Err(error) if !gone(&error) => Err(error),
+        _ => Ok(()),
+    }
+}

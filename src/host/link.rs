@@ -1,0 +1,297 @@
+//! Commands on a host as root: over its SSH session, or on this machine.
+//! Scripts go to `sh -s` on standard input, so nothing has to be quoted twice.
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{OnceCell, mpsc};
+
+use super::error::Cause;
+use crate::ssh::{ExecEvent, ExecRequest, Output, Session};
+
+/// The most bytes of output that are read of a script.
+const OUTPUT_LIMIT: usize = 16 << 20;
+/// Every script begins so. `$1` is what sshd says of the connection, `$2` the process that lives as long as it.
+const PREAMBLE: &str = "export LC_ALL=C PATH=\"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH\"; umask 022\n";
+
+/// The way to run commands on a host.
+#[derive(Clone)]
+enum Way {
+    Local,
+    Ssh(Arc<Session>),
+}
+
+/// Runs commands on a host as root.
+pub(super) struct HostLink {
+    way: Way,
+    /// How to become root: empty, or `sudo -n `. Found out once.
+    sudo: OnceCell<&'static str>,
+}
+
+impl HostLink {
+    pub(super) fn local() -> Self {
+        Self {
+            way: Way::Local,
+            sudo: OnceCell::new(),
+        }
+    }
+
+    pub(super) fn ssh(session: Arc<Session>) -> Self {
+        Self {
+            way: Way::Ssh(session),
+            sudo: OnceCell::new(),
+        }
+    }
+
+    pub(super) fn session(&self) -> Option<Arc<Session>> {
+        match &self.way {
+            Way::Local => None,
+            Way::Ssh(session) => Some(session.clone()),
+        }
+    }
+
+    /// Runs a script as root and returns its standard output; a failure carries what it said.
+    pub(super) async fn script(&self, script: &str, timeout: Duration) -> Result<String, Cause> {
+        let sudo = self.sudo(timeout).await?;
+        let command = format!("exec sh -c 'exec {sudo}sh -s -- \"$SSH_CONNECTION\" \"$PPID\"'");
+        let stdin = format!("{PREAMBLE}{script}").into_bytes();
+        let output = self.run(command, stdin, timeout).await?;
+        good(output, sudo)
+    }
+
+    /// Runs a script as root with data on its standard input.
+    pub(super) async fn feed(&self, script: &str, data: Vec<u8>, timeout: Duration) -> Result<String, Cause> {
+        let sudo = self.sudo(timeout).await?;
+        let script = quote(&format!("{PREAMBLE}{script}"));
+        let output = self
+            .run(format!("exec {sudo}sh -c {script} vcluster"), data, timeout)
+            .await?;
+        good(output, sudo)
+    }
+
+    /// Runs a script as root until the receiver is dropped; its standard output comes in pieces.
+    pub(super) async fn stream(
+        &self,
+        script: &str,
+        timeout: Duration,
+    ) -> Result<mpsc::Receiver<Vec<u8>>, Cause> {
+        let sudo = self.sudo(timeout).await?;
+        let command = format!("exec sh -c 'exec {sudo}sh -s -- \"$SSH_CONNECTION\" \"$PPID\"'");
+        let stdin = format!("{PREAMBLE}{script}").into_bytes();
+        let (sender, receiver) = mpsc::channel(64);
+        match &self.way {
+            Way::Local => {
+                let mut child = local_command(&command)
+                    .spawn()
+                    .map_err(|error| Cause::local("cannot run sh", &error))?;
+                tokio::spawn(async move {
+                    if let Some(mut input) = child.stdin.take() {
+                        let _ = input.write_all(&stdin).await;
+                    }
+                    let Some(mut output) = child.stdout.take() else {
+                        return;
+                    };
+                    let mut buffer = vec![0; 16 << 10];
+                    loop {
+                        let read = tokio::select! {
+                            read = output.read(&mut buffer) => read,
+                            () = sender.closed() => break,
+                        };
+                        match read {
+                            Ok(count) if count > 0 => {
+                                if sender.send(buffer[..count].to_vec()).await.is_err() {
+                                    break;
+                                }
+                            }
+                            _ => break,
+                        }
+                    }
+                    // Nobody listens any more, so nothing is lost by ending it.
+                    let _ = child.kill().await;
+                });
+            }
+            Way::Ssh(session) => {
+                let request = ExecRequest {
+                    command,
+                    stdin,
+                    ..ExecRequest::default()
+                };
+                let mut events = session.stream(&request).await?;
+                tokio::spawn(async move {
+                    loop {
+                        let event = tokio::select! {
+                            event = events.recv() => event,
+                            () = sender.closed() => break,
+                        };
+                        match event {
+                            Some(ExecEvent::Stdout(bytes)) => {
+                                if sender.send(bytes).await.is_err() {
+                                    break;
+                                }
+                            }
+                            Some(ExecEvent::Stderr(_)) => {}
+                            _ => break,
+                        }
+                    }
+                });
+            }
+        }
+        Ok(receiver)
+    }
+
+    async fn sudo(&self, timeout: Duration) -> Result<&'static str, Cause> {
+        self.sudo
+            .get_or_try_init(|| async {
+                let output = self.run("id -u".to_owned(), Vec::new(), timeout).await?;
+                if output.stdout.trim_ascii() == b"0" {
+                    return Ok("");
+                }
+                // Asked once with a harmless command, so that a refusal is told as what it is.
+                let output = self.run("sudo -n true".to_owned(), Vec::new(), timeout).await?;
+                if output.status == Some(0) {
+                    Ok("sudo -n ")
+                } else {
+                    Err(Cause::NotRoot(
+                        String::from_utf8_lossy(&output.stderr).into_owned(),
+                    ))
+                }
+            })
+            .await
+            .copied()
+    }
+
+    async fn run(&self, command: String, stdin: Vec<u8>, timeout: Duration) -> Result<Output, Cause> {
+        // The session's own deadline comes first and cleans up after itself; ours is for a session that hangs.
+        let spare = timeout + Duration::from_secs(2);
+        let run = async {
+            match &self.way {
+                Way::Local => run_local(&command, stdin).await,
+                Way::Ssh(session) => {
+                    let request = ExecRequest {
+                        command,
+                        stdin,
+                        timeout: Some(timeout),
+                        limit: OUTPUT_LIMIT,
+                    };
+                    Ok(session.exec(&request).await?)
+                }
+            }
+        };
+        tokio::time::timeout(spare, run)
+            .await
+            .unwrap_or(Err(Cause::Timeout(timeout)))
+    }
+}
+
+fn local_command(command: &str) -> tokio::process::Command {
+    let mut process = tokio::process::Command::new("sh");
+    process
+        .arg("-c")
+        .arg(command)
+        // The controller's own login says nothing of the host that this machine is.
+        .env_remove("SSH_CONNECTION")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    process
+}
+
+async fn run_local(command: &str, stdin: Vec<u8>) -> Result<Output, Cause> {
+    let mut child = local_command(command)
+        .spawn()
+        .map_err(|error| Cause::local("cannot run sh", &error))?;
+    let mut input = child.stdin.take();
+    let feed = async move {
+        if let Some(input) = input.as_mut() {
+            // A script that ends before it has read all of it says so by its status.
+            let _ = input.write_all(&stdin).await;
+        }
+        drop(input);
+    };
+    let (output, ()) = tokio::join!(child.wait_with_output(), feed);
+    let output = output.map_err(|error| Cause::local("cannot wait for sh", &error))?;
+    Ok(Output {
+        status: output.status.code().and_then(|code| u32::try_from(code).ok()),
+        stdout: output.stdout,
+        stderr: output.stderr,
+        ..Output::default()
+    })
+}
+
+fn good(output: Output, sudo: &str) -> Result<String, Cause> {
+    if output.status == Some(0) {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    if !sudo.is_empty() && words.starts_with("sudo:") {
+        return Err(Cause::NotRoot(words));
+    }
+    if let Some(command) = words.trim_end().strip_prefix("vcluster-missing: ") {
+        return Err(Cause::Missing(command.to_owned()));
+    }
+    Err(Cause::Script {
+        status: output.status,
+        words,
+    })
+}
+
+/// A text as one word of a POSIX shell.
+pub(super) fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(5);
+
+    #[tokio::test]
+    async fn a_failing_script_carries_its_words() {
+        let Err(Cause::Script { status, words }) =
+            HostLink::local().script("echo no room >&2; exit 3", SECOND).await
+        else {
+            panic!("it must fail");
+        };
+        assert_eq!((status, words.as_str()), (Some(3), "no room\n"));
+    }
+
+    #[tokio::test]
+    async fn data_reaches_a_script_whatever_quotes_it_holds() {
+        let output = HostLink::local()
+            .feed("echo \"it's\"; cat", b"a'b\"c".to_vec(), SECOND)
+            .await
+            .unwrap();
+        assert_eq!(output, "it's\na'b\"c");
+    }
+
+    #[tokio::test]
+    async fn a_script_that_hangs_is_ended_by_the_deadline() {
+        let error = HostLink::local()
+            .script("exec sleep 60", Duration::ZERO)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, Cause::Timeout(_)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_stream_ends_with_its_script() {
+        let mut pieces = HostLink::local()
+            .stream("echo one; echo two", SECOND)
+            .await
+            .unwrap();
+        let mut all = Vec::new();
+        while let Some(piece) = pieces.recv().await {
+            all.extend(piece);
+        }
+        assert_eq!(all, b"one\ntwo\n");
+    }
+
+    #[test]
+    fn a_quoted_word_stays_one_word() {
+        assert_eq!(quote("a'b"), r"'a'\''b'");
+    }
+}

@@ -1,0 +1,93 @@
+//! Brings a host's part of the cluster's network into being, by the scripts of [`crate::network`].
+
+use super::connect::Host;
+use super::error::{Cause, HostError};
+use crate::network::{self, NetworkError, Seen, Wanted};
+use crate::plan::Plan;
+
+/// What was done to the network of a host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetworkChange {
+    /// Whether anything was changed.
+    pub changed: bool,
+    /// What might stand in the way, for people.
+    pub notes: Vec<String>,
+}
+
+impl From<NetworkError> for Cause {
+    fn from(error: NetworkError) -> Self {
+        match error {
+            NetworkError::ForeignLink(_) => Self::Foreign(error.to_string()),
+            _ => Self::Other(error.to_string()),
+        }
+    }
+}
+
+impl Host {
+    /// Makes bridge, VXLAN and NAT of the cluster as the plan has them, changing only what differs.
+    pub async fn ensure_network(&self, plan: &Plan) -> Result<NetworkChange, HostError> {
+        let doing = format!("make the network of `{}`", plan.cluster);
+        let wanted = Wanted::new(plan, self.name()).map_err(|error| self.failed(&doing)(error.into()))?;
+        let changes = async {
+            let output = self.script(&network::seen_script(&wanted)).await?;
+            let seen = Seen::read(&output).map_err(|error| Cause::Nonsense(error.to_string()))?;
+            Ok(network::changes(&wanted, &seen)?)
+        };
+        let changes = changes.await.map_err(self.failed(&doing))?;
+        let change = NetworkChange {
+            changed: !changes.is_empty(),
+            notes: changes.notes.clone(),
+        };
+        if change.changed {
+            self.script(&changes.script())
+                .await
+                .map_err(self.failed(&doing))
+                .map_err(|error| error.leaving(format!("the bridge `{}`", plan.network.bridge)))?;
+        }
+        Ok(change)
+    }
+
+    /// Proves that packets as large as the plan needs reach the next hosts, each way round the ring.
+    pub async fn prove_mtu(&self, plan: &Plan) -> Result<(), HostError> {
+        let peers = network::mtu_peers(plan, self.name());
+        if peers.is_empty() {
+            return Ok(());
+        }
+        let mtu = plan.network.mtu;
+        let doing = "reach the other hosts with full packets";
+        let output = self
+            .script(&network::mtu_script(mtu, &peers))
+            .await
+            .map_err(self.failed(doing))?;
+        let failures = network::read_mtu(&output, mtu, &peers);
+        if failures.is_empty() {
+            return Ok(());
+        }
+        let words: Vec<String> = failures
+            .iter()
+            .map(|failure| {
+                let (peer, address, size) = (&failure.peer, failure.address, failure.size);
+                if failure.unreachable {
+                    format!("`{peer}` ({address}) does not answer a ping")
+                } else {
+                    format!("a packet of {size} bytes does not reach `{peer}` ({address}) unbroken")
+                }
+            })
+            .collect();
+        Err(self.failed(doing)(Cause::Path(words.join("; "))))
+    }
+
+    /// Share of the last ten seconds in which some task waited for a processor, in percent;
+    /// `None` where the kernel does not measure it.
+    pub async fn cpu_pressure(&self) -> Result<Option<f64>, HostError> {
+        let said = self
+            .script("cat /proc/pressure/cpu 2>/dev/null || :")
+            .await
+            .map_err(self.failed("read the CPU pressure"))?;
+        let average = said
+            .lines()
+            .find(|line| line.starts_with("some "))
+            .and_then(|line| line.split(' ').find_map(|word| word.strip_prefix("avg10=")));
+        Ok(average.and_then(|number| number.parse().ok()))
+    }
+}

@@ -1,0 +1,229 @@
+//! Our pools: one for images, one for each cluster, with a file that says whose it is.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+use virt::connect::Connect;
+use virt::error::{Error, ErrorNumber};
+use virt::storage_pool::StoragePool;
+
+use super::connect::Host;
+use super::error::{Cause, HostError};
+use super::libvirt::is;
+use super::link::quote;
+use super::xml;
+use crate::name::ClusterName;
+use crate::network::is_short_id;
+use crate::plan::Plan;
+
+/// Everything of ours is below this directory, which the security profiles of distributions let QEMU read.
+pub(super) const ROOT: &str = "/var/lib/libvirt/images/vcluster";
+/// Directory of the images. No cluster's directory is called so: those hold a dot.
+pub(super) const IMAGES_DIRECTORY: &str = "/var/lib/libvirt/images/vcluster/images";
+/// Pool of the images.
+pub(super) const IMAGES_POOL: &str = "vcluster-images";
+
+/// What the file `owner.json` in a cluster's directory says. The order of the fields is part of its form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Owner {
+    pub(super) cluster: ClusterName,
+    pub(super) id: Uuid,
+    pub(super) controller: String,
+}
+
+impl Owner {
+    /// Name of the directory that such a file belongs into.
+    pub(super) fn directory_name(&self) -> String {
+        directory_name(&self.cluster, &Plan::short_id(self.id))
+    }
+}
+
+pub(super) fn directory_name(cluster: &ClusterName, short_id: &str) -> String {
+    format!("{cluster}.{short_id}")
+}
+
+/// Directory of a cluster.
+pub(super) fn directory(cluster: &ClusterName, short_id: &str) -> String {
+    format!("{ROOT}/{}", directory_name(cluster, short_id))
+}
+
+/// The beginning of our owner file, by which scripts know a directory as the cluster's.
+pub(super) fn owner_mark(cluster: &ClusterName, short_id: &str) -> String {
+    format!("{{\"cluster\":\"{cluster}\",\"id\":\"{short_id}-")
+}
+
+/// Reads the name of a cluster's pool back.
+pub(super) fn read_pool_name(name: &str) -> Option<(ClusterName, String)> {
+    let (cluster, short_id) = name.strip_prefix("vcluster.")?.split_once('.')?;
+    is_short_id(short_id).then_some(())?;
+    Some((cluster.parse().ok()?, short_id.to_owned()))
+}
+
+/// Says `made`, `ours` or `foreign`. A directory with files but without an owner file is not ours;
+/// an empty one may be what a crash left between the two steps.
+fn directory_script(path: &str, owner: &Owner) -> String {
+    let mark = owner_mark(&owner.cluster, &Plan::short_id(owner.id));
+    let json = serde_json::to_string(owner).unwrap_or_default();
+    format!(
+        r#"set -e
+mkdir -p {IMAGES_DIRECTORY}; chmod 0711 {ROOT} {IMAGES_DIRECTORY}
+d={path}; o="$d/owner.json"
+if [ -L "$d" ] || [ -L "$o" ]; then echo foreign
+elif [ -f "$o" ]; then
+  case $(head -c 4096 "$o") in {mark}*) echo ours ;; *) echo foreign ;; esac
+elif [ -d "$d" ] && [ -n "$(ls -A "$d" | grep -v '^owner.json.new$')" ]; then echo foreign
+else
+  mkdir -p "$d"; chmod 0711 "$d"
+  printf '%s\n' {json} >"$o.new"; mv "$o.new" "$o"; echo made
+fi
+"#,
+        path = quote(path),
+        mark = quote(&mark),
+        json = quote(&json),
+    )
+}
+
+/// The pool, running; and whether anything was changed for that.
+pub(super) fn ensure(
+    connection: &Connect,
+    name: &str,
+    directory: &str,
+) -> Result<(StoragePool, bool), Error> {
+    match connection.lookup_storage_pool_by_name(name) {
+        Ok(pool) => {
+            let started = start(&pool)?;
+            Ok((pool, started))
+        }
+        Err(error) if is(&error, ErrorNumber::NoStoragePool) => {
+            let pool = match connection.define_storage_pool_xml(&xml::pool(name, directory), 0) {
+                Ok(pool) => pool,
+                // Another vcluster was faster.
+                Err(error) => connection.lookup_storage_pool_by_name(name).map_err(|_| error)?,
+            };
+            start(&pool)?;
+            Ok((pool, true))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn start(pool: &StoragePool) -> Result<bool, Error> {
+    if pool.is_active()? {
+        return Ok(false);
+    }
+    match pool.create(0) {
+        Ok(()) => Ok(true),
+        // Another vcluster was faster.
+        Err(error) => match pool.is_active() {
+            Ok(true) => Ok(false),
+            _ => Err(error),
+        },
+    }
+}
+
+impl Host {
+    /// Makes the directories and pools of a cluster; returns whether anything was made.
+    pub async fn ensure_pools(&self, plan: &Plan) -> Result<bool, HostError> {
+        let name = Plan::pool_name(&plan.cluster, plan.cluster_id);
+        let owner = Owner {
+            cluster: plan.cluster.clone(),
+            id: plan.cluster_id,
+            controller: controller(),
+        };
+        let path = format!("{ROOT}/{}", owner.directory_name());
+        let doing = format!("make the pool `{name}`");
+        let said = self
+            .script(&directory_script(&path, &owner))
+            .await
+            .map_err(self.failed(&doing))?;
+        if said.trim() == "foreign" {
+            let cause = Cause::Foreign(format!("{path} exists and is not this cluster's"));
+            return Err(self.failed(doing)(cause));
+        }
+        let pool = name.clone();
+        let changed = self
+            .call(move |connection| {
+                ensure(connection, IMAGES_POOL, IMAGES_DIRECTORY)?;
+                Ok(ensure(connection, &pool, &path)?.1)
+            })
+            .await
+            .map_err(self.failed(doing))
+            .map_err(|error| error.leaving(format!("the pool `{name}`")))?;
+        Ok(changed || said.trim() == "made")
+    }
+}
+
+fn controller() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner() -> Owner {
+        Owner {
+            cluster: "demo".parse().unwrap(),
+            id: Uuid::from_u128(2),
+            controller: "it's".into(),
+        }
+    }
+
+    #[test]
+    fn the_owner_file_begins_with_the_mark_that_scripts_look_for() {
+        let json = serde_json::to_string(&owner()).unwrap();
+        assert!(
+            json.starts_with(&owner_mark(&owner().cluster, "00000000")),
+            "{json}"
+        );
+        assert_eq!(owner().directory_name(), "demo.00000000");
+    }
+
+    #[test]
+    fn only_names_of_our_form_are_pools_of_ours() {
+        let name = Plan::pool_name(&owner().cluster, owner().id);
+        assert_eq!(read_pool_name(&name), Some((owner().cluster, "00000000".into())));
+        for other in [
+            "vcluster-images",
+            "default",
+            "vcluster.demo",
+            "vcluster.demo.xyz",
+            "vcluster.a/b.00000000",
+        ] {
+            assert_eq!(read_pool_name(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_directory_of_somebody_else_is_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let run = |path: &std::path::Path| {
+            // Only the part that decides; the first lines make directories of the real host.
+            let script = directory_script(path.to_str().unwrap(), &owner());
+            let script: String = script
+                .lines()
+                .filter(|line| !line.starts_with("mkdir -p /var"))
+                .collect::<Vec<_>>()
+                .join("\n");
+            let output = std::process::Command::new("sh")
+                .arg("-c")
+                .arg(script)
+                .output()
+                .unwrap();
+            String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        };
+        let own = root.path().join("own");
+        assert_eq!(run(&own), "made");
+        assert_eq!(run(&own), "ours");
+        let foreign = root.path().join("foreign");
+        std::fs::create_dir(&foreign).unwrap();
+        assert_eq!(run(&foreign), "made", "an empty directory is taken");
+        let full = root.path().join("full");
+        std::fs::create_dir(&full).unwrap();
+        std::fs::write(full.join("x"), "x").unwrap();
+        assert_eq!(run(&full), "foreign");
+        std::fs::write(full.join("owner.json"), "{\"cluster\":\"other\"}").unwrap();
+        assert_eq!(run(&full), "foreign");
+    }
+}

@@ -1,0 +1,302 @@
+//! Removing: a node, or all of a cluster. Whatever is gone already is no error; nothing without our mark is touched.
+
+use futures::stream::{self, StreamExt as _};
+use virt::error::ErrorNumber;
+
+use super::connect::Host;
+use super::error::{Cause, HostError, shown};
+use super::libvirt::is;
+use super::link::quote;
+use super::model::{ObservedNode, ObservedObject};
+use super::pool;
+use crate::name::ClusterName;
+use crate::network::{self, is_short_id};
+
+/// Domains that are stopped at once on one host.
+const AT_ONCE: usize = 4;
+
+/// What a removal did.
+#[derive(Debug, Default)]
+pub struct Removed {
+    /// Domains removed.
+    pub domains: usize,
+    /// Other objects removed (pool, directory, links, tables).
+    pub objects: usize,
+    /// What could not be removed, with the reason.
+    pub errors: Vec<HostError>,
+    /// What is still there, as far as that is known; the audit ([`Host::leftovers`]) knows better.
+    pub left: Vec<ObservedObject>,
+}
+
+impl Host {
+    /// Removes a node with its files; returns whether there was anything of it.
+    pub async fn remove_node(
+        &self,
+        cluster: &ClusterName,
+        short_id: &str,
+        node: &ObservedNode,
+    ) -> Result<bool, HostError> {
+        let doing = format!("remove `{}`", node.domain);
+        let files = node_files_script(cluster, short_id, node.mark.node.as_str());
+        let work = async {
+            let domain = self
+                .remove_domain(node.uuid, cluster.clone(), short_id.to_owned())
+                .await?;
+            // The files only once nothing has them open.
+            let said = self.script(&files).await?;
+            Ok(domain || said.trim() == "removed")
+        };
+        work.await
+            .map_err(self.failed(doing))
+            .map_err(|error| error.leaving(format!("the domain `{}` and its files", node.domain)))
+    }
+
+    /// Removes everything of a cluster from the host; goes on past errors.
+    pub async fn remove_cluster(&self, cluster: &ClusterName, short_id: &str) -> Result<Removed, HostError> {
+        let doing = format!("remove `{cluster}`");
+        if !is_short_id(short_id) {
+            let cause = Cause::Other(format!(
+                "`{}` is not the short id of a cluster",
+                short_id.escape_debug()
+            ));
+            return Err(self.failed(doing)(cause));
+        }
+        let mut removed = Removed::default();
+        let domains = self
+            .domains_of(cluster, short_id)
+            .await
+            .map_err(self.failed(&doing))?;
+        let results: Vec<_> = stream::iter(domains)
+            .map(|(uuid, name)| async move {
+                let result = self
+                    .remove_domain(uuid, cluster.clone(), short_id.to_owned())
+                    .await;
+                (name, result)
+            })
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        for (name, result) in results {
+            match result {
+                Ok(true) => removed.domains += 1,
+                Ok(false) => {}
+                Err(cause) => {
+                    let error = self.failed(format!("remove `{name}`"))(cause);
+                    removed.errors.push(error.leaving(format!("the domain `{name}`")));
+                    removed.left.push(object("domain", &name, cluster, short_id));
+                }
+            }
+        }
+        // A directory in use by a domain that would not go must stay, so that the next attempt finds it.
+        if removed.errors.is_empty() {
+            self.remove_pool(cluster, short_id, &mut removed).await;
+            self.remove_rest(cluster, short_id, &mut removed).await;
+        }
+        Ok(removed)
+    }
+
+    async fn domains_of(
+        &self,
+        cluster: &ClusterName,
+        short_id: &str,
+    ) -> Result<Vec<(uuid::Uuid, String)>, Cause> {
+        let (cluster, short_id) = (cluster.clone(), short_id.to_owned());
+        self.call(move |connection| {
+            let prefix = format!("{cluster}.");
+            let mut found = Vec::new();
+            for domain in connection.list_all_domains(0)? {
+                let name = domain.name()?;
+                // The name costs no call, the mark does; a mark on another name is not believed anyway.
+                if !name.starts_with(&prefix) {
+                    continue;
+                }
+                let ours = super::observe::mark_of(&domain).is_some_and(|mark| {
+                    mark.cluster == cluster && crate::plan::Plan::short_id(mark.cluster_id) == short_id
+                });
+                if ours {
+                    found.push((domain.uuid()?, name));
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn remove_pool(&self, cluster: &ClusterName, short_id: &str, removed: &mut Removed) {
+        let name = format!("vcluster.{cluster}.{short_id}");
+        let pool = name.clone();
+        let result = self
+            .call(move |connection| {
+                let pool = match connection.lookup_storage_pool_by_name(&pool) {
+                    Ok(pool) => pool,
+                    Err(error) if is(&error, ErrorNumber::NoStoragePool) => return Ok(false),
+                    Err(error) => return Err(error),
+                };
+                if pool.is_active()? {
+                    pool.destroy()?;
+                }
+                match pool.undefine() {
+                    // Another vcluster was faster, or it was never persistent.
+                    Err(error) if !is(&error, ErrorNumber::NoStoragePool) => Err(error),
+                    _ => Ok(true),
+                }
+            })
+            .await;
+        match result {
+            Ok(was_there) => removed.objects += usize::from(was_there),
+            Err(cause) => {
+                removed.left.push(object("pool", &name, cluster, short_id));
+                let error = self.failed(format!("remove the pool `{name}`"))(cause);
+                removed.errors.push(error.leaving(format!("the pool `{name}`")));
+            }
+        }
+    }
+
+    async fn remove_rest(&self, cluster: &ClusterName, short_id: &str, removed: &mut Removed) {
+        let script = format!(
+            "{}{}",
+            directory_script(cluster, short_id),
+            network::removal_script(cluster, short_id)
+        );
+        match self.script(&format!("{script}exit 0\n")).await {
+            Ok(said) => {
+                for line in said.lines() {
+                    let mut words = line.splitn(3, ' ');
+                    let (Some(verb), Some(kind), Some(name)) = (words.next(), words.next(), words.next())
+                    else {
+                        continue;
+                    };
+                    if verb == "removed" {
+                        removed.objects += 1;
+                    } else if verb == "left" {
+                        removed
+                            .left
+                            .push(object(&kind.replace('-', " "), &shown(name), cluster, short_id));
+                        let cause = Cause::Other("it would not go".into());
+                        removed
+                            .errors
+                            .push(self.failed(format!("remove {} `{}`", kind, shown(name)))(cause));
+                    }
+                }
+            }
+            Err(cause) => {
+                let error = self.failed(format!("remove the files and links of `{cluster}`"))(cause);
+                removed.errors.push(error.leaving("files and links"));
+            }
+        }
+    }
+}
+
+fn object(kind: &str, name: &str, cluster: &ClusterName, short_id: &str) -> ObservedObject {
+    ObservedObject {
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+        cluster: cluster.clone(),
+        short_id: short_id.to_owned(),
+    }
+}
+
+/// Changes into the cluster's directory if that is really ours, else does nothing.
+fn enter(cluster: &ClusterName, short_id: &str) -> String {
+    let mark = pool::owner_mark(cluster, short_id);
+    format!(
+        "d={directory}\n\
+         ours() {{ [ -d \"$d\" ] && [ ! -L \"$d\" ] && [ -f \"$d/owner.json\" ] && [ ! -L \"$d/owner.json\" ] &&\n\
+           case $(head -c 4096 \"$d/owner.json\") in {mark}*) ;; *) false ;; esac; }}\n",
+        directory = quote(&pool::directory(cluster, short_id)),
+        mark = quote(&mark),
+    )
+}
+
+fn node_files_script(cluster: &ClusterName, short_id: &str, node: &str) -> String {
+    // The log daemon may have kept older logs as NODE.console.0 and so on.
+    format!(
+        "{}ours || exit 0\ncd \"$d\" || exit\nfor f in {node}.qcow2 {node}.seed {node}.console {node}.console.[0-9]; do\n\
+         [ -e \"$f\" ] || continue\nrm -f -- \"$f\" && r=removed || exit 1\ndone\necho \"$r\"\n",
+        enter(cluster, short_id)
+    )
+}
+
+fn directory_script(cluster: &ClusterName, short_id: &str) -> String {
+    // The owner file goes last: after a half-done removal the directory is still known as ours.
+    format!(
+        "{}if ours; then\n\
+           if find \"$d\" -xdev -mindepth 1 -depth ! -path \"$d/owner.json\" -delete && rm -f \"$d/owner.json\" && rmdir \"$d\"\n\
+           then echo \"removed directory ${{d##*/}}\"; else echo \"left directory ${{d##*/}}\"; fi\n\
+         fi\n",
+        enter(cluster, short_id)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn run(script: &str, root: &Path) -> String {
+        let script = script.replace(pool::ROOT, root.to_str().unwrap());
+        let output = std::process::Command::new("sh")
+            .arg("-c")
+            .arg(script)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn fill(directory: &Path, id: &str) {
+        std::fs::create_dir(directory).unwrap();
+        for name in ["n1.seed", "n1.console", "n1.console.0", "n10.seed"] {
+            std::fs::write(directory.join(name), "x").unwrap();
+        }
+        let owner = format!("{{\"cluster\":\"demo\",\"id\":\"{id}-0000-0000-0000-000000000000\"}}");
+        std::fs::write(directory.join("owner.json"), owner).unwrap();
+    }
+
+    #[test]
+    fn only_a_directory_with_our_owner_file_is_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let cluster: ClusterName = "demo".parse().unwrap();
+        let ours = root.path().join("demo.0000000a");
+        let other = root.path().join("demo.0000000b");
+        fill(&ours, "0000000a");
+        fill(&other, "0000000c");
+        assert_eq!(
+            run(&directory_script(&cluster, "0000000a"), root.path()),
+            "removed directory demo.0000000a"
+        );
+        assert!(!ours.exists());
+        assert_eq!(run(&directory_script(&cluster, "0000000a"), root.path()), "");
+        assert_eq!(run(&directory_script(&cluster, "0000000b"), root.path()), "");
+        assert!(other.join("n1.seed").exists());
+    }
+
+    #[test]
+    fn a_link_that_leads_elsewhere_is_not_followed() {
+        let root = tempfile::tempdir().unwrap();
+        let cluster: ClusterName = "demo".parse().unwrap();
+        let elsewhere = root.path().join("elsewhere");
+        fill(&elsewhere, "0000000a");
+        std::os::unix::fs::symlink(&elsewhere, root.path().join("demo.0000000a")).unwrap();
+        assert_eq!(run(&directory_script(&cluster, "0000000a"), root.path()), "");
+        assert!(elsewhere.join("n1.seed").exists());
+    }
+
+    #[test]
+    fn the_files_of_one_node_go_and_those_of_its_namesakes_stay() {
+        let root = tempfile::tempdir().unwrap();
+        let cluster: ClusterName = "demo".parse().unwrap();
+        let ours = root.path().join("demo.0000000a");
+        fill(&ours, "0000000a");
+        assert_eq!(
+            run(&node_files_script(&cluster, "0000000a", "n1"), root.path()),
+            "removed"
+        );
+        assert!(ours.join("n10.seed").exists() && ours.join("owner.json").exists());
+        assert!(!ours.join("n1.console.0").exists());
+        assert_eq!(
+            run(&node_files_script(&cluster, "0000000a", "n1"), root.path()),
+            ""
+        );
+    }
+}

@@ -1,0 +1,202 @@
+//! Where built images are kept: `KEY/` with its manifest and files, made elsewhere and
+//! renamed when whole; `KEY.lock`; `KEY.log`; `debs-RECIPE/`; `digests/` of the user's files.
+
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use tokio_util::sync::CancellationToken;
+
+use super::error::ImageError;
+use super::manifest::{Format, MANIFEST_VERSION, Manifest, ManifestFile, Role};
+use super::recipe::Recipe;
+use super::{BuiltImage, ImageFile, file};
+
+/// How often a build that another process does is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// The directory of built images.
+#[derive(Clone, Debug)]
+pub struct Cache(PathBuf);
+
+/// Held while an image is built; released however the process ends.
+#[derive(Debug)]
+pub(super) struct Held {
+    _lock: Flock<fs::File>,
+}
+
+impl Cache {
+    /// `$XDG_CACHE_HOME/vcluster/images`, or `~/.cache/vcluster/images` (XDG base directory specification).
+    pub fn from_env() -> Result<Self, ImageError> {
+        let absolute = |name| {
+            std::env::var_os(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
+        absolute("XDG_CACHE_HOME")
+            .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+            .map(|base| Self(base.join("vcluster/images")))
+            .ok_or(ImageError::NoPlace)
+    }
+
+    /// A cache at a given place.
+    pub fn at(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// Where the image with a key is, or would be.
+    pub fn image_dir(&self, key: &str) -> PathBuf {
+        self.0.join(key)
+    }
+
+    /// Where the output of its build is.
+    pub(super) fn log(&self, key: &str) -> PathBuf {
+        self.0.join(format!("{key}.log"))
+    }
+
+    /// Where it is made.
+    pub(super) fn making(&self, key: &str) -> PathBuf {
+        self.0.join(format!("{key}.making"))
+    }
+
+    /// Downloaded packages.
+    pub(super) fn debs(&self, recipe: Recipe) -> PathBuf {
+        self.0.join(format!("debs-{}", recipe.name()))
+    }
+
+    /// What is remembered of the user's files.
+    pub(super) fn digests(&self) -> PathBuf {
+        self.0.join("digests")
+    }
+
+    /// The image with a key, if it is there and whole.
+    pub fn find(&self, name: &str, key: &str) -> Result<Option<BuiltImage>, ImageError> {
+        let dir = self.image_dir(key);
+        let path = dir.join("image.json");
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(ImageError::io("read", &path)(error)),
+        };
+        read(name, key, &dir, &text).map(Some)
+    }
+
+    /// The images in the cache, with their manifests, sorted by name. What is broken is passed over.
+    pub fn list(&self) -> Result<Vec<(PathBuf, super::Manifest)>, ImageError> {
+        let entries = match fs::read_dir(&self.0) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(ImageError::io("read", &self.0)(error)),
+        };
+        let mut images: Vec<_> = entries
+            .filter_map(Result::ok)
+            .filter(|entry| entry.path().extension().is_none())
+            .filter_map(|entry| {
+                let text = fs::read(entry.path().join("image.json")).ok()?;
+                Some((
+                    entry.path(),
+                    serde_json::from_slice::<super::Manifest>(&text).ok()?,
+                ))
+            })
+            .collect();
+        images.sort_by(|a, b| (&a.1.name, &a.0).cmp(&(&b.1.name, &b.0)));
+        Ok(images)
+    }
+
+    /// Waits until nobody else builds the image with a key.
+    pub(super) async fn lock(
+        &self,
+        name: &str,
+        key: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Held, ImageError> {
+        fs::create_dir_all(&self.0).map_err(ImageError::io("create", &self.0))?;
+        let path = self.0.join(format!("{key}.lock"));
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(ImageError::io("open", &path))?;
+        loop {
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => return Ok(Held { _lock: lock }),
+                Err((same, Errno::EWOULDBLOCK)) => file = same,
+                Err((_, errno)) => return Err(ImageError::io("lock", &path)(errno.into())),
+            }
+            tokio::select! {
+                () = cancel.cancelled() => return Err(ImageError::Cancelled(name.to_owned())),
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+            }
+        }
+    }
+}
+
+/// Reads a manifest and checks it against the files beside it.
+pub(super) fn read(name: &str, key: &str, dir: &Path, text: &[u8]) -> Result<BuiltImage, ImageError> {
+    let broken = |cause: String| ImageError::Incomplete {
+        image: name.to_owned(),
+        path: dir.to_owned(),
+        cause,
+    };
+    let manifest: Manifest =
+        serde_json::from_slice(text).map_err(|error| broken(format!("image.json: {error}")))?;
+    if manifest.format != MANIFEST_VERSION {
+        return Err(broken(format!("image.json has the format {}", manifest.format)));
+    }
+    let files = manifest
+        .files
+        .iter()
+        .map(|file| check(dir, file).map_err(broken))
+        .collect::<Result<_, _>>()?;
+    Ok(BuiltImage {
+        name: name.to_owned(),
+        key: key.to_owned(),
+        manifest,
+        files,
+    })
+}
+
+fn check(dir: &Path, file: &ManifestFile) -> Result<ImageFile, String> {
+    if file.name.contains('/') || file.name.starts_with('.') || file.name.is_empty() {
+        return Err(format!("`{}` is no file name", file.name.escape_debug()));
+    }
+    if file.sha256.len() != 64
+        || !file
+            .sha256
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    {
+        return Err(format!("the digest of {} is malformed", file.name));
+    }
+    let path = dir.join(&file.name);
+    // Length only: reading hundreds of megabytes at each start would cost more than it finds.
+    // The digest is checked where it matters, when the file is brought to a host.
+    let size = fs::metadata(&path)
+        .map_err(|error| format!("{}: {error}", file.name))?
+        .len();
+    if size != file.size {
+        return Err(format!("{} has {size} bytes instead of {}", file.name, file.size));
+    }
+    let virtual_size = match (file.role, file.format) {
+        (Role::Disk, Format::Qcow2) => Some(
+            file::header(&path)
+                .map_err(|error| format!("{}: {error}", file.name))?
+                .1,
+        ),
+        (Role::Disk, Format::Raw) => Some(size),
+        _ => None,
+    };
+    Ok(ImageFile {
+        role: file.role,
+        path,
+        sha256: file.sha256.clone(),
+        size,
+        format: file.format,
+        virtual_size,
+    })
+}

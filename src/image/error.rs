@@ -1,0 +1,103 @@
+//! Why there is no image.
+
+use std::path::{Path, PathBuf};
+
+use crate::exit::ExitCode;
+
+/// Why there is no image.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// Neither `XDG_CACHE_HOME` nor `HOME` says where to keep images.
+    #[error("no place to keep images: neither XDG_CACHE_HOME nor HOME is an absolute path")]
+    NoPlace,
+    /// The user's file is not there.
+    #[error("there is no image file `{}`", .0.display())]
+    Missing(PathBuf),
+    /// The user's file is of a kind that cannot be used.
+    #[error("the image file `{}` cannot be used: {cause}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+        /// What to do.
+        hint: String,
+    },
+    /// The user's file has another digest than the topology says.
+    #[error("the image file `{}` has the digest {found}, the topology asks for {expected}", path.display())]
+    Digest {
+        /// The file.
+        path: PathBuf,
+        /// Its digest.
+        found: String,
+        /// The digest that it should have.
+        expected: String,
+    },
+    /// The recipe failed.
+    #[error("failed to build image `{image}` with the recipe `{recipe}`: {cause}")]
+    Build {
+        /// Image in the topology.
+        image: String,
+        /// Recipe.
+        recipe: &'static str,
+        /// The recipe's own error, or the end of its output.
+        cause: String,
+        /// The whole output.
+        log: PathBuf,
+    },
+    /// What the recipe left does not agree with its manifest.
+    #[error("the built image `{image}` in `{}` is not whole: {cause}", path.display())]
+    Incomplete {
+        /// Image in the topology.
+        image: String,
+        /// Where it lies.
+        path: PathBuf,
+        /// What is wrong.
+        cause: String,
+    },
+    /// Stopped by the user.
+    #[error("the build of image `{0}` was stopped")]
+    Cancelled(String),
+    /// A file operation failed.
+    #[error("failed to {doing} `{}`", path.display())]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl ImageError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoPlace => Some("set XDG_CACHE_HOME".into()),
+            Self::Missing(_) => Some("relative paths count from the topology file".into()),
+            Self::Unusable { hint, .. } => Some(hint.clone()),
+            Self::Digest { .. } => Some("fetch the file again, or correct `sha256` in the topology".into()),
+            Self::Build { log, .. } => Some(format!("the whole output is in {}", log.display())),
+            Self::Incomplete { image, .. } => {
+                Some(format!("build it again: vcluster image build {image} --rebuild"))
+            }
+            Self::Cancelled(_) | Self::Io { .. } => None,
+        }
+    }
+
+    /// The exit code of a command that ends with this error.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Cancelled(_) => ExitCode::Interrupted,
+            Self::NoPlace => ExitCode::Unexpected,
+            _ => ExitCode::ApplyFailed,
+        }
+    }
+
+    pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { doing, path, source }
+    }
+}

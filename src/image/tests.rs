@@ -1,0 +1,218 @@
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::engine::Event;
+
+fn image(source: ImageSource, packages: &[&str]) -> Image {
+    Image {
+        name: "test".parse().unwrap(),
+        source,
+        packages: packages.iter().map(|&package| package.to_owned()).collect(),
+        sha256: None,
+        user: None,
+        at: None,
+    }
+}
+
+fn qcow2(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut header = vec![0_u8; 512];
+    header[..4].copy_from_slice(b"QFI\xfb");
+    header[7] = 3;
+    header[24..32].copy_from_slice(&(3_u64 << 30).to_be_bytes());
+    change(&mut header);
+    std::fs::write(path, header).unwrap();
+}
+
+#[test]
+fn a_key_depends_on_recipe_and_packages_but_not_on_their_order() {
+    let packages = |names: &[&str]| -> Vec<String> { names.iter().map(|&name| name.to_owned()).collect() };
+    let key = Recipe::Micro.key(&packages(&["a", "b"]));
+    assert_eq!(key.len(), 64);
+    assert_eq!(key, Recipe::Micro.key(&packages(&["b", "a", "a"])));
+    assert_ne!(key, Recipe::Micro.key(&packages(&["ab"])));
+    assert_ne!(key, Recipe::Debian.key(&packages(&["a", "b"])));
+}
+
+#[test]
+fn a_qcow2_is_known_by_its_first_bytes() {
+    let temp = tempfile::tempdir().unwrap();
+    let cache = Cache::at(temp.path().join("cache"));
+    let path = temp.path().join("disk.img");
+    qcow2(&path, |_| {});
+    let found = file::inspect(&cache, &path, None).unwrap();
+    assert_eq!((found.format, found.virtual_size), (Format::Qcow2, Some(3 << 30)));
+    std::fs::write(&path, vec![1_u8; 1024]).unwrap();
+    let found = file::inspect(&cache, &path, None).unwrap();
+    assert_eq!((found.format, found.virtual_size), (Format::Raw, Some(1024)));
+}
+
+#[test]
+fn a_disk_that_points_at_other_files_is_refused() {
+    let temp = tempfile::tempdir().unwrap();
+    let cache = Cache::at(temp.path().join("cache"));
+    let path = temp.path().join("disk.qcow2");
+    qcow2(&path, |header| header[15] = 104);
+    let error = file::inspect(&cache, &path, None).unwrap_err();
+    assert!(error.to_string().contains("backing file"), "{error}");
+    assert!(error.hint().unwrap().contains("qemu-img convert"));
+    qcow2(&path, |header| header[79] = 0b100);
+    let error = file::inspect(&cache, &path, None).unwrap_err();
+    assert!(error.to_string().contains("another file"), "{error}");
+}
+
+#[test]
+fn what_is_no_disk_is_refused_by_name() {
+    let temp = tempfile::tempdir().unwrap();
+    let cache = Cache::at(temp.path().join("cache"));
+    let path = temp.path().join("x");
+    for (content, says) in [
+        (&b"KDMV and so on"[..], "VMDK"),
+        (b"\x1f\x8b\x08", "gzip"),
+        (b"", "neither"),
+        (b"just text", "neither"),
+        (b"QFI\xfb\0", "cut off"),
+    ] {
+        std::fs::write(&path, content).unwrap();
+        let error = file::inspect(&cache, &path, None).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+    let error = file::inspect(&cache, temp.path(), None).unwrap_err().to_string();
+    assert!(error.contains("regular file"), "{error}");
+    let error = file::inspect(&cache, Path::new("/no/such/disk"), None).unwrap_err();
+    assert!(matches!(error, ImageError::Missing(_)), "{error}");
+}
+
+#[test]
+fn a_wrong_digest_is_an_error_that_names_both() {
+    let temp = tempfile::tempdir().unwrap();
+    let cache = Cache::at(temp.path().join("cache"));
+    let path = temp.path().join("disk.qcow2");
+    qcow2(&path, |_| {});
+    let right = file::inspect(&cache, &path, None).unwrap().sha256;
+    let wrong = "0".repeat(64);
+    let error = file::inspect(&cache, &path, Some(&wrong))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains(&right) && error.contains(&wrong), "{error}");
+    assert!(file::inspect(&cache, &path, Some(&right)).is_ok());
+}
+
+#[test]
+fn a_file_that_changed_gets_a_new_digest() {
+    let temp = tempfile::tempdir().unwrap();
+    let cache = Cache::at(temp.path().join("cache"));
+    let path = temp.path().join("disk");
+    std::fs::write(&path, vec![1_u8; 512]).unwrap();
+    let before = file::inspect(&cache, &path, None).unwrap().sha256;
+    assert_eq!(before, file::inspect(&cache, &path, None).unwrap().sha256);
+    std::fs::write(&path, vec![2_u8; 1024]).unwrap();
+    assert_ne!(before, file::inspect(&cache, &path, None).unwrap().sha256);
+}
+
+#[test]
+fn a_cached_image_that_is_not_whole_is_an_error_with_a_way_out() {
+    let temp = tempfile::tempdir().unwrap();
+    let cache = Cache::at(temp.path().to_owned());
+    let dir = cache.image_dir("k");
+    assert!(cache.find("m", "k").unwrap().is_none());
+    std::fs::create_dir(&dir).unwrap();
+    let manifest = |name: &str| {
+        format!(
+            r#"{{"format":1,"name":"micro","kind":"kernel","arch":"amd64","cmdline":"quiet","ready_marker":true,
+            "user":"root","minimum_memory_mib":96,"packages":[],
+            "files":[{{"role":"kernel","name":"{name}","format":"raw","sha256":"{}","size":3}}]}}"#,
+            "a".repeat(64)
+        )
+    };
+    std::fs::write(dir.join("image.json"), manifest("vmlinux")).unwrap();
+    std::fs::write(dir.join("vmlinux"), "abc").unwrap();
+    let found = cache.find("m", "k").unwrap().unwrap();
+    assert!(found.says_ready() && !found.has_cloud_init());
+    assert_eq!(found.file(Role::Kernel).unwrap().size, 3);
+    std::fs::write(dir.join("vmlinux"), "ab").unwrap();
+    let error = cache.find("m", "k").unwrap_err();
+    assert!(error.to_string().contains("2 bytes instead of 3"), "{error}");
+    assert!(error.hint().unwrap().contains("--rebuild"));
+    std::fs::write(dir.join("image.json"), manifest("../vmlinux")).unwrap();
+    assert!(cache.find("m", "k").is_err());
+}
+
+#[tokio::test]
+async fn an_invalid_package_fails_with_the_words_of_the_recipe_and_leaves_nothing() {
+    let temp = tempfile::tempdir().unwrap();
+    let options = BuildOptions {
+        cache: Some(Cache::at(temp.path().to_owned())),
+        ..BuildOptions::default()
+    };
+    let (events, _receiver) = Events::channel();
+    let error = ensure_built(&image(ImageSource::Micro, &["Bad;name"]), &options, &events)
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("invalid package name: 'Bad;name'"),
+        "{error}"
+    );
+    assert!(error.hint().unwrap().contains(".log"));
+    let left: Vec<_> = std::fs::read_dir(temp.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir())
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_second_builder_waits_and_can_be_stopped() {
+    let temp = tempfile::tempdir().unwrap();
+    let cache = Cache::at(temp.path().to_owned());
+    let held = cache.lock("m", "k", &CancellationToken::new()).await.unwrap();
+    let cancel = CancellationToken::new();
+    let waiting = tokio::spawn({
+        let (cache, cancel) = (cache.clone(), cancel.clone());
+        async move { cache.lock("m", "k", &cancel).await.map(|_| ()) }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!waiting.is_finished());
+    cancel.cancel();
+    assert!(matches!(waiting.await.unwrap(), Err(ImageError::Cancelled(_))));
+    drop(held);
+    cache.lock("m", "k", &CancellationToken::new()).await.unwrap();
+}
+
+/// Needs apt sources and a minute; the end-to-end tests build the same way.
+#[tokio::test]
+#[ignore = "downloads packages"]
+async fn the_micro_image_builds_once_and_a_build_can_be_stopped() {
+    let temp = tempfile::tempdir().unwrap();
+    let cache = Cache::at(temp.path().to_owned());
+    let (events, mut receiver) = Events::channel();
+    let options = BuildOptions {
+        cache: Some(cache.clone()),
+        ..BuildOptions::default()
+    };
+    let wanted = image(ImageSource::Micro, &[]);
+    let begun = Instant::now();
+    options.cancel.cancel();
+    assert!(ensure_built(&wanted, &options, &events).await.is_err());
+    assert!(begun.elapsed() < Duration::from_secs(6));
+
+    let options = BuildOptions {
+        cache: Some(cache),
+        ..BuildOptions::default()
+    };
+    let one = ensure_built(&wanted, &options, &events);
+    let two = ensure_built(&wanted, &options, &events);
+    let (one, two) = tokio::join!(one, two);
+    let one = one.unwrap();
+    assert_eq!(one, two.unwrap());
+    assert_eq!(one.manifest.user, "root");
+    drop(events);
+    let mut downloads = 0;
+    while let Some(event) = receiver.recv().await {
+        if matches!(&event, Event::Image { doing, .. } if doing.starts_with("build: packing")) {
+            downloads += 1;
+        }
+    }
+    assert_eq!(downloads, 1);
+}

@@ -1,0 +1,87 @@
+//! The proof that the underlay carries what the plan's MTU needs: pings that may not be fragmented.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use crate::name::HostName;
+use crate::plan::Plan;
+
+/// The most peers that one host pings. As a ring over all hosts, so that every host is pinged as well.
+const PEERS: usize = 16;
+/// What the inner MTU does not count and an outer ICMP message does not need either: inner Ethernet
+/// header 14 + VXLAN 8 + UDP 8 - ICMP 8. The IP header is in both.
+const EXTRA: u32 = 22;
+
+/// A peer that could not be reached with packets of the full size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MtuFailure {
+    /// The peer.
+    pub peer: HostName,
+    /// Its underlay address.
+    pub address: IpAddr,
+    /// Size of the IP packet that did not arrive, in bytes.
+    pub size: u32,
+    /// Whether even a small one did not.
+    pub unreachable: bool,
+}
+
+/// The peers that a host pings; empty without VXLAN.
+pub fn mtu_peers<'a>(plan: &'a Plan, host: &HostName) -> Vec<(&'a HostName, IpAddr)> {
+    let Some(at) = plan.hosts.iter().position(|candidate| candidate.name == *host) else {
+        return Vec::new();
+    };
+    if plan.network.vxlan.is_none() {
+        return Vec::new();
+    }
+    let ring = plan.hosts.iter().cycle().skip(at + 1);
+    ring.take(PEERS.min(plan.hosts.len() - 1))
+        .filter_map(|peer| Some((&peer.name, peer.underlay?)))
+        .collect()
+}
+
+/// Size of the whole IP packet that carries a full frame of the cluster.
+fn packet(mtu: u32, address: IpAddr) -> u32 {
+    let headers = if address.is_ipv4() { 20 + 8 } else { 40 + 8 };
+    mtu + EXTRA + headers
+}
+
+/// The script that pings them all at once.
+pub fn mtu_script(mtu: u32, peers: &[(&HostName, IpAddr)]) -> String {
+    let mut script = format!(
+        r#"command -v ping >/dev/null || {{ echo "vcluster-missing: ping" >&2; exit 9; }}
+probe() {{
+  # The first packet may be lost while the peer's Ethernet address is asked for.
+  if ping -n -q -M do -c 1 -W 2 -s {size} "$1" >/dev/null 2>&1 ||
+    ping -n -q -M do -c 3 -i 0.3 -W 2 -s {size} "$1" >/dev/null 2>&1; then
+    echo "ok $1"
+  elif ping -n -q -c 1 -W 2 "$1" >/dev/null 2>&1; then
+    echo "large $1"
+  else
+    echo "silent $1"
+  fi
+}}
+"#,
+        size = mtu + EXTRA
+    );
+    for (_, address) in peers {
+        // Writing to a string cannot fail.
+        let _ = writeln!(script, "probe {address} &");
+    }
+    script.push_str("wait\n");
+    script
+}
+
+/// Reads the script's output: the peers that a full packet does not reach.
+pub fn read_mtu(output: &str, mtu: u32, peers: &[(&HostName, IpAddr)]) -> Vec<MtuFailure> {
+    let said = |word: &str, address: IpAddr| output.lines().any(|line| line == format!("{word} {address}"));
+    peers
+        .iter()
+        .filter(|(_, address)| !said("ok", *address))
+        .map(|(peer, address)| MtuFailure {
+            peer: (*peer).clone(),
+            address: *address,
+            size: packet(mtu, *address),
+            unreachable: !said("large", *address),
+        })
+        .collect()
+}

@@ -1,0 +1,36 @@
+//! The script that removes the links and the table of one cluster from a host, and nothing else.
+
+use super::table_name;
+use crate::name::ClusterName;
+
+/// Removes what carries the mark of the cluster with this name and short id; says `removed KIND NAME` for
+/// each and `left KIND NAME` for what could not be removed. Both values are safe in a shell word by their types
+/// (`short_id` is 8 hex digits; anything else gives an empty script).
+pub fn removal_script(cluster: &ClusterName, short_id: &str) -> String {
+    if !is_short_id(short_id) {
+        return String::new();
+    }
+    let table = table_name(short_id);
+    // The VXLAN first: as a port it would keep the bridge busy with its going.
+    format!(
+        r#"mark='vcluster:{cluster}:{short_id}-'
+for l in vcx{short_id} vcb{short_id}; do
+  [ -e "/sys/class/net/$l" ] || continue
+  read -r a <"/sys/class/net/$l/ifalias" || a=
+  case $a in "$mark"*) ;; *) continue ;; esac
+  kind=bridge; case $l in vcx*) kind=vxlan ;; esac
+  if ip link del dev "$l" >&2; then echo "removed $kind $l"; else echo "left $kind $l"; fi
+done
+if command -v nft >/dev/null && nft list table inet {table} 2>/dev/null | grep -qF "comment \"$mark"; then
+  if nft delete table inet {table} >&2; then echo "removed nft-table {table}"; else echo "left nft-table {table}"; fi
+fi
+"#
+    )
+}
+
+pub(crate) fn is_short_id(text: &str) -> bool {
+    text.len() == 8
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}

@@ -1,0 +1,249 @@
+//! What a host says of its links, forwarding entries and neighbours: the script that asks and the parser.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Wanted;
+use crate::plan::Mac;
+
+/// A link as `ip -j -d addr` shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Link {
+    /// Name.
+    pub ifname: String,
+    /// Alias: our links carry our mark here.
+    pub ifalias: String,
+    /// MTU.
+    pub mtu: u32,
+    /// Flags (`UP`, ...).
+    pub flags: Vec<String>,
+    /// The bridge that it is a port of.
+    pub master: Option<String>,
+    /// Ethernet address.
+    pub address: String,
+    linkinfo: LinkInfo,
+    addr_info: Vec<Address>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct LinkInfo {
+    info_kind: String,
+    info_data: Value,
+    info_slave_data: Value,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct Address {
+    local: Option<IpAddr>,
+    prefixlen: u8,
+    scope: String,
+}
+
+impl Link {
+    /// Kind: `bridge`, `vxlan`, `veth`, ...; empty for a real device.
+    pub fn kind(&self) -> &str {
+        &self.linkinfo.info_kind
+    }
+
+    /// Addresses with prefix length, link-local ones left out.
+    pub fn addresses(&self) -> impl Iterator<Item = (IpAddr, u8)> + '_ {
+        self.addr_info
+            .iter()
+            .filter(|address| address.scope != "link")
+            .filter_map(|address| Some((address.local?, address.prefixlen)))
+    }
+
+    /// VXLAN network identifier.
+    pub fn vni(&self) -> Option<u32> {
+        (self.kind() == "vxlan").then(|| self.number("id")).flatten()
+    }
+
+    pub(super) fn number(&self, key: &str) -> Option<u32> {
+        u32::try_from(self.linkinfo.info_data.get(key)?.as_u64()?).ok()
+    }
+
+    pub(super) fn local(&self) -> Option<IpAddr> {
+        let data = &self.linkinfo.info_data;
+        data.get("local")
+            .or_else(|| data.get("local6"))?
+            .as_str()?
+            .parse()
+            .ok()
+    }
+
+    pub(super) fn learns(&self) -> bool {
+        self.linkinfo
+            .info_data
+            .get("learning")
+            .and_then(Value::as_bool)
+            .unwrap_or(true)
+    }
+
+    pub(super) fn suppresses_neighbours(&self) -> bool {
+        let slave = &self.linkinfo.info_slave_data;
+        slave
+            .get("neigh_suppress")
+            .and_then(Value::as_bool)
+            .unwrap_or(false)
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.flags.iter().any(|flag| flag == "UP")
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Fdb {
+    mac: String,
+    dst: Option<String>,
+    flags: Vec<String>,
+    state: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Neighbour {
+    dst: String,
+    lladdr: String,
+}
+
+/// The network of a host as it is, as far as it matters to one cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// All links.
+    pub links: Vec<Link>,
+    /// Forwarding entries of our VXLAN: Ethernet address and the host it is behind.
+    pub vxlan_entries: BTreeSet<(Mac, IpAddr)>,
+    /// Ethernet addresses that our bridge is told to be behind the VXLAN.
+    pub bridge_entries: BTreeSet<Mac>,
+    /// Permanent neighbours on our bridge.
+    pub neighbours: BTreeSet<(Ipv4Addr, Mac)>,
+    /// Comment of our nft table, if it is there.
+    pub table: Option<String>,
+    /// Whether the host forwards IPv4.
+    pub forwards: bool,
+    /// Whether IPv6 is off on our bridge (also when there is no IPv6 at all).
+    pub ipv6_off: bool,
+    /// Whether bridged frames pass through iptables there.
+    pub bridge_filtered: bool,
+    /// Whether iptables forwards nothing by default.
+    pub forward_drop: bool,
+}
+
+/// Why a host's words make no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {cause}")]
+pub struct SeenError {
+    what: &'static str,
+    cause: serde_json::Error,
+}
+
+/// The script that asks a host for what `Seen` holds.
+pub fn seen_script(wanted: &Wanted) -> String {
+    let bridge = &wanted.bridge;
+    let vxlan = wanted
+        .vxlan
+        .as_ref()
+        .map_or("-", |(vxlan, _)| vxlan.device.as_str());
+    let table = wanted.nat.as_deref().unwrap_or("-");
+    // Device and table names come from the planner, which takes only letters, digits, `-`, `_` and `.`.
+    format!(
+        r#"need() {{ for c; do command -v "$c" >/dev/null || {{ echo "vcluster-missing: $c" >&2; exit 9; }}; done; }}
+b='{bridge}' x='{vxlan}' t='{table}'
+need ip
+[ "$x" = - ] || need bridge
+[ "$t" = - ] || need nft
+echo @@links; ip -j -d addr show
+echo @@fdb; [ ! -e "/sys/class/net/$x" ] || bridge -j fdb show brport "$x"
+echo @@neigh; [ ! -e "/sys/class/net/$b" ] || ip -j -4 neigh show dev "$b" nud permanent
+echo @@table; [ "$t" = - ] || nft list table inet "$t" 2>/dev/null | grep -m1 'comment "' || :
+echo @@forward; cat /proc/sys/net/ipv4/ip_forward
+echo @@ipv6; cat "/proc/sys/net/ipv6/conf/$b/disable_ipv6" 2>/dev/null || echo 1
+echo @@filtered; cat /proc/sys/net/bridge/bridge-nf-call-iptables 2>/dev/null || echo 0
+echo @@policy; iptables -S FORWARD 2>/dev/null | grep -m1 '^-P' || :
+echo @@end
+"#
+    )
+}
+
+/// Reads the output of `ip -j -d addr show`.
+pub fn read_links(json: &str) -> Result<Vec<Link>, SeenError> {
+    json_list(json, "links")
+}
+
+fn json_list<T: for<'a> Deserialize<'a>>(json: &str, what: &'static str) -> Result<Vec<T>, SeenError> {
+    if json.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    serde_json::from_str(json).map_err(|cause| SeenError { what, cause })
+}
+
+impl Seen {
+    /// Reads the output of [`seen_script`].
+    pub fn read(output: &str) -> Result<Self, SeenError> {
+        let part = |name: &str| section(output, name);
+        let mut seen = Self {
+            links: json_list(part("links"), "links")?,
+            table: quoted(part("table")),
+            forwards: part("forward").trim() == "1",
+            ipv6_off: part("ipv6").trim() == "1",
+            bridge_filtered: part("filtered").trim() == "1",
+            forward_drop: part("policy").trim() == "-P FORWARD DROP",
+            ..Self::default()
+        };
+        for entry in json_list::<Fdb>(part("fdb"), "forwarding entries")? {
+            let Ok(mac) = Mac::try_from(entry.mac) else {
+                continue;
+            };
+            if entry.flags.iter().any(|flag| flag == "self") {
+                if let Some(address) = entry.dst.and_then(|dst| dst.parse().ok()) {
+                    seen.vxlan_entries.insert((mac, address));
+                }
+            } else if entry.state == "static" {
+                seen.bridge_entries.insert(mac);
+            }
+        }
+        for entry in json_list::<Neighbour>(part("neigh"), "neighbours")? {
+            if let (Ok(address), Ok(mac)) = (entry.dst.parse(), Mac::try_from(entry.lladdr)) {
+                seen.neighbours.insert((address, mac));
+            }
+        }
+        Ok(seen)
+    }
+
+    pub(super) fn link(&self, name: &str) -> Option<&Link> {
+        self.links.iter().find(|link| link.ifname == name)
+    }
+}
+
+/// The lines between `@@NAME` and the next mark.
+pub(crate) fn section<'a>(output: &'a str, name: &str) -> &'a str {
+    let mark = format!("@@{name}\n");
+    let start = if output.starts_with(&mark) {
+        mark.len()
+    } else {
+        match output.find(&format!("\n{mark}")) {
+            Some(at) => at + 1 + mark.len(),
+            None => return "",
+        }
+    };
+    let rest = &output[start..];
+    if rest.starts_with("@@") {
+        return "";
+    }
+    rest.find("\n@@").map_or(rest, |end| &rest[..end])
+}
+
+/// The text between the first and the last double quote.
+fn quoted(line: &str) -> Option<String> {
+    let (_, rest) = line.split_once('"')?;
+    let (text, _) = rest.rsplit_once('"')?;
+    Some(text.to_owned())
+}

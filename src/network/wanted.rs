@@ -1,0 +1,100 @@
+//! What the plan wants of the network of one host.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::Ipv4Net;
+
+use super::{NetworkError, alias, table_name};
+use crate::name::HostName;
+use crate::plan::{Mac, Plan, VxlanPlan};
+
+/// The network of one host as the plan wants it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The bridge.
+    pub bridge: String,
+    /// Whether it is ours; all else below matters only then.
+    pub own: bool,
+    /// Our mark.
+    pub alias: String,
+    /// MTU of bridge and VXLAN.
+    pub mtu: u32,
+    /// The host's own end.
+    pub address: Option<Ipv4Addr>,
+    /// The cluster's subnet.
+    pub subnet: Ipv4Net,
+    /// The VXLAN with the host's own underlay address.
+    pub vxlan: Option<(VxlanPlan, IpAddr)>,
+    /// Underlay addresses of the other hosts.
+    pub peers: Vec<IpAddr>,
+    /// Ethernet addresses that are behind other hosts, with the host's underlay address.
+    pub remote: BTreeMap<Mac, IpAddr>,
+    /// Every address of the cluster other than our own, with its Ethernet address.
+    pub neighbours: BTreeMap<Ipv4Addr, Mac>,
+    /// Name of the nft table if nodes are to reach the outside.
+    pub nat: Option<String>,
+}
+
+/// Ethernet address of a host's bridge, so that all hosts know it beforehand.
+pub(super) fn bridge_mac(address: Ipv4Addr) -> Mac {
+    let [a, b, c, d] = address.octets();
+    // 0x52 is locally administered; 0x54 behind it is the nodes', 0x56 is ours.
+    Mac([0x52, 0x56, a, b, c, d])
+}
+
+impl Wanted {
+    /// The part of the plan that is about one host.
+    pub fn new(plan: &Plan, host: &HostName) -> Result<Self, NetworkError> {
+        let network = &plan.network;
+        let here = plan
+            .hosts
+            .iter()
+            .find(|candidate| candidate.name == *host)
+            .ok_or(NetworkError::NotInPlan)?;
+        let underlay: BTreeMap<&HostName, Option<IpAddr>> = plan
+            .hosts
+            .iter()
+            .map(|host| (&host.name, host.underlay))
+            .collect();
+        let mut remote = BTreeMap::new();
+        let mut neighbours = BTreeMap::new();
+        let mut peers = Vec::new();
+        let mut vxlan = None;
+        if let Some(plan_vxlan) = &network.vxlan {
+            let need = |name: &HostName, address: Option<IpAddr>| {
+                address.ok_or_else(|| NetworkError::NoUnderlay(name.to_string()))
+            };
+            vxlan = Some((plan_vxlan.clone(), need(host, here.underlay)?));
+            for other in plan.hosts.iter().filter(|other| other.name != *host) {
+                let address = need(&other.name, other.underlay)?;
+                peers.push(address);
+                if let Some(end) = other.bridge_address {
+                    remote.insert(bridge_mac(end), address);
+                    neighbours.insert(end, bridge_mac(end));
+                }
+            }
+        }
+        for node in &plan.nodes {
+            neighbours.insert(node.spec.address, node.spec.mac);
+            if node.host != *host && vxlan.is_some() {
+                let address = underlay.get(&node.host).copied().flatten();
+                let address = address.ok_or_else(|| NetworkError::NoUnderlay(node.host.to_string()))?;
+                remote.insert(node.spec.mac, address);
+            }
+        }
+        Ok(Self {
+            bridge: network.bridge.clone(),
+            own: network.own_bridge,
+            alias: alias(&plan.cluster, plan.cluster_id),
+            mtu: network.mtu,
+            address: here.bridge_address,
+            subnet: network.subnet,
+            vxlan,
+            peers,
+            remote,
+            neighbours,
+            nat: network.nat.then(|| table_name(&Plan::short_id(plan.cluster_id))),
+        })
+    }
+}

@@ -1,0 +1,154 @@
+//! Addresses. Nodes take the first usable addresses of the subnet upwards, hosts the last
+//! ones downwards, both in topology order; what exists keeps its address. An Ethernet
+//! address is derived from the IPv4 address, so both are unique in the cluster's network.
+
+use std::collections::HashSet;
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
+use super::error::PlanError;
+use super::model::Mac;
+use crate::topology::{Network, Topology};
+
+/// `52:54` and the four bytes of the address: locally administered and unicast (IEEE 802,
+/// bits 1 and 0 of the first byte). Two clusters with the same subnet never share a bridge.
+pub(super) fn mac(address: Ipv4Addr) -> Mac {
+    let [a, b, c, d] = address.octets();
+    Mac([0x52, 0x54, a, b, c, d])
+}
+
+/// The addresses of a cluster's network while they are given out.
+pub(super) struct Addresses {
+    /// First and last usable address; empty when `first > last`.
+    first: u32,
+    last: u32,
+    taken: HashSet<u32>,
+    /// Every address below this one is taken.
+    next: u32,
+}
+
+impl Addresses {
+    /// All addresses of a subnet, less the gateway and those of others on the same bridge.
+    pub(super) fn new(network: &Network, others: impl Iterator<Item = Ipv4Addr>) -> Self {
+        let (first, last) = usable(network.subnet);
+        let taken = network
+            .gateway
+            .into_iter()
+            .chain(others)
+            .map(u32::from)
+            .filter(|address| (first..=last).contains(address))
+            .collect();
+        Self {
+            first,
+            last,
+            taken,
+            next: first,
+        }
+    }
+
+    /// Fails where the subnet cannot hold all nodes and a bridge address for each of `hosts`.
+    pub(super) fn check(&self, topology: &Topology, hosts: usize) -> Result<(), PlanError> {
+        let nodes = topology.nodes.len();
+        let usable = (u64::from(self.last) + 1).saturating_sub(u64::from(self.first)) as usize;
+        let usable = usable.saturating_sub(self.taken.len());
+        let needed = nodes + hosts;
+        if needed <= usable {
+            return Ok(());
+        }
+        let Network { subnet, at, .. } = &topology.network;
+        Err(PlanError::SubnetTooSmall {
+            subnet: *subnet,
+            needed,
+            nodes,
+            hosts,
+            usable,
+            at: at.clone(),
+        })
+    }
+
+    /// Takes the highest free address, for a host.
+    pub(super) fn take_last(&mut self) -> Option<Ipv4Addr> {
+        let address = (self.first..=self.last)
+            .rev()
+            .find(|address| !self.taken.contains(address))?;
+        self.taken.insert(address);
+        // What was found is the highest: the next search starts below it.
+        self.last = address.checked_sub(1)?;
+        Some(address.into())
+    }
+
+    /// Takes this very address, if it is in the subnet and free.
+    pub(super) fn take(&mut self, address: Ipv4Addr) -> bool {
+        let address = u32::from(address);
+        (self.first..=self.last).contains(&address) && self.taken.insert(address)
+    }
+
+    /// Takes the lowest free address, for a node.
+    pub(super) fn take_first(&mut self) -> Option<Ipv4Addr> {
+        let address = (self.next..=self.last).find(|address| !self.taken.contains(address))?;
+        self.taken.insert(address);
+        self.next = address.checked_add(1)?;
+        Some(address.into())
+    }
+}
+
+/// The first and the last address that a machine may have.
+fn usable(subnet: Ipv4Net) -> (u32, u32) {
+    let (network, broadcast) = (u32::from(subnet.network()), u32::from(subnet.broadcast()));
+    // /31 and /32 have no room for a network with a broadcast address.
+    if subnet.prefix_len() > 30 {
+        (1, 0)
+    } else {
+        (network + 1, broadcast - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(subnet: &str, gateway: Option<&str>) -> Addresses {
+        let network = Network {
+            subnet: subnet.parse().unwrap(),
+            mtu: None,
+            nat: false,
+            bridge: None,
+            gateway: gateway.map(|g| g.parse().unwrap()),
+            dns: Vec::new(),
+            at: None,
+        };
+        Addresses::new(&network, std::iter::empty())
+    }
+
+    #[test]
+    fn nodes_come_from_below_and_hosts_from_above_around_the_gateway() {
+        let mut all = addresses("10.0.0.0/29", Some("10.0.0.6"));
+        let text = |address: Option<Ipv4Addr>| address.map(|a| a.to_string());
+        assert_eq!(text(all.take_last()).as_deref(), Some("10.0.0.5"));
+        assert!(all.take([10, 0, 0, 2].into()));
+        assert!(!all.take([10, 0, 0, 2].into()) && !all.take([10, 0, 1, 2].into()));
+        assert_eq!(text(all.take_first()).as_deref(), Some("10.0.0.1"));
+        assert_eq!(text(all.take_first()).as_deref(), Some("10.0.0.3"));
+        assert_eq!(text(all.take_last()).as_deref(), Some("10.0.0.4"));
+        assert_eq!(text(all.take_first()), None);
+    }
+
+    #[test]
+    fn subnets_without_room_and_at_the_ends_of_the_address_space_do_no_harm() {
+        assert_eq!(addresses("10.0.0.0/31", None).take_first(), None);
+        assert_eq!(addresses("10.0.0.0/32", None).take_last(), None);
+        let mut low = addresses("0.0.0.0/30", None);
+        assert_eq!(low.take_last(), Some(Ipv4Addr::new(0, 0, 0, 2)));
+        assert_eq!(low.take_last(), Some(Ipv4Addr::new(0, 0, 0, 1)));
+        let mut high = addresses("255.255.255.252/30", None);
+        assert_eq!(high.take_first(), Some(Ipv4Addr::new(255, 255, 255, 253)));
+    }
+
+    #[test]
+    fn an_ethernet_address_is_locally_administered_and_unicast() {
+        let mac = mac([10, 77, 1, 200].into());
+        assert_eq!(mac.to_string(), "52:54:0a:4d:01:c8");
+        assert_eq!(mac.0[0] & 0b11, 0b10);
+    }
+}

@@ -1,0 +1,63 @@
+//! What is done to a node, and why: the wanted spec against the observed one.
+
+use super::existing::Found;
+use super::model::{ActionKind, NodePlan, NodeSpec};
+use crate::host::DomainState;
+
+/// The action for a node that stays on its host.
+pub(super) fn action(found: Found<'_>, wanted: &NodePlan) -> (ActionKind, String) {
+    let mut reasons = differences(&found.node.mark.spec, &wanted.spec);
+    if found.node.mark.group != wanted.group {
+        reasons.push(format!("group {} -> {}", found.node.mark.group, wanted.group));
+    }
+    if !reasons.is_empty() {
+        return (ActionKind::Recreate, reasons.join(", "));
+    }
+    match found.node.state {
+        DomainState::Running => (ActionKind::Keep, "as wanted".to_owned()),
+        DomainState::Paused => (ActionKind::Start, "its domain is paused".to_owned()),
+        DomainState::Off => (ActionKind::Start, "its domain is off".to_owned()),
+        DomainState::Crashed => (ActionKind::Start, "its domain has crashed".to_owned()),
+    }
+}
+
+/// The differences between two specs, for people; empty if and only if the specs are equal.
+pub(super) fn differences(old: &NodeSpec, new: &NodeSpec) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut compare = |what: &str, old: String, new: String| {
+        if old != new {
+            all.push(format!("{what} {old} -> {new}"));
+        }
+    };
+    compare("memory", old.memory.to_string(), new.memory.to_string());
+    compare("vcpus", old.vcpus.to_string(), new.vcpus.to_string());
+    compare("disk", or_none(old.disk), or_none(new.disk));
+    compare("image", old.image.to_string(), new.image.to_string());
+    compare("address", old.address.to_string(), new.address.to_string());
+    // The Ethernet address follows the address.
+    if old.address == new.address {
+        compare("mac", old.mac.to_string(), new.mac.to_string());
+    }
+    compare("mtu", old.mtu.to_string(), new.mtu.to_string());
+    compare("gateway", or_none(old.gateway), or_none(new.gateway));
+    let list = |spec: &NodeSpec| match spec.dns.as_slice() {
+        [] => "none".to_owned(),
+        some => some.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+    };
+    compare("dns", list(old), list(new));
+    if old.image == new.image && old.image_key != new.image_key {
+        all.push(format!("image {} changed", new.image));
+    }
+    if old.client_key != new.client_key {
+        all.push("the cluster's keys are new".to_owned());
+    }
+    // Two sizes may look alike when rounded for people.
+    if all.is_empty() && old != new {
+        all.push("its size changed".to_owned());
+    }
+    all
+}
+
+fn or_none<T: std::fmt::Display>(value: Option<T>) -> String {
+    value.map_or_else(|| "none".to_owned(), |value| value.to_string())
+}

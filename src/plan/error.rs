@@ -1,0 +1,194 @@
+//! Why there is no plan.
+
+use std::net::IpAddr;
+
+use ipnet::Ipv4Net;
+
+use crate::exit::ExitCode;
+use crate::name::{ClusterName, HostName, NodeName};
+use crate::topology::Location;
+
+/// What keeps a node from a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lack {
+    /// Memory.
+    Memory,
+    /// vCPUs.
+    Vcpus,
+    /// Disk.
+    Disk,
+    /// `max_nodes` is reached.
+    Places,
+    /// A group is there from which the node's group is separate.
+    Separate,
+    /// The `on:` of its group does not name the host.
+    On,
+    /// The host was not reached.
+    Unreached,
+}
+
+/// Why there is no plan.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A node fits on no host.
+    #[error("`{node}` does not fit: it needs {needs}; {best}{}", more(*unplaced))]
+    DoesNotFit {
+        /// The first node that does not fit.
+        node: NodeName,
+        /// What it needs.
+        needs: String,
+        /// What the best host has left, and why the others may not take it.
+        best: String,
+        /// How many more nodes have no place.
+        unplaced: usize,
+        /// What is lacking on the best host.
+        lacks: Lack,
+        /// Where its group is written.
+        at: Option<Location>,
+    },
+    /// The subnet has too few free addresses.
+    #[error(
+        "subnet {subnet} is too small: {needed} addresses are needed ({nodes} nodes, {hosts} hosts), {usable} are usable"
+    )]
+    SubnetTooSmall {
+        /// The subnet.
+        subnet: Ipv4Net,
+        /// Addresses needed.
+        needed: usize,
+        /// Nodes.
+        nodes: usize,
+        /// Hosts that need an address of their own.
+        hosts: usize,
+        /// Usable addresses.
+        usable: usize,
+        /// Where it is written.
+        at: Option<Location>,
+    },
+    /// The subnet overlaps a network that a host already has.
+    #[error("subnet {subnet} is in use on `{host}`: {route}")]
+    SubnetInUse {
+        /// The subnet.
+        subnet: Ipv4Net,
+        /// The host.
+        host: HostName,
+        /// The route at fault.
+        route: String,
+        /// Where it is written.
+        at: Option<Location>,
+    },
+    /// The name is taken by a cluster with another id.
+    #[error("cluster `{cluster}` exists on `{host}` with another id ({other})")]
+    NameTaken {
+        /// The name.
+        cluster: ClusterName,
+        /// The host.
+        host: HostName,
+        /// The other id; its short form where no more is known.
+        other: String,
+    },
+    /// VXLAN is needed but a host has no known underlay address.
+    #[error("no underlay address is known for `{host}`")]
+    NoUnderlay {
+        /// The host.
+        host: HostName,
+    },
+    /// Two hosts with one underlay address: the same machine twice, or an address that is not its own.
+    #[error("`{first}` and `{second}` have the same underlay address {address}")]
+    SameUnderlay {
+        /// One host.
+        first: HostName,
+        /// The other.
+        second: HostName,
+        /// The address.
+        address: IpAddr,
+    },
+    /// One VXLAN cannot span IPv4 and IPv6.
+    #[error(
+        "the underlay of `{first}` is {first_address} and that of `{second}` is {second_address}: one VXLAN cannot span both families"
+    )]
+    MixedUnderlay {
+        /// One host.
+        first: HostName,
+        /// Its address.
+        first_address: IpAddr,
+        /// The other.
+        second: HostName,
+        /// Its address.
+        second_address: IpAddr,
+    },
+    /// The wanted MTU is larger than the underlay carries.
+    #[error("mtu {wanted} is too large: the underlay of `{host}` carries {possible} at most")]
+    MtuTooLarge {
+        /// The wanted MTU.
+        wanted: u32,
+        /// The narrowest host.
+        host: HostName,
+        /// What is possible there.
+        possible: u32,
+        /// Where it is written.
+        at: Option<Location>,
+    },
+}
+
+fn more(unplaced: usize) -> String {
+    match unplaced {
+        0 => String::new(),
+        1 => "; 1 more node has no place".to_owned(),
+        n => format!("; {n} more nodes have no place"),
+    }
+}
+
+impl PlanError {
+    /// Where in the topology the cause is written.
+    pub fn at(&self) -> Option<&Location> {
+        match self {
+            Self::DoesNotFit { at, .. }
+            | Self::SubnetTooSmall { at, .. }
+            | Self::SubnetInUse { at, .. }
+            | Self::MtuTooLarge { at, .. } => at.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        let advice = match self {
+            Self::DoesNotFit { lacks, .. } => match lacks {
+                Lack::Memory => "add hosts, or lower `memory`".to_owned(),
+                Lack::Vcpus => "add hosts, lower `vcpus`, or raise `overcommit` of the hosts".to_owned(),
+                Lack::Disk => "add hosts, free disk on them, or lower `disk`".to_owned(),
+                Lack::Places => "add hosts, or raise their `max_nodes`".to_owned(),
+                Lack::Separate => "add hosts, or relax `separate`".to_owned(),
+                Lack::On => "widen `on` of the group".to_owned(),
+                Lack::Unreached => "`vcluster doctor` says what is wrong with the hosts".to_owned(),
+            },
+            Self::SubnetTooSmall { .. } => "write a larger subnet, such as 10.77.0.0/16".to_owned(),
+            Self::SubnetInUse { .. } => "choose a subnet that none of the hosts knows".to_owned(),
+            Self::NameTaken { cluster, .. } => {
+                format!(
+                    "choose another name, or remove the other one with `vcluster down {cluster} --hosts ...`"
+                )
+            }
+            Self::NoUnderlay { host } => {
+                format!("write `address` for `{host}`: where the other hosts reach it")
+            }
+            Self::SameUnderlay { .. } | Self::MixedUnderlay { .. } => {
+                "write `address` for the hosts: where the other hosts reach them".to_owned()
+            }
+            Self::MtuTooLarge { possible, .. } => format!("write at most {possible}, or leave `mtu` out"),
+        };
+        Some(match self.at() {
+            Some(at) => format!("{advice} ({at})"),
+            None => advice,
+        })
+    }
+
+    /// The exit code of a command that ends with this error.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::DoesNotFit { .. } => ExitCode::DoesNotFit,
+            Self::SubnetTooSmall { .. } | Self::MtuTooLarge { .. } => ExitCode::InvalidTopology,
+            _ => ExitCode::ApplyFailed,
+        }
+    }
+}

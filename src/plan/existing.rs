@@ -1,0 +1,139 @@
+//! What exists already: which node stays on its host, which must move and why, and which
+//! domains nobody wants any more.
+
+use std::collections::HashMap;
+
+use super::Site;
+use super::capacity::{Needs, Room};
+use super::place::Rules;
+use crate::host::{DomainState, ObservedNode};
+use crate::topology::Topology;
+
+/// A domain of this cluster, and the site (by index) that it is on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found<'a> {
+    pub(super) site: usize,
+    pub(super) node: &'a ObservedNode,
+}
+
+/// The cluster's domains, sorted out.
+#[derive(Debug, Default)]
+pub(super) struct Existing<'a> {
+    /// Domain of each node of the topology, by the node's index.
+    pub(super) found: HashMap<usize, Found<'a>>,
+    /// Why a node that was found cannot stay where it is.
+    pub(super) moves: HashMap<usize, String>,
+    /// Domains that go, with the reason.
+    pub(super) unwanted: Vec<(Found<'a>, String)>,
+}
+
+/// Pairs the cluster's domains with the nodes of the topology.
+pub(super) fn pair<'a>(
+    topology: &Topology,
+    cluster_id: uuid::Uuid,
+    sites: &[Site<'a>],
+    groups: &[Rules],
+    group_of: &[usize],
+) -> Existing<'a> {
+    let wanted: HashMap<&str, usize> = topology
+        .nodes
+        .iter()
+        .enumerate()
+        .map(|(i, node)| (node.name.as_str(), i))
+        .collect();
+    let mut existing = Existing::default();
+    for (site, node) in sites
+        .iter()
+        .enumerate()
+        .flat_map(|(i, site)| site.observed.nodes.iter().map(move |node| (i, node)))
+    {
+        if node.mark.cluster_id != cluster_id {
+            continue;
+        }
+        let new = Found { site, node };
+        let Some(&index) = wanted.get(node.mark.node.as_str()) else {
+            existing
+                .unwanted
+                .push((new, "not in the topology any more".to_owned()));
+            continue;
+        };
+        let Some(old) = existing.found.insert(index, new) else {
+            continue;
+        };
+        // Left over from an interrupted move: the one that may stay and runs is kept.
+        let worth = |found: Found<'_>| {
+            let allowed = groups[group_of[index]].allowed[found.site];
+            (allowed, found.node.state == DomainState::Running)
+        };
+        let (kept, spare) = if worth(new) > worth(old) {
+            (new, old)
+        } else {
+            (old, new)
+        };
+        existing.found.insert(index, kept);
+        let host = &sites[kept.site].host.name;
+        existing
+            .unwanted
+            .push((spare, format!("exists a second time, on {host}")));
+    }
+    existing
+}
+
+impl Existing<'_> {
+    /// Takes room for the nodes that stay, and says of the others why they must move.
+    ///
+    /// Nodes whose needs did not change stay even where a host is fuller than its limits
+    /// allow today: they are there. The rest stay where there is room for what they need now.
+    pub(super) fn settle(
+        &mut self,
+        topology: &Topology,
+        sites: &[Site<'_>],
+        groups: &[Rules],
+        group_of: &[usize],
+        ranks: &[usize],
+        rooms: &mut [Room],
+    ) {
+        let mut order: Vec<usize> = self.found.keys().copied().collect();
+        order.sort_unstable_by_key(|&index| ranks[index]);
+        let mut changed = Vec::new();
+        for index in order {
+            let Found { site, node } = self.found[&index];
+            let group = group_of[index];
+            let rules = &groups[group];
+            let host = &sites[site].host.name;
+            let shared = rules
+                .conflicts
+                .iter()
+                .find(|group| rooms[site].groups.contains_key(group));
+            if !rules.allowed[site] {
+                let why = format!("`on` of {} does not name {host}", topology.groups[group].name);
+                self.moves.insert(index, why);
+            } else if let Some(&other) = shared {
+                let why = format!(
+                    "{host} holds nodes of {}, from which it is separate",
+                    topology.groups[other].name
+                );
+                self.moves.insert(index, why);
+            } else if Needs::of(&topology.nodes[index]) == Needs::of_spec(&node.mark.spec) {
+                rooms[site].place(Needs::of_spec(&node.mark.spec), group);
+            } else {
+                changed.push(index);
+            }
+        }
+        for index in changed {
+            let Found { site, node } = self.found[&index];
+            let group = group_of[index];
+            let (old, new) = (Needs::of_spec(&node.mark.spec), Needs::of(&topology.nodes[index]));
+            let shrinks = new.memory <= old.memory && new.vcpus <= old.vcpus && new.disk <= old.disk;
+            let lacks = rooms[site].lacks(new, &groups[group].conflicts);
+            if lacks.is_none() || (shrinks && lacks != Some(super::error::Lack::Separate)) {
+                rooms[site].place(new, group);
+            } else {
+                self.moves.insert(
+                    index,
+                    format!("it needs {new}, which {} does not have", sites[site].host.name),
+                );
+            }
+        }
+    }
+}

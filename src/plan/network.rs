@@ -1,0 +1,230 @@
+//! The cluster's network: names of its devices, VXLAN identifier, MTU, and the checks that
+//! keep it from meeting another network.
+
+use std::net::IpAddr;
+
+use uuid::Uuid;
+
+use super::error::PlanError;
+use super::model::{NetworkPlan, Plan, VxlanPlan};
+use super::{PlanInput, Site};
+use crate::host::ObservedHost;
+
+/// UDP port of VXLAN (RFC 7348).
+const VXLAN_PORT: u16 = 4789;
+/// MTU of an Ethernet that nobody said anything about.
+const ETHERNET_MTU: u32 = 1500;
+
+/// What VXLAN takes from every packet (RFC 7348): the outer IP header, 8 for UDP, 8 for
+/// VXLAN and 14 for the inner Ethernet header.
+fn overhead(underlay: IpAddr) -> u32 {
+    match underlay {
+        IpAddr::V4(_) => 20 + 8 + 8 + 14,
+        IpAddr::V6(_) => 40 + 8 + 8 + 14,
+    }
+}
+
+/// The address of a site on the underlay: the topology's word before the probe's.
+pub(super) fn underlay(site: &Site<'_>) -> Option<IpAddr> {
+    site.host.address.or(site.observed.facts.underlay)
+}
+
+/// Refuses a name that a cluster with another id has on one of the hosts.
+pub(super) fn check_name(input: &PlanInput<'_>) -> Result<(), PlanError> {
+    let cluster = &input.topology.name;
+    let short_id = Plan::short_id(input.cluster_id);
+    for host in &input.observed {
+        let by_node = host
+            .nodes
+            .iter()
+            .find(|node| node.mark.cluster == *cluster && node.mark.cluster_id != input.cluster_id)
+            .map(|node| node.mark.cluster_id.to_string());
+        let by_object = || {
+            host.objects
+                .iter()
+                .find(|object| object.cluster == *cluster && object.short_id != short_id)
+                .map(|object| object.short_id.clone())
+        };
+        if let Some(other) = by_node.or_else(by_object) {
+            return Err(PlanError::NameTaken {
+                cluster: cluster.clone(),
+                host: host.name.clone(),
+                other,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Decides the network. `used` are the sites that will hold nodes, in topology order.
+pub(super) fn network(
+    input: &PlanInput<'_>,
+    sites: &[Site<'_>],
+    used: &[usize],
+) -> Result<NetworkPlan, PlanError> {
+    let wanted = &input.topology.network;
+    let short_id = Plan::short_id(input.cluster_id);
+    let mut plan = NetworkPlan {
+        subnet: wanted.subnet.trunc(),
+        bridge: wanted.bridge.clone().unwrap_or_else(|| format!("vcb{short_id}")),
+        own_bridge: wanted.bridge.is_none(),
+        vxlan: None,
+        mtu: wanted.mtu.unwrap_or(ETHERNET_MTU),
+        nat: wanted.nat,
+        gateway: wanted.gateway,
+        dns: wanted.dns.clone(),
+    };
+    if !plan.own_bridge {
+        return Ok(plan);
+    }
+    check_subnet(input, sites, used, &plan)?;
+    // Room for VXLAN is left as soon as the topology has a second host: a node placed there
+    // later must not change the MTU of those that run.
+    if input.topology.hosts.len() > 1 {
+        plan.mtu = mtu(input, sites)?;
+    }
+    let device = format!("vcx{short_id}");
+    let has_device = |site: &Site<'_>| site.observed.objects.iter().any(|object| object.name == device);
+    if used.len() > 1 || used.iter().any(|&site| has_device(&sites[site])) {
+        check_underlay(sites, used)?;
+        let vni = vni(input.cluster_id, sites, has_device);
+        plan.vxlan = Some(VxlanPlan {
+            device,
+            vni,
+            port: VXLAN_PORT,
+        });
+    }
+    Ok(plan)
+}
+
+/// The MTU that every host of the topology can carry within VXLAN, or the wanted one.
+fn mtu(input: &PlanInput<'_>, sites: &[Site<'_>]) -> Result<u32, PlanError> {
+    let narrowest = sites
+        .iter()
+        .filter_map(|site| {
+            let underlay_mtu = site.observed.facts.underlay_mtu.unwrap_or(ETHERNET_MTU);
+            Some((
+                underlay_mtu.saturating_sub(overhead(underlay(site)?)),
+                &site.host.name,
+            ))
+        })
+        .min_by_key(|&(possible, _)| possible);
+    let Some((possible, host)) = narrowest else {
+        return Ok(input.topology.network.mtu.unwrap_or(ETHERNET_MTU - 50));
+    };
+    match input.topology.network.mtu {
+        Some(wanted) if wanted > possible => {
+            let at = input.topology.network.at.clone();
+            Err(PlanError::MtuTooLarge {
+                wanted,
+                host: host.clone(),
+                possible,
+                at,
+            })
+        }
+        Some(wanted) => Ok(wanted),
+        None => Ok(possible),
+    }
+}
+
+/// Every host of a VXLAN needs an underlay address of its own, all of one family.
+fn check_underlay(sites: &[Site<'_>], used: &[usize]) -> Result<(), PlanError> {
+    let mut seen: std::collections::HashMap<IpAddr, &Site<'_>> = std::collections::HashMap::new();
+    let mut first: Option<(&Site<'_>, IpAddr)> = None;
+    for site in used.iter().map(|&site| &sites[site]) {
+        let name = || site.host.name.clone();
+        let address = underlay(site).ok_or_else(|| PlanError::NoUnderlay { host: name() })?;
+        let (one, its) = *first.get_or_insert((site, address));
+        if its.is_ipv4() != address.is_ipv4() {
+            return Err(PlanError::MixedUnderlay {
+                first: one.host.name.clone(),
+                first_address: its,
+                second: name(),
+                second_address: address,
+            });
+        }
+        if let Some(other) = seen.insert(address, site) {
+            return Err(PlanError::SameUnderlay {
+                first: other.host.name.clone(),
+                second: name(),
+                address,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The VXLAN identifier: from the cluster's id, or the next one that no other VXLAN on the
+/// hosts has. A cluster that has its device already keeps the identifier.
+fn vni(cluster_id: Uuid, sites: &[Site<'_>], has_device: impl Fn(&Site<'_>) -> bool) -> u32 {
+    const ALL: u32 = 0x00ff_ffff;
+    let wanted = (cluster_id.as_u128() as u32 & ALL).max(1);
+    let candidates = || (0..ALL).map(|step| (wanted - 1 + step) % ALL + 1);
+    let (ours, others): (Vec<&Site<'_>>, Vec<&Site<'_>>) = sites.iter().partition(|site| has_device(site));
+    let of_others: std::collections::HashSet<u32> = others.iter().flat_map(|site| site.vnis()).collect();
+    let of_ours: std::collections::HashSet<u32> = ours.iter().flat_map(|site| site.vnis()).collect();
+    if let Some((one, rest)) = ours.split_first() {
+        // Which of a host's identifiers belongs to our device is not observed; it is one that
+        // all hosts with the device share, and the first of these that we would have chosen.
+        let shared = |vni: &u32| rest.iter().all(|site| site.observed.facts.vnis.contains(vni));
+        let kept = one
+            .vnis()
+            .filter(|vni| !of_others.contains(vni) && shared(vni))
+            .min_by_key(|vni| (vni + ALL - wanted) % ALL);
+        if let Some(kept) = kept {
+            return kept;
+        }
+    }
+    candidates()
+        .find(|vni| !of_others.contains(vni) && !of_ours.contains(vni))
+        .unwrap_or(wanted)
+}
+
+/// Refuses a subnet that a host already has a route into, or where another cluster's nodes are.
+fn check_subnet(
+    input: &PlanInput<'_>,
+    sites: &[Site<'_>],
+    used: &[usize],
+    plan: &NetworkPlan,
+) -> Result<(), PlanError> {
+    let subnet = plan.subnet;
+    for site in used.iter().map(|&site| &sites[site]) {
+        let by_route = site
+            .observed
+            .facts
+            .routes
+            .iter()
+            .filter(|(_, device)| *device != plan.bridge)
+            .find(|(route, _)| subnet.contains(route) || route.contains(&subnet))
+            .map(|(route, device)| format!("it has a route to {route} by {device}"));
+        let by_cluster = || other_cluster(input, site.observed, |address| subnet.contains(&address));
+        if let Some(route) = by_route.or_else(by_cluster) {
+            let (host, at) = (site.host.name.clone(), input.topology.network.at.clone());
+            return Err(PlanError::SubnetInUse {
+                subnet,
+                host,
+                route,
+                at,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn other_cluster(
+    input: &PlanInput<'_>,
+    observed: &ObservedHost,
+    within: impl Fn(std::net::Ipv4Addr) -> bool,
+) -> Option<String> {
+    let nodes = observed
+        .nodes
+        .iter()
+        .filter(|node| node.mark.cluster_id != input.cluster_id);
+    let node = nodes
+        .map(|node| &node.mark)
+        .find(|mark| within(mark.spec.address))?;
+    Some(format!(
+        "cluster `{}` has `{}` at {} there",
+        node.cluster, node.node, node.spec.address
+    ))
+}

@@ -1,0 +1,66 @@
+//! Exhaustive search for a packing, within a budget. Greedy placement refuses some small
+//! instances that have a solution; a refusal should be true.
+
+use super::capacity::Room;
+use super::place::Task;
+
+/// Most items that are searched: the recursion is as deep.
+const MAX_ITEMS: usize = 64;
+/// Most steps. At well below a microsecond each this takes a fraction of a second.
+const MAX_STEPS: u32 = 300_000;
+
+/// A host for each item, if the search finds one in time.
+pub(super) fn search(task: &Task, order: &[usize]) -> Option<Vec<usize>> {
+    if order.len() > MAX_ITEMS {
+        return None;
+    }
+    let mut search = Search {
+        task,
+        order,
+        rooms: task.rooms.clone(),
+        hosts: vec![usize::MAX; order.len()],
+        steps: 0,
+    };
+    search.descend(0).then_some(search.hosts)
+}
+
+struct Search<'a> {
+    task: &'a Task,
+    order: &'a [usize],
+    rooms: Vec<Room>,
+    hosts: Vec<usize>,
+    steps: u32,
+}
+
+impl Search<'_> {
+    fn descend(&mut self, depth: usize) -> bool {
+        let Some(&item) = self.order.get(depth) else {
+            return true;
+        };
+        let (group, needs) = (self.task.items[item].group, self.task.items[item].needs);
+        let rules = &self.task.groups[group];
+        // Equal items are interchangeable: the later one never goes to an earlier host.
+        let from = match depth.checked_sub(1).map(|before| self.order[before]) {
+            Some(twin) if self.task.items[twin].group == group && self.task.items[twin].needs == needs => {
+                self.hosts[twin]
+            }
+            _ => 0,
+        };
+        for host in from..self.rooms.len() {
+            self.steps += 1;
+            if self.steps > MAX_STEPS {
+                return false;
+            }
+            if !rules.allowed[host] || self.rooms[host].lacks(needs, &rules.conflicts).is_some() {
+                continue;
+            }
+            self.rooms[host].place(needs, group);
+            self.hosts[item] = host;
+            if self.descend(depth + 1) {
+                return true;
+            }
+            self.rooms[host].unplace(needs, group);
+        }
+        false
+    }
+}

@@ -1,0 +1,201 @@
+//! Progress bars on a terminal: one per stage, images with their bytes. What is worth keeping is printed
+//! above the bars; at the end the bars give way to the summary.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::run::{Render, ReportOptions};
+use super::summary::Summary;
+use super::tally::{Stage, Tally};
+use super::words;
+use crate::engine::{Event, Stream};
+
+/// Redraws per second: drawing costs CPU that the guests could use.
+const REDRAWS: u8 = 5;
+
+/// The renderer.
+pub(super) struct Bars {
+    screen: MultiProgress,
+    stages: BTreeMap<Stage, ProgressBar>,
+    images: HashMap<(String, String), ProgressBar>,
+    colour: bool,
+    stdout_colour: bool,
+    /// stdout shows on the same screen, so it has to be kept clear of the bars.
+    stdout_terminal: bool,
+    summary: bool,
+}
+
+impl Bars {
+    pub(super) fn new(options: &ReportOptions) -> Self {
+        Self {
+            screen: MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(REDRAWS)),
+            stages: BTreeMap::new(),
+            images: HashMap::new(),
+            colour: options.terminal.colour,
+            stdout_colour: options.terminal.stdout_colour,
+            stdout_terminal: options.terminal.stdout,
+            summary: options.summary,
+        }
+    }
+
+    /// Prints above the bars.
+    fn say(&self, line: &str) {
+        self.screen.suspend(|| super::out::talk(line));
+    }
+
+    fn stage_bar(&mut self, stage: &Stage) -> ProgressBar {
+        if let Some(bar) = self.stages.get(stage) {
+            return bar.clone();
+        }
+        let bar = ProgressBar::hidden().with_style(style(if self.colour { COLOURED } else { PLAIN }));
+        // In the order of work, whatever the order of appearance. Bars of images stand below all stages.
+        let above = self.stages.range(..stage).count();
+        let bar = self.screen.insert(above, bar);
+        bar.set_prefix(short(stage.name()));
+        self.stages.insert(stage.clone(), bar.clone());
+        bar
+    }
+
+    fn image_bar(&mut self, key: &(String, String)) -> ProgressBar {
+        if let Some(bar) = self.images.get(key) {
+            return bar.clone();
+        }
+        let bar = self.screen.add(ProgressBar::hidden().with_style(style(IMAGE)));
+        bar.set_prefix(short(&key.0));
+        self.images.insert(key.clone(), bar.clone());
+        bar
+    }
+}
+
+/// A name that keeps the columns of the bars in line.
+fn short(name: &str) -> String {
+    let name = super::text::sanitize(name);
+    let mut short: String = name.chars().take(14).collect();
+    if short.len() < name.len() {
+        short.push('~');
+    }
+    short
+}
+
+const COLOURED: &str = "{prefix:<15} {bar:24.green} {pos:>5}/{len:<5} {wide_msg}";
+const PLAIN: &str = "{prefix:<15} {bar:24} {pos:>5}/{len:<5} {wide_msg}";
+const IMAGE: &str = "{prefix:<15} {bar:24} {wide_msg}";
+
+fn style(template: &str) -> ProgressStyle {
+    // The templates are constants and tested; still no reason to panic over a bar.
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
+}
+
+impl Render for Bars {
+    fn event(&mut self, event: &Event, _tally: &Tally, _now: Duration) {
+        if let Event::Output { node, stream, line } = event {
+            match stream {
+                Stream::Stdout => {
+                    let text = words::output(node.as_str(), *stream, line, self.stdout_colour);
+                    if self.stdout_terminal {
+                        self.screen.suspend(|| super::out::data(&text));
+                    } else {
+                        super::out::data(&text);
+                    }
+                }
+                Stream::Stderr => {
+                    let text = words::output(node.as_str(), *stream, line, self.colour);
+                    self.say(text.trim_end_matches('\n'));
+                }
+            }
+        } else if let Some(line) = words::alarm(event, self.colour).or_else(|| words::news(event)) {
+            self.say(&line);
+        }
+    }
+
+    fn tick(&mut self, tally: &Tally, now: Duration) {
+        for (stage, account) in &tally.stages {
+            let bar = self.stage_bar(stage);
+            bar.set_length(account.total() as u64);
+            bar.set_position(account.ended() as u64);
+            bar.set_message(words::remark(account, now));
+        }
+        for (key, bytes) in &tally.images {
+            let bar = self.image_bar(key);
+            if bar.is_finished() {
+                continue;
+            }
+            bar.set_length(bytes.total.max(1));
+            bar.set_position(bytes.done);
+            bar.set_message(format!(
+                "{} {}",
+                super::text::sanitize(&key.1),
+                words::bytes(*bytes)
+            ));
+            // Fifteen uploads that are done would push the stages off the screen.
+            if bytes.total > 0 && bytes.done >= bytes.total {
+                bar.finish_and_clear();
+            }
+        }
+    }
+
+    fn finish(&mut self, summary: &Summary, _now: Duration) {
+        for bar in self.stages.values().chain(self.images.values()) {
+            bar.finish_and_clear();
+        }
+        let _ = self.screen.clear();
+        if self.summary {
+            super::out::talk(summary.human(self.colour).trim_end_matches('\n'));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tally::tests::{done, node, started, tally_of};
+    use super::super::terminal::Terminal;
+    use super::*;
+    use crate::cmd::Format;
+    use crate::engine::{NodeStage, Progress};
+
+    #[test]
+    fn every_stage_has_a_bar_with_counts_and_the_slowest_node() {
+        let options = ReportOptions {
+            terminal: Terminal::default(),
+            ..ReportOptions::new(Format::Human, false, false)
+        };
+        let mut bars = Bars::new(&options);
+        bars.screen = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
+        let mut tally = tally_of(&[
+            started("up"),
+            node("n1", NodeStage::Boot, Progress::Begun),
+            node("n2", NodeStage::Boot, Progress::Begun),
+            node("n1", NodeStage::Boot, done(1)),
+        ]);
+        bars.tick(&tally, Duration::from_secs(9));
+        tally.record(&node("n3", NodeStage::Disk, done(1)), Duration::from_secs(9));
+        bars.tick(&tally, Duration::from_secs(9));
+        let shown: Vec<_> = bars
+            .stages
+            .values()
+            .map(|bar| (bar.prefix(), bar.position(), bar.length(), bar.message()))
+            .collect();
+        let expected = [
+            ("disk".to_owned(), 1, Some(1), String::new()),
+            ("boot".to_owned(), 1, Some(2), "slowest n2 7 s".to_owned()),
+        ];
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn the_templates_of_the_bars_are_valid() {
+        for template in [COLOURED, PLAIN, IMAGE] {
+            assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
+        }
+    }
+
+    #[test]
+    fn long_names_do_not_shift_the_columns() {
+        assert_eq!(short("configure"), "configure");
+        assert_eq!(short("a very long step name"), "a very long st~");
+    }
+}

@@ -1,0 +1,157 @@
+//! JSON lines on stdout, for programs. The first line is always
+//! `{"version":1,"type":"vcluster","release":"0.1.0"}`; each further line carries `seq` (1, 2, 3, ...),
+//! `elapsed` (seconds since the first line) and `type`:
+//!
+//! - `event`: an [`Event`]; its kind is in `event`.
+//! - `summary`: the [`Summary`], once, when the work has ended.
+//! - `error`: why the command failed; nothing follows it.
+//!
+//! Version 1 may gain fields, types and events; what is there keeps its meaning.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::run::Render;
+use super::summary::Summary;
+use super::tally::Tally;
+use crate::engine::Event;
+
+/// Version of the lines.
+pub const JSON_VERSION: u32 = 1;
+
+#[derive(Serialize)]
+struct Header {
+    version: u32,
+    r#type: &'static str,
+    release: &'static str,
+}
+
+#[derive(Serialize)]
+struct Line<'a, T> {
+    seq: u64,
+    elapsed: f64,
+    r#type: &'a str,
+    #[serde(flatten)]
+    content: T,
+}
+
+/// A numbered stream of lines.
+#[derive(Debug)]
+struct Stream {
+    began: Instant,
+    seq: u64,
+}
+
+/// The process has one stdout, so it has one stream: whoever writes to it continues the numbers.
+static STREAM: Mutex<Option<Stream>> = Mutex::new(None);
+
+/// Writes one line of the given type; the first line of the process is preceded by the header.
+/// `content` must serialize to a JSON object.
+pub fn line(kind: &str, content: &impl Serialize) {
+    let mut stream = STREAM.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut text = String::new();
+    let stream = stream.get_or_insert_with(|| {
+        text = header();
+        Stream {
+            began: Instant::now(),
+            seq: 0,
+        }
+    });
+    stream.seq += 1;
+    text.push_str(&format(stream.seq, stream.began.elapsed(), kind, content));
+    // Under the lock, so that lines come out in the order of their numbers.
+    super::out::data(&text);
+}
+
+fn header() -> String {
+    let header = Header {
+        version: JSON_VERSION,
+        r#type: "vcluster",
+        release: env!("CARGO_PKG_VERSION"),
+    };
+    serde_json::to_string(&header).unwrap_or_default() + "\n"
+}
+
+fn format(seq: u64, elapsed: Duration, kind: &str, content: &impl Serialize) -> String {
+    let elapsed = (elapsed.as_secs_f64() * 1000.0).round() / 1000.0;
+    let line = Line {
+        seq,
+        elapsed,
+        r#type: kind,
+        content,
+    };
+    match serde_json::to_string(&line) {
+        Ok(text) => text + "\n",
+        // Content that is no object is a mistake of ours; the reader must still get a line of JSON.
+        Err(error) => {
+            serde_json::json!({"seq": seq, "elapsed": elapsed, "type": "error", "error": error.to_string()})
+                .to_string()
+                + "\n"
+        }
+    }
+}
+
+/// The renderer.
+#[derive(Debug, Default)]
+pub(super) struct Json {}
+
+impl Render for Json {
+    fn event(&mut self, event: &Event, _tally: &Tally, _now: Duration) {
+        line("event", event);
+    }
+
+    fn tick(&mut self, _tally: &Tally, _now: Duration) {}
+
+    fn finish(&mut self, summary: &Summary, _now: Duration) {
+        line("summary", summary);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tally::tests::{done, failed, node, started};
+    use super::*;
+    use crate::engine::NodeStage;
+    use crate::plan::ActionKind;
+
+    #[test]
+    fn the_header_comes_with_the_version_first() {
+        assert!(header().starts_with(r#"{"version":1,"type":"vcluster","release":""#));
+    }
+
+    #[test]
+    fn every_line_carries_number_time_and_type() {
+        let events = [
+            started("up"),
+            Event::Planned {
+                actions: vec![(ActionKind::Create, 2)],
+            },
+            node("n1", NodeStage::Boot, crate::engine::Progress::Begun),
+            node("n1", NodeStage::Boot, done(3)),
+            node("n1", NodeStage::Login, failed("no\nway")),
+        ];
+        let text: String = events
+            .iter()
+            .zip(1..)
+            .map(|(event, seq)| format(seq, Duration::from_micros(1_234_567), "event", event))
+            .collect();
+        insta::assert_snapshot!(text, @r#"
+        {"seq":1,"elapsed":1.235,"type":"event","event":"started","verb":"up","cluster":"demo","hosts":2,"nodes":3}
+        {"seq":2,"elapsed":1.235,"type":"event","event":"planned","actions":[["create",2]]}
+        {"seq":3,"elapsed":1.235,"type":"event","event":"node","node":"n1","host":"bm01","stage":"boot","state":"begun"}
+        {"seq":4,"elapsed":1.235,"type":"event","event":"node","node":"n1","host":"bm01","stage":"boot","state":"done","changed":true,"took":3.0}
+        {"seq":5,"elapsed":1.235,"type":"event","event":"node","node":"n1","host":"bm01","stage":"login","state":"failed","error":"no\nway"}
+        "#);
+    }
+
+    #[test]
+    fn content_that_is_no_object_still_gives_json() {
+        let text = format(1, Duration::ZERO, "event", &7);
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).unwrap()["type"],
+            "error"
+        );
+    }
+}

@@ -1,0 +1,298 @@
+//! Plain lines, for logs and terminals that cannot redraw: one per notable event, not one per node and stage.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::run::{Render, ReportOptions};
+use super::summary::Summary;
+use super::tally::{Stage, Tally};
+use super::words;
+use crate::engine::{Event, Progress, Stream};
+
+/// A stage is told about again at every tenth of its total, but not more often than this,
+const AT_LEAST: Duration = Duration::from_millis(500);
+/// after this time where anything has changed,
+const AT_MOST: Duration = Duration::from_secs(5);
+/// and after this time where nothing has: a log must show that the program lives.
+const STANDSTILL: Duration = Duration::from_secs(30);
+
+/// What was last said about a stage or an image.
+#[derive(Clone, Copy, Debug)]
+struct Said {
+    at: Duration,
+    count: u64,
+    complete: bool,
+}
+
+/// Decides when progress is worth a line. Pure.
+#[derive(Debug, Default)]
+struct Pace(HashMap<String, Said>);
+
+impl Pace {
+    /// Whether a line is due for this key; if so it counts as said.
+    fn due(&mut self, key: &str, count: u64, total: u64, complete: bool, now: Duration) -> bool {
+        let said = self.0.entry(key.to_owned()).or_insert(Said {
+            at: now,
+            count: 0,
+            complete: false,
+        });
+        let since = now.saturating_sub(said.at);
+        let step = (total / 10).max(1);
+        // A stage that was complete may go on: more nodes have reached it.
+        let due = (complete && !(said.complete && said.count == count))
+            || (count >= said.count.saturating_add(step) && since >= AT_LEAST)
+            || (count != said.count && since >= AT_MOST)
+            || (!complete && since >= STANDSTILL);
+        if due {
+            *said = Said {
+                at: now,
+                count,
+                complete,
+            };
+        }
+        due
+    }
+}
+
+/// The renderer. Its lines are collected and written once per batch.
+pub(super) struct Lines {
+    quiet: bool,
+    verbose: bool,
+    summary: bool,
+    colour: bool,
+    stdout_colour: bool,
+    pace: Pace,
+    talk: String,
+    data: String,
+}
+
+impl Lines {
+    pub(super) fn new(options: &ReportOptions) -> Self {
+        Self {
+            quiet: options.quiet,
+            verbose: options.verbose,
+            summary: options.summary,
+            colour: options.terminal.colour,
+            stdout_colour: options.terminal.stdout_colour,
+            pace: Pace::default(),
+            talk: String::new(),
+            data: String::new(),
+        }
+    }
+
+    fn say(&mut self, line: &str) {
+        self.talk.push_str(line);
+        self.talk.push('\n');
+    }
+
+    /// Lines about the stages and images where one is due.
+    fn progress(&mut self, tally: &Tally, now: Duration) {
+        for (stage, account) in &tally.stages {
+            let (ended, total) = (account.ended() as u64, account.total() as u64);
+            if self.pace.due(stage.name(), ended, total, account.complete(), now) {
+                let remark = words::remark(account, now);
+                let remark = if remark.is_empty() {
+                    remark
+                } else {
+                    format!(" ({remark})")
+                };
+                let prefix = if matches!(stage, Stage::Step(..)) {
+                    "step "
+                } else {
+                    ""
+                };
+                let name = super::text::sanitize(stage.name());
+                self.say(&format!(
+                    "{prefix}{name}: {ended}/{total} {}{remark}",
+                    stage.unit()
+                ));
+            }
+        }
+        for ((image, doing), bytes) in &tally.images {
+            let complete = bytes.total > 0 && bytes.done >= bytes.total;
+            if self.pace.due(
+                &format!("{image}\n{doing}"),
+                bytes.done,
+                bytes.total.max(640 << 20),
+                complete,
+                now,
+            ) {
+                let text = format!("image {image}: {doing} {}", words::bytes(*bytes));
+                self.say(super::text::sanitize(text.trim_end()).as_ref());
+            }
+        }
+    }
+
+    /// With `--verbose`: every step of every node and host.
+    fn detail(event: &Event) -> Option<String> {
+        let (subject, stage, progress) = match event {
+            Event::Host {
+                host,
+                stage,
+                progress,
+            } => (host.as_str(), stage.as_str(), progress),
+            Event::Node {
+                node,
+                stage,
+                progress,
+                ..
+            } => (node.as_str(), stage.as_str(), progress),
+            Event::StepNode { name, node, progress } => (node.as_str(), name.as_str(), progress),
+            _ => return None,
+        };
+        match progress {
+            Progress::Begun => Some(format!("{subject}: {stage} ...")),
+            Progress::Done { changed, took } => {
+                let changed = if *changed { "" } else { ", nothing to do" };
+                Some(format!(
+                    "{subject}: {stage} done in {}{changed}",
+                    super::statistics::human(*took)
+                ))
+            }
+            Progress::Failed { .. } => None,
+        }
+    }
+
+    fn flush(&mut self) {
+        if !self.data.is_empty() {
+            super::out::data(&self.data);
+            self.data.clear();
+        }
+        if !self.talk.is_empty() {
+            super::out::talk(self.talk.trim_end_matches('\n'));
+            self.talk.clear();
+        }
+    }
+}
+
+impl Render for Lines {
+    fn event(&mut self, event: &Event, _tally: &Tally, _now: Duration) {
+        if let Event::Output { node, stream, line } = event {
+            match stream {
+                Stream::Stdout => {
+                    self.data
+                        .push_str(&words::output(node.as_str(), *stream, line, self.stdout_colour));
+                }
+                Stream::Stderr => {
+                    self.talk
+                        .push_str(&words::output(node.as_str(), *stream, line, self.colour));
+                }
+            }
+        } else if let Some(line) = words::alarm(event, self.colour) {
+            self.say(&line);
+        } else if !self.quiet
+            && let Some(line) = words::news(event)
+        {
+            self.say(&line);
+        } else if self.verbose
+            && let Some(line) = Self::detail(event)
+        {
+            self.say(&line);
+        }
+    }
+
+    fn tick(&mut self, tally: &Tally, now: Duration) {
+        if !self.quiet {
+            self.progress(tally, now);
+        }
+        self.flush();
+    }
+
+    fn finish(&mut self, summary: &Summary, _now: Duration) {
+        if self.summary && (!self.quiet || !summary.is_clean()) {
+            self.talk.push_str(&summary.human(self.colour));
+        }
+        self.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tally::tests::{done, node};
+    use super::super::terminal::Terminal;
+    use super::*;
+    use crate::cmd::Format;
+    use crate::engine::NodeStage;
+
+    fn options() -> ReportOptions {
+        ReportOptions {
+            terminal: Terminal::default(),
+            ..ReportOptions::new(Format::Human, false, false)
+        }
+    }
+
+    #[test]
+    fn a_hundred_and_fifty_nodes_make_about_ten_lines_of_a_stage() {
+        let mut lines = Lines::new(&options());
+        let mut tally = Tally::default();
+        let started = Event::Started {
+            verb: "up",
+            cluster: "demo".parse().unwrap(),
+            hosts: 15,
+            nodes: Some(150),
+        };
+        let planned = Event::Planned {
+            actions: vec![(crate::plan::ActionKind::Create, 150)],
+        };
+        tally.record(&started, Duration::ZERO);
+        tally.record(&planned, Duration::ZERO);
+        for index in 0..150_u64 {
+            let now = Duration::from_millis(index * 100);
+            tally.record(&node(&format!("n{index}"), NodeStage::Boot, done(1)), now);
+            lines.progress(&tally, now);
+        }
+        let count = lines.talk.lines().count();
+        assert!((8..=12).contains(&count), "{}", lines.talk);
+        assert!(lines.talk.ends_with("boot: 150/150 nodes\n"), "{}", lines.talk);
+    }
+
+    #[test]
+    fn a_completed_stage_is_told_once() {
+        let mut pace = Pace::default();
+        let s = Duration::from_secs;
+        assert!(pace.due("boot", 3, 3, true, s(0)));
+        assert!(!pace.due("boot", 3, 3, true, s(100)));
+        assert!(pace.due("boot", 4, 4, true, s(101)));
+    }
+
+    #[test]
+    fn a_standstill_is_told_now_and_then() {
+        let mut pace = Pace::default();
+        let s = Duration::from_secs;
+        assert!(!pace.due("boot", 0, 100, false, s(0)));
+        assert!(!pace.due("boot", 0, 100, false, s(29)));
+        assert!(pace.due("boot", 0, 100, false, s(30)));
+        assert!(!pace.due("boot", 1, 100, false, s(34)));
+        assert!(pace.due("boot", 1, 100, false, s(35)));
+    }
+
+    #[test]
+    fn output_goes_to_data_or_talk_with_the_node_before_it() {
+        let mut lines = Lines::new(&options());
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let event = Event::Output {
+                node: "n1".parse().unwrap(),
+                stream,
+                line: "a\x1b[2Jb".into(),
+            };
+            lines.event(&event, &Tally::default(), Duration::ZERO);
+        }
+        assert_eq!(
+            (lines.data.as_str(), lines.talk.as_str()),
+            ("n1: a^[[2Jb\n", "n1: a^[[2Jb\n")
+        );
+    }
+
+    #[test]
+    fn quiet_keeps_the_alarms() {
+        let mut lines = Lines::new(&ReportOptions {
+            quiet: true,
+            ..options()
+        });
+        let note = Event::Note { text: "x".into() };
+        let warning = Event::Warning { text: "y".into() };
+        lines.event(&note, &Tally::default(), Duration::ZERO);
+        lines.event(&warning, &Tally::default(), Duration::ZERO);
+        assert_eq!(lines.talk, "warning: y\n");
+    }
+}

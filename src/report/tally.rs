@@ -1,0 +1,405 @@
+//! What the events add up to: per stage how many are done, at work and failed, and how long they took.
+//! Pure: the clock is passed in, nothing is printed. Every renderer and the summary read this one account.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use crate::engine::{Event, HostStage, NodeStage, Progress};
+use crate::plan::ActionKind;
+
+/// A stage that is counted, in the order of showing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Of hosts, before the nodes.
+    HostBefore(HostStage),
+    /// Of nodes.
+    Node(NodeStage),
+    /// Of hosts, after the nodes: clean and audit.
+    HostAfter(HostStage),
+    /// A step of configuration or workload: in order of appearance, with its name.
+    Step(usize, String),
+}
+
+impl Stage {
+    fn of_host(stage: HostStage) -> Self {
+        match stage {
+            HostStage::Clean | HostStage::Audit => Self::HostAfter(stage),
+            _ => Self::HostBefore(stage),
+        }
+    }
+
+    /// What it is called on the screen and in the results.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::HostBefore(stage) | Self::HostAfter(stage) => stage.as_str(),
+            Self::Node(stage) => stage.as_str(),
+            Self::Step(_, name) => name,
+        }
+    }
+
+    /// What goes through it.
+    pub fn unit(&self) -> &'static str {
+        match self {
+            Self::HostBefore(_) | Self::HostAfter(_) => "hosts",
+            Self::Node(_) | Self::Step(..) => "nodes",
+        }
+    }
+}
+
+/// The account of one stage.
+#[derive(Clone, Debug, Default)]
+pub struct StageTally {
+    /// How many it is for, where that is known.
+    pub expected: Option<usize>,
+    /// Those at work now: name and when they began.
+    pub at_work: HashMap<String, Duration>,
+    /// How long each took that is done, with its name.
+    pub done: Vec<(String, Duration)>,
+    /// Of these, how many were changed.
+    pub changed: usize,
+    /// How many failed.
+    pub failed: usize,
+}
+
+impl StageTally {
+    /// Done or failed.
+    pub fn ended(&self) -> usize {
+        self.done.len() + self.failed
+    }
+
+    /// How many there are in all, as far as is known now.
+    pub fn total(&self) -> usize {
+        self.expected.unwrap_or(0).max(self.ended() + self.at_work.len())
+    }
+
+    /// Whether all of them have ended.
+    pub fn complete(&self) -> bool {
+        self.at_work.is_empty() && self.ended() >= self.total()
+    }
+
+    /// Who has been at work longest, and for how long. Of equals the first by name.
+    pub fn slowest(&self, now: Duration) -> Option<(&str, Duration)> {
+        self.at_work
+            .iter()
+            .min_by(|a, b| a.1.cmp(b.1).then_with(|| a.0.cmp(b.0)))
+            .map(|(name, began)| (name.as_str(), now.saturating_sub(*began)))
+    }
+
+    fn record(&mut self, name: &str, progress: &Progress, now: Duration) {
+        match progress {
+            Progress::Begun => {
+                self.at_work.insert(name.to_owned(), now);
+            }
+            Progress::Done { changed, took } => {
+                self.at_work.remove(name);
+                self.changed += usize::from(*changed);
+                self.done.push((name.to_owned(), *took));
+            }
+            Progress::Failed { .. } => {
+                self.at_work.remove(name);
+                self.failed += 1;
+            }
+        }
+    }
+}
+
+/// One failure as it was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Name of the stage.
+    pub stage: String,
+    /// What goes through that stage: `nodes` or `hosts`.
+    pub unit: &'static str,
+    /// The node, or the host where a stage of hosts failed.
+    pub subject: String,
+    /// The node's host, where it was told.
+    pub host: Option<String>,
+    /// The error with causes and hint.
+    pub error: String,
+}
+
+/// How far an image is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bytes {
+    /// Bytes done.
+    pub done: u64,
+    /// Bytes in all, 0 where unknown.
+    pub total: u64,
+}
+
+/// The account of everything.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// The verb.
+    pub verb: &'static str,
+    /// The cluster.
+    pub cluster: String,
+    /// Hosts that take part.
+    pub hosts: usize,
+    /// Nodes that take part.
+    pub nodes: usize,
+    /// Planned actions.
+    pub actions: Vec<(ActionKind, usize)>,
+    /// The stages that have begun, in order of showing.
+    pub stages: BTreeMap<Stage, StageTally>,
+    /// Images being built or uploaded: (image, what is done) to bytes, in order of appearance.
+    pub images: IndexMap<(String, String), Bytes>,
+    /// All failures in order.
+    pub failures: Vec<Failure>,
+    /// All warnings in order.
+    pub warnings: Vec<String>,
+    expected: HashMap<NodeStage, usize>,
+    steps: HashMap<String, usize>,
+}
+
+impl Tally {
+    /// Counts one event.
+    pub fn record(&mut self, event: &Event, now: Duration) {
+        match event {
+            Event::Started {
+                verb,
+                cluster,
+                hosts,
+                nodes,
+            } => {
+                self.verb = verb;
+                self.cluster = cluster.to_string();
+                self.hosts = *hosts;
+                self.nodes = nodes.unwrap_or(0);
+            }
+            Event::Planned { actions } => {
+                self.actions.clone_from(actions);
+                let planned: usize = actions.iter().map(|(_, count)| count).sum();
+                self.nodes = self.nodes.max(planned);
+                for stage in self.stages.keys().cloned().collect::<Vec<_>>() {
+                    self.stage(stage);
+                }
+            }
+            Event::Expected { stage, nodes } => {
+                self.expected.insert(*stage, *nodes);
+                if let Some(tally) = self.stages.get_mut(&Stage::Node(*stage)) {
+                    tally.expected = Some(*nodes);
+                }
+            }
+            Event::Host {
+                host,
+                stage,
+                progress,
+            } => {
+                let stage = Stage::of_host(*stage);
+                self.failed(&stage, host.as_str(), None, progress);
+                self.stage(stage).record(host.as_str(), progress, now);
+            }
+            Event::Node {
+                node,
+                host,
+                stage,
+                progress,
+            } => {
+                let stage = Stage::Node(*stage);
+                self.failed(&stage, node.as_str(), Some(host.as_str()), progress);
+                self.stage(stage).record(node.as_str(), progress, now);
+            }
+            Event::StepBegun { name, nodes } => {
+                let stage = self.step(name);
+                self.stage(stage).expected = Some(*nodes);
+            }
+            Event::StepNode { name, node, progress } => {
+                let stage = self.step(name);
+                self.failed(&stage, node.as_str(), None, progress);
+                self.stage(stage).record(node.as_str(), progress, now);
+            }
+            Event::Image {
+                image,
+                doing,
+                done,
+                total,
+            } => {
+                let bytes = Bytes {
+                    done: *done,
+                    total: *total,
+                };
+                self.images.insert((image.clone(), doing.clone()), bytes);
+            }
+            Event::Warning { text } => self.warnings.push(text.clone()),
+            Event::Step { .. } | Event::Output { .. } | Event::Note { .. } => {}
+        }
+    }
+
+    fn failed(&mut self, stage: &Stage, subject: &str, host: Option<&str>, progress: &Progress) {
+        if let Progress::Failed { error } = progress {
+            self.failures.push(Failure {
+                stage: stage.name().to_owned(),
+                unit: stage.unit(),
+                subject: subject.to_owned(),
+                host: host.map(str::to_owned),
+                error: error.clone(),
+            });
+        }
+    }
+
+    fn step(&mut self, name: &str) -> Stage {
+        let next = self.steps.len();
+        let order = *self.steps.entry(name.to_owned()).or_insert(next);
+        Stage::Step(order, name.to_owned())
+    }
+
+    /// The account of a stage, with what is expected of it filled in.
+    fn stage(&mut self, stage: Stage) -> &mut StageTally {
+        let expected = match &stage {
+            Stage::HostBefore(_) | Stage::HostAfter(_) => Some(self.hosts),
+            Stage::Node(stage) => self.expected.get(stage).copied().or_else(|| self.planned(*stage)),
+            Stage::Step(..) => None,
+        };
+        let tally = self.stages.entry(stage).or_default();
+        tally.expected = expected.or(tally.expected);
+        tally
+    }
+
+    /// How many nodes the plan sends through a stage; `None` before there is a plan.
+    fn planned(&self, stage: NodeStage) -> Option<usize> {
+        use ActionKind::{Create, Keep, Recreate, Remove, Start};
+        let kinds: &[ActionKind] = match stage {
+            NodeStage::Remove => &[Remove, Recreate],
+            NodeStage::Disk | NodeStage::Define => &[Create, Recreate],
+            NodeStage::Start | NodeStage::Boot => &[Create, Recreate, Start],
+            NodeStage::Login | NodeStage::Configure => &[Create, Recreate, Start, Keep],
+        };
+        let of_kind = |(kind, count): &(ActionKind, usize)| if kinds.contains(kind) { *count } else { 0 };
+        (!self.actions.is_empty()).then(|| self.actions.iter().map(of_kind).sum())
+    }
+
+    /// The planned number of one kind of action.
+    pub fn action(&self, kind: ActionKind) -> usize {
+        self.actions
+            .iter()
+            .filter(|(k, _)| *k == kind)
+            .map(|(_, count)| count)
+            .sum()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::report) fn node(name: &str, stage: NodeStage, progress: Progress) -> Event {
+        Event::Node {
+            node: name.parse().unwrap(),
+            host: "bm01".parse().unwrap(),
+            stage,
+            progress,
+        }
+    }
+
+    pub(in crate::report) fn done(seconds: u64) -> Progress {
+        Progress::Done {
+            changed: true,
+            took: Duration::from_secs(seconds),
+        }
+    }
+
+    pub(in crate::report) fn failed(error: &str) -> Progress {
+        Progress::Failed {
+            error: error.to_owned(),
+        }
+    }
+
+    pub(in crate::report) fn started(verb: &'static str) -> Event {
+        Event::Started {
+            verb,
+            cluster: "demo".parse().unwrap(),
+            hosts: 2,
+            nodes: Some(3),
+        }
+    }
+
+    pub(in crate::report) fn tally_of(events: &[Event]) -> Tally {
+        let mut tally = Tally::default();
+        for (second, event) in events.iter().enumerate() {
+            tally.record(event, Duration::from_secs(second as u64));
+        }
+        tally
+    }
+
+    #[test]
+    fn a_stage_counts_those_done_at_work_and_failed() {
+        let tally = tally_of(&[
+            started("up"),
+            node("n1", NodeStage::Boot, Progress::Begun),
+            node("n2", NodeStage::Boot, Progress::Begun),
+            node("n3", NodeStage::Boot, Progress::Begun),
+            node("n1", NodeStage::Boot, done(3)),
+            node("n2", NodeStage::Boot, failed("no")),
+        ]);
+        let boot = &tally.stages[&Stage::Node(NodeStage::Boot)];
+        assert_eq!(
+            (boot.done.len(), boot.failed, boot.changed, boot.total()),
+            (1, 1, 1, 3)
+        );
+        assert_eq!(
+            boot.slowest(Duration::from_secs(10)),
+            Some(("n3", Duration::from_secs(7)))
+        );
+        assert!(!boot.complete());
+        assert_eq!(tally.failures[0].subject, "n2");
+    }
+
+    #[test]
+    fn the_plan_tells_how_many_nodes_a_stage_is_for_and_the_engine_may_correct_it() {
+        let planned = Event::Planned {
+            actions: vec![
+                (ActionKind::Create, 5),
+                (ActionKind::Keep, 4),
+                (ActionKind::Remove, 2),
+            ],
+        };
+        let begun = |stage| node("n1", stage, Progress::Begun);
+        let correction = Event::Expected {
+            stage: NodeStage::Login,
+            nodes: 5,
+        };
+        let tally = tally_of(&[
+            started("up"),
+            planned,
+            begun(NodeStage::Remove),
+            begun(NodeStage::Disk),
+            begun(NodeStage::Login),
+            begun(NodeStage::Configure),
+            correction,
+        ]);
+        let totals: Vec<_> = tally
+            .stages
+            .iter()
+            .map(|(stage, t)| (stage.name(), t.total()))
+            .collect();
+        assert_eq!(
+            totals,
+            [("remove", 2), ("disk", 5), ("login", 5), ("configure", 9)]
+        );
+    }
+
+    #[test]
+    fn stages_are_in_the_order_of_work_and_steps_in_order_of_appearance() {
+        let host = |stage| Event::Host {
+            host: "bm01".parse().unwrap(),
+            stage,
+            progress: Progress::Begun,
+        };
+        let step = |name: &str| Event::StepBegun {
+            name: name.into(),
+            nodes: 3,
+        };
+        let tally = tally_of(&[
+            step("b"),
+            step("a"),
+            host(HostStage::Audit),
+            node("n1", NodeStage::Remove, Progress::Begun),
+            host(HostStage::Connect),
+        ]);
+        let order: Vec<_> = tally.stages.keys().map(Stage::name).collect();
+        assert_eq!(order, ["connect", "remove", "audit", "b", "a"]);
+    }
+}

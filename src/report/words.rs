@@ -1,0 +1,216 @@
+//! The sentences that bars and lines share.
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+use super::statistics::human;
+use super::summary::plural;
+use super::tally::{Bytes, StageTally};
+use super::terminal::{Colour, paint};
+use super::text;
+use crate::engine::{Event, Progress, Stream};
+use crate::plan::ActionKind;
+
+/// What a stage is doing now: `2 failed, slowest redis017 12.3 s`.
+pub(super) fn remark(tally: &StageTally, now: Duration) -> String {
+    let mut parts = Vec::new();
+    if tally.failed > 0 {
+        parts.push(format!("{} failed", tally.failed));
+    }
+    if let Some((name, age)) = tally.slowest(now) {
+        // Tenths that change at every look are restless and say nothing.
+        let age = match age.as_secs() {
+            seconds if seconds < 60 => format!("{seconds} s"),
+            seconds => human(Duration::from_secs(seconds)),
+        };
+        parts.push(format!("slowest {name} {age}"));
+    }
+    parts.join(", ")
+}
+
+/// `12.0 MiB of 48.0 MiB`, or what is done where the total is unknown.
+pub(super) fn bytes(bytes: Bytes) -> String {
+    let shown = |count: u64| ByteSize(count).display().iec().to_string();
+    match bytes {
+        Bytes { done: 0, total: 0 } => String::new(),
+        Bytes { done, total: 0 } => shown(done),
+        Bytes { done, total } => format!("{} of {}", shown(done), shown(total)),
+    }
+}
+
+/// `up demo: 150 nodes on 15 hosts`.
+pub(super) fn started(verb: &str, cluster: &str, hosts: usize, nodes: Option<usize>) -> String {
+    match nodes {
+        Some(nodes) => format!(
+            "{verb} {cluster}: {} on {}",
+            plural(nodes, "node"),
+            plural(hosts, "host")
+        ),
+        None => format!("{verb} {cluster}: {}", plural(hosts, "host")),
+    }
+}
+
+/// `plan: 140 to create, 10 to keep`.
+pub(super) fn planned(actions: &[(ActionKind, usize)]) -> String {
+    let parts: Vec<String> = actions
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(kind, count)| {
+            let verb = match kind {
+                ActionKind::Keep => "keep",
+                ActionKind::Create => "create",
+                ActionKind::Recreate => "recreate",
+                ActionKind::Start => "start",
+                ActionKind::Remove => "remove",
+            };
+            format!("{count} to {verb}")
+        })
+        .collect();
+    if parts.is_empty() {
+        "plan: nothing to do".into()
+    } else {
+        format!("plan: {}", parts.join(", "))
+    }
+}
+
+/// What must be told at once whatever else is shown: failures, warnings.
+pub(super) fn alarm(event: &Event, colour: bool) -> Option<String> {
+    let (word, tint, said) = match event {
+        Event::Warning { text } => ("warning", Colour::Yellow, text.clone()),
+        Event::Host {
+            host,
+            stage,
+            progress: Progress::Failed { error },
+        } => (
+            "failed",
+            Colour::Red,
+            format!("{host}: {}: {error}", stage.as_str()),
+        ),
+        Event::Node {
+            node,
+            host,
+            stage,
+            progress: Progress::Failed { error },
+        } => (
+            "failed",
+            Colour::Red,
+            format!("{node} on {host}: {}: {error}", stage.as_str()),
+        ),
+        Event::StepNode {
+            name,
+            node,
+            progress: Progress::Failed { error },
+        } => ("failed", Colour::Red, format!("{node}: {name}: {error}")),
+        _ => return None,
+    };
+    Some(format!("{}: {}", paint(colour, tint, word), block(&said)))
+}
+
+/// What is worth a line of its own in any progress display.
+pub(super) fn news(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Started {
+            verb,
+            cluster,
+            hosts,
+            nodes,
+        } => started(verb, cluster.as_str(), *hosts, *nodes),
+        Event::Planned { actions } => planned(actions),
+        Event::Note { text } => format!("note: {}", block(text)),
+        Event::Step {
+            name,
+            ok,
+            changed,
+            failed,
+            took,
+        } => {
+            let failed = if *failed > 0 {
+                format!(", {failed} failed")
+            } else {
+                String::new()
+            };
+            format!(
+                "step {}: {ok} ok ({changed} changed){failed} in {}",
+                text::sanitize(name),
+                human(*took)
+            )
+        }
+        _ => return None,
+    })
+}
+
+/// A line that a node wrote, with its name before it, as clush has it.
+pub(super) fn output(node: &str, stream: Stream, line: &str, colour: bool) -> String {
+    let tint = match stream {
+        Stream::Stdout => Colour::Cyan,
+        Stream::Stderr => Colour::Red,
+    };
+    format!("{}: {}\n", paint(colour, tint, node), text::line(line.as_bytes()))
+}
+
+/// Text of several lines, fit for the terminal, the later lines indented.
+fn block(said: &str) -> String {
+    said.lines()
+        .map(|line| text::line(line.as_bytes()))
+        .collect::<Vec<_>>()
+        .join("\n    ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tally::tests::{failed, node};
+    use super::*;
+    use crate::engine::NodeStage;
+
+    #[test]
+    fn a_failure_names_node_host_and_stage_and_cannot_move_the_cursor() {
+        let event = node("n1", NodeStage::Boot, failed("died\n\x1b[2Jpanic"));
+        assert_eq!(
+            alarm(&event, false).unwrap(),
+            "failed: n1 on bm01: boot: died\n    ^[[2Jpanic"
+        );
+    }
+
+    #[test]
+    fn a_plan_with_nothing_in_it_says_so() {
+        assert_eq!(planned(&[(ActionKind::Create, 0)]), "plan: nothing to do");
+        assert_eq!(
+            planned(&[(ActionKind::Create, 2), (ActionKind::Keep, 1)]),
+            "plan: 2 to create, 1 to keep"
+        );
+    }
+
+    #[test]
+    fn the_remark_names_the_slowest_with_whole_seconds() {
+        let mut tally = StageTally {
+            failed: 1,
+            ..StageTally::default()
+        };
+        tally.at_work.insert("n2".into(), Duration::from_millis(1500));
+        assert_eq!(remark(&tally, Duration::from_secs(6)), "1 failed, slowest n2 4 s");
+        assert_eq!(
+            remark(&tally, Duration::from_secs(200)),
+            "1 failed, slowest n2 3m 18s"
+        );
+    }
+
+    #[test]
+    fn bytes_are_shown_with_their_total_where_it_is_known() {
+        assert_eq!(
+            bytes(Bytes {
+                done: 1 << 20,
+                total: 0
+            }),
+            "1.0 MiB"
+        );
+        assert_eq!(
+            bytes(Bytes {
+                done: 1 << 20,
+                total: 3 << 20
+            }),
+            "1.0 MiB of 3.0 MiB"
+        );
+        assert_eq!(bytes(Bytes::default()), "");
+    }
+}

@@ -1,0 +1,218 @@
+use std::io::{Cursor, Read as _};
+
+use russh::keys::ssh_key::private::{Ed25519Keypair, Ed25519PrivateKey};
+
+use super::*;
+
+fn key() -> PrivateKey {
+    PrivateKey::from(Ed25519Keypair::from(Ed25519PrivateKey::from_bytes(&[7; 32])))
+}
+
+struct Fixture {
+    name: NodeName,
+    key: PrivateKey,
+    keys: Vec<String>,
+    dns: Vec<IpAddr>,
+    files: Vec<SeedFile>,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        Self {
+            name: "redis001".parse().unwrap(),
+            key: key(),
+            keys: vec!["ssh-ed25519 AAAA vcluster".into()],
+            dns: vec!["10.77.0.1".parse().unwrap()],
+            files: Vec::new(),
+        }
+    }
+
+    fn input(&self) -> SeedInput<'_> {
+        SeedInput {
+            instance_id: "c1-redis001-1",
+            hostname: &self.name,
+            fqdn: Some("redis001.c1"),
+            user: "debian",
+            authorized_keys: &self.keys,
+            host_key: &self.key,
+            address: "10.77.0.5/16".parse().unwrap(),
+            mac: Mac([0x52, 0x54, 0, 1, 2, 3]),
+            mtu: 1450,
+            gateway: Some(Ipv4Addr::new(10, 77, 0, 1)),
+            dns: &self.dns,
+            hosts_file: "127.0.0.1 localhost\n10.77.0.5 redis001\n",
+            files: &self.files,
+        }
+    }
+}
+
+fn read_back(volume: Vec<u8>, name: &str) -> Vec<u8> {
+    let system = fatfs::FileSystem::new(Cursor::new(volume), fatfs::FsOptions::new()).unwrap();
+    assert_eq!(system.volume_label(), "CIDATA");
+    let mut content = Vec::new();
+    let root = system.root_dir();
+    root.open_file(name).unwrap().read_to_end(&mut content).unwrap();
+    content
+}
+
+#[test]
+fn the_three_texts_are_as_cloud_init_and_the_micro_image_read_them() {
+    let fixture = Fixture::new();
+    let files = fixture.input().files().unwrap();
+    insta::assert_snapshot!("meta_data", files.meta_data);
+    insta::assert_snapshot!("network_config", files.network_config);
+    // The OpenSSH form of a key holds random check bytes in some versions; all else is fixed.
+    let begin = files.user_data.find("-----BEGIN").unwrap();
+    let end = files.user_data.find("-----END").unwrap();
+    let shown = format!("{}[key]{}", &files.user_data[..begin], &files.user_data[end..]);
+    insta::assert_snapshot!("user_data", shown);
+}
+
+#[test]
+fn a_node_without_gateway_and_name_servers_gets_no_routes() {
+    let fixture = Fixture::new();
+    let mut input = fixture.input();
+    input.gateway = None;
+    input.dns = &[];
+    let text = input.files().unwrap().network_config;
+    assert!(
+        !text.contains("routes") && !text.contains("nameservers"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_volume_holds_the_files_byte_by_byte() {
+    let fixture = Fixture::new();
+    let mut input = fixture.input();
+    let hosts = "10.77.100.100 a-node-with-a-name-of-some-length\n".repeat(5_000);
+    input.hosts_file = &hosts;
+    let files = input.files().unwrap();
+    let bytes = volume(&files).unwrap();
+    assert_eq!(read_back(bytes.clone(), "user-data"), files.user_data.as_bytes());
+    assert_eq!(read_back(bytes.clone(), "meta-data"), files.meta_data.as_bytes());
+    assert_eq!(
+        read_back(bytes.clone(), "network-config"),
+        files.network_config.as_bytes()
+    );
+    assert_eq!(read_back(bytes, "files.tar"), files.files_tar);
+}
+
+#[test]
+fn a_usual_volume_is_small_and_equal_seeds_are_equal_bytes() {
+    let fixture = Fixture::new();
+    let one = volume(&fixture.input().files().unwrap()).unwrap();
+    let two = volume(&fixture.input().files().unwrap()).unwrap();
+    assert_eq!(one, two);
+    assert!(one.len() <= 32 * 1024, "{} bytes", one.len());
+}
+
+#[test]
+fn every_size_of_contents_fits_its_volume() {
+    let fixture = Fixture::new();
+    for lines in (0..4_000).step_by(97) {
+        let mut input = fixture.input();
+        let hosts = "10.77.100.100 node\n".repeat(lines);
+        input.hosts_file = &hosts;
+        let files = input.files().unwrap();
+        let bytes = volume(&files).unwrap_or_else(|error| panic!("{lines} lines: {error:?}"));
+        assert_eq!(read_back(bytes, "files.tar"), files.files_tar, "{lines} lines");
+    }
+}
+
+#[test]
+fn hostile_values_stay_values() {
+    let mut fixture = Fixture::new();
+    fixture.keys = vec!["ssh-ed25519 AAAA x\"}]: !!python/object # &a *b".into()];
+    fixture.files = vec![SeedFile {
+        path: "/etc/a: \"b\"".into(),
+        mode: 0o600,
+        content: b"\x00\xff\x7f".to_vec(),
+    }];
+    let text = fixture.input().files().unwrap().user_data;
+    let json: serde_json::Value =
+        serde_json::from_str(text.strip_prefix("#cloud-config\n").unwrap()).unwrap();
+    assert_eq!(json["users"][0]["ssh_authorized_keys"][0], fixture.keys[0]);
+    assert_eq!(json["write_files"][1]["path"], "/etc/a: \"b\"");
+    assert_eq!(json["write_files"][1]["encoding"], "b64");
+    assert_eq!(json["write_files"][1]["content"], "AP9/");
+}
+
+#[test]
+fn what_could_leave_its_place_is_refused() {
+    let mut fixture = Fixture::new();
+    let mut input = fixture.input();
+    input.instance_id = "a\"\nb";
+    assert!(matches!(input.files(), Err(SeedError::InstanceId(_))));
+    let mut input = fixture.input();
+    input.user = "-x";
+    assert!(matches!(input.files(), Err(SeedError::User(_))));
+    let mut input = fixture.input();
+    input.fqdn = Some("a b");
+    assert!(matches!(input.files(), Err(SeedError::Fqdn(_))));
+    for path in ["relative", "/../x", "/a//b", "/", "/a/./b"] {
+        fixture.files = vec![SeedFile {
+            path: path.into(),
+            mode: 0o644,
+            content: Vec::new(),
+        }];
+        assert!(
+            matches!(fixture.input().files(), Err(SeedError::Path(_))),
+            "{path}"
+        );
+    }
+    fixture.files.clear();
+    fixture.keys = vec!["two\nlines".into()];
+    assert!(matches!(fixture.input().files(), Err(SeedError::AuthorizedKey)));
+}
+
+#[test]
+fn the_host_key_is_in_the_form_of_dropbear() {
+    let fixture = Fixture::new();
+    let key = fixture.input().dropbear_host_key().unwrap();
+    assert_eq!(key.len(), 83);
+    assert_eq!(&key[..19], b"\0\0\0\x0bssh-ed25519\0\0\0\x40");
+    assert_eq!(key[19..51], [7; 32]);
+}
+
+#[test]
+fn private_keys_do_not_show_in_debug_output() {
+    let files = Fixture::new().input().files().unwrap();
+    assert!(!format!("{files:?}").contains("PRIVATE"));
+}
+
+/// `VCLUSTER_SEED_OUT=DIR cargo test --lib -- --ignored seed_for_a_boot_by_hand` writes a
+/// seed and its keys, for booting an image by hand (docs/images.md).
+#[test]
+#[ignore = "writes files for a boot by hand"]
+fn seed_for_a_boot_by_hand() {
+    let out = std::path::PathBuf::from(std::env::var_os("VCLUSTER_SEED_OUT").unwrap());
+    let user = std::env::var("VCLUSTER_SEED_USER").unwrap_or_else(|_| "root".into());
+    let mut fixture = Fixture::new();
+    fixture.keys = vec![
+        std::fs::read_to_string(out.join("id.pub"))
+            .unwrap()
+            .trim()
+            .to_owned(),
+    ];
+    fixture.dns = vec!["10.0.2.3".parse().unwrap()];
+    fixture.files = vec![SeedFile {
+        path: "/etc/vcluster/deep/extra".into(),
+        mode: 0o640,
+        content: b"extra \x00\xff\n".to_vec(),
+    }];
+    let lines: Vec<String> = (0..150)
+        .map(|node| format!("10.77.0.{node} redis{node:03}\n"))
+        .collect();
+    let hosts = lines.concat();
+    let mut input = fixture.input();
+    input.user = &user;
+    input.address = "10.0.2.15/24".parse().unwrap();
+    input.gateway = Some("10.0.2.2".parse().unwrap());
+    input.mac = Mac([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
+    input.hosts_file = &hosts;
+    let files = input.files().unwrap();
+    std::fs::write(out.join("seed.img"), volume(&files).unwrap()).unwrap();
+    let host_key = fixture.key.public_key().to_openssh().unwrap();
+    std::fs::write(out.join("host_key.pub"), host_key).unwrap();
+}

@@ -1,0 +1,107 @@
+//! The three texts of a NoCloud seed.
+//!
+//! user-data is JSON behind the `#cloud-config` line: YAML that needs no quoting rules of
+//! ours. meta-data and network-config are written one scalar a line, because the micro
+//! image's shell reads them; their values are checked or typed, so quotes suffice.
+//! Format: cloud-init documentation, "NoCloud" and "Network config version 2".
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::{READY_MARKER, SeedError, SeedInput};
+
+pub(super) fn meta_data(input: &SeedInput<'_>) -> String {
+    format!(
+        "instance-id: \"{}\"\nlocal-hostname: \"{}\"\n",
+        input.instance_id, input.hostname
+    )
+}
+
+pub(super) fn network_config(input: &SeedInput<'_>) -> String {
+    let mut text = format!(
+        "version: 2\n\
+         ethernets:\n\
+         \x20 eth0:\n\
+         \x20   match:\n\
+         \x20     macaddress: \"{}\"\n\
+         \x20   set-name: \"eth0\"\n\
+         \x20   dhcp4: false\n\
+         \x20   dhcp6: false\n\
+         \x20   mtu: {}\n\
+         \x20   addresses:\n\
+         \x20     - \"{}\"\n",
+        input.mac, input.mtu, input.address
+    );
+    // Writing to a String cannot fail.
+    if let Some(gateway) = input.gateway {
+        let _ = write!(
+            text,
+            "    routes:\n      - to: \"0.0.0.0/0\"\n        via: \"{gateway}\"\n"
+        );
+    }
+    if !input.dns.is_empty() {
+        text.push_str("    nameservers:\n      addresses:\n");
+        for server in input.dns {
+            let _ = writeln!(text, "        - \"{server}\"");
+        }
+    }
+    text
+}
+
+pub(super) fn user_data(input: &SeedInput<'_>) -> Result<String, SeedError> {
+    let public = input
+        .host_key
+        .public_key()
+        .to_openssh()
+        .map_err(|_| SeedError::HostKey(input.hostname.clone()))?;
+    let mut user = json!({
+        "name": input.user,
+        "lock_passwd": true,
+        "shell": "/bin/bash",
+        "ssh_authorized_keys": input.authorized_keys,
+    });
+    if input.user != "root" {
+        user["sudo"] = json!("ALL=(ALL) NOPASSWD:ALL");
+    }
+    let mut written = vec![write_file("/etc/hosts", 0o644, input.hosts_file.as_bytes())];
+    for file in input.files {
+        written.push(write_file(&file.path, file.mode, &file.content));
+    }
+    let mut config = json!({
+        "users": [user],
+        "disable_root": input.user != "root",
+        "ssh_pwauth": false,
+        "ssh_deletekeys": true,
+        "ssh_keys": {
+            "ed25519_private": input.openssh_host_key()?,
+            "ed25519_public": public,
+        },
+        "preserve_hostname": false,
+        "hostname": input.hostname.as_str(),
+        "manage_etc_hosts": false,
+        "write_files": written,
+        // cloud-init writes it to the console at its very end: the same line as the micro image's.
+        "final_message": format!("{READY_MARKER} {}", input.instance_id),
+    });
+    if let Some(fqdn) = input.fqdn {
+        config["fqdn"] = json!(fqdn);
+    }
+    Ok(format!("#cloud-config\n{config:#}\n"))
+}
+
+fn write_file(path: &str, mode: u32, content: &[u8]) -> Value {
+    let mut file = json!({ "path": path, "permissions": format!("{mode:04o}") });
+    // Readable where it is plain text; all else would meet YAML's rules about characters.
+    let plain = content.iter().all(|byte| matches!(byte, b'\n' | b' '..=b'~'));
+    match std::str::from_utf8(content) {
+        Ok(text) if plain => file["content"] = json!(text),
+        _ => {
+            file["encoding"] = json!("b64");
+            file["content"] = json!(STANDARD.encode(content));
+        }
+    }
+    file
+}

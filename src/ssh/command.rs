@@ -1,0 +1,352 @@
+//! Runs one command on a session channel, from opening to closing.
+//!
+//! A task of its own drives each channel, because russh sends no CLOSE when a channel is dropped and
+//! a slot of the far side's `MaxSessions` would be lost with it: whatever becomes of the caller, the
+//! task closes the channel and then gives the slot back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::client::Msg;
+use russh::{Channel, ChannelMsg, ChannelWriteHalf, Sig};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::error::SshError;
+use super::session::{ExecEvent, ExecRequest, Inner, Output};
+
+/// How long a command that has ended may keep its output open (a daemon that inherited it) while
+/// nothing comes.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Bytes kept of each output stream when the request names no limit.
+const DEFAULT_LIMIT: usize = 16 << 20;
+
+/// Events that wait for the reader of a stream.
+const EVENTS: usize = 256;
+
+/// How long a refused session channel is asked for again.
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Where standard input comes from.
+pub(super) enum Input {
+    Bytes(Vec<u8>),
+    Pieces(mpsc::Receiver<Vec<u8>>),
+}
+
+/// Runs a command and keeps what it writes.
+pub(super) async fn run(session: &Arc<Inner>, request: &ExecRequest) -> Result<Output, SshError> {
+    let input = Input::Bytes(request.stdin.clone());
+    let mut events = start(session, &request.command, input, request.timeout).await?;
+    let limit = if request.limit == 0 {
+        DEFAULT_LIMIT
+    } else {
+        request.limit
+    };
+    let mut output = Output::default();
+    while let Some(event) = events.recv().await {
+        match event {
+            ExecEvent::Stdout(data) => output.truncated |= keep(&mut output.stdout, &data, limit),
+            ExecEvent::Stderr(data) => output.truncated |= keep(&mut output.stderr, &data, limit),
+            ExecEvent::Exit(status) => output.status = Some(status),
+            ExecEvent::Signal(name) => output.signal = Some(name),
+            ExecEvent::TimedOut(after) => return Err(timed_out(session, &request.command, after, output)),
+            ExecEvent::Lost(reason) => {
+                return Err(SshError::Lost {
+                    target: session.name.clone(),
+                    reason,
+                });
+            }
+        }
+    }
+    if output.status.is_none() && output.signal.is_none() {
+        return Err(session.lost("the command's channel went away"));
+    }
+    Ok(output)
+}
+
+fn keep(kept: &mut Vec<u8>, data: &[u8], limit: usize) -> bool {
+    let room = limit.saturating_sub(kept.len()).min(data.len());
+    kept.extend_from_slice(&data[..room]);
+    room < data.len()
+}
+
+fn timed_out(session: &Inner, command: &str, after: Duration, output: Output) -> SshError {
+    let mut short: String = command
+        .chars()
+        .take(80)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if command.chars().nth(80).is_some() {
+        short.push_str("...");
+    }
+    let target = session.name.clone();
+    SshError::CommandTimeout {
+        target,
+        command: short,
+        after,
+        output: Box::new(output),
+    }
+}
+
+/// Starts a command; returns once the far side was asked to run it.
+pub(super) async fn start(
+    session: &Arc<Inner>,
+    command: &str,
+    input: Input,
+    limit: Option<Duration>,
+) -> Result<mpsc::Receiver<ExecEvent>, SshError> {
+    let token = (limit.is_some() || session.shared.one_at_a_time()).then(token);
+    let (events, receiver) = mpsc::channel(EVENTS);
+    let (opened, answer) = oneshot::channel();
+    let job = Job {
+        session: session.clone(),
+        command: token
+            .as_ref()
+            .map_or_else(|| command.to_owned(), |token| marked(command, token)),
+        deadline: limit.map(|limit| (Instant::now() + limit, limit)),
+        token,
+        events,
+    };
+    tokio::spawn(job.drive(input, opened));
+    match answer.await {
+        Ok(Ok(())) => Ok(receiver),
+        Ok(Err(Refusal::Error(error))) => Err(error),
+        Ok(Err(Refusal::Time(after))) => Err(timed_out(session, command, after, Output::default())),
+        Err(_) => Err(session.lost("its task ended")),
+    }
+}
+
+fn token() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
+}
+
+/// The command with a mark in its environment, and so in that of all its children.
+fn marked(command: &str, token: &str) -> String {
+    format!(
+        r#"exec env VCLUSTER_EXEC={token} "${{SHELL:-sh}}" -c {}"#,
+        super::quote(command)
+    )
+}
+
+/// Kills what bears the mark: first asks, then insists.
+fn reaper(token: &str) -> String {
+    format!(
+        "n() {{ grep -ls VCLUSTER_EXEC={token} /proc/[0-9]*/environ; }}; \
+         k() {{ for f in $(n); do f=${{f%/environ}}; kill -$1 ${{f#/proc/}}; done; }} 2>/dev/null; \
+         k TERM; for i in 1 2 3 4 5; do [ -n \"$(n)\" ] || exit 0; sleep 0.2; done; k KILL"
+    )
+}
+
+enum Refusal {
+    Error(SshError),
+    Time(Duration),
+}
+
+enum End {
+    /// The far side closed the channel.
+    Closed,
+    /// The command ended and its output stayed open without a word.
+    Quiet,
+    TimedOut(Duration),
+    /// Nobody listens any more.
+    Deserted,
+}
+
+struct Job {
+    session: Arc<Inner>,
+    command: String,
+    token: Option<String>,
+    deadline: Option<(Instant, Duration)>,
+    events: mpsc::Sender<ExecEvent>,
+}
+
+impl Job {
+    async fn drive(self, input: Input, opened: oneshot::Sender<Result<(), Refusal>>) {
+        let slot = tokio::select! {
+            slot = self.session.slots.clone().acquire_owned() => slot,
+            after = self.time_is_up() => {
+                let _ = opened.send(Err(Refusal::Time(after)));
+                return;
+            }
+            () = self.events.closed() => return,
+        };
+        // The opening itself is never abandoned half-way: nobody would close what opens later.
+        let channel = match self.open().await {
+            Ok(channel) => channel,
+            Err(error) => {
+                let _ = opened.send(Err(Refusal::Error(error)));
+                return;
+            }
+        };
+        let _ = opened.send(Ok(()));
+        self.follow(channel, input).await;
+        drop(slot);
+    }
+
+    async fn open(&self) -> Result<Channel<Msg>, SshError> {
+        let patience = self
+            .deadline
+            .map_or(PATIENCE, |(at, _)| PATIENCE.min(at - Instant::now()));
+        let channel = session_channel(&self.session, patience).await?;
+        match channel.exec(true, self.command.as_bytes()).await {
+            Ok(()) => Ok(channel),
+            Err(error) => Err(self.session.lost(&error.to_string())),
+        }
+    }
+
+    async fn follow(&self, channel: Channel<Msg>, input: Input) {
+        let (mut read, write) = channel.split();
+        let mut ended: Option<ExecEvent> = None;
+        let end = {
+            let feed = feed(&write, input);
+            tokio::pin!(feed);
+            let mut fed = false;
+            loop {
+                let message = tokio::select! {
+                    message = read.wait() => message,
+                    () = &mut feed, if !fed => { fed = true; continue; }
+                    after = self.time_is_up() => break End::TimedOut(after),
+                    () = self.events.closed() => break End::Deserted,
+                    () = sleep(GRACE), if ended.is_some() => break End::Quiet,
+                };
+                let event = match message {
+                    None | Some(ChannelMsg::Close) => break End::Closed,
+                    Some(ChannelMsg::Data { data }) => ExecEvent::Stdout(data.into()),
+                    Some(ChannelMsg::ExtendedData { data, .. }) => ExecEvent::Stderr(data.into()),
+                    // Data may follow the status, so it is told last.
+                    Some(ChannelMsg::ExitStatus { exit_status }) => {
+                        ended = Some(ExecEvent::Exit(exit_status));
+                        continue;
+                    }
+                    Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
+                        ended = Some(ExecEvent::Signal(name(&signal_name)));
+                        continue;
+                    }
+                    Some(ChannelMsg::Failure) => {
+                        ended = Some(ExecEvent::Lost("the far side refused to run the command".into()));
+                        break End::Quiet;
+                    }
+                    Some(_) => continue,
+                };
+                tokio::select! {
+                    _ = self.events.send(event) => {}
+                    after = self.time_is_up() => break End::TimedOut(after),
+                }
+            }
+        };
+        drop(read);
+        match end {
+            End::Closed => {
+                let lost = || ExecEvent::Lost(self.reason());
+                let _ = self.events.send(ended.unwrap_or_else(lost)).await;
+            }
+            End::Quiet => {
+                let _ = write.close().await;
+                if let Some(event) = ended {
+                    let _ = self.events.send(event).await;
+                }
+            }
+            End::TimedOut(after) => {
+                self.kill(&write).await;
+                let _ = self.events.send(ExecEvent::TimedOut(after)).await;
+            }
+            End::Deserted => self.kill(&write).await,
+        }
+    }
+
+    async fn time_is_up(&self) -> Duration {
+        match self.deadline {
+            Some((at, after)) => {
+                sleep_until(at).await;
+                after
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    fn reason(&self) -> String {
+        let closed = self.session.shared.reason();
+        closed.unwrap_or_else(|| "the far side closed the channel without an exit status".into())
+    }
+
+    /// Closing a channel does not end what runs there, and sshd takes no signals for root: whatever
+    /// bears our mark is killed by a command of its own. It goes past the slots, which are fewer than
+    /// the far side allows, and the slot of the late command is held until then.
+    async fn kill(&self, write: &ChannelWriteHalf<Msg>) {
+        let closing = async {
+            // The signal of the protocol is for what bears no mark; for the others Dropbear would
+            // trip over the end of one process while the next is asked for.
+            if self.token.is_none() {
+                let _ = write.signal(Sig::TERM).await;
+            }
+            let _ = write.close().await;
+        };
+        if timeout(Duration::from_secs(2), closing).await.is_err() || self.session.handle.is_closed() {
+            return;
+        }
+        let Some(token) = &self.token else { return };
+        let reaping = async {
+            let mut channel = session_channel(&self.session, Duration::from_secs(4))
+                .await
+                .ok()?;
+            channel.exec(true, reaper(token)).await.ok()?;
+            while !matches!(
+                channel.wait().await,
+                None | Some(ChannelMsg::Close | ChannelMsg::Failure)
+            ) {}
+            channel.close().await.ok()
+        };
+        let _ = timeout(Duration::from_secs(5), reaping).await;
+    }
+}
+
+/// Opens a session channel. A slot of the far side stays taken until the process of a channel that
+/// was closed early has ended, so a refusal may pass: it is borne for a while.
+pub(super) async fn session_channel(
+    session: &Arc<Inner>,
+    patience: Duration,
+) -> Result<Channel<Msg>, SshError> {
+    let end = Instant::now() + patience;
+    let mut pause = Duration::from_millis(50);
+    loop {
+        let opened = session
+            .opened("a session channel", session.handle.channel_open_session())
+            .await;
+        match opened {
+            Err(SshError::Channel { .. }) if Instant::now() + pause < end => sleep(pause).await,
+            other => return other,
+        }
+        pause = (pause * 2).min(Duration::from_secs(1));
+    }
+}
+
+async fn feed(write: &ChannelWriteHalf<Msg>, input: Input) {
+    match input {
+        Input::Bytes(bytes) => {
+            if !bytes.is_empty() && write.data_bytes(bytes).await.is_err() {
+                return;
+            }
+        }
+        Input::Pieces(mut pieces) => {
+            while let Some(piece) = pieces.recv().await {
+                if write.data_bytes(piece).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+    let _ = write.eof().await;
+}
+
+/// A signal's name as `kill -l` has it.
+pub(super) fn name(signal: &Sig) -> String {
+    match signal {
+        Sig::Custom(name) => name
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .take(16)
+            .collect(),
+        known => format!("{known:?}"),
+    }
+}

@@ -1,0 +1,186 @@
+//! Why SSH failed, said so that the reader can mend it. Holds no logic beyond words.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::exit::ExitCode;
+
+use super::known_hosts::HostKeyError;
+use super::session::Output;
+
+/// Why SSH failed.
+#[derive(Debug, thiserror::Error)]
+pub enum SshError {
+    /// A file of the ssh config cannot be used.
+    #[error("{}:{line}: {message}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1; 0 is the file as a whole.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// The ssh config asks for something that vcluster does not do.
+    #[error("the ssh config of {target} asks for {what}, which is not supported")]
+    Unsupported {
+        /// Whom it is about.
+        target: String,
+        /// What it asks for.
+        what: String,
+    },
+    /// The address does not resolve or nothing answers there.
+    #[error("cannot connect to {target}: {source}")]
+    Connect {
+        /// Whom.
+        target: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Connection and login took too long.
+    #[error("{target} gave no login within {}", humantime::format_duration(*after))]
+    Timeout {
+        /// Whom.
+        target: String,
+        /// The time allowed.
+        after: Duration,
+    },
+    /// The far side closed the connection or spoke another protocol before the login.
+    #[error("the SSH handshake with {target} failed: {message}")]
+    Handshake {
+        /// Whom.
+        target: String,
+        /// The cause.
+        message: String,
+        /// Whether it looks like a refusal that passes (`MaxStartups`, a server that is starting).
+        transient: bool,
+    },
+    /// The host key is not the one that we must see.
+    #[error(transparent)]
+    HostKey(#[from] HostKeyError),
+    /// No key was accepted.
+    #[error("{target} accepted no key for the user `{user}` ({tried})", tried = tried_words(tried, notes))]
+    Login {
+        /// Whom.
+        target: String,
+        /// Login user.
+        user: String,
+        /// What was offered.
+        tried: Vec<String>,
+        /// What could not be offered, and why.
+        notes: Vec<String>,
+    },
+    /// The far side refused a channel.
+    #[error("{target} refused {what}: {message}")]
+    Channel {
+        /// Whom.
+        target: String,
+        /// What was asked for.
+        what: String,
+        /// The cause.
+        message: String,
+    },
+    /// A command ran out of time. It and its children were killed where that was possible.
+    #[error("`{command}` on {target} ran longer than {}", humantime::format_duration(*after))]
+    CommandTimeout {
+        /// Where.
+        target: String,
+        /// The command, shortened.
+        command: String,
+        /// The time allowed.
+        after: Duration,
+        /// What it had written until then.
+        output: Box<Output>,
+    },
+    /// The connection ended.
+    #[error("lost the connection to {target}: {reason}")]
+    Lost {
+        /// Whom.
+        target: String,
+        /// The cause.
+        reason: String,
+    },
+    /// The caller's check asked for an end of the attempts.
+    #[error("{0}")]
+    Stopped(String),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+fn tried_words(tried: &[String], notes: &[String]) -> String {
+    let mut words = if tried.is_empty() {
+        "there was no key to offer".to_owned()
+    } else {
+        format!("offered: {}", tried.join(", "))
+    };
+    for note in notes {
+        words.push_str("; ");
+        words.push_str(note);
+    }
+    words
+}
+
+impl SshError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::HostKey(error) => error.hint(),
+            Self::Unsupported { what, .. } if what.starts_with("ProxyCommand") => {
+                Some("use ProxyJump with one host in its place".into())
+            }
+            Self::Login { notes, user, .. } => Some(
+                notes
+                    .iter()
+                    .find_map(|note| note.split_once("encrypted").map(|_| note))
+                    .map_or_else(
+                        || {
+                            format!(
+                                "load the right key with `ssh-add`, or name it with `IdentityFile` in \
+                                 ~/.ssh/config; its public half belongs in ~{user}/.ssh/authorized_keys there"
+                            )
+                        },
+                        |_| "start an agent and run `ssh-add` on the encrypted key".into(),
+                    ),
+            ),
+            Self::Connect { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused => {
+                Some("check that sshd runs there and that the port is right".into())
+            }
+            Self::Channel { what, .. } if what.starts_with("a session") => {
+                Some("its MaxSessions is used up: see what still runs there".into())
+            }
+            Self::Channel { what, .. } if what.starts_with("a connection") => {
+                Some("check that something listens there, and AllowTcpForwarding / AllowStreamLocalForwarding in its sshd_config".into())
+            }
+            _ => None,
+        }
+    }
+
+    /// The exit code of a verb that ends with this.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::CommandTimeout { .. } => ExitCode::Timeout,
+            Self::Other(_) => ExitCode::Unexpected,
+            _ => ExitCode::ApplyFailed,
+        }
+    }
+
+    /// Whether trying again a little later may help without anybody mending anything.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Connect { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::ConnectionRefused
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::HostUnreachable
+                    | io::ErrorKind::NetworkUnreachable
+                    | io::ErrorKind::TimedOut
+            ),
+            Self::Handshake { transient, .. } => *transient,
+            Self::Timeout { .. } | Self::Channel { .. } | Self::Lost { .. } => true,
+            _ => false,
+        }
+    }
+}

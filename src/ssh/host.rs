@@ -1,0 +1,361 @@
+//! The way to a bare-metal host: what the ssh config says about it, its address, a jump host, the login.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::config::{HostSettings, SshConfig};
+use super::error::SshError;
+use super::known_hosts::{self, KnownHosts};
+use super::login::{self, Keys};
+use super::node::jitter;
+use super::session::{ByteStream, HostTarget, Session};
+use super::transport::{self, KeyCheck, Peer};
+
+/// Logins under way at once to one address: sshd begins to refuse at 10 (`MaxStartups 10:30:100`),
+/// and others log in there as well.
+const LOGINS_AT_ONCE: usize = 6;
+
+/// How often a login that was refused in passing is tried again within the time allowed.
+const ATTEMPTS: u32 = 6;
+
+/// A host as it will be reached.
+struct Route {
+    /// For messages: the name as written, with user and port where they are unusual.
+    label: String,
+    address: String,
+    port: u16,
+    user: String,
+    known: KnownHosts,
+    keys: Keys,
+    jump: Option<HostTarget>,
+}
+
+/// Connects and logs in.
+pub(super) async fn connect(target: &HostTarget) -> Result<Session, SshError> {
+    connect_with(target, &SshConfig::of_the_user()).await
+}
+
+/// As [`connect`] with another ssh config than the user's.
+pub(super) async fn connect_with(target: &HostTarget, config: &SshConfig) -> Result<Session, SshError> {
+    let limited = tokio::time::timeout(target.timeout, with_config(target, config, true));
+    limited.await.unwrap_or_else(|_| {
+        Err(SshError::Timeout {
+            target: target.host.clone(),
+            after: target.timeout,
+        })
+    })
+}
+
+async fn with_config(target: &HostTarget, config: &SshConfig, may_jump: bool) -> Result<Session, SshError> {
+    let route = route(target, config)?;
+    let Some(jump) = &route.jump else {
+        return insist(&route, None).await;
+    };
+    if !may_jump {
+        return Err(SshError::Unsupported {
+            target: route.label,
+            what: "ProxyJump for a host that is a jump host itself".into(),
+        });
+    }
+    // The jump host's connection lives as long as the stream that goes through it.
+    let jump = Box::pin(with_config(jump, config, false)).await?;
+    insist(&route, Some(&jump)).await
+}
+
+/// Tries again while the refusals look as if they pass.
+async fn insist(route: &Route, jump: Option<&Session>) -> Result<Session, SshError> {
+    let gate = gate(&format!("{}:{}", route.address, route.port));
+    let mut wait = Duration::from_millis(150);
+    let mut attempt = 1;
+    loop {
+        let error = {
+            let _turn = gate
+                .acquire()
+                .await
+                .map_err(|error| SshError::Other(error.to_string()))?;
+            match once(route, jump).await {
+                Ok(session) => return Ok(session),
+                Err(error) => error,
+            }
+        };
+        // A closed port does not open by itself; a refusal by MaxStartups passes.
+        if attempt >= ATTEMPTS || !matches!(error, SshError::Handshake { transient: true, .. }) {
+            return Err(error);
+        }
+        tracing::debug!("{}: {error}; trying again", route.label);
+        tokio::time::sleep(jitter(wait)).await;
+        wait *= 2;
+        attempt += 1;
+    }
+}
+
+async fn once(route: &Route, jump: Option<&Session>) -> Result<Session, SshError> {
+    let begun = Instant::now();
+    let check = KeyCheck::Known(route.known.clone());
+    let (mut handle, shared) = match jump {
+        None => {
+            let found = tokio::net::lookup_host((route.address.as_str(), route.port)).await;
+            let addresses: Vec<SocketAddr> = found
+                .map_err(|source| SshError::Connect {
+                    target: route.label.clone(),
+                    source,
+                })?
+                .collect();
+            let stream = transport::socket(&route.label, &addresses).await?;
+            transport::handshake(stream, &route.label, Peer::Host, check).await?
+        }
+        Some(jump) => {
+            let stream: ByteStream = jump.tcp_by_name(&route.address, route.port).await?;
+            transport::handshake(stream, &route.label, Peer::Host, check).await?
+        }
+    };
+    login::with_keys(&mut handle, &route.label, &route.user, route.keys.clone()).await?;
+    tracing::debug!("{}: logged in after {:?}", route.label, begun.elapsed());
+    Ok(Session::new(handle, shared, route.label.clone()))
+}
+
+/// One gate for all connections of this process to an address.
+fn gate(address: &str) -> Arc<Semaphore> {
+    static GATES: Mutex<Option<HashMap<String, Arc<Semaphore>>>> = Mutex::new(None);
+    let mut gates = GATES.lock().unwrap_or_else(PoisonError::into_inner);
+    let gates = gates.get_or_insert_with(HashMap::new);
+    gates
+        .entry(address.to_owned())
+        .or_insert_with(|| Arc::new(Semaphore::new(LOGINS_AT_ONCE)))
+        .clone()
+}
+
+fn route(target: &HostTarget, config: &SshConfig) -> Result<Route, SshError> {
+    let settings = config.settings(&target.host)?;
+    for note in &settings.notes {
+        tracing::debug!("ssh config for {}: {note}", target.host);
+    }
+    if let Some(command) = &settings.proxy_command {
+        let what = format!("ProxyCommand ({command})");
+        return Err(SshError::Unsupported {
+            target: target.host.clone(),
+            what,
+        });
+    }
+    let port = target.port.or(settings.port).unwrap_or(22);
+    let user = target
+        .user
+        .clone()
+        .or(settings.user.clone())
+        .unwrap_or_else(|| config.user.clone());
+    let address = match &settings.host_name {
+        Some(name) => name.replace("%h", &target.host).replace("%%", "%"),
+        None => target.host.clone(),
+    };
+    let tokens = Tokens {
+        config,
+        original: &target.host,
+        host: &address,
+        port,
+        user: &user,
+    };
+    let keys = keys(target, &settings, &tokens)?;
+    let entry = match &settings.host_key_alias {
+        Some(alias) => alias.to_lowercase(),
+        None => known_hosts::entry_name(&address, port),
+    };
+    let files = known_files(target, &settings, &tokens)?;
+    let accept = accept(target, config, &user, port, &files);
+    let jump = settings
+        .proxy_jump
+        .as_deref()
+        .map(|jump| parse_jump(jump, target))
+        .transpose()?;
+    Ok(Route {
+        label: if port == 22 {
+            target.host.clone()
+        } else {
+            format!("{}:{port}", target.host)
+        },
+        known: KnownHosts {
+            entry,
+            files,
+            strictness: settings.strictness.unwrap_or_default(),
+            accept,
+        },
+        address,
+        port,
+        user,
+        keys,
+        jump,
+    })
+}
+
+fn keys(target: &HostTarget, settings: &HostSettings, tokens: &Tokens<'_>) -> Result<Keys, SshError> {
+    let mut files: Vec<(PathBuf, bool)> = Vec::new();
+    if let Some(identity) = &target.identity {
+        files.push((tokens.path(&identity.to_string_lossy())?, true));
+    }
+    for name in &settings.identity_files {
+        if !name.eq_ignore_ascii_case("none") {
+            files.push((tokens.path(name)?, true));
+        }
+    }
+    if settings.identity_files.is_empty() && target.identity.is_none() {
+        let folder = tokens.config.home.join(".ssh");
+        files.extend(["id_ed25519", "id_ecdsa", "id_rsa"].map(|name| (folder.join(name), false)));
+    }
+    let agent = match settings.identity_agent.as_deref() {
+        Some(none) if none.eq_ignore_ascii_case("none") => None,
+        None | Some("SSH_AUTH_SOCK") => tokens.config.agent.clone(),
+        Some(name) => match name.strip_prefix('$').filter(|rest| !rest.starts_with('{')) {
+            Some(variable) => std::env::var_os(variable).map(PathBuf::from),
+            None => Some(tokens.path(name)?),
+        },
+    };
+    let notes = settings.notes.clone();
+    Ok(Keys {
+        files,
+        agent,
+        only: settings.identities_only.unwrap_or(false),
+        notes,
+    })
+}
+
+fn known_files(
+    target: &HostTarget,
+    settings: &HostSettings,
+    tokens: &Tokens<'_>,
+) -> Result<Vec<PathBuf>, SshError> {
+    if let Some(file) = &target.known_hosts {
+        return Ok(vec![tokens.path(&file.to_string_lossy())?]);
+    }
+    let default = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let user = settings.known_hosts.clone();
+    let user = user.unwrap_or_else(|| default(&["~/.ssh/known_hosts", "~/.ssh/known_hosts2"]));
+    let global = settings.global_known_hosts.clone();
+    let global =
+        global.unwrap_or_else(|| default(&["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"]));
+    let named = user
+        .iter()
+        .chain(&global)
+        .filter(|name| !name.eq_ignore_ascii_case("none"));
+    named.map(|name| tokens.path(name)).collect()
+}
+
+/// The command by which OpenSSH shows the fingerprint, asks, and writes the key down where we look.
+fn accept(target: &HostTarget, config: &SshConfig, user: &str, port: u16, files: &[PathBuf]) -> String {
+    let mut command = String::from("ssh");
+    if config.required {
+        let _ = write!(command, " -F {}", super::quote(&config.path.to_string_lossy()));
+    }
+    if let (Some(_), Some(file)) = (&target.known_hosts, files.first()) {
+        let option = format!("UserKnownHostsFile={}", file.display());
+        let _ = write!(command, " -o {}", super::quote(&option));
+    }
+    if port != 22 {
+        let _ = write!(command, " -p {port}");
+    }
+    format!(
+        "{command} {} true",
+        super::quote(&format!("{user}@{}", target.host))
+    )
+}
+
+fn parse_jump(text: &str, target: &HostTarget) -> Result<HostTarget, SshError> {
+    let unsupported = |what: String| SshError::Unsupported {
+        target: target.host.clone(),
+        what,
+    };
+    if text.contains(',') {
+        return Err(unsupported(format!("ProxyJump over several hosts ({text})")));
+    }
+    let rest = text.strip_prefix("ssh://").unwrap_or(text);
+    let (user, rest) = match rest.rsplit_once('@') {
+        Some((user, rest)) => (Some(user.to_owned()), rest),
+        None => (None, rest),
+    };
+    let (host, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, port)) => (host, port.strip_prefix(':')),
+        None => match rest.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (rest, None),
+        },
+    };
+    let port = port
+        .map(|port| port.parse().map_err(|_| unsupported(format!("ProxyJump {text}"))))
+        .transpose()?;
+    let (host, timeout) = (host.to_owned(), target.timeout);
+    Ok(HostTarget {
+        host,
+        user,
+        port,
+        identity: None,
+        known_hosts: None,
+        timeout,
+    })
+}
+
+/// What `%h` and its like stand for.
+struct Tokens<'a> {
+    config: &'a SshConfig,
+    original: &'a str,
+    host: &'a str,
+    port: u16,
+    user: &'a str,
+}
+
+impl Tokens<'_> {
+    /// Expands `~`, `%` tokens and `${VARIABLES}`.
+    fn path(&self, text: &str) -> Result<PathBuf, SshError> {
+        let home = self.config.home.to_string_lossy();
+        let mut out = String::new();
+        let mut rest = text;
+        if text == "~" || text.starts_with("~/") {
+            out.push_str(&home);
+            rest = &text[1..];
+        }
+        while let Some(at) = rest.find(['%', '$']) {
+            out.push_str(&rest[..at]);
+            rest = &rest[at..];
+            if let Some((name, after)) = rest.strip_prefix("${").and_then(|r| r.split_once('}')) {
+                let value = std::env::var(name);
+                out.push_str(&value.map_err(|_| self.bad(text, &format!("${{{name}}}, which is not set")))?);
+                rest = after;
+            } else if rest.starts_with('$') {
+                out.push('$');
+                rest = &rest[1..];
+            } else {
+                let token = rest.chars().nth(1).unwrap_or(' ');
+                match token {
+                    '%' => out.push('%'),
+                    'd' => out.push_str(&home),
+                    'h' => out.push_str(self.host),
+                    'n' => out.push_str(self.original),
+                    'p' => out.push_str(&self.port.to_string()),
+                    'r' => out.push_str(self.user),
+                    'u' => out.push_str(&self.config.user),
+                    'i' => out.push_str(&nix::unistd::getuid().to_string()),
+                    _ => return Err(self.bad(text, &format!("the token %{token}"))),
+                }
+                rest = &rest[1 + token.len_utf8()..];
+            }
+        }
+        out.push_str(rest);
+        let path = Path::new(&out);
+        // `ssh` takes a relative name as relative to where it was started, and so do we.
+        Ok(path.to_owned())
+    }
+
+    fn bad(&self, text: &str, what: &str) -> SshError {
+        SshError::Unsupported {
+            target: self.original.to_owned(),
+            what: format!("`{text}` with {what}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

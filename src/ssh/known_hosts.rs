@@ -1,0 +1,317 @@
+//! Which host keys are known: the files of `known_hosts(5)` (see sshd(8)), read-only except for `accept-new`.
+//! Decides about a key; makes no connection.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use hmac::{Hmac, KeyInit, Mac};
+use russh::keys::ssh_key::known_hosts::HostPatterns;
+use russh::keys::{Algorithm, HashAlg, PublicKey};
+use sha1::Sha1;
+
+use super::pattern;
+
+/// A host key that may not be trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum HostKeyError {
+    /// Nothing is known about the host.
+    #[error("the host key of {host} is not known: {algorithm} {fingerprint}")]
+    Unknown {
+        /// The name looked up.
+        host: String,
+        /// Its kind.
+        algorithm: String,
+        /// Fingerprint, SHA256.
+        fingerprint: String,
+        /// The commands that accept it.
+        accept: String,
+    },
+    /// Another key of the same kind is known.
+    #[error(
+        "the host key of {host} changed: {}:{line} has {old}, the host shows {new}; \
+         somebody may stand in between, or the host was installed anew", file.display()
+    )]
+    Changed {
+        /// The name looked up.
+        host: String,
+        /// Where the old key is written.
+        file: PathBuf,
+        /// Line there.
+        line: usize,
+        /// Old fingerprint.
+        old: String,
+        /// New fingerprint.
+        new: String,
+        /// Name to remove.
+        entry: String,
+    },
+    /// The key is marked as revoked.
+    #[error("the host key of {host} ({fingerprint}) is revoked by {}:{line}", file.display())]
+    Revoked {
+        /// The name looked up.
+        host: String,
+        /// Fingerprint.
+        fingerprint: String,
+        /// Where it is revoked.
+        file: PathBuf,
+        /// Line there.
+        line: usize,
+    },
+    /// Only a certificate authority is known for the host.
+    #[error("{host} is known by a certificate authority only ({}:{line}); host certificates are not supported", file.display())]
+    Authority {
+        /// The name looked up.
+        host: String,
+        /// Where.
+        file: PathBuf,
+        /// Line there.
+        line: usize,
+    },
+    /// A node shows another key than the one we gave it.
+    #[error(
+        "{node} shows the host key {got}, not the one that it was given ({expected}): this is another machine"
+    )]
+    Pinned {
+        /// The node.
+        node: String,
+        /// Ours.
+        expected: String,
+        /// Theirs.
+        got: String,
+    },
+    /// A file cannot be read or written.
+    #[error("cannot use the known hosts file {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+impl HostKeyError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unknown { accept, .. } => Some(format!(
+                "compare the fingerprint with the host's own, then accept it: {accept}"
+            )),
+            Self::Changed { file, entry, .. } => Some(format!(
+                "if the change is right: ssh-keygen -f {} -R {}",
+                super::quote(&file.to_string_lossy()),
+                super::quote(entry)
+            )),
+            Self::Authority { .. } => Some("add a plain host key line for it".into()),
+            Self::Pinned { .. } => {
+                Some("the node's address may be in use by a machine outside this cluster".into())
+            }
+            Self::Revoked { .. } | Self::File { .. } => None,
+        }
+    }
+}
+
+/// What becomes of a host that nothing is known about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strictness {
+    /// It is an error.
+    #[default]
+    Strict,
+    /// Its key is written down and trusted from then on. A changed key stays an error.
+    AcceptNew,
+}
+
+/// What is asked about one host.
+#[derive(Clone, Debug)]
+pub struct KnownHosts {
+    /// The name that stands in the files: an alias, a name, or `[name]:port`.
+    pub entry: String,
+    /// Files in order; a new key is written to the first.
+    pub files: Vec<PathBuf>,
+    /// What becomes of an unknown host.
+    pub strictness: Strictness,
+    /// The command that lets OpenSSH ask about the key.
+    pub accept: String,
+}
+
+/// The name under which OpenSSH files a host.
+pub(super) fn entry_name(host: &str, port: u16) -> String {
+    let host = host.to_lowercase();
+    if port == 22 {
+        host
+    } else {
+        format!("[{host}]:{port}")
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Marker {
+    None,
+    Revoked,
+    Authority,
+}
+
+struct Entry {
+    file: PathBuf,
+    line: usize,
+    marker: Marker,
+    key: PublicKey,
+}
+
+impl KnownHosts {
+    /// The kinds of key that are on file, so that the host is asked for one of these first: a host
+    /// with a known RSA key must not look unknown because it prefers to show an Ed25519 key.
+    pub fn known_algorithms(&self) -> Result<Vec<Algorithm>, HostKeyError> {
+        let entries = self.entries()?;
+        Ok(entries
+            .into_iter()
+            .filter(|e| e.marker == Marker::None)
+            .map(|e| e.key.algorithm())
+            .collect())
+    }
+
+    /// Decides about a key.
+    pub fn check(&self, key: &PublicKey) -> Result<(), HostKeyError> {
+        let entries = self.entries()?;
+        let same = |entry: &&Entry| entry.key.key_data() == key.key_data();
+        if let Some(entry) = entries.iter().filter(|e| e.marker == Marker::Revoked).find(same) {
+            return Err(HostKeyError::Revoked {
+                host: self.entry.clone(),
+                fingerprint: fingerprint(key),
+                file: entry.file.clone(),
+                line: entry.line,
+            });
+        }
+        let plain: Vec<&Entry> = entries.iter().filter(|e| e.marker == Marker::None).collect();
+        if plain.iter().copied().any(|entry| same(&entry)) {
+            return Ok(());
+        }
+        // A key of another kind is no proof either way for OpenSSH, yet it is for `accept-new`:
+        // a host that has a key on file is not new.
+        let changed = plain.iter().find(|e| e.key.algorithm() == key.algorithm());
+        let other = plain.first().filter(|_| self.strictness == Strictness::AcceptNew);
+        if let Some(entry) = changed.or(other) {
+            return Err(HostKeyError::Changed {
+                host: self.entry.clone(),
+                file: entry.file.clone(),
+                line: entry.line,
+                old: fingerprint(&entry.key),
+                new: fingerprint(key),
+                entry: self.entry.clone(),
+            });
+        }
+        if self.strictness == Strictness::AcceptNew {
+            return self.learn(key);
+        }
+        if let Some(entry) = entries.iter().find(|e| e.marker == Marker::Authority) {
+            return Err(HostKeyError::Authority {
+                host: self.entry.clone(),
+                file: entry.file.clone(),
+                line: entry.line,
+            });
+        }
+        Err(HostKeyError::Unknown {
+            host: self.entry.clone(),
+            algorithm: key.algorithm().to_string(),
+            fingerprint: fingerprint(key),
+            accept: self.accept.clone(),
+        })
+    }
+
+    fn entries(&self) -> Result<Vec<Entry>, HostKeyError> {
+        let mut found = Vec::new();
+        for path in &self.files {
+            let text = match fs::read(path) {
+                Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(source) => {
+                    return Err(HostKeyError::File {
+                        path: path.clone(),
+                        source,
+                    });
+                }
+            };
+            for (index, line) in text.lines().enumerate() {
+                if let Some((marker, key)) = parse(line, &self.entry) {
+                    found.push(Entry {
+                        file: path.clone(),
+                        line: index + 1,
+                        marker,
+                        key,
+                    });
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn learn(&self, key: &PublicKey) -> Result<(), HostKeyError> {
+        // Many hosts may be new at once: their lines must not mingle.
+        static WRITING: Mutex<()> = Mutex::new(());
+        let _writing = WRITING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Some(path) = self.files.first() else {
+            return Err(HostKeyError::Unknown {
+                host: self.entry.clone(),
+                algorithm: key.algorithm().to_string(),
+                fingerprint: fingerprint(key),
+                accept: self.accept.clone(),
+            });
+        };
+        let at_fault = |source| HostKeyError::File {
+            path: path.clone(),
+            source,
+        };
+        append(path, &self.entry, key).map_err(at_fault)
+    }
+}
+
+fn append(path: &Path, entry: &str, key: &PublicKey) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+    }
+    let open = fs::read(path).is_ok_and(|bytes| bytes.last().is_some_and(|&b| b != b'\n'));
+    let plain = PublicKey::new(key.key_data().clone(), "");
+    let text = plain.to_openssh().map_err(io::Error::other)?;
+    let line = format!("{}{entry} {}\n", if open { "\n" } else { "" }, text.trim_end());
+    let mut file = fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(line.as_bytes())
+}
+
+/// One line, if it is about the host. Lines that cannot be read are passed over, as OpenSSH does.
+fn parse(line: &str, entry: &str) -> Option<(Marker, PublicKey)> {
+    let mut fields = line.split_ascii_whitespace();
+    let mut hosts = fields.next().filter(|field| !field.starts_with('#'))?;
+    let marker = match hosts {
+        "@revoked" => Marker::Revoked,
+        "@cert-authority" => Marker::Authority,
+        other if other.starts_with('@') => return None,
+        _ => Marker::None,
+    };
+    if marker != Marker::None {
+        hosts = fields.next()?;
+    }
+    let matches = match hosts.parse::<HostPatterns>().ok()? {
+        HostPatterns::HashedName { salt, hash } => Hmac::<Sha1>::new_from_slice(&salt)
+            .is_ok_and(|hmac| hmac.chain_update(entry).verify_slice(&hash).is_ok()),
+        HostPatterns::Patterns(patterns) => {
+            pattern::list_matches(patterns.iter().map(|p| p.to_lowercase()), entry)
+        }
+    };
+    if !matches {
+        return None;
+    }
+    let (kind, blob) = (fields.next()?, fields.next()?);
+    let key = PublicKey::from_openssh(&format!("{kind} {blob}")).ok()?;
+    Some((marker, key))
+}
+
+/// A key's fingerprint as `ssh-keygen -l` prints it.
+pub fn fingerprint(key: &PublicKey) -> String {
+    key.fingerprint(HashAlg::Sha256).to_string()
+}

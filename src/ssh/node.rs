@@ -1,0 +1,123 @@
+//! The way to a node: the pinned host key, the cluster's client key, and patience while it boots.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::error::SshError;
+use super::login;
+use super::session::{NodeTarget, Session};
+use super::transport::{self, KeyCheck, Peer};
+
+/// Connects and logs in, once.
+pub(super) async fn connect(via: Option<&Session>, target: &NodeTarget) -> Result<Session, SshError> {
+    let limited = timeout(target.timeout, once(via, target)).await;
+    limited.unwrap_or_else(|_| {
+        Err(SshError::Timeout {
+            target: target.name.clone(),
+            after: target.timeout,
+        })
+    })
+}
+
+async fn once(via: Option<&Session>, target: &NodeTarget) -> Result<Session, SshError> {
+    let check = KeyCheck::Pinned {
+        node: target.name.clone(),
+        key: target.host_key.clone(),
+    };
+    let (mut handle, shared) = match via {
+        Some(host) => {
+            let stream = host.tcp(target.address).await?;
+            transport::handshake(stream, &target.name, Peer::Node, check).await?
+        }
+        None => {
+            let stream = transport::socket(&target.name, &[target.address]).await?;
+            transport::handshake(stream, &target.name, Peer::Node, check).await?
+        }
+    };
+    login::with_key(&mut handle, &target.name, &target.user, &target.key).await?;
+    Ok(Session::new(handle, shared, target.name.clone()))
+}
+
+/// How patiently a login is tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Backoff {
+    /// The first pause; the pauses grow by half each time, with a random part so that nodes do not beat in time.
+    pub first: Duration,
+    /// The longest pause.
+    pub longest: Duration,
+    /// When to give up, counted from the start.
+    pub deadline: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_millis(200),
+            // A failed login costs an emulated node up to half a second of CPU, so not too often.
+            longest: Duration::from_secs(3),
+            deadline: Duration::from_secs(120),
+        }
+    }
+}
+
+/// Tries real logins until one succeeds, the time is up, or `stop` gives a reason to stop (the VM has
+/// died). Returns the last real error. Probing without a login would be punished by
+/// `PerSourcePenalties` of newer sshd.
+pub async fn login_with_backoff(
+    via: Option<&Session>,
+    target: &NodeTarget,
+    backoff: Backoff,
+    mut stop: impl FnMut() -> Option<String>,
+) -> Result<Session, SshError> {
+    const LOOK: Duration = Duration::from_millis(250);
+    let end = Instant::now() + backoff.deadline;
+    let mut pause = backoff.first;
+    let mut last = None;
+    loop {
+        let mut target = target.clone();
+        target.timeout = target.timeout.min(end.saturating_duration_since(Instant::now()));
+        let attempt = connect(via, &target);
+        tokio::pin!(attempt);
+        let error = loop {
+            if let Some(reason) = stop() {
+                return Err(SshError::Stopped(reason));
+            }
+            match timeout(LOOK, &mut attempt).await {
+                Ok(Ok(session)) => return Ok(session),
+                Ok(Err(error)) => break error,
+                Err(_) => {}
+            }
+        };
+        // A foreign host key does not mend itself; a refused client key may (cloud-init is still at it).
+        let hopeless = matches!(error, SshError::HostKey(_)) || via.is_some_and(Session::is_closed);
+        // "No login in 3 ms", because the deadline cut the last attempt short, says less than the one before.
+        let cut = matches!(&error, SshError::Timeout { .. }) && last.is_some();
+        if !cut {
+            last = Some(error);
+        }
+        let next = Instant::now() + jitter(pause);
+        if hopeless || next >= end {
+            let nothing = || SshError::Timeout {
+                target: target.name.clone(),
+                after: backoff.deadline,
+            };
+            return Err(last.unwrap_or_else(nothing));
+        }
+        while Instant::now() < next {
+            if let Some(reason) = stop() {
+                return Err(SshError::Stopped(reason));
+            }
+            sleep_until(next.min(Instant::now() + LOOK)).await;
+        }
+        pause = (pause * 3 / 2).min(backoff.longest);
+    }
+}
+
+/// Between half and all of a pause.
+pub(super) fn jitter(pause: Duration) -> Duration {
+    // The standard library's hash seeds are random enough for this.
+    let draw = RandomState::new().build_hasher().finish() % 1000;
+    pause / 2 + pause / 2 * u32::try_from(draw).unwrap_or(0) / 1000
+}

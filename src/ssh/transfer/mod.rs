@@ -1,0 +1,103 @@
+//! Files to and from nodes, as tar streams over a command: nodes need `tar` and `sha256sum`, no SFTP.
+//! What comes from a node is taken for hostile.
+
+mod pack;
+mod pull;
+mod push;
+mod unpack;
+mod write;
+
+pub use pack::Parcel;
+pub use pull::{PullLimits, Pulled, pull};
+pub use push::push;
+pub use write::{FileSpec, write_file};
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::error::SshError;
+use super::session::Output;
+
+/// Why files did not arrive.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    /// The connection or the command failed.
+    #[error(transparent)]
+    Ssh(#[from] SshError),
+    /// A file on this machine cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Local {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A source cannot be sent.
+    #[error("{}: {message}", path.display())]
+    Source {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        message: String,
+    },
+    /// The command on the node failed.
+    #[error("{node}: {message}")]
+    Remote {
+        /// The node.
+        node: String,
+        /// What it said.
+        message: String,
+    },
+    /// What a node sent is not taken.
+    #[error("{node} sent {entry}, which is refused: {reason}")]
+    Refused {
+        /// The node.
+        node: String,
+        /// What it sent, escaped.
+        entry: String,
+        /// The cause.
+        reason: String,
+    },
+    /// Digests differ after the transfer.
+    #[error("{node}: the content differs after the transfer (or changed meanwhile): {}", names.join(", "))]
+    Digest {
+        /// The node.
+        node: String,
+        /// The files, at most ten.
+        names: Vec<String>,
+    },
+}
+
+impl TransferError {
+    fn local(path: &Path, source: io::Error) -> Self {
+        Self::Local {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+/// Takes only status 0, and otherwise the last words of standard error as the cause.
+fn checked(node: &str, output: Output) -> Result<Output, TransferError> {
+    if output.status == Some(0) {
+        return Ok(output);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last: Vec<&str> = said.lines().rev().take(3).collect();
+    let words = last.into_iter().rev().collect::<Vec<_>>().join("; ");
+    let words: String = words.chars().filter(|c| !c.is_control()).take(300).collect();
+    let status = match (output.status, output.signal) {
+        (Some(status), _) => format!("exit {status}"),
+        (None, Some(signal)) => format!("killed by SIG{signal}"),
+        (None, None) => "no status".to_owned(),
+    };
+    let message = if words.is_empty() {
+        status
+    } else {
+        format!("{words} ({status})")
+    };
+    Err(TransferError::Remote {
+        node: node.to_owned(),
+        message,
+    })
+}

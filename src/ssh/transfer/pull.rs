@@ -1,0 +1,280 @@
+//! Fetches a file or directory of one node.
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::super::error::SshError;
+use super::super::quote;
+use super::super::session::{ExecEvent, ExecRequest, Output, Session};
+use super::unpack::{self, UnpackError, Unpacked};
+use super::{TransferError, checked};
+
+/// Bounds for what one node may send.
+#[derive(Clone, Copy, Debug)]
+pub struct PullLimits {
+    /// Bytes of all files together.
+    pub bytes: u64,
+    /// Files, directories and links together.
+    pub entries: usize,
+}
+
+impl Default for PullLimits {
+    fn default() -> Self {
+        Self {
+            bytes: 8 << 30,
+            entries: 1_000_000,
+        }
+    }
+}
+
+/// What came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pulled {
+    /// Regular files.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// What was passed over, and why.
+    pub skipped: Vec<String>,
+}
+
+/// Fetches `path` of the node into the local directory `into` (made if need be), under its own name.
+/// The digests are compared with the node's unless `verify` is false (for files that are being written).
+pub async fn pull(
+    session: &Session,
+    path: &str,
+    into: &Path,
+    limits: PullLimits,
+    verify: bool,
+    limit: Option<Duration>,
+) -> Result<Pulled, TransferError> {
+    let (directory, name) = split(path).ok_or_else(|| TransferError::Source {
+        path: path.into(),
+        message: "not a path of a file or directory".into(),
+    })?;
+    std::fs::create_dir_all(into).map_err(|error| TransferError::local(into, error))?;
+    let (directory, name) = (quote(directory), quote(&format!("./{name}")));
+    let command = format!("cd -- {directory} && exec tar -cf - {name}");
+    let request = ExecRequest {
+        command,
+        timeout: limit,
+        ..ExecRequest::default()
+    };
+    let unpacked = transfer(session, &request, into, limits).await?;
+    if verify {
+        compare(
+            session,
+            &format!("cd -- {directory} && find {name} -type f -exec sha256sum {{}} +"),
+            &unpacked,
+            limit,
+        )
+        .await?;
+    }
+    Ok(Pulled {
+        files: unpacked.digests.len(),
+        bytes: unpacked.bytes,
+        skipped: unpacked.skipped,
+    })
+}
+
+/// Directory and name of a path; none for `/`, `..` and the like.
+fn split(path: &str) -> Option<(&str, &str)> {
+    let path = if path.len() > 1 {
+        path.trim_end_matches('/')
+    } else {
+        path
+    };
+    let (directory, name) = match path.rsplit_once('/') {
+        Some(("", name)) => ("/", name),
+        Some(parts) => parts,
+        None => (".", path),
+    };
+    let usable = !matches!(name, "" | "." | "..") && !path.contains(['\0', '\n']);
+    usable.then_some((directory, name))
+}
+
+async fn transfer(
+    session: &Session,
+    request: &ExecRequest,
+    into: &Path,
+    limits: PullLimits,
+) -> Result<Unpacked, TransferError> {
+    let mut events = session.stream(request).await?;
+    // The channel bounds what waits for the disk.
+    let (pieces, receiver) = mpsc::channel(8);
+    let target = into.to_owned();
+    let unpacking = tokio::task::spawn_blocking(move || {
+        let stream = Pieces {
+            receiver,
+            rest: Vec::new(),
+            at: 0,
+        };
+        unpack::unpack(stream, &target, &limits)
+    });
+    let node = session.name();
+    let mut output = Output::default();
+    let mut broken = None;
+    while let Some(event) = events.recv().await {
+        match event {
+            ExecEvent::Stdout(data) => {
+                if pieces.send(data).await.is_err() && !unpacking.is_finished() {
+                    // The end of the archive may be followed by padding; a refusal is told below.
+                    tokio::task::yield_now().await;
+                }
+                if unpacking.is_finished() && output.stdout.is_empty() {
+                    output.stdout.push(0);
+                }
+            }
+            ExecEvent::Stderr(data) if output.stderr.len() < 64 * 1024 => output.stderr.extend(data),
+            ExecEvent::Stderr(_) => {}
+            ExecEvent::Exit(status) => output.status = Some(status),
+            ExecEvent::Signal(signal) => output.signal = Some(signal),
+            ExecEvent::TimedOut(after) => {
+                broken = Some(SshError::CommandTimeout {
+                    target: node.to_owned(),
+                    command: request.command.clone(),
+                    after,
+                    output: Box::default(),
+                });
+            }
+            ExecEvent::Lost(reason) => {
+                broken = Some(SshError::Lost {
+                    target: node.to_owned(),
+                    reason,
+                })
+            }
+        }
+    }
+    drop(pieces);
+    let unpacked = unpacking
+        .await
+        .map_err(|error| SshError::Other(error.to_string()))?;
+    if let Some(error) = broken {
+        return Err(error.into());
+    }
+    match unpacked {
+        Err(UnpackError::Refused { entry, reason }) => Err(TransferError::Refused {
+            node: node.to_owned(),
+            entry,
+            reason,
+        }),
+        Err(UnpackError::Local { path, source }) => Err(TransferError::Local { path, source }),
+        // A stream cut short has its reason in what tar said.
+        Err(UnpackError::Stream(error)) => {
+            Err(checked(node, output)
+                .err()
+                .unwrap_or_else(|| TransferError::Remote {
+                    node: node.to_owned(),
+                    message: error.to_string(),
+                }))
+        }
+        Ok(unpacked) => {
+            checked(node, output)?;
+            Ok(unpacked)
+        }
+    }
+}
+
+async fn compare(
+    session: &Session,
+    command: &str,
+    unpacked: &Unpacked,
+    limit: Option<Duration>,
+) -> Result<(), TransferError> {
+    let node = session.name();
+    let request = ExecRequest {
+        command: command.to_owned(),
+        timeout: limit,
+        limit: 256 << 20,
+        ..ExecRequest::default()
+    };
+    let output = checked(node, session.exec(&request).await?)?;
+    let theirs: HashMap<String, String> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(parse_digest)
+        .collect();
+    let differs = |(name, digest): &(&String, &String)| theirs.get(*name) != Some(*digest);
+    let mut names: Vec<String> = unpacked
+        .digests
+        .iter()
+        .filter(differs)
+        .map(|(name, _)| name.escape_debug().to_string())
+        .collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    names.sort();
+    names.truncate(10);
+    Err(TransferError::Digest {
+        node: node.to_owned(),
+        names,
+    })
+}
+
+/// A line of sha256sum; a backslash in front says that the name is escaped.
+fn parse_digest(line: &str) -> Option<(String, String)> {
+    let (escaped, line) = match line.strip_prefix('\\') {
+        Some(rest) => (true, rest),
+        None => (false, line),
+    };
+    let (digest, name) = line.split_once("  ").or_else(|| line.split_once(" *"))?;
+    let name = if escaped {
+        name.replace("\\\\", "\0")
+            .replace("\\n", "\n")
+            .replace("\\r", "\r")
+            .replace('\0', "\\")
+    } else {
+        name.to_owned()
+    };
+    Some((unpack::plain(&name), digest.to_owned()))
+}
+
+/// What the connection delivers, for a reader on a blocking thread.
+struct Pieces {
+    receiver: mpsc::Receiver<Vec<u8>>,
+    rest: Vec<u8>,
+    at: usize,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.rest.len() {
+            match self.receiver.blocking_recv() {
+                Some(piece) => (self.rest, self.at) = (piece, 0),
+                None => return Ok(0),
+            }
+        }
+        let count = buf.len().min(self.rest.len() - self.at);
+        buf[..count].copy_from_slice(&self.rest[self.at..self.at + count]);
+        self.at += count;
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_split_where_tar_can_start() {
+        assert_eq!(split("/var/log/"), Some(("/var", "log")));
+        assert_eq!(split("/etc"), Some(("/", "etc")));
+        assert_eq!(split("a"), Some((".", "a")));
+        for bad in ["/", "", ".", "..", "/a/..", "a\nb"] {
+            assert_eq!(split(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn lines_of_sha256sum_are_read_with_their_escapes() {
+        assert_eq!(parse_digest("ab  ./x y"), Some(("x y".into(), "ab".into())));
+        assert_eq!(
+            parse_digest("\\ab  ./x\\ny\\\\n"),
+            Some(("x\ny\\n".into(), "ab".into()))
+        );
+    }
+}

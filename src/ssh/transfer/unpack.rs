@@ -1,0 +1,310 @@
+//! Unpacks a tar stream from a node that may be hostile. The `tar` crate only takes the stream apart;
+//! every name, link and size is judged here.
+//!
+//! - Names stay under the destination: no absolute ones, no `..`, and no symlink on the way.
+//! - Symlinks are made last; those that lead out of the destination, and devices, are passed over.
+//! - Sizes, counts and the headers that carry long names are bounded. Set-id bits are dropped.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Component, Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use tar::{Archive, Entry, EntryType, PaxExtensions};
+
+use super::pack::hex;
+use super::pull::PullLimits;
+
+/// The longest header that carries a name.
+const HEADER_LIMIT: u64 = 64 * 1024;
+
+/// What was unpacked.
+#[derive(Debug, Default)]
+pub(super) struct Unpacked {
+    /// Path as the node named it, with its digest.
+    pub(super) digests: HashMap<String, String>,
+    pub(super) bytes: u64,
+    pub(super) skipped: Vec<String>,
+}
+
+/// Why the stream was not taken further.
+#[derive(Debug)]
+pub(super) enum UnpackError {
+    Refused { entry: String, reason: String },
+    Local { path: PathBuf, source: io::Error },
+    Stream(io::Error),
+}
+
+/// Unpacks into a directory, which must exist.
+pub(super) fn unpack(stream: impl Read, into: &Path, limits: &PullLimits) -> Result<Unpacked, UnpackError> {
+    let mut archive = Archive::new(stream);
+    let entries = archive.entries().map_err(UnpackError::Stream)?.raw(true);
+    let mut work = Work {
+        into,
+        limits,
+        done: Unpacked::default(),
+        links: Vec::new(),
+        modes: Vec::new(),
+        count: 0,
+    };
+    let (mut long_name, mut long_link) = (None, None);
+    for entry in entries {
+        let mut entry = entry.map_err(UnpackError::Stream)?;
+        match entry.header().entry_type() {
+            EntryType::GNULongName => long_name = Some(long(&mut entry)?),
+            EntryType::GNULongLink => long_link = Some(long(&mut entry)?),
+            EntryType::XHeader => {
+                let text = long(&mut entry)?;
+                for record in PaxExtensions::new(&text).flatten() {
+                    match record.key_bytes() {
+                        b"path" => long_name = Some(record.value_bytes().to_vec()),
+                        b"linkpath" => long_link = Some(record.value_bytes().to_vec()),
+                        // A size that differs from the header's would put us out of step.
+                        b"size" => return Err(refused("a file of more than 8 GiB", "it is too large")),
+                        _ => {}
+                    }
+                }
+            }
+            EntryType::XGlobalHeader => {
+                long(&mut entry)?;
+            }
+            _ => {
+                let name = long_name
+                    .take()
+                    .unwrap_or_else(|| entry.path_bytes().into_owned());
+                let header_link = || entry.link_name_bytes().map(std::borrow::Cow::into_owned);
+                let link = long_link.take().or_else(header_link);
+                work.entry(&mut entry, trimmed(&name), link.as_deref().map(trimmed))?;
+            }
+        }
+    }
+    work.finish()
+}
+
+fn refused(entry: &str, reason: &str) -> UnpackError {
+    UnpackError::Refused {
+        entry: entry.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+fn trimmed(name: &[u8]) -> &[u8] {
+    name.split(|&b| b == 0).next().unwrap_or_default()
+}
+
+fn long<R: Read>(entry: &mut Entry<'_, R>) -> Result<Vec<u8>, UnpackError> {
+    if entry.size() > HEADER_LIMIT {
+        return Err(refused("a header", "it is too long"));
+    }
+    let mut text = Vec::new();
+    entry.read_to_end(&mut text).map_err(UnpackError::Stream)?;
+    Ok(text)
+}
+
+struct Work<'a> {
+    into: &'a Path,
+    limits: &'a PullLimits,
+    done: Unpacked,
+    links: Vec<(PathBuf, PathBuf)>,
+    modes: Vec<(PathBuf, u32)>,
+    count: usize,
+}
+
+impl Work<'_> {
+    fn entry<R: Read>(
+        &mut self,
+        entry: &mut Entry<'_, R>,
+        name: &[u8],
+        link: Option<&[u8]>,
+    ) -> Result<(), UnpackError> {
+        self.count += 1;
+        let shown = String::from_utf8_lossy(name).escape_debug().to_string();
+        if self.count > self.limits.entries {
+            return Err(refused(&shown, "there are too many files"));
+        }
+        let name = std::str::from_utf8(name).map_err(|_| refused(&shown, "the name is not UTF-8"))?;
+        let path = inside(name).map_err(|reason| refused(&shown, reason))?;
+        let mode = entry.header().mode().unwrap_or(0o600) & 0o777;
+        let target = self.into.join(&path);
+        match entry.header().entry_type() {
+            EntryType::Directory => {
+                self.directory(&path, &shown)?;
+                self.modes.push((target, mode | 0o700));
+            }
+            EntryType::Regular | EntryType::Continuous => {
+                let digest = self.file(entry, &path, mode, &shown)?;
+                self.done.digests.insert(plain(name), digest);
+            }
+            EntryType::Symlink => {
+                let to = link
+                    .and_then(|to| std::str::from_utf8(to).ok())
+                    .unwrap_or_default();
+                if leads_out(&path, to) {
+                    self.done
+                        .skipped
+                        .push(format!("{shown} (a symlink that leads out)"));
+                } else {
+                    self.parents(&path, &shown)?;
+                    self.links.push((target, PathBuf::from(to)));
+                }
+            }
+            EntryType::Link => {
+                let to = link
+                    .and_then(|to| std::str::from_utf8(to).ok())
+                    .unwrap_or_default();
+                let Some(digest) = self.done.digests.get(&plain(to)).cloned() else {
+                    return Err(refused(&shown, "it is a link to something that was not sent"));
+                };
+                let from = inside(to).map_err(|reason| refused(&shown, reason))?;
+                self.clear(&path, &shown)?;
+                let from = self.into.join(from);
+                fs::hard_link(&from, &target)
+                    .map_err(|source| UnpackError::Local { path: target, source })?;
+                self.done.digests.insert(plain(name), digest);
+            }
+            _ => self
+                .done
+                .skipped
+                .push(format!("{shown} (neither file, directory nor symlink)")),
+        }
+        Ok(())
+    }
+
+    fn file<R: Read>(
+        &mut self,
+        entry: &mut Entry<'_, R>,
+        path: &Path,
+        mode: u32,
+        shown: &str,
+    ) -> Result<String, UnpackError> {
+        self.clear(path, shown)?;
+        let target = self.into.join(path);
+        let local = |source| UnpackError::Local {
+            path: target.clone(),
+            source,
+        };
+        let mut options = fs::OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&target)
+            .map_err(local)?;
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let read = entry.read(&mut buffer).map_err(UnpackError::Stream)?;
+            if read == 0 {
+                break;
+            }
+            self.done.bytes += read as u64;
+            if self.done.bytes > self.limits.bytes {
+                return Err(refused(shown, "there is too much data"));
+            }
+            hash.update(&buffer[..read]);
+            file.write_all(&buffer[..read]).map_err(local)?;
+        }
+        file.set_permissions(fs::Permissions::from_mode(mode))
+            .map_err(local)?;
+        Ok(hex(&hash.finalize()))
+    }
+
+    /// Makes the directories above a path. None of them may be a symlink, not even one from an earlier pull.
+    fn parents(&self, path: &Path, shown: &str) -> Result<(), UnpackError> {
+        match path.parent() {
+            Some(parent) if parent != Path::new("") => self.directory(parent, shown),
+            _ => Ok(()),
+        }
+    }
+
+    fn directory(&self, path: &Path, shown: &str) -> Result<(), UnpackError> {
+        let mut at = self.into.to_owned();
+        for part in path.components() {
+            at.push(part);
+            match fs::symlink_metadata(&at) {
+                Ok(meta) if meta.is_dir() => {}
+                Ok(_) => return Err(refused(shown, "something that is no directory is in the way")),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    fs::create_dir(&at).map_err(|source| UnpackError::Local {
+                        path: at.clone(),
+                        source,
+                    })?;
+                }
+                Err(source) => return Err(UnpackError::Local { path: at, source }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes way for a file: what is there from an earlier pull goes, unless it is a directory.
+    fn clear(&self, path: &Path, shown: &str) -> Result<(), UnpackError> {
+        if path == Path::new("") {
+            return Err(refused(shown, "it has no name"));
+        }
+        self.parents(path, shown)?;
+        let target = self.into.join(path);
+        match fs::remove_file(&target) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(UnpackError::Local { path: target, source }),
+        }
+    }
+
+    fn finish(mut self) -> Result<Unpacked, UnpackError> {
+        for (path, to) in std::mem::take(&mut self.links) {
+            let relative = path.strip_prefix(self.into).unwrap_or(&path).to_owned();
+            self.clear(&relative, &relative.display().to_string())?;
+            symlink(to, &path).map_err(|source| UnpackError::Local { path, source })?;
+        }
+        for (path, mode) in self.modes.iter().rev() {
+            // A directory whose place was taken by a later entry has no mode to set.
+            if fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir()) {
+                let set = fs::set_permissions(path, fs::Permissions::from_mode(*mode));
+                set.map_err(|source| UnpackError::Local {
+                    path: path.clone(),
+                    source,
+                })?;
+            }
+        }
+        Ok(self.done)
+    }
+}
+
+/// The path below the destination, if the name stays there.
+fn inside(name: &str) -> Result<PathBuf, &'static str> {
+    let mut path = PathBuf::new();
+    for part in Path::new(name).components() {
+        match part {
+            Component::Normal(part) => path.push(part),
+            Component::CurDir => {}
+            Component::RootDir | Component::Prefix(_) => return Err("the name is absolute"),
+            Component::ParentDir => return Err("the name leads out"),
+        }
+    }
+    Ok(path)
+}
+
+/// The name without `./` and `//`, so that the two lists agree.
+pub(super) fn plain(name: &str) -> String {
+    inside(name).map_or_else(|_| name.to_owned(), |path| path.to_string_lossy().into_owned())
+}
+
+fn leads_out(path: &Path, to: &str) -> bool {
+    // The link lies in a directory so deep; each `..` goes up one.
+    let mut depth = path.components().count().saturating_sub(1);
+    for part in Path::new(to).components() {
+        match part {
+            Component::Normal(_) => depth += 1,
+            Component::CurDir => {}
+            Component::ParentDir if depth > 0 => depth -= 1,
+            _ => return true,
+        }
+    }
+    to.is_empty()
+}
+
+#[cfg(test)]
+#[path = "unpack_tests.rs"]
+mod tests;

@@ -1,0 +1,131 @@
+use tar::{Builder, Header};
+
+use super::*;
+
+fn limits() -> PullLimits {
+    PullLimits {
+        bytes: 1 << 20,
+        entries: 100,
+    }
+}
+
+fn archive(entries: &[(EntryType, &str, &str)]) -> Vec<u8> {
+    let mut builder = Builder::new(Vec::new());
+    for (kind, name, content) in entries {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(*kind);
+        header.set_mode(0o4755);
+        // Past the checks of the crate, as a hostile node would.
+        let field = &mut header.as_gnu_mut().unwrap().name;
+        field[..name.len()].copy_from_slice(name.as_bytes());
+        let body = if matches!(kind, EntryType::Symlink | EntryType::Link) {
+            header.as_gnu_mut().unwrap().linkname[..content.len()].copy_from_slice(content.as_bytes());
+            ""
+        } else {
+            content
+        };
+        header.set_size(body.len() as u64);
+        header.set_cksum();
+        builder.append(&header, body.as_bytes()).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+fn try_unpack(entries: &[(EntryType, &str, &str)], into: &Path) -> Result<Unpacked, UnpackError> {
+    unpack(archive(entries).as_slice(), into, &limits())
+}
+
+#[test]
+fn names_that_lead_out_are_refused_and_write_nothing() {
+    let outer = tempfile::tempdir().unwrap();
+    let into = outer.path().join("in");
+    fs::create_dir(&into).unwrap();
+    for name in ["../x", "a/../../x", "/tmp/vcluster-x", "", ".", ".."] {
+        let error = try_unpack(&[(EntryType::Regular, name, "bad")], &into).unwrap_err();
+        assert!(matches!(error, UnpackError::Refused { .. }), "{name}: {error:?}");
+    }
+    assert_eq!(fs::read_dir(outer.path()).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(&into).unwrap().count(), 0);
+}
+
+#[test]
+fn a_symlink_is_no_way_out_for_what_follows_it() {
+    let outer = tempfile::tempdir().unwrap();
+    let into = outer.path().join("in");
+    fs::create_dir(&into).unwrap();
+    let entries = [
+        (EntryType::Symlink, "a", ".."),
+        (EntryType::Regular, "a/x", "kept inside"),
+    ];
+    let done = try_unpack(&entries, &into).unwrap();
+    assert_eq!(done.skipped.len(), 1);
+    assert!(!outer.path().join("x").exists());
+    // A link that was there before, from anywhere.
+    symlink(outer.path(), into.join("old")).unwrap();
+    let error = try_unpack(&[(EntryType::Regular, "old/x", "bad")], &into).unwrap_err();
+    assert!(matches!(error, UnpackError::Refused { .. }), "{error:?}");
+    // A file in place of a link replaces the link, not what it leads to.
+    fs::write(outer.path().join("victim"), "safe").unwrap();
+    symlink(outer.path().join("victim"), into.join("log")).unwrap();
+    try_unpack(&[(EntryType::Regular, "log", "new")], &into).unwrap();
+    assert_eq!(fs::read_to_string(outer.path().join("victim")).unwrap(), "safe");
+}
+
+#[test]
+fn symlinks_inside_are_kept_and_those_that_lead_out_are_passed_over() {
+    let into = tempfile::tempdir().unwrap();
+    let entries = [
+        (EntryType::Symlink, "d/good", "../f"),
+        (EntryType::Symlink, "abs", "/etc/passwd"),
+        (EntryType::Symlink, "d/up", "../../f"),
+        (EntryType::Regular, "f", "text"),
+        (EntryType::Fifo, "pipe", ""),
+    ];
+    let done = try_unpack(&entries, into.path()).unwrap();
+    assert_eq!(fs::read_to_string(into.path().join("d/good")).unwrap(), "text");
+    assert_eq!(done.skipped.len(), 3, "{:?}", done.skipped);
+    let mode = fs::metadata(into.path().join("f")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o755, "set-id bits are dropped");
+}
+
+#[test]
+fn a_hard_link_leads_only_to_what_was_sent() {
+    let into = tempfile::tempdir().unwrap();
+    let good = [(EntryType::Regular, "./a", "x"), (EntryType::Link, "./b", "./a")];
+    let done = try_unpack(&good, into.path()).unwrap();
+    assert_eq!(done.digests["a"], done.digests["b"]);
+    for to in ["/etc/passwd", "../a", "missing"] {
+        assert!(
+            try_unpack(&[(EntryType::Link, "l", to)], into.path()).is_err(),
+            "{to}"
+        );
+    }
+}
+
+#[test]
+fn too_much_and_too_many_are_cut_off() {
+    let into = tempfile::tempdir().unwrap();
+    let big = "x".repeat((1 << 20) + 1);
+    let error = try_unpack(&[(EntryType::Regular, "big", &big)], into.path()).unwrap_err();
+    assert!(matches!(error, UnpackError::Refused { .. }));
+    let names: Vec<String> = (0..101).map(|i| format!("f{i}")).collect();
+    let many: Vec<_> = names
+        .iter()
+        .map(|name| (EntryType::Regular, name.as_str(), ""))
+        .collect();
+    assert!(matches!(
+        try_unpack(&many, into.path()),
+        Err(UnpackError::Refused { .. })
+    ));
+    let long = "n".repeat(HEADER_LIMIT as usize + 1);
+    let error = try_unpack(&[(EntryType::GNULongName, "././@LongLink", &long)], into.path()).unwrap_err();
+    assert!(matches!(error, UnpackError::Refused { .. }));
+}
+
+#[test]
+fn garbage_and_a_cut_stream_are_errors() {
+    let into = tempfile::tempdir().unwrap();
+    assert!(unpack(&[7_u8; 2048][..], into.path(), &limits()).is_err());
+    let whole = archive(&[(EntryType::Regular, "f", &"x".repeat(5000))]);
+    assert!(unpack(&whole[..2000], into.path(), &limits()).is_err());
+}

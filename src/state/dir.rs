@@ -1,0 +1,301 @@
+//! The directories, and files that are written whole or not at all.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::exit::ExitCode;
+use crate::name::ClusterName;
+
+/// Why the state directory could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// A file or directory could not be read or written.
+    #[error("failed to {doing} {path}: {source}", path = .path.display())]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A file does not hold what it should.
+    #[error("{path} is damaged: {cause}", path = .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// Neither `XDG_STATE_HOME` nor `HOME` is set to an absolute path.
+    #[error("no place for state: neither XDG_STATE_HOME nor HOME is an absolute path")]
+    NoPlace,
+    /// Another command holds the cluster.
+    #[error("cluster `{cluster}` is held by {holder}")]
+    Busy {
+        /// The cluster.
+        cluster: ClusterName,
+        /// Who holds it and since when.
+        holder: String,
+    },
+    /// There is no such cluster.
+    #[error("no cluster `{cluster}` is known here{others}")]
+    Unknown {
+        /// The name asked for.
+        cluster: ClusterName,
+        /// The names that there are, for people.
+        others: String,
+    },
+    /// There are several clusters, or none, and none was named.
+    #[error("{0}")]
+    Ambiguous(String),
+}
+
+impl StateError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Io { .. } => return None,
+            Self::Damaged { .. } => {
+                "the hosts still know what is there: `vcluster down NAME --hosts ...` removes it without this file"
+                    .into()
+            }
+            Self::NoPlace => "set HOME or XDG_STATE_HOME".into(),
+            Self::Busy { .. } => "wait for it to end, or end it; nothing was changed".into(),
+            Self::Unknown { cluster, .. } => format!(
+                "`vcluster list` shows the clusters; one made from another machine: `vcluster down {cluster} --hosts HOSTS`"
+            ),
+            Self::Ambiguous(_) => "name it: by argument, by its topology file or by VCLUSTER_NAME".into(),
+        })
+    }
+
+    /// The exit code that fits.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Unknown { .. } | Self::Ambiguous(_) => ExitCode::Usage,
+            _ => ExitCode::Unexpected,
+        }
+    }
+
+    pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { doing, path, source }
+    }
+}
+
+/// The directory of all clusters of this user.
+#[derive(Clone, Debug)]
+pub struct StateRoot(PathBuf);
+
+impl StateRoot {
+    /// `$XDG_STATE_HOME/vcluster`, or `~/.local/state/vcluster` (XDG base directory specification).
+    pub fn from_env() -> Result<Self, StateError> {
+        let absolute = |name| {
+            std::env::var_os(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
+        absolute("XDG_STATE_HOME")
+            .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+            .map(|base| Self(base.join("vcluster")))
+            .ok_or(StateError::NoPlace)
+    }
+
+    /// A root at a given place.
+    pub fn at(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// The directory of one cluster, which need not exist.
+    pub fn cluster(&self, name: &ClusterName) -> ClusterDir {
+        ClusterDir(self.0.join(name.as_str()))
+    }
+
+    /// Names of the clusters that have a record here, sorted.
+    pub fn clusters(&self) -> Result<Vec<ClusterName>, StateError> {
+        let entries = match fs::read_dir(&self.0) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(StateError::io("read", &self.0)(error)),
+        };
+        let mut names: Vec<ClusterName> = entries
+            .filter_map(Result::ok)
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .filter(|name| self.cluster(name).exists())
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// The only cluster there is.
+    pub fn only(&self) -> Result<ClusterName, StateError> {
+        let mut names = self.clusters()?;
+        match names.len() {
+            1 => Ok(names.remove(0)),
+            0 => Err(StateError::Ambiguous("there is no cluster here".into())),
+            n => {
+                let list: Vec<&str> = names.iter().map(ClusterName::as_str).collect();
+                Err(StateError::Ambiguous(format!(
+                    "there are {n} clusters here: {}",
+                    list.join(", ")
+                )))
+            }
+        }
+    }
+}
+
+/// The directory of one cluster.
+#[derive(Clone, Debug)]
+pub struct ClusterDir(PathBuf);
+
+impl ClusterDir {
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A path inside it.
+    pub fn join(&self, relative: &str) -> PathBuf {
+        self.0.join(relative)
+    }
+
+    /// Whether a cluster is recorded here.
+    pub fn exists(&self) -> bool {
+        self.join("cluster.json").exists() || self.join("journal.jsonl").exists()
+    }
+
+    /// Makes it, readable by its owner only.
+    pub fn create(&self) -> Result<(), StateError> {
+        for path in [
+            self.0.clone(),
+            self.join("keys"),
+            self.join("logs"),
+            self.join("results"),
+        ] {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&path)
+                .map_err(StateError::io("create", &path))?;
+        }
+        Ok(())
+    }
+
+    /// Removes all but the results, which belong to the user; the directory too when there are none.
+    pub fn remove(&self) -> Result<(), StateError> {
+        for name in ["keys", "logs"] {
+            let path = self.join(name);
+            ignore_missing(fs::remove_dir_all(&path)).map_err(StateError::io("remove", &path))?;
+        }
+        // The record and the journal go last: while one is there, `down` can be run again.
+        for name in [
+            "plan.json",
+            "topology.yaml",
+            "known_hosts",
+            "hosts.json",
+            "journal.jsonl",
+            "cluster.json",
+        ] {
+            let path = self.join(name);
+            ignore_missing(fs::remove_file(&path)).map_err(StateError::io("remove", &path))?;
+        }
+        let _ = fs::remove_dir(self.join("results"));
+        Ok(())
+    }
+
+    /// Removes what is left when nothing but the lock is: called by the holder of the lock.
+    pub fn remove_if_empty(&self) {
+        if !self.join("results").exists() {
+            let _ = fs::remove_file(self.join("lock"));
+            let _ = fs::remove_dir(&self.0);
+        }
+    }
+
+    /// Reads a file; `None` if it is not there.
+    pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StateError> {
+        let path = self.join(name);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StateError::io("read", &path)(error)),
+        }
+    }
+
+    /// Writes a file whole or not at all, mode 0600.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StateError> {
+        let path = self.join(name);
+        let temporary = self.join(&format!("{name}.new"));
+        let written = (|| {
+            let mut file = fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&temporary)?;
+            file.write_all(bytes)?;
+            file.sync_data()?;
+            fs::rename(&temporary, &path)
+        })();
+        written.map_err(StateError::io("write", &path))
+    }
+}
+
+fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn root() -> (tempfile::TempDir, StateRoot) {
+        let temp = tempfile::tempdir().unwrap();
+        let root = StateRoot::at(temp.path().join("vcluster"));
+        (temp, root)
+    }
+
+    #[test]
+    fn files_and_directories_are_for_their_owner_only() {
+        let (_temp, root) = root();
+        let dir = root.cluster(&"a".parse().unwrap());
+        dir.create().unwrap();
+        dir.write("cluster.json", b"{}").unwrap();
+        let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(dir.path().to_owned()), 0o700);
+        assert_eq!(mode(dir.join("cluster.json")), 0o600);
+    }
+
+    #[test]
+    fn the_only_cluster_is_found_and_several_are_refused() {
+        let (_temp, root) = root();
+        assert!(root.only().is_err());
+        for name in ["one", "two"] {
+            let dir = root.cluster(&name.parse().unwrap());
+            dir.create().unwrap();
+            dir.write("cluster.json", b"{}").unwrap();
+            if name == "one" {
+                assert_eq!(root.only().unwrap().as_str(), "one");
+            }
+        }
+        assert!(root.only().unwrap_err().to_string().contains("one, two"));
+    }
+
+    #[test]
+    fn removing_keeps_results_and_forgets_the_rest() {
+        let (_temp, root) = root();
+        let dir = root.cluster(&"a".parse().unwrap());
+        dir.create().unwrap();
+        dir.write("cluster.json", b"{}").unwrap();
+        fs::write(dir.join("results/kept"), "x").unwrap();
+        dir.remove().unwrap();
+        assert!(!dir.exists());
+        assert!(dir.join("results/kept").exists());
+    }
+}

@@ -1,0 +1,136 @@
+//! The journal: what is about to be made on which host, written before it is made.
+//! `down` looks at every host that the journal names, whatever the topology says by then.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Mutex;
+
+use serde::{Deserialize, Serialize};
+
+use super::dir::{ClusterDir, StateError};
+use super::record::HostRecord;
+use crate::name::{HostName, NodeName};
+
+const FILE: &str = "journal.jsonl";
+
+/// One intent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "intent")]
+pub enum Intent {
+    /// A host is about to hold network, pool and images of the cluster.
+    Host {
+        /// How to reach it again.
+        host: HostRecord,
+    },
+    /// A node is about to be made.
+    Node {
+        /// The node.
+        node: NodeName,
+        /// Where.
+        host: HostName,
+    },
+    /// A node is about to be removed.
+    RemoveNode {
+        /// The node.
+        node: NodeName,
+        /// Where.
+        host: HostName,
+    },
+    /// The whole cluster is about to be removed.
+    Down,
+}
+
+/// An open journal.
+#[derive(Debug)]
+pub struct Journal {
+    file: Mutex<fs::File>,
+    dir: ClusterDir,
+}
+
+impl Journal {
+    /// Opens the journal of a cluster for appending.
+    pub fn open(dir: &ClusterDir) -> Result<Self, StateError> {
+        let path = dir.join(FILE);
+        let file = fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(StateError::io("open", &path))?;
+        Ok(Self {
+            file: Mutex::new(file),
+            dir: dir.clone(),
+        })
+    }
+
+    /// Writes intents down and returns once they are on disk: one flush for all of them.
+    pub fn write(&self, intents: &[Intent]) -> Result<(), StateError> {
+        let mut text = Vec::new();
+        for intent in intents {
+            serde_json::to_writer(&mut text, intent).map_err(|error| StateError::Damaged {
+                path: self.dir.join(FILE),
+                cause: error.to_string(),
+            })?;
+            text.push(b'\n');
+        }
+        let mut file = self
+            .file
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        file.write_all(&text)
+            .and_then(|()| file.sync_data())
+            .map_err(StateError::io("write", &self.dir.join(FILE)))
+    }
+}
+
+/// All intents ever written; a torn last line (the machine died while writing it) is passed over,
+/// because its deed cannot have begun.
+pub fn read_intents(dir: &ClusterDir) -> Result<Vec<Intent>, StateError> {
+    let Some(bytes) = dir.read(FILE)? else {
+        return Ok(Vec::new());
+    };
+    let mut intents = Vec::new();
+    let mut lines = bytes
+        .split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .peekable();
+    while let Some(line) = lines.next() {
+        match serde_json::from_slice(line) {
+            Ok(intent) => intents.push(intent),
+            Err(_) if lines.peek().is_none() => {}
+            Err(error) => {
+                return Err(StateError::Damaged {
+                    path: dir.join(FILE),
+                    cause: error.to_string(),
+                });
+            }
+        }
+    }
+    Ok(intents)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_last_line_is_passed_over_and_a_torn_middle_is_an_error() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = super::super::StateRoot::at(temp.path().into()).cluster(&"a".parse().unwrap());
+        dir.create().unwrap();
+        let journal = Journal::open(&dir).unwrap();
+        let intent = Intent::Node {
+            node: "n001".parse().unwrap(),
+            host: "bm01".parse().unwrap(),
+        };
+        journal.write(std::slice::from_ref(&intent)).unwrap();
+        let whole = dir.read(FILE).unwrap().unwrap();
+        dir.write(FILE, &[&whole[..], b"{\"intent\":\"no"].concat())
+            .unwrap();
+        assert_eq!(read_intents(&dir).unwrap(), vec![intent]);
+        dir.write(FILE, &[b"{\"intent\":\"no\n", &whole[..]].concat())
+            .unwrap();
+        assert!(read_intents(&dir).is_err());
+    }
+}

@@ -1,0 +1,95 @@
+//! One changing command per cluster at a time: an advisory lock that ends with its process,
+//! and the holder's name in the file.
+
+use std::fs;
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+
+use nix::fcntl::{Flock, FlockArg};
+
+use super::dir::{ClusterDir, StateError};
+use crate::name::ClusterName;
+
+/// A held lock; released when dropped or when the process ends, however it ends.
+#[derive(Debug)]
+pub struct Held {
+    _lock: Flock<fs::File>,
+}
+
+/// Takes locks.
+#[derive(Debug)]
+pub struct Lock;
+
+impl Lock {
+    /// Takes the lock of a cluster for a verb, or says who holds it. Never waits.
+    pub fn take(dir: &ClusterDir, cluster: &ClusterName, verb: &str) -> Result<Held, StateError> {
+        dir.create()?;
+        let path = dir.join("lock");
+        // The file may be removed by a `down` between open and lock: then another try opens the new one.
+        for _ in 0..16 {
+            let file = fs::OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(&path)
+                .map_err(StateError::io("open", &path))?;
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(mut lock) => {
+                    if !is_current(&lock, &path) {
+                        continue;
+                    }
+                    let started = humantime::format_rfc3339_seconds(std::time::SystemTime::now());
+                    let holder = format!("`vcluster {verb}` (pid {}) since {started}", std::process::id());
+                    lock.set_len(0)
+                        .and_then(|()| lock.rewind())
+                        .and_then(|()| lock.write_all(holder.as_bytes()))
+                        .map_err(StateError::io("write", &path))?;
+                    return Ok(Held { _lock: lock });
+                }
+                Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
+                    let mut holder = String::new();
+                    let _ = file.read_to_string(&mut holder);
+                    if holder.is_empty() {
+                        "another command".clone_into(&mut holder);
+                    }
+                    return Err(StateError::Busy {
+                        cluster: cluster.clone(),
+                        holder,
+                    });
+                }
+                Err((_, errno)) => return Err(StateError::io("lock", &path)(errno.into())),
+            }
+        }
+        Err(StateError::Busy {
+            cluster: cluster.clone(),
+            holder: "commands that come and go".into(),
+        })
+    }
+}
+
+fn is_current(file: &fs::File, path: &std::path::Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(ours), Ok(there)) => ours.ino() == there.ino(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_command_is_told_who_holds_the_cluster() {
+        let temp = tempfile::tempdir().unwrap();
+        let name = "a".parse().unwrap();
+        let dir = super::super::StateRoot::at(temp.path().into()).cluster(&name);
+        let held = Lock::take(&dir, &name, "up").unwrap();
+        let error = Lock::take(&dir, &name, "down").unwrap_err().to_string();
+        assert!(error.contains("`vcluster up` (pid"), "{error}");
+        drop(held);
+        assert!(Lock::take(&dir, &name, "down").is_ok());
+    }
+}

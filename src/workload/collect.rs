@@ -1,0 +1,104 @@
+//! Files that a step asks for, fetched with their directories. What a node says of its files is not trusted.
+
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use crate::engine::explain;
+use crate::ssh::transfer::{PullLimits, pull};
+use crate::ssh::{ExecRequest, Session, quote};
+
+/// Time allowed for the files of one node.
+const ALLOWED: Duration = Duration::from_secs(600);
+
+/// The most files that one pattern may match on a node.
+const MATCHES: usize = 10_000;
+
+/// Fetches what the patterns match into `target`, under the directories that it has on the node.
+pub(super) async fn collect(session: &Session, patterns: &[String], target: &Path) -> Result<(), String> {
+    for pattern in patterns {
+        let found = expand(session, pattern).await?;
+        if found.is_empty() {
+            return Err(format!("nothing matches {pattern}"));
+        }
+        for path in found {
+            let into = local(target, &path)
+                .ok_or_else(|| format!("{} is no plain absolute path", path.escape_debug()))?;
+            pull(session, &path, &into, PullLimits::default(), true, Some(ALLOWED))
+                .await
+                .map_err(|error| explain(&error))?;
+        }
+    }
+    Ok(())
+}
+
+async fn expand(session: &Session, pattern: &str) -> Result<Vec<String>, String> {
+    let request = ExecRequest {
+        command: format!(
+            "for f in {}; do [ ! -e \"$f\" ] || printf '%s\\n' \"$f\"; done",
+            glob(pattern)
+        ),
+        timeout: Some(ALLOWED),
+        limit: 4 << 20,
+        ..ExecRequest::default()
+    };
+    let output = session.exec(&request).await.map_err(|error| explain(&error))?;
+    let text = String::from_utf8(output.stdout)
+        .map_err(|_| format!("{pattern} matches a name that is not UTF-8"))?;
+    let found: Vec<String> = text.lines().map(str::to_owned).collect();
+    if found.len() > MATCHES || output.truncated {
+        return Err(format!("{pattern} matches more than {MATCHES} files"));
+    }
+    Ok(found)
+}
+
+/// A pattern for the shell: everything is quoted but `*`, `?`, `[` and `]`.
+fn glob(pattern: &str) -> String {
+    let special = |c: char| "*?[]".contains(c);
+    let mut word = String::new();
+    let mut rest = pattern;
+    while let Some(at) = rest.find(special) {
+        let (plain, from) = rest.split_at(at);
+        if !plain.is_empty() {
+            word.push_str(&quote(plain));
+        }
+        word.push_str(&from[..1]);
+        rest = &from[1..];
+    }
+    if !rest.is_empty() {
+        word.push_str(&quote(rest));
+    }
+    word
+}
+
+/// Where a file of the node goes; `None` for a path that could leave the target.
+fn local(target: &Path, path: &str) -> Option<PathBuf> {
+    let mut into = target.to_owned();
+    let parent = Path::new(path).parent()?;
+    for component in parent.components() {
+        match component {
+            Component::RootDir => {}
+            Component::Normal(name) => into.push(name),
+            _ => return None,
+        }
+    }
+    path.starts_with('/').then_some(into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_glob_characters_reach_the_shell_unquoted() {
+        assert_eq!(glob("/var/log/*.log"), "/var/log/*.log");
+        assert_eq!(glob("/a b/$(x)*"), "'/a b/$(x)'*");
+    }
+
+    #[test]
+    fn a_path_of_the_node_cannot_leave_the_target() {
+        let target = Path::new("/t");
+        assert_eq!(local(target, "/var/log/x"), Some("/t/var/log".into()));
+        assert_eq!(local(target, "/../x/y"), None);
+        assert_eq!(local(target, "x/y"), None);
+    }
+}

@@ -1,0 +1,132 @@
+//! The results of a run on disk: `results/RUN/STEP/NODE.out`, `NODE.err`, collected files under
+//! `results/RUN/STEP/NODE/`, and `results/RUN/results.json` about all of it.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::name::NodeName;
+
+/// Version of `results.json`.
+pub(super) const RESULTS_VERSION: u32 = 1;
+
+/// How a step ended on a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum Outcome {
+    /// Exit code 0.
+    Passed,
+    /// Another exit code.
+    Failed {
+        /// The exit code.
+        code: u32,
+    },
+    /// A signal ended it.
+    Killed {
+        /// The signal.
+        signal: String,
+    },
+    /// It ran out of time.
+    TimedOut,
+    /// It could not be run, or its files could not be fetched.
+    Error {
+        /// Why.
+        error: String,
+    },
+}
+
+impl Outcome {
+    /// For people: `exit code 3`.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Passed => "passed".into(),
+            Self::Failed { code } => format!("exit code {code}"),
+            Self::Killed { signal } => format!("killed by SIG{signal}"),
+            Self::TimedOut => "timed out".into(),
+            Self::Error { error } => error.clone(),
+        }
+    }
+}
+
+/// How a step went on a node.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NodeResult {
+    /// The node.
+    pub node: NodeName,
+    /// How it ended.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// Seconds from its start.
+    #[serde(serialize_with = "seconds")]
+    pub took: Duration,
+    /// Bytes of standard output and standard error.
+    pub bytes: u64,
+}
+
+fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((duration.as_secs_f64() * 1000.0).round() / 1000.0)
+}
+
+/// The directory of one run.
+#[derive(Clone, Debug)]
+pub struct Results(PathBuf);
+
+impl Results {
+    /// Makes the directory of a run, named after the time it begins (UTC); never one that is there already.
+    pub fn create(parent: &Path, began: std::time::SystemTime) -> io::Result<Self> {
+        let stamp = humantime::format_rfc3339_seconds(began)
+            .to_string()
+            .replace([':', '-'], "");
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+        for attempt in 1..1000 {
+            let name = if attempt == 1 {
+                stamp.clone()
+            } else {
+                format!("{stamp}-{attempt}")
+            };
+            match fs::DirBuilder::new().mode(0o700).create(parent.join(&name)) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Ok(()) => return Ok(Self(parent.join(name))),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::Error::other("a thousand runs began in this second"))
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The directory of a step, made if it is not there. The name was checked with the topology.
+    pub fn step(&self, step: &str) -> io::Result<PathBuf> {
+        let path = self.0.join(step);
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+        Ok(path)
+    }
+
+    /// Writes `results.json`.
+    pub fn write(&self, cluster: &str, steps: &[super::StepReport]) -> io::Result<()> {
+        let value = serde_json::json!({ "version": RESULTS_VERSION, "cluster": cluster, "steps": steps });
+        fs::write(self.0.join("results.json"), format!("{value:#}\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_the_same_second_do_not_share_a_directory() {
+        let temp = tempfile::tempdir().unwrap();
+        let now = std::time::SystemTime::UNIX_EPOCH;
+        let first = Results::create(temp.path(), now).unwrap();
+        let second = Results::create(temp.path(), now).unwrap();
+        assert_eq!(first.path().file_name().unwrap(), "19700101T000000Z");
+        assert_ne!(first.path(), second.path());
+    }
+}

@@ -1,0 +1,102 @@
+//! Step after step, each on all its nodes at once.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::barrier::Barrier;
+use super::node;
+use super::results::{NodeResult, Outcome, Results};
+use crate::engine::{Event, Events};
+use crate::name::NodeName;
+use crate::ssh::Nodes;
+use crate::template::Shared;
+use crate::topology::WorkloadStep;
+
+/// All that running a workload needs.
+pub struct Workload<'a> {
+    /// Renders commands.
+    pub renderer: &'a Shared,
+    /// Sessions of the nodes.
+    pub nodes: &'a Nodes,
+    /// Where events go.
+    pub events: &'a Events,
+    /// Set when the user interrupts.
+    pub cancel: &'a CancellationToken,
+    /// Where results go.
+    pub results: &'a Results,
+    /// Whether lines of output become events as they come.
+    pub live: bool,
+    /// The most nodes at once for steps without a barrier.
+    pub fanout: usize,
+    /// Time for all nodes to come to a barrier.
+    pub barrier_timeout: Duration,
+}
+
+/// How a step went.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StepReport {
+    /// The step.
+    pub step: String,
+    /// Every node of it, in topology order.
+    pub nodes: Vec<NodeResult>,
+}
+
+impl StepReport {
+    /// Whether it passed everywhere.
+    pub fn passed(&self) -> bool {
+        self.nodes.iter().all(|node| node.outcome == Outcome::Passed)
+    }
+}
+
+impl Workload<'_> {
+    /// Runs the steps in order, and stops after the first that failed somewhere.
+    pub async fn run(&self, steps: &[WorkloadStep]) -> std::io::Result<Vec<StepReport>> {
+        let mut reports = Vec::new();
+        for step in steps {
+            let dir = self.results.step(&step.name)?;
+            let report = self.step(step, &dir).await;
+            let passed = report.passed();
+            reports.push(report);
+            if !passed || self.cancel.is_cancelled() {
+                break;
+            }
+        }
+        Ok(reports)
+    }
+
+    async fn step(&self, step: &WorkloadStep, dir: &Path) -> StepReport {
+        let began = Instant::now();
+        let barrier = step.barrier.then(|| Barrier::new(step.on.len()));
+        // Behind a barrier everyone must be there at once, whatever the fan-out.
+        let at_once = if step.barrier { step.on.len() } else { self.fanout };
+        let mut results: Vec<(usize, NodeResult)> = futures::stream::iter(step.on.iter().enumerate())
+            .map(|(index, name): (usize, &NodeName)| {
+                let barrier = barrier.as_ref();
+                async move { (index, node::run(self, step, name, dir, barrier).await) }
+            })
+            .buffer_unordered(at_once.max(1))
+            .collect()
+            .await;
+        results.sort_by_key(|(index, _)| *index);
+        let nodes: Vec<NodeResult> = results.into_iter().map(|(_, result)| result).collect();
+        let ok = nodes
+            .iter()
+            .filter(|node| node.outcome == Outcome::Passed)
+            .count();
+        self.events.emit(Event::Step {
+            name: step.name.clone(),
+            ok,
+            changed: ok,
+            failed: nodes.len() - ok,
+            took: began.elapsed(),
+        });
+        StepReport {
+            step: step.name.clone(),
+            nodes,
+        }
+    }
+}

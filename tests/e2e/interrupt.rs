@@ -1,0 +1,78 @@
+//! Ctrl-C and lost state: nothing stays behind.
+
+use std::io::Read;
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::world::{World, finish};
+
+const FOUR: &str = "groups: { n: { count: 4, place: spread } }\n";
+
+#[test]
+fn an_interrupted_up_takes_back_what_it_made() {
+    let world = World::new();
+    world.topology("bm[01-02]", FOUR);
+    let mut child = world
+        .command(&["up", "--format", "json", "--boots", "1"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Interrupted while guests boot: domains, disks and links are there by then.
+    let mut seen = String::new();
+    let mut out = child.stdout.take().unwrap();
+    let mut buffer = [0; 4096];
+    while !seen.contains(r#""stage":"boot""#) {
+        let count = out.read(&mut buffer).unwrap();
+        assert_ne!(count, 0, "it ended early: {seen}");
+        seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
+    }
+    let reader = std::thread::spawn(move || {
+        let mut rest = Vec::new();
+        let _ = out.read_to_end(&mut rest);
+    });
+    assert!(!world.traces().is_empty());
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
+    finish(child).code(130);
+    reader.join().unwrap();
+    assert_eq!(world.traces(), Vec::<String>::new());
+    assert!(!world.state().exists());
+}
+
+#[test]
+fn a_killed_up_is_taken_further_by_up_and_removed_by_down() {
+    let world = World::new();
+    world.topology("bm[01-02]", FOUR);
+    for pause in [3, 9] {
+        let mut child = world
+            .command(&["up"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_secs(pause));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    world.run(&["up"]).code(0);
+    world.run(&["exec", "--", "true"]).code(0);
+    world.run(&["down", "-y"]).code(0);
+    assert_eq!(world.traces(), Vec::<String>::new());
+}
+
+#[test]
+fn down_finds_everything_without_local_state() {
+    let world = World::new();
+    world.topology("bm[01-02]", FOUR);
+    world.run(&["up"]).code(0);
+    std::fs::remove_dir_all(world.path("state")).unwrap();
+    assert!(!world.traces().is_empty());
+    world.run(&["up"]).code(5).says("--adopt");
+    world
+        .run(&["down", &world.name, "--hosts", "bm[01-02]", "-y"])
+        .code(0);
+    assert_eq!(world.traces(), Vec::<String>::new());
+}

@@ -1,0 +1,9 @@
+//! End-to-end tests: the real binary against real libvirtd, QEMU and sshd, in a lab of simulated
+//! hosts. They run inside the lab's controller namespace: `scripts/test` does that.
+
+mod change;
+mod interrupt;
+mod main_job;
+mod tools;
+mod trouble;
+mod world;

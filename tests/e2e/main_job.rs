@@ -1,0 +1,180 @@
+//! The main job: up, use, run, down.
+
+use crate::world::{World, find, json};
+
+const CLUSTER: &str = r#"
+groups:
+  web: { count: 2, place: spread }
+  db:  { count: 1 }
+vars: { greeting: "hello 'world'" }
+configure:
+  - { on: "@all", template: note.hbs, to: /etc/note, mode: "0640" }
+  - { on: "@db", run: "test -s /etc/note && echo done > /root/configured" }
+workload:
+  - name: work
+    on: "@all"
+    run: "date +%s%N; hostname | tee /tmp/name; ping -c1 -W5 web002 >/dev/null && echo reached"
+    barrier: true
+    collect: [/tmp/name]
+"#;
+
+#[test]
+fn up_run_exec_and_down_do_the_main_job_and_leave_nothing() {
+    let world = World::new();
+    world.write(
+        "note.hbs",
+        "{{vars.greeting}} from {{node.name}} at {{node.address}}\n",
+    );
+    world.topology("bm[01-02]", CLUSTER);
+
+    world
+        .run(&["up", "topology.yaml"])
+        .code(0)
+        .says("is up: 3 nodes on 2 hosts");
+    status_shows_three_running_nodes_on_two_hosts(&world);
+
+    let name = world.name.as_str();
+    let ran = world
+        .run(&["exec", "-c", name, "-w", "@all", "--", "cat", "/etc/note"])
+        .code(0);
+    for node in ["web001", "web002", "db001"] {
+        assert!(
+            ran.stdout
+                .contains(&format!("{node}: hello 'world' from {node} at 10.77.0.")),
+            "{}",
+            ran.stdout
+        );
+    }
+    let mode = world.run(&[
+        "exec",
+        "-c",
+        name,
+        "-w",
+        "db001",
+        "--",
+        "stat -c %a /etc/note; cat /root/configured",
+    ]);
+    assert_eq!(mode.code(0).stdout, "db001: 640\ndb001: done\n");
+
+    workload_keeps_output_and_files(&world);
+    files_go_there_and_back(&world);
+
+    // Nothing is missing, so nothing is done.
+    let again = world.run(&["up", "topology.yaml", "--format", "json"]).code(0);
+    assert!(!again.stdout.contains(r#""stage":"start""#), "{}", again.stdout);
+
+    world
+        .run(&["down", "topology.yaml", "-y"])
+        .code(0)
+        .says("nothing is left");
+    assert_eq!(world.traces(), Vec::<String>::new());
+    world.run(&["down", name, "-y"]).code(2).says("no cluster");
+}
+
+fn status_shows_three_running_nodes_on_two_hosts(world: &World) {
+    let status = json(&world.run(&["status", "--format", "json"]).code(0).stdout);
+    let nodes = status["nodes"].as_array().unwrap();
+    assert_eq!(nodes.len(), 3);
+    assert!(
+        nodes
+            .iter()
+            .all(|node| node["state"] == "running" && node["ssh"] == "ok"),
+        "{status}"
+    );
+    let host = |name: &str| nodes.iter().find(|node| node["node"] == name).unwrap()["host"].clone();
+    assert_ne!(host("web001"), host("web002"), "{status}");
+}
+
+fn workload_keeps_output_and_files(world: &World) {
+    let results = world.path("results");
+    let junit = world.path("junit.xml");
+    let ran = world.run(&[
+        "run",
+        "--results",
+        results.to_str().unwrap(),
+        "--junit",
+        junit.to_str().unwrap(),
+    ]);
+    let ran = ran.code(0);
+    assert!(
+        ran.stdout.contains("step work: 3 of 3 nodes passed"),
+        "{}",
+        ran.stdout
+    );
+    let mut starts = Vec::new();
+    for node in ["web001", "web002", "db001"] {
+        let text = std::fs::read_to_string(find(&results, &format!("{node}.out"))).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[1..], [node, "reached"], "{text}");
+        starts.push(lines[0].parse::<i128>().unwrap());
+    }
+    let fetched: Vec<_> = std::fs::read_dir(results).unwrap().collect();
+    assert_eq!(fetched.len(), 1);
+    let work = fetched[0].as_ref().unwrap().path().join("work");
+    assert_eq!(
+        std::fs::read_to_string(find(&work.join("db001"), "name")).unwrap(),
+        "db001\n"
+    );
+    assert!(std::fs::read_to_string(junit).unwrap().contains("tests=\"3\""));
+}
+
+fn files_go_there_and_back(world: &World) {
+    let name = world.name.as_str();
+    std::fs::create_dir_all(world.path("tree/sub")).unwrap();
+    world.write("tree/sub/script", "#!/bin/sh\necho \"it's here\"\n");
+    use std::os::unix::fs::PermissionsExt;
+    let script = world.path("tree/sub/script");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o750)).unwrap();
+    world
+        .run(&["push", "-c", name, "-w", "@web", "tree", "/opt"])
+        .code(0);
+    let ran = world
+        .run(&[
+            "exec",
+            "-c",
+            name,
+            "-w",
+            "@web",
+            "-b",
+            "--",
+            "/opt/tree/sub/script",
+        ])
+        .code(0);
+    assert!(
+        ran.stdout.contains("web[001-002]") && ran.stdout.contains("it's here"),
+        "{}",
+        ran.stdout
+    );
+    world
+        .run(&["pull", "-c", name, "-w", "@web", "/opt/tree", "back"])
+        .code(0);
+    for node in ["web001", "web002"] {
+        let back = find(&world.path("back").join(node), "script");
+        assert_eq!(std::fs::read(&back).unwrap(), std::fs::read(&script).unwrap());
+        assert_eq!(
+            std::fs::metadata(&back).unwrap().permissions().mode() & 0o777,
+            0o750
+        );
+    }
+}
+
+#[test]
+fn exit_codes_of_commands_on_nodes_are_passed_on_as_documented() {
+    let world = World::new();
+    world.topology(
+        "bm01",
+        "groups: { n: { count: 2 } }\nworkload: [ { on: n002, run: \"exit 3\" } ]\n",
+    );
+    world.run(&["up"]).code(0);
+    world.run(&["exec", "--", "exit 3"]).code(6).says("n[001-002]");
+    world.run(&["exec", "-S", "-w", "n001", "--", "exit 3"]).code(3);
+    world
+        .run(&["exec", "-w", "n001", "--timeout", "1s", "--", "sleep 30"])
+        .code(124);
+    world
+        .run(&["exec", "-w", "n009", "--", "true"])
+        .code(1)
+        .says("has no node `n009`");
+    world.run(&["run"]).code(6);
+    world.run(&["down", "-y"]).code(0);
+}

@@ -1,0 +1,240 @@
+//! A place for one test: its own state directory and files, and the cluster's removal at its end.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// Limits a command that hangs, so that the test fails with its output.
+const LIMIT: Duration = Duration::from_secs(400);
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// A test's own place.
+pub(crate) struct World {
+    temp: tempfile::TempDir,
+    /// Name of the cluster.
+    pub(crate) name: String,
+}
+
+/// What a command gave.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    /// Panics with all output unless the exit code is the wanted one.
+    #[track_caller]
+    pub(crate) fn code(self, wanted: i32) -> Self {
+        assert_eq!(
+            self.code,
+            Some(wanted),
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+
+    /// Panics unless stderr holds the text.
+    #[track_caller]
+    pub(crate) fn says(self, text: &str) -> Self {
+        assert!(
+            self.stderr.contains(text),
+            "no `{text}` in\nstdout:\n{}\nstderr:\n{}",
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+}
+
+impl World {
+    /// A fresh place. Fails outside of a lab: a test that quietly passes there proves nothing.
+    pub(crate) fn new() -> Self {
+        assert!(
+            std::env::var_os("VCLUSTER_LAB_DIR").is_some(),
+            "run end-to-end tests by `scripts/test`, or inside `scripts/lab run`"
+        );
+        let name = format!(
+            "t{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
+        Self {
+            temp: tempfile::tempdir().unwrap(),
+            name,
+        }
+    }
+
+    /// A path in the test's directory.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.temp.path().join(name)
+    }
+
+    /// Writes a file; `NAME` in the text becomes the cluster's name.
+    pub(crate) fn write(&self, file: &str, text: &str) -> PathBuf {
+        let path = self.path(file);
+        std::fs::write(&path, text.replace("NAME", &self.name)).unwrap();
+        path
+    }
+
+    /// Writes `topology.yaml`: the hosts of the lab and the rest as given.
+    pub(crate) fn topology(&self, hosts: &str, rest: &str) -> PathBuf {
+        let head =
+            format!("name: NAME\nhosts:\n  {hosts}: {{ uri: \"qemu+ssh://root@{{{{name}}}}/system\" }}\n");
+        self.write("topology.yaml", &format!("{head}{rest}"))
+    }
+
+    /// The binary, ready to run.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vcluster"));
+        command
+            .args(args)
+            .current_dir(self.temp.path())
+            .env("XDG_STATE_HOME", self.path("state"))
+            .env_remove("VCLUSTER_NAME")
+            .env_remove("VCLUSTER_FORMAT")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the binary.
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
+        finish(
+            self.command(args)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap(),
+        )
+    }
+
+    /// The state directory of the cluster.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.path("state").join("vcluster").join(&self.name)
+    }
+
+    /// Every trace of the cluster on the hosts, by other means than vcluster's.
+    pub(crate) fn traces(&self) -> Vec<String> {
+        lab_hosts()
+            .iter()
+            .flat_map(|host| traces_on(host, &self.name))
+            .collect()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if self.state().exists() {
+            let down = self.run(&["down", &self.name, "-y"]);
+            if down.code != Some(0) && !std::thread::panicking() {
+                panic!("clean-up failed: {down:?}");
+            }
+        }
+    }
+}
+
+/// Waits for a child with a limit.
+pub(crate) fn finish(mut child: std::process::Child) -> Ran {
+    let began = Instant::now();
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let read = |stream: Option<Box<dyn std::io::Read + Send>>| {
+        std::thread::spawn(move || {
+            let mut text = Vec::new();
+            if let Some(mut stream) = stream {
+                let _ = stream.read_to_end(&mut text);
+            }
+            String::from_utf8_lossy(&text).into_owned()
+        })
+    };
+    let out = read(out.map(|stream| Box::new(stream) as Box<dyn std::io::Read + Send>));
+    let err = read(err.map(|stream| Box::new(stream) as Box<dyn std::io::Read + Send>));
+    let code = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status.code();
+        }
+        if began.elapsed() > LIMIT {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            break None;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    Ran {
+        code,
+        stdout: out.join().unwrap(),
+        stderr: err.join().unwrap(),
+    }
+}
+
+/// Runs any program.
+pub(crate) fn program(command: &mut Command) -> Ran {
+    finish(
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    )
+}
+
+/// Runs a script on a host of the lab, by stock ssh.
+pub(crate) fn on_host(host: &str, script: &str) -> Output {
+    let config = std::env::var("VCLUSTER_SSH_CONFIG").unwrap();
+    Command::new("ssh")
+        .args(["-F", &config, host, script])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// The hosts of the lab, by its ssh config.
+pub(crate) fn lab_hosts() -> Vec<String> {
+    let text = std::fs::read_to_string(std::env::var("VCLUSTER_SSH_CONFIG").unwrap()).unwrap();
+    text.lines()
+        .filter_map(|line| line.trim().strip_prefix("Host "))
+        .flat_map(str::split_whitespace)
+        .filter(|host| host.starts_with("bm") && !host.contains('*'))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn traces_on(host: &str, cluster: &str) -> Vec<String> {
+    let script = format!(
+        "virsh list --all --name | grep '^{cluster}[.]'; virsh pool-list --all --name | grep '[.]{cluster}[.]'; \
+         ip -d link show | grep 'vcluster:{cluster}:'; ls /var/lib/libvirt/images/vcluster 2>/dev/null | grep '^{cluster}[.]'; true"
+    );
+    let output = on_host(host, &script);
+    assert!(
+        output.status.success(),
+        "{host}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(|line| format!("{host}: {line}"))
+        .collect()
+}
+
+/// Reads JSON from a command's output.
+pub(crate) fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// The only file of a name below a directory.
+pub(crate) fn find(dir: &Path, name: &str) -> PathBuf {
+    let output = Command::new("find")
+        .arg(dir)
+        .args(["-name", name])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let found: Vec<&str> = text.lines().collect();
+    assert_eq!(found.len(), 1, "{name} in {}: {found:?}", dir.display());
+    found[0].into()
+}

@@ -1,0 +1,283 @@
+//! Commands, terminals and tunnels over one session.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use vcluster::ssh::{ExecEvent, ExecRequest, Output, Session, ShellRequest, SshError};
+
+use crate::server::Server;
+
+fn command(text: &str) -> ExecRequest {
+    ExecRequest {
+        command: text.into(),
+        ..ExecRequest::default()
+    }
+}
+
+fn limited(text: &str, limit: Duration) -> ExecRequest {
+    ExecRequest {
+        timeout: Some(limit),
+        ..command(text)
+    }
+}
+
+async fn exec(session: &Session, text: &str) -> Output {
+    session
+        .exec(&limited(text, Duration::from_secs(30)))
+        .await
+        .unwrap()
+}
+
+async fn basics(session: &Session) {
+    let output = session
+        .exec(&command("echo out; echo err >&2; exit 3"))
+        .await
+        .unwrap();
+    assert_eq!((output.status, output.signal.as_deref()), (Some(3), None));
+    assert_eq!(
+        (output.stdout.as_slice(), output.stderr.as_slice()),
+        (&b"out\n"[..], &b"err\n"[..])
+    );
+
+    let killed = session.exec(&command("kill -TERM $$")).await.unwrap();
+    assert_eq!((killed.status, killed.signal.as_deref()), (None, Some("TERM")));
+
+    let stdin: Vec<u8> = (0..5_000_000_u32)
+        .flat_map(u32::to_le_bytes)
+        .take(5_000_000)
+        .collect();
+    let request = ExecRequest {
+        stdin: stdin.clone(),
+        ..command("cat")
+    };
+    assert!(session.exec(&request).await.unwrap().stdout == stdin);
+
+    let request = ExecRequest {
+        limit: 1000,
+        ..command("head -c 3000000 /dev/zero; echo end >&2")
+    };
+    let output = session.exec(&request).await.unwrap();
+    assert_eq!(
+        (output.stdout.len(), output.truncated, output.status),
+        (1000, true, Some(0))
+    );
+    assert_eq!(output.stderr, b"end\n");
+
+    let quoted = exec(session, r#"printf '%s|' "a b" 'it'\''s' $((1+1))"#).await;
+    assert_eq!(quoted.stdout, b"a b|it's|2|");
+}
+
+async fn no_leak(session: Session) {
+    for i in 0..50 {
+        assert_eq!(
+            exec(&session, &format!("echo {i}")).await.stdout,
+            format!("{i}\n").into_bytes()
+        );
+    }
+    let session = Arc::new(session);
+    let mut all = tokio::task::JoinSet::new();
+    for i in 0..30 {
+        let session = session.clone();
+        all.spawn(async move { exec(&session, &format!("sleep 0.1; echo {i}")).await.status });
+    }
+    assert!(all.join_all().await.into_iter().all(|status| status == Some(0)));
+    // Receivers that are dropped, and commands that are cut off, give their slots back as well.
+    for _ in 0..25 {
+        drop(session.stream(&command("sleep 0.5")).await.unwrap());
+        let request = limited("sleep 60", Duration::from_secs(60));
+        let cut = tokio::time::timeout(Duration::from_millis(30), session.exec(&request)).await;
+        assert!(cut.is_err(), "{cut:?}");
+    }
+    assert_eq!(exec(&session, "echo still").await.stdout, b"still\n");
+}
+
+async fn time_runs_out(session: &Session) {
+    let mark = format!("30{}", std::process::id());
+    for _ in 0..12 {
+        let begun = Instant::now();
+        let request = limited(&format!("echo begun; sleep {mark}"), Duration::from_millis(700));
+        match session.exec(&request).await {
+            Err(SshError::CommandTimeout { output, .. }) => assert_eq!(output.stdout, b"begun\n"),
+            other => panic!("{other:?}"),
+        }
+        assert!(begun.elapsed() < Duration::from_secs(6));
+    }
+    // What ran out of time is dead, and no slot was lost to it.
+    let left = exec(session, &format!("ps ax | grep -c '[s]leep {mark}'")).await;
+    assert_eq!(left.stdout, b"0\n", "{left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_give_status_signal_and_output_on_openssh() {
+    let server = Server::openssh("");
+    basics(&server.session().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_give_status_signal_and_output_on_dropbear() {
+    let server = Server::dropbear();
+    basics(&server.session().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_slot_of_max_sessions_is_lost_on_openssh() {
+    let server = Server::openssh("");
+    no_leak(server.host_session().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_slot_is_lost_on_dropbear() {
+    let server = Server::dropbear();
+    no_leak(server.session().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_runs_out_of_time_is_killed_on_openssh() {
+    let server = Server::openssh("");
+    time_runs_out(&server.session().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_runs_out_of_time_is_killed_on_dropbear() {
+    let server = Server::dropbear();
+    time_runs_out(&server.session().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_that_keeps_the_output_open_holds_nobody_up() {
+    let server = Server::openssh("");
+    let session = server.session().await;
+    let begun = Instant::now();
+    let output = exec(&session, "sleep 20 & echo started; exit 4").await;
+    assert_eq!(
+        (output.status, output.stdout.as_slice()),
+        (Some(4), &b"started\n"[..])
+    );
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_tells_events_as_they_happen() {
+    let server = Server::openssh("");
+    let session = server.session().await;
+    let mut events = session
+        .stream(&command("echo one; sleep 1; echo two; exit 5"))
+        .await
+        .unwrap();
+    let begun = Instant::now();
+    assert_eq!(events.recv().await, Some(ExecEvent::Stdout(b"one\n".to_vec())));
+    assert!(begun.elapsed() < Duration::from_millis(900));
+    assert_eq!(events.recv().await, Some(ExecEvent::Stdout(b"two\n".to_vec())));
+    assert_eq!(events.recv().await, Some(ExecEvent::Exit(5)));
+    assert_eq!(events.recv().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_dies_is_told_as_lost() {
+    let server = Server::openssh("");
+    let session = server.session().await;
+    let pid = exec(&session, "echo $PPID").await;
+    let pid: i32 = String::from_utf8(pid.stdout).unwrap().trim().parse().unwrap();
+    let mut events = session.stream(&command("echo one; sleep 30")).await.unwrap();
+    assert_eq!(events.recv().await, Some(ExecEvent::Stdout(b"one\n".to_vec())));
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+    let end = tokio::time::timeout(Duration::from_secs(5), events.recv())
+        .await
+        .unwrap();
+    assert!(matches!(end, Some(ExecEvent::Lost(_))), "{end:?}");
+    assert!(session.is_closed());
+    assert!(matches!(
+        session.exec(&command("true")).await,
+        Err(SshError::Lost { .. })
+    ));
+}
+
+async fn echo_server() -> std::net::SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let (mut read, mut write) = stream.split();
+                let _ = tokio::io::copy(&mut read, &mut write).await;
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tcp_connections_carry_bulk_both_ways_at_once_and_close() {
+    let server = Server::openssh("");
+    let session = server.session().await;
+    let address = echo_server().await;
+    let stream = session.tcp(address).await.unwrap();
+    let (mut read, mut write) = tokio::io::split(stream);
+    let sent: Vec<u8> = (0..8_000_000_u32).map(|i| (i * 7 % 251) as u8).collect();
+    let copy = sent.clone();
+    let writing = tokio::spawn(async move {
+        write.write_all(&copy).await.unwrap();
+        write.shutdown().await.unwrap();
+    });
+    let mut got = Vec::new();
+    read.read_to_end(&mut got).await.unwrap();
+    writing.await.unwrap();
+    assert!(got == sent);
+    // Many at once: they do not count against MaxSessions.
+    let mut open = Vec::new();
+    for _ in 0..40 {
+        open.push(session.tcp(address).await.unwrap());
+    }
+    assert_eq!(exec(&session, "echo yes").await.stdout, b"yes\n");
+    let refused = session.tcp("127.0.0.1:1".parse().unwrap()).await.err().unwrap();
+    assert!(refused.to_string().contains("127.0.0.1:1"), "{refused}");
+    assert!(refused.is_transient());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_unix_socket_of_the_far_side_is_reached_and_its_stream_may_be_dropped_on_any_thread() {
+    let server = Server::openssh("");
+    let session = server.session().await;
+    let path = server.path("socket");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.write_all(b"hello").await;
+        }
+    });
+    let mut stream = session.unix(path.to_str().unwrap()).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    assert_eq!(text, "hello");
+    std::thread::spawn(move || drop(stream)).join().unwrap();
+    assert!(session.unix("/nonexistent").await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_terminal_echoes_and_follows_the_window() {
+    let server = Server::openssh("");
+    let session = server.session().await;
+    let request = ShellRequest {
+        command: Some("stty size; read line; stty size; test -t 0 && exit 7".into()),
+        term: "xterm".into(),
+        columns: 91,
+        rows: 33,
+    };
+    let mut shell = session.shell(&request).await.unwrap();
+    let (mut text, mut typed, mut status) = (String::new(), false, None);
+    while let Some(event) = shell.next().await {
+        match event {
+            ExecEvent::Stdout(data) => text.push_str(&String::from_utf8_lossy(&data)),
+            ExecEvent::Exit(code) => status = Some(code),
+            other => panic!("{other:?}"),
+        }
+        if text.contains("33 91") && !typed {
+            typed = true;
+            shell.resize(100, 40).await;
+            shell.input(b"go\n".to_vec()).await;
+        }
+    }
+    assert!(text.contains("40 100"), "{text:?}");
+    assert_eq!(status, Some(7));
+}

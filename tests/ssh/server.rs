@@ -1,0 +1,224 @@
+//! Servers to test against, ended by their process ids.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use russh::keys::{PrivateKey, PublicKey};
+use vcluster::ssh::{HostTarget, NodeTarget, Session, SshConfig};
+
+/// A server with its keys.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) directory: tempfile::TempDir,
+    pub(crate) port: u16,
+}
+
+fn run(program: &str, arguments: &[&str]) {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+pub(crate) fn keygen(path: &Path, kind: &str, passphrase: &str) {
+    run(
+        "ssh-keygen",
+        &[
+            "-q",
+            "-t",
+            kind,
+            "-N",
+            passphrase,
+            "-C",
+            "a test key",
+            "-f",
+            path.to_str().unwrap(),
+        ],
+    );
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+fn wait_for(log: &Path, words: &str, child: &mut Child) {
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        let text = fs::read_to_string(log).unwrap_or_default();
+        if text.contains(words) {
+            return;
+        }
+        assert!(child.try_wait().unwrap().is_none(), "the server ended: {text}");
+        assert!(Instant::now() < end, "the server does not start: {text}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+impl Server {
+    /// OpenSSH with stock limits; `extra` lines go to its configuration.
+    pub(crate) fn openssh(extra: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        for (name, kind) in [("host", "ed25519"), ("host_rsa", "rsa"), ("client", "ed25519")] {
+            keygen(&at(name), kind, "");
+        }
+        fs::copy(at("client.pub"), at("authorized_keys")).unwrap();
+        let _ = fs::create_dir_all("/run/sshd");
+        let port = free_port();
+        let text = format!(
+            "Port {port}\nListenAddress 127.0.0.1\nHostKey {0}/host\nHostKey {0}/host_rsa\nPidFile none\nUsePAM no\n\
+             AuthorizedKeysFile {0}/authorized_keys\nStrictModes no\nPasswordAuthentication no\n\
+             PermitRootLogin prohibit-password\nLogLevel VERBOSE\n{extra}\n",
+            directory.path().display()
+        );
+        fs::write(at("sshd_config"), text).unwrap();
+        let mut child = Command::new("/usr/sbin/sshd")
+            .arg("-D")
+            .arg("-E")
+            .arg(at("log"))
+            .arg("-f")
+            .arg(at("sshd_config"))
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        wait_for(&at("log"), "Server listening", &mut child);
+        Self {
+            child,
+            directory,
+            port,
+        }
+    }
+
+    /// Dropbear. It reads `authorized_keys` from the home directory only, so it gets a mount
+    /// namespace with another `/etc/passwd`.
+    pub(crate) fn dropbear() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        keygen(&at("client"), "ed25519", "");
+        run(
+            "dropbearkey",
+            &["-t", "ed25519", "-f", at("host").to_str().unwrap()],
+        );
+        let shown = Command::new("dropbearkey")
+            .arg("-y")
+            .arg("-f")
+            .arg(at("host"))
+            .output()
+            .unwrap();
+        let shown = String::from_utf8(shown.stdout).unwrap();
+        fs::write(
+            at("host.pub"),
+            shown.lines().find(|line| line.starts_with("ssh-")).unwrap(),
+        )
+        .unwrap();
+        fs::create_dir(at(".ssh")).unwrap();
+        fs::set_permissions(at(".ssh"), fs::Permissions::from_mode(0o700)).unwrap();
+        fs::copy(at("client.pub"), at(".ssh/authorized_keys")).unwrap();
+        let passwd = format!("root:x:0:0:root:{}:/bin/sh\n", directory.path().display());
+        fs::write(at("passwd"), passwd).unwrap();
+        let port = free_port();
+        let script = format!(
+            "mount --bind {0}/passwd /etc/passwd && exec dropbear -F -E -p 127.0.0.1:{port} -r {0}/host 2>{0}/log",
+            directory.path().display()
+        );
+        let mut child = Command::new("unshare")
+            .args(["-m", "sh", "-c", &script])
+            .spawn()
+            .unwrap();
+        wait_for(&at("log"), "Not backgrounding", &mut child);
+        Self {
+            child,
+            directory,
+            port,
+        }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    pub(crate) fn host_key(&self) -> PublicKey {
+        PublicKey::from_openssh(fs::read_to_string(self.path("host.pub")).unwrap().trim()).unwrap()
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
+    }
+
+    /// As a node: pinned key, client key.
+    pub(crate) fn node(&self, name: &str) -> NodeTarget {
+        NodeTarget {
+            name: name.into(),
+            address: self.address(),
+            user: "root".into(),
+            key: Arc::new(PrivateKey::read_openssh_file(&self.path("client")).unwrap()),
+            host_key: self.host_key(),
+            timeout: Duration::from_secs(20),
+        }
+    }
+
+    /// As a bare-metal host whose key is known.
+    pub(crate) fn host(&self) -> HostTarget {
+        let line = format!(
+            "[127.0.0.1]:{} {}\n",
+            self.port,
+            self.host_key().to_openssh().unwrap()
+        );
+        fs::write(self.path("known_hosts"), line).unwrap();
+        HostTarget {
+            host: "127.0.0.1".into(),
+            user: Some("root".into()),
+            port: Some(self.port),
+            identity: Some(self.path("client")),
+            known_hosts: Some(self.path("known_hosts")),
+            timeout: Duration::from_secs(20),
+        }
+    }
+
+    /// An ssh config of its own, so that the machine's does not matter.
+    pub(crate) fn config(&self, text: &str) -> SshConfig {
+        let path = self.path("ssh_config");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let home = self.directory.path().to_owned();
+        SshConfig {
+            path,
+            required: true,
+            home,
+            user: "root".into(),
+            agent: None,
+        }
+    }
+
+    pub(crate) async fn session(&self) -> Session {
+        Session::connect_node(None, &self.node("node")).await.unwrap()
+    }
+
+    pub(crate) async fn host_session(&self) -> Session {
+        Session::connect_host_with(&self.host(), &self.config(""))
+            .await
+            .unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
