@@ -140,7 +140,11 @@ async fn one(nodes: &Nodes, node: &str, exec: &ExecRequest, events: &mpsc::Sende
         Ok(session) => session,
         Err(error) => return Ended::NotStarted(error.to_string()),
     };
-    let mut stream = match session.stream(exec).await {
+    // Commands with a limit can be found and killed, and a user's command shall end with the user's
+    // Control-C; see `Nodes::close`.
+    let mut exec = exec.clone();
+    exec.timeout.get_or_insert(Duration::from_hours(24 * 365));
+    let mut stream = match session.stream(&exec).await {
         Ok(stream) => stream,
         Err(super::SshError::CommandTimeout { after, .. }) => return Ended::TimedOut(after),
         Err(error) => return Ended::NotStarted(error.to_string()),

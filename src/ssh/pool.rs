@@ -126,10 +126,13 @@ impl Nodes {
         }
     }
 
-    /// Ends all sessions.
+    /// Ends all sessions, after what was given up on the nodes has been killed.
     pub async fn close(&self) {
         let ending = self.inner.entries.values().map(|entry| async {
             if let Some(session) = entry.session.lock().await.take() {
+                if !session.is_closed() {
+                    session.settle().await;
+                }
                 session.close().await;
             }
         });
