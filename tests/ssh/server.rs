@@ -241,3 +241,11 @@ impl Drop for Server {
         let _ = self.child.wait();
     }
 }
+
+/// A process of this machine with both words in its command line.
+pub(crate) fn running(program: &str, word: &str) -> Option<String> {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let commands = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
+    let mut commands = commands.map(|text| String::from_utf8_lossy(&text).into_owned());
+    commands.find(|text| text.contains(program) && text.contains(word))
+}

@@ -149,7 +149,7 @@ async fn transfer(
                 broken = Some(SshError::Lost {
                     target: node.to_owned(),
                     reason,
-                })
+                });
             }
         }
     }
