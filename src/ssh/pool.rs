@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
 use super::error::SshError;
-use super::node::jitter;
+use super::node::{Backoff, jitter, login_with_backoff};
 use super::session::{NodeTarget, Session};
 
 /// Logins to nodes under way at once through one host.
@@ -77,18 +77,10 @@ impl Nodes {
         self.inner.entries.keys().map(String::as_str)
     }
 
-    /// Keeps a session that was opened elsewhere (by the wait for readiness).
-    pub async fn adopt(&self, node: &str, session: Session) {
-        if let Some(entry) = self.inner.entries.get(node) {
-            *entry.session.lock().await = Some(Arc::new(session));
-        }
-    }
-
     /// The session of a node, opened if there is none. Refusals that look as if they pass are borne for
     /// as long as the node's own timeout.
-    pub async fn session(&self, node: &str) -> Result<Arc<Session>, SshError> {
-        let unknown = || SshError::Other(format!("no node `{}` in this cluster", node.escape_debug()));
-        let entry = self.inner.entries.get(node).ok_or_else(unknown)?;
+    pub async fn session(&self, node: impl AsRef<str>) -> Result<Arc<Session>, SshError> {
+        let entry = self.entry(node.as_ref())?;
         let mut kept = entry.session.lock().await;
         if let Some(session) = kept.as_ref().filter(|session| !session.is_closed()) {
             return Ok(session.clone());
@@ -96,6 +88,38 @@ impl Nodes {
         let session = Arc::new(self.login(&entry.reach).await?);
         *kept = Some(session.clone());
         Ok(session)
+    }
+
+    /// Logs in to a node that is still booting: tries until the deadline, or until `stop` says why not to.
+    pub async fn await_login(
+        &self,
+        node: impl AsRef<str>,
+        deadline: Duration,
+        stop: &(dyn Fn() -> Option<String> + Sync),
+    ) -> Result<Arc<Session>, SshError> {
+        let entry = self.entry(node.as_ref())?;
+        let mut kept = entry.session.lock().await;
+        let backoff = Backoff {
+            deadline,
+            ..Backoff::default()
+        };
+        let via = entry.reach.via.as_deref();
+        let session = Arc::new(login_with_backoff(via, &entry.reach.target, backoff, stop).await?);
+        *kept = Some(session.clone());
+        Ok(session)
+    }
+
+    /// A command line that runs as root on a node, whoever logs in there.
+    pub fn as_root(&self, node: impl AsRef<str>, command: &str) -> String {
+        match self.inner.entries.get(node.as_ref()) {
+            Some(entry) if entry.reach.target.user != "root" => format!("sudo -n {command}"),
+            _ => command.to_owned(),
+        }
+    }
+
+    fn entry(&self, node: &str) -> Result<&Entry, SshError> {
+        let unknown = || SshError::Other(format!("no node `{}` in this cluster", node.escape_debug()));
+        self.inner.entries.get(node).ok_or_else(unknown)
     }
 
     async fn login(&self, reach: &Reach) -> Result<Session, SshError> {
