@@ -85,6 +85,9 @@ async fn plan(hosts: &[Host], nodes_per_host: u8) -> Plan {
                     address: [10, 77, 0, next].into(),
                     mac: Mac([0x52, 0x54, 10, 77, 0, next]),
                     client_key: "SHA256:x".into(),
+                    mtu: 1450,
+                    gateway: None,
+                    dns: Vec::new(),
                 },
             });
         }
@@ -96,6 +99,7 @@ async fn plan(hosts: &[Host], nodes_per_host: u8) -> Plan {
             memory: MiB(112),
             vcpus: 1,
             disk: MiB(0),
+            capacity: vcluster::plan::Capacity::default(),
         });
     }
     plan

@@ -28,7 +28,7 @@ impl Default for ConnectOptions {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(20),
-            call_timeout: Duration::from_secs(60),
+            call_timeout: Duration::from_mins(1),
         }
     }
 }

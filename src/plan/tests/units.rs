@@ -158,7 +158,7 @@ fn a_plan_is_shown_per_host_with_folded_reasons() {
     world.topology.nodes.truncate(9);
     world.topology.groups[0].nodes.truncate(9);
     world = world.group("b", 3, 256, Place::Spread);
-    insta::assert_snapshot!(crate::report::plan(&world.plan().unwrap()), @r"
+    insta::assert_snapshot!(crate::report::plan::plan(&world.plan().unwrap()), @r"
     demo: 12 nodes on 3 hosts, 10.77.0.0/16, mtu 1450, bridge vcb12345678, vxlan 11259375
 
     bm1  4 of 10 nodes, memory 4 GiB of 4 GiB, vcpus 4 of 8
