@@ -85,6 +85,9 @@ async fn plan(hosts: &[Host], nodes_per_host: u8) -> Plan {
                     address: [10, 77, 0, next].into(),
                     mac: Mac([0x52, 0x54, 10, 77, 0, next]),
                     client_key: "SHA256:x".into(),
+                    mtu: 1450,
+                    gateway: None,
+                    dns: Vec::new(),
                 },
             });
         }
@@ -96,6 +99,7 @@ async fn plan(hosts: &[Host], nodes_per_host: u8) -> Plan {
             memory: MiB(112),
             vcpus: 1,
             disk: MiB(0),
+            capacity: vcluster::plan::Capacity::default(),
         });
     }
     plan
@@ -405,4 +409,43 @@ async fn typed(host: &Host, plan: &Plan) {
         .await
         .expect("the console answers");
     console.close();
+}
+
+/// Pulls or plugs the cable of a host.
+fn cable(host: &str, state: &str) {
+    let namespace = format!("vclab-{}-under", std::env::var("VCLUSTER_LAB").unwrap());
+    let status = Command::new("ip")
+        .args(["-n", &namespace, "link", "set", host, state])
+        .status();
+    assert!(status.unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a lab of two hosts and pulls the cable of one"]
+async fn a_host_that_falls_silent_fails_in_bounded_time_and_is_named() {
+    let options = ConnectOptions {
+        timeout: Duration::from_secs(5),
+        call_timeout: Duration::from_secs(3),
+    };
+    let alive = Host::connect(&host("bm02"), &options).await.unwrap();
+    alive.states().await.unwrap();
+    cable("bm02", "down");
+    let began = Instant::now();
+    let (states, pressure) = tokio::join!(alive.states(), alive.cpu_pressure());
+    let (states, pressure) = (states.unwrap_err(), pressure.unwrap_err());
+    println!("{:?}: {states}\n{pressure}", began.elapsed());
+    let again = Instant::now();
+    println!("{}", alive.states().await.unwrap_err());
+    let known = again.elapsed();
+    alive.close().await;
+    println!("closed after {:?}", began.elapsed());
+    let error = Host::connect(&host("bm02"), &options).await.unwrap_err();
+    println!("{:?}: {error}", began.elapsed());
+    cable("bm02", "up");
+    assert!(states.to_string().contains("bm02") && error.to_string().contains("bm02"));
+    assert!(
+        known < Duration::from_secs(1),
+        "a dead connection is known as dead"
+    );
+    assert!(began.elapsed() < Duration::from_secs(20));
 }

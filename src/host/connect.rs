@@ -28,7 +28,7 @@ impl Default for ConnectOptions {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(20),
-            call_timeout: Duration::from_secs(60),
+            call_timeout: Duration::from_mins(1),
         }
     }
 }
@@ -69,7 +69,7 @@ impl Host {
             cause,
             leaves: Leftovers::Nothing,
         };
-        let place = uri::parse(&host.uri).map_err(|why| fail("connect", Cause::Uri(why)))?;
+        let place = uri::parse(&host.uri).map_err(|why| fail("log in", Cause::Uri(why)))?;
         let (link, far, socket) = match place {
             Place::Local { socket } => (HostLink::local(), FarEnd::Local, socket),
             Place::Ssh {
@@ -90,7 +90,7 @@ impl Host {
                 };
                 let session = Session::connect_host(&target)
                     .await
-                    .map_err(|error| fail("connect", error.into()))?;
+                    .map_err(|error| fail("log in", error.into()))?;
                 let session = Arc::new(session);
                 (HostLink::ssh(session.clone()), FarEnd::Ssh(session), socket)
             }

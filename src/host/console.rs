@@ -12,10 +12,10 @@ use super::connect::Host;
 use super::error::{Cause, HostError};
 use super::forward::Forward;
 use super::libvirt::Libvirt;
-use super::link::quote;
 use super::pool;
 use crate::name::NodeName;
 use crate::plan::Plan;
+use crate::ssh::quote;
 
 /// The longest line that is kept, in bytes; the rest of a longer one is dropped.
 const LINE: usize = 4096;
@@ -154,7 +154,7 @@ impl Host {
                 while !rest.is_empty() {
                     match writer.send(rest) {
                         Ok(count @ 1..) => {
-                            rest = &rest[usize::try_from(count).unwrap_or(0).min(rest.len())..]
+                            rest = &rest[usize::try_from(count).unwrap_or(0).min(rest.len())..];
                         }
                         _ => return,
                     }

@@ -11,10 +11,10 @@ use super::connect::Host;
 use super::error::{Cause, HostError};
 use super::image::HostImage;
 use super::libvirt::is;
-use super::link::quote;
 use super::pool;
 use super::xml;
 use crate::plan::{NodePlan, Plan};
+use crate::ssh::quote;
 
 /// Seeds that wait to be written. One command over the link costs about as much for ten files as for one,
 /// so whoever comes while a command runs goes with the next one.
@@ -46,7 +46,7 @@ impl Host {
         let doing = || format!("make the disks of `{}`", node.name);
         let overlay = async {
             let bytes = match (&image.disk, node.spec.disk) {
-                (Some(base), wanted) => base.bytes.max(wanted.map_or(0, |disk| disk.bytes())),
+                (Some(base), wanted) => base.bytes.max(wanted.map_or(0, crate::units::MiB::bytes)),
                 (None, Some(wanted)) => wanted.bytes(),
                 (None, None) => return Ok(()),
             };

@@ -42,7 +42,7 @@ pub enum Cause {
     Uri(String),
     /// SSH failed.
     #[error(transparent)]
-    Ssh(#[from] SshError),
+    Ssh(Box<SshError>),
     /// libvirt refused.
     #[error("libvirt: {}", shown(.0.message()))]
     Libvirt(#[from] virt::error::Error),
@@ -83,6 +83,12 @@ pub enum Cause {
     Other(String),
 }
 
+impl From<SshError> for Cause {
+    fn from(error: SshError) -> Self {
+        Self::Ssh(Box::new(error))
+    }
+}
+
 impl Cause {
     /// An I/O error on the controller.
     pub(super) fn local(doing: &str, error: &std::io::Error) -> Self {
@@ -115,10 +121,6 @@ impl HostError {
     }
 
     /// The exit code of a command that ends with this.
-    #[expect(
-        clippy::unused_self,
-        reason = "all kinds of module error answer this question"
-    )]
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::ApplyFailed
     }

@@ -1,6 +1,7 @@
 //! Images on a host: uploaded once, verified there by digest, then given their final name.
 //! A file with a final name is whole; whatever a crash leaves has a name that nobody reads.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
@@ -24,7 +25,7 @@ const CHUNK: usize = 1 << 20;
 /// Zeros at least so long are not sent: the volume begins as one hole.
 const HOLE: u64 = 16 << 20;
 /// Time for an upload: a floor, and a rate below which something is wrong.
-const UPLOAD_FLOOR: Duration = Duration::from_secs(120);
+const UPLOAD_FLOOR: Duration = Duration::from_mins(2);
 const UPLOAD_BYTES_PER_SECOND: u64 = 2 << 20;
 
 /// What a file of an image is for.
@@ -184,7 +185,8 @@ impl Host {
         );
         for part in parts {
             part.check()?;
-            script.push_str(&format!("[ ! -f {0} ] || stat -c '%n %s' {0}\n", part.volume()));
+            // Writing to a string cannot fail.
+            let _ = writeln!(script, "[ ! -f {0} ] || stat -c '%n %s' {0}", part.volume());
         }
         let said = self.script(&script).await?;
         let there = |part: &ImagePart| {

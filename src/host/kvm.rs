@@ -9,10 +9,10 @@ use virt::sys;
 use super::connect::Host;
 use super::error::{Cause, HostError};
 use super::image::HostImage;
-use super::link::quote;
 use super::pool::IMAGES_DIRECTORY;
 use super::probe::{KvmKnown, Probe};
 use super::xml::probe_domain;
+use crate::ssh::quote;
 
 /// Time for the first word. A kernel under KVM takes a tenth of a second.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -53,10 +53,10 @@ impl Host {
             quote(&json)
         );
         self.script(&remember).await?;
-        if let Ok(mut facts) = self.inner.facts.lock() {
-            if let Some(facts) = facts.as_mut() {
-                facts.kvm = Some(works);
-            }
+        if let Ok(mut facts) = self.inner.facts.lock()
+            && let Some(facts) = facts.as_mut()
+        {
+            facts.kvm = Some(works);
         }
         Ok(works)
     }

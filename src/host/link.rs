@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{OnceCell, mpsc};
 
 use super::error::Cause;
-use crate::ssh::{ExecEvent, ExecRequest, Output, Session};
+use crate::ssh::{ExecEvent, ExecRequest, Output, Session, quote};
 
 /// The most bytes of output that are read of a script.
 const OUTPUT_LIMIT: usize = 16 << 20;
@@ -238,11 +238,6 @@ fn good(output: Output, sudo: &str) -> Result<String, Cause> {
     })
 }
 
-/// A text as one word of a POSIX shell.
-pub(super) fn quote(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,10 +283,5 @@ mod tests {
             all.extend(piece);
         }
         assert_eq!(all, b"one\ntwo\n");
-    }
-
-    #[test]
-    fn a_quoted_word_stays_one_word() {
-        assert_eq!(quote("a'b"), r"'a'\''b'");
     }
 }

@@ -9,11 +9,11 @@ use virt::storage_pool::StoragePool;
 use super::connect::Host;
 use super::error::{Cause, HostError};
 use super::libvirt::is;
-use super::link::quote;
 use super::xml;
 use crate::name::ClusterName;
 use crate::network::is_short_id;
 use crate::plan::Plan;
+use crate::ssh::quote;
 
 /// Everything of ours is below this directory, which the security profiles of distributions let QEMU read.
 pub(super) const ROOT: &str = "/var/lib/libvirt/images/vcluster";

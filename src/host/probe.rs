@@ -213,13 +213,9 @@ fn free(df: &str) -> Option<MiB> {
 fn tsc(lines: &str) -> Option<u64> {
     let mhz = |line: &str| -> Option<f64> {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
-        if let Some(at) = words
-            .iter()
-            .position(|word| *word == "MHz" || word.starts_with("MHz,"))
-        {
-            if let Some(number) = at.checked_sub(1).and_then(|before| words[before].parse().ok()) {
-                return Some(number);
-            }
+        let unit = words.iter().position(|word| *word == "MHz");
+        if let Some(number) = unit.and_then(|at| words[at.checked_sub(1)?].parse().ok()) {
+            return Some(number);
         }
         words.last()?.parse().ok()
     };

@@ -6,11 +6,11 @@ use virt::error::ErrorNumber;
 use super::connect::Host;
 use super::error::{Cause, HostError, shown};
 use super::libvirt::is;
-use super::link::quote;
 use super::model::{ObservedNode, ObservedObject};
 use super::pool;
 use crate::name::ClusterName;
 use crate::network::{self, is_short_id};
+use crate::ssh::quote;
 
 /// Domains that are stopped at once on one host.
 const AT_ONCE: usize = 4;

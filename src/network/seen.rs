@@ -32,9 +32,12 @@ pub struct Link {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 struct LinkInfo {
-    info_kind: String,
-    info_data: Value,
-    info_slave_data: Value,
+    #[serde(rename = "info_kind")]
+    kind: String,
+    #[serde(rename = "info_data")]
+    data: Value,
+    #[serde(rename = "info_slave_data")]
+    port: Value,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -48,7 +51,7 @@ struct Address {
 impl Link {
     /// Kind: `bridge`, `vxlan`, `veth`, ...; empty for a real device.
     pub fn kind(&self) -> &str {
-        &self.linkinfo.info_kind
+        &self.linkinfo.kind
     }
 
     /// Addresses with prefix length, link-local ones left out.
@@ -65,11 +68,11 @@ impl Link {
     }
 
     pub(super) fn number(&self, key: &str) -> Option<u32> {
-        u32::try_from(self.linkinfo.info_data.get(key)?.as_u64()?).ok()
+        u32::try_from(self.linkinfo.data.get(key)?.as_u64()?).ok()
     }
 
     pub(super) fn local(&self) -> Option<IpAddr> {
-        let data = &self.linkinfo.info_data;
+        let data = &self.linkinfo.data;
         data.get("local")
             .or_else(|| data.get("local6"))?
             .as_str()?
@@ -79,16 +82,15 @@ impl Link {
 
     pub(super) fn learns(&self) -> bool {
         self.linkinfo
-            .info_data
+            .data
             .get("learning")
             .and_then(Value::as_bool)
             .unwrap_or(true)
     }
 
     pub(super) fn suppresses_neighbours(&self) -> bool {
-        let slave = &self.linkinfo.info_slave_data;
-        slave
-            .get("neigh_suppress")
+        let port = &self.linkinfo.port;
+        port.get("neigh_suppress")
             .and_then(Value::as_bool)
             .unwrap_or(false)
     }

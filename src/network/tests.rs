@@ -16,6 +16,7 @@ fn plan() -> Plan {
             memory: MiB(0),
             vcpus: 0,
             disk: MiB(0),
+            capacity: crate::plan::Capacity::default(),
         })
         .collect();
     let nodes = (1..=3_u8).map(|n| NodePlan {
@@ -34,6 +35,9 @@ fn plan() -> Plan {
             address: [10, 77, 0, n].into(),
             mac: Mac([0x52, 0x54, 10, 77, 0, n]),
             client_key: "SHA256:x".into(),
+            mtu: 1450,
+            gateway: None,
+            dns: Vec::new(),
         },
     });
     Plan {

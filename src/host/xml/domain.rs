@@ -151,7 +151,7 @@ fn boot(input: &DomainInput<'_>) -> Element {
     if let (Acceleration::Tcg, Some(khz)) = (input.acceleration, input.tsc_khz) {
         // The emulated TSC runs at the host's rate. A guest that is not told calibrates it under load,
         // gets it wrong and falls back to a clock that costs a trap for every look.
-        line.push_str(&format!(" tsc_early_khz={khz}"));
+        line = format!("{line} tsc_early_khz={khz}");
     }
     kernel_boot(kernel, input.image.initrd.as_deref(), line.trim())
 }
@@ -271,6 +271,9 @@ pub(in crate::host) mod tests {
                 gateway: None,
                 dns: Vec::new(),
                 client_key: "SHA256:x".into(),
+                mtu: 1450,
+                gateway: None,
+                dns: Vec::new(),
             },
         }
     }

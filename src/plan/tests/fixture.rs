@@ -53,6 +53,7 @@ impl World {
             workload: Vec::new(),
             base_dir: "/".into(),
             file: "test.yaml".into(),
+            text: String::new(),
         };
         Self {
             topology,
