@@ -13,7 +13,7 @@ configure:
 workload:
   - name: work
     on: "@all"
-    run: "date +%s%N; hostname | tee /tmp/name; ping -c1 -W5 web002 >/dev/null && echo reached"
+    run: "date +%s; hostname | tee /tmp/name; ping -c1 -W5 web002 >/dev/null && echo reached"
     barrier: true
     collect: [/tmp/name]
 "#;
