@@ -45,6 +45,7 @@ enum Verb {
     Ssh(cmd::ssh::Args),
     Console(cmd::console::Args),
     Image(cmd::image::Args),
+    /// Expand, fold or count node sets, as ClusterShell's nodeset does
     Nodeset(cmd::nodeset::Args),
     /// Print an ssh config of the nodes, for `Include`
     SshConfig(cmd::export::Args),
@@ -171,4 +172,14 @@ fn watch_signals() -> CancellationToken {
 #[expect(clippy::exit, reason = "the third signal is the user's wish to end at once")]
 fn abort() {
     std::process::exit(i32::from(ExitCode::Interrupted.code()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
 }

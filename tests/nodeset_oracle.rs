@@ -161,7 +161,7 @@ fn generated_sets_of_one_dimension_are_the_same_to_the_letter() {
 }
 
 #[test]
-fn generated_products_fold_the_same_and_other_grids_hold_the_same_names() {
+fn generated_products_are_the_same_and_most_other_grids_too() {
     let mut random = Random(88_172_645_463_325_252);
     let product = |random: &mut Random| {
         let (a, b) = (random.below(5), random.below(5));
@@ -178,14 +178,21 @@ fn generated_products_fold_the_same_and_other_grids_hold_the_same_names() {
             _ => format!("{}!{}", product(&mut random), product(&mut random)),
         })
         .collect();
+    let mut to_the_letter = 0;
     for (case, (expression, theirs)) in expressions.iter().zip(by_module(&expressions)).enumerate() {
         let (mine, theirs) = (ours(expression).unwrap(), theirs.unwrap());
         if case % 3 == 0 {
             assert_eq!(mine, theirs, "{expression}");
         }
+        to_the_letter += usize::from(mine == theirs);
         let set = |names: &[String]| names.iter().cloned().collect::<BTreeSet<_>>();
         assert_eq!(set(&mine.1), set(&theirs.1), "{expression}");
         assert_eq!(set(&expand(&mine.0).unwrap()), set(&theirs.1), "{expression}");
         assert_eq!(set(&expand(&theirs.0).unwrap()), set(&theirs.1), "{expression}");
     }
+    // Irregular grids may be cut into other products than ClusterShell's greedy ones.
+    assert!(
+        to_the_letter > 270,
+        "only {to_the_letter} of 300 are the same to the letter"
+    );
 }

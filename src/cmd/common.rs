@@ -17,7 +17,7 @@ use crate::host::ConnectOptions;
 use crate::name::{ClusterName, HostName, ImageName, NodeName};
 use crate::plan::Plan;
 use crate::report::{self, ReportOptions, Summary};
-use crate::ssh::{Nodes, Session};
+use crate::ssh::{Nodes, Reach, Session};
 use crate::state::{ClusterDir, ClusterKeys, ClusterRecord, HostRecord, StateError, StateRoot};
 use crate::topology::Topology;
 
@@ -280,7 +280,7 @@ fn nodes_with(
     keys: &ClusterKeys,
     via: impl Fn(&crate::name::HostName) -> Option<Arc<crate::ssh::Session>>,
 ) -> anyhow::Result<Nodes> {
-    let mut nodes = Nodes::new();
+    let mut reaches = Vec::with_capacity(plan.nodes.len());
     for node in &plan.nodes {
         let user = users
             .get(&node.spec.image)
@@ -293,9 +293,13 @@ fn nodes_with(
             host_key: keys.host_public_key(&node.name),
             timeout: Duration::from_secs(30),
         };
-        nodes.add(node.name.clone(), via(&node.host), target);
+        reaches.push(Reach {
+            target,
+            via: via(&node.host),
+            host: node.host.to_string(),
+        });
     }
-    Ok(nodes)
+    Ok(Nodes::new(reaches))
 }
 
 /// `/etc/hosts` of all nodes.

@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures::StreamExt;
-
 use super::common::{Cluster, ClusterArg, HostArgs};
 use super::{Context, Format};
-use crate::engine::{EngineError, explain};
+use crate::engine::EngineError;
 use crate::exit::ExitCode;
-use crate::name::NodeName;
-use crate::report::{self, LineBuffer, sanitize};
-use crate::ssh::{ExecEvent, ExecRequest, Nodes, SshError};
+use crate::report::{self, sanitize};
+use crate::ssh::ExecRequest;
+use crate::ssh::fanout::{self, Ended, FanEvent, FanRequest, Stream};
 
 /// Run a command on many nodes at once
 #[derive(Debug, clap::Args)]
@@ -48,30 +46,10 @@ pub struct Args {
     pub command: Vec<String>,
 }
 
-/// How the command ended on a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum End {
-    Code(u32),
-    Signal(String),
-    TimedOut(Duration),
-    Error(String),
-}
-
-impl End {
-    fn describe(&self) -> String {
-        match self {
-            Self::Code(code) => format!("exited with exit code {code}"),
-            Self::Signal(signal) => format!("was killed by SIG{}", sanitize(signal)),
-            Self::TimedOut(after) => format!("timed out after {}", humantime::format_duration(*after)),
-            Self::Error(error) => sanitize(error).into_owned(),
-        }
-    }
-}
-
 /// What a node gave.
 struct Given {
-    node: NodeName,
-    end: End,
+    node: String,
+    ended: Ended,
     stdout: String,
     stderr: String,
 }
@@ -81,121 +59,89 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let cluster = Cluster::open(args.cluster.cluster.as_deref(), context)?;
     let chosen = cluster.select(args.nodes.as_deref(), args.exclude.as_deref())?;
     let nodes = cluster.nodes(&chosen, &args.hosts.options()).await?;
-    let request = ExecRequest {
-        command: args.command.join(" "),
-        timeout: args.timeout,
-        ..ExecRequest::default()
+    let names: Vec<String> = chosen.into_iter().map(String::from).collect();
+    let request = FanRequest {
+        exec: ExecRequest {
+            command: args.command.join(" "),
+            timeout: args.timeout,
+            ..ExecRequest::default()
+        },
+        fanout: args.fanout,
+        cancel: context.cancel.clone(),
     };
-    let live = context.format == Format::Human && !args.gather;
-    let work = futures::stream::iter(&chosen)
-        .map(|node| {
-            let (nodes, request) = (&nodes, &request);
-            async move { on_node(node, nodes, request, live).await }
-        })
-        .buffered(args.fanout.max(1));
-    let all = async {
-        let mut given = Vec::with_capacity(chosen.len());
-        tokio::pin!(work);
-        while let Some(one) = work.next().await {
-            if context.format == Format::Json {
-                json(&one);
-            }
-            given.push(one);
+    let (sender, mut events) = tokio::sync::mpsc::channel(256);
+    let mut given: BTreeMap<String, Given> = BTreeMap::new();
+    let show = async {
+        while let Some(event) = events.recv().await {
+            take(event, &mut given, &args, context.format);
         }
-        given
     };
-    let given = context.cancel.run_until_cancelled(all).await;
+    tokio::join!(fanout::run(&nodes, &names, &request, sender), show);
     nodes.close().await;
-    let Some(given) = given else {
+    if context.cancel.is_cancelled() {
         return Err(EngineError::Interrupted.into());
-    };
-    if args.gather && context.format == Format::Human {
-        gathered(&given);
     }
+    let given: Vec<Given> = names.iter().filter_map(|name| given.remove(name)).collect();
     if context.format == Format::Human {
+        if args.gather {
+            gathered(&given);
+        }
         failures(&given);
     }
     Ok(code(&given, args.maxrc))
 }
 
-async fn on_node(node: &NodeName, nodes: &Nodes, request: &ExecRequest, live: bool) -> Given {
-    let mut given = Given {
+/// Shows or keeps one event.
+fn take(event: FanEvent, given: &mut BTreeMap<String, Given>, args: &Args, format: Format) {
+    let (FanEvent::Line { node, .. } | FanEvent::Ended { node, .. }) = &event;
+    let entry = given.entry(node.clone()).or_insert_with(|| Given {
         node: node.clone(),
-        end: End::Code(0),
+        ended: Ended::Cancelled,
         stdout: String::new(),
         stderr: String::new(),
-    };
-    let mut receiver = match stream(node, nodes, request).await {
-        Ok(receiver) => receiver,
-        Err(SshError::Timeout { after, .. }) => {
-            given.end = End::TimedOut(after);
-            return given;
-        }
-        Err(error) => {
-            given.end = End::Error(explain(&error));
-            return given;
-        }
-    };
-    let (mut out, mut err) = (LineBuffer::default(), LineBuffer::default());
-    given.end = End::Error("the connection ended before the command".into());
-    while let Some(event) = receiver.recv().await {
-        match event {
-            ExecEvent::Stdout(bytes) => {
-                out.push(&bytes, |line| keep(&mut given.stdout, node, &line, live, false))
+    });
+    match event {
+        FanEvent::Ended { ended, .. } => {
+            entry.ended = ended;
+            if format == Format::Json {
+                json(entry);
             }
-            ExecEvent::Stderr(bytes) => {
-                err.push(&bytes, |line| keep(&mut given.stderr, node, &line, live, true))
+        }
+        FanEvent::Line { node, stream, line } => {
+            let line = report::text::line(line.as_bytes());
+            if format == Format::Human && !args.gather {
+                match stream {
+                    Stream::Stdout => report::data(&format!("{node}: {line}\n")),
+                    Stream::Stderr => report::talk(&format!("{node}: {line}")),
+                }
+                return;
             }
-            ExecEvent::Exit(code) => given.end = End::Code(code),
-            ExecEvent::Signal(signal) => given.end = End::Signal(signal),
-            ExecEvent::TimedOut(after) => given.end = End::TimedOut(after),
-            ExecEvent::Lost(why) => given.end = End::Error(format!("connection lost: {why}")),
+            let text = match stream {
+                Stream::Stdout => &mut entry.stdout,
+                Stream::Stderr => &mut entry.stderr,
+            };
+            if text.len() + line.len() < KEPT {
+                text.push_str(&line);
+                text.push('\n');
+            }
         }
     }
-    if let Some(line) = out.finish() {
-        keep(&mut given.stdout, node, &line, live, false);
-    }
-    if let Some(line) = err.finish() {
-        keep(&mut given.stderr, node, &line, live, true);
-    }
-    given
-}
-
-async fn stream(
-    node: &NodeName,
-    nodes: &Nodes,
-    request: &ExecRequest,
-) -> Result<tokio::sync::mpsc::Receiver<ExecEvent>, SshError> {
-    nodes.session(node).await?.stream(request).await
 }
 
 /// The most that is kept of one stream of a node for `-b` and JSON, in bytes.
 const KEPT: usize = 16 << 20;
 
-fn keep(text: &mut String, node: &NodeName, line: &str, live: bool, stderr: bool) {
-    if live {
-        if stderr {
-            report::talk(&format!("{node}: {line}"));
-        } else {
-            report::data(&format!("{node}: {line}\n"));
-        }
-    } else if text.len() + line.len() < KEPT {
-        text.push_str(line);
-        text.push('\n');
-    }
-}
-
 fn json(given: &Given) {
-    let (code, signal, error) = match &given.end {
-        End::Code(code) => (Some(*code), None, None),
-        End::Signal(signal) => (None, Some(signal.clone()), None),
-        other => (None, None, Some(other.describe())),
+    let (code, signal, error) = match &given.ended {
+        Ended::Exit(code) => (Some(*code), None, None),
+        Ended::Signal(signal) => (None, Some(signal.clone()), None),
+        other => (None, None, Some(other.to_string())),
     };
     report::json::line(
         "exec",
         &serde_json::json!({
             "node": given.node, "exit_code": code, "signal": signal, "error": error,
-            "timed_out": matches!(given.end, End::TimedOut(_)), "stdout": given.stdout, "stderr": given.stderr,
+            "timed_out": matches!(given.ended, Ended::TimedOut(_)), "stdout": given.stdout, "stderr": given.stderr,
         }),
     );
 }
@@ -205,7 +151,7 @@ fn gathered(given: &[Given]) {
         given
             .iter()
             .filter(move |given| !text(given).is_empty())
-            .map(move |given| (given.node.to_string(), text(given).to_owned()))
+            .map(move |given| (given.node.clone(), text(given).to_owned()))
     };
     report::data(&report::gather::render(&report::gather::gather(outputs(
         |given| &given.stdout,
@@ -218,11 +164,11 @@ fn gathered(given: &[Given]) {
 
 fn failures(given: &[Given]) {
     let mut folded: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for given in given.iter().filter(|given| given.end != End::Code(0)) {
+    for given in given.iter().filter(|given| !given.ended.is_success()) {
         folded
-            .entry(given.end.describe())
+            .entry(sanitize(&given.ended.to_string()).into_owned())
             .or_default()
-            .push(given.node.as_str());
+            .push(&given.node);
     }
     for (what, nodes) in folded {
         report::talk(&format!("vcluster: {}: {what}", crate::nodeset::fold(nodes)));
@@ -230,23 +176,48 @@ fn failures(given: &[Given]) {
 }
 
 fn code(given: &[Given], maxrc: bool) -> ExitCode {
-    if given.iter().any(|given| matches!(given.end, End::TimedOut(_))) {
+    let all = || given.iter().map(|given| &given.ended);
+    if all().any(|ended| matches!(ended, Ended::TimedOut(_))) {
         return ExitCode::Timeout;
     }
-    if given.iter().any(|given| matches!(given.end, End::Error(_))) {
-        return ExitCode::WorkloadFailed;
-    }
-    let largest = given
-        .iter()
-        .map(|given| match given.end {
-            End::Code(code) => code,
-            _ => 255,
-        })
-        .max()
-        .unwrap_or(0);
-    match (largest, maxrc) {
+    let largest = all().map(|ended| match ended {
+        Ended::Exit(code) => u8::try_from(*code).unwrap_or(255),
+        _ => 255,
+    });
+    match (largest.max().unwrap_or(0), maxrc) {
         (0, _) => ExitCode::Ok,
-        (code, true) => ExitCode::Remote(u8::try_from(code).unwrap_or(255)),
+        (code, true) => ExitCode::Remote(code),
         (_, false) => ExitCode::WorkloadFailed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(ends: &[Ended]) -> Vec<Given> {
+        let given = |ended: &Ended| Given {
+            node: "n".into(),
+            ended: ended.clone(),
+            stdout: String::new(),
+            stderr: String::new(),
+        };
+        ends.iter().map(given).collect()
+    }
+
+    #[test]
+    fn the_exit_code_is_the_largest_only_when_asked_for() {
+        let given = ended(&[Ended::Exit(0), Ended::Exit(3), Ended::Exit(2)]);
+        assert_eq!(code(&given, true), ExitCode::Remote(3));
+        assert_eq!(code(&given, false), ExitCode::WorkloadFailed);
+        assert_eq!(code(&ended(&[Ended::Exit(0)]), true), ExitCode::Ok);
+        let lost = ended(&[Ended::Exit(0), Ended::Lost("gone".into())]);
+        assert_eq!(code(&lost, true), ExitCode::Remote(255));
+    }
+
+    #[test]
+    fn a_timeout_wins_over_other_failures() {
+        let given = ended(&[Ended::Exit(3), Ended::TimedOut(Duration::from_secs(1))]);
+        assert_eq!(code(&given, true), ExitCode::Timeout);
     }
 }

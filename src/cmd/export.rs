@@ -25,6 +25,7 @@ pub struct Args {
 
 /// Arguments of `targets`
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub struct TargetsArgs {
     #[command(flatten)]
     common: Args,

@@ -5,6 +5,7 @@ use crate::exit::ExitCode;
 
 /// Show what `up` would do, per host and with reasons
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub struct Args {
     #[command(flatten)]
     up: up::Args,

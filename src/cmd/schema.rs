@@ -10,6 +10,7 @@ use crate::topology;
 pub struct Args {}
 
 /// Prints the schema.
+#[expect(clippy::unused_async, reason = "all verbs have the same signature")]
 pub async fn run(_args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
     report::data(&format!("{:#}\n", topology::schema()));
     Ok(ExitCode::Ok)

@@ -287,7 +287,7 @@ impl Configuration<'_> {
         command: &str,
     ) -> Result<Output, StepFault> {
         let ssh = |error: SshError| match error {
-            SshError::Timeout { .. } => StepFault::Timeout {
+            SshError::CommandTimeout { .. } => StepFault::Timeout {
                 step: step.to_owned(),
                 allowed: humantime::format_duration(request.timeout.unwrap_or_default()).to_string(),
                 command: command.to_owned(),

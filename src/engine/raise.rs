@@ -174,7 +174,7 @@ impl Raise<'_> {
         };
         let session = self
             .nodes
-            .login(&node.name, self.boot_timeout, &stop)
+            .await_login(&node.name, self.boot_timeout, &stop)
             .await
             .map_err(|error| Fault {
                 error: explain(&error),

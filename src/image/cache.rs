@@ -84,26 +84,27 @@ impl Cache {
         read(name, key, &dir, &text).map(Some)
     }
 
-    /// The images in the cache, with their manifests, sorted by name. What is broken is passed over.
-    pub fn list(&self) -> Result<Vec<(PathBuf, super::Manifest)>, ImageError> {
+    /// Every built image that is whole: its directory and manifest, by name.
+    pub fn list(&self) -> Result<Vec<(PathBuf, Manifest)>, ImageError> {
         let entries = match fs::read_dir(&self.0) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(ImageError::io("read", &self.0)(error)),
         };
-        let mut images: Vec<_> = entries
-            .filter_map(Result::ok)
-            .filter(|entry| entry.path().extension().is_none())
-            .filter_map(|entry| {
-                let text = fs::read(entry.path().join("image.json")).ok()?;
-                Some((
-                    entry.path(),
-                    serde_json::from_slice::<super::Manifest>(&text).ok()?,
-                ))
-            })
-            .collect();
-        images.sort_by(|a, b| (&a.1.name, &a.0).cmp(&(&b.1.name, &b.0)));
-        Ok(images)
+        let mut found = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(ImageError::io("read", &self.0))?;
+            let key = entry.file_name().to_string_lossy().into_owned();
+            // Logs, locks and builds under way have a dot in their names; one that is not whole is no image.
+            if key.contains('.') {
+                continue;
+            }
+            if let Ok(Some(image)) = self.find(&key, &key) {
+                found.push((entry.path(), image.manifest));
+            }
+        }
+        found.sort_by(|one, two| (&one.1.name, &one.0).cmp(&(&two.1.name, &two.0)));
+        Ok(found)
     }
 
     /// Waits until nobody else builds the image with a key.

@@ -130,7 +130,9 @@ fn a_cached_image_that_is_not_whole_is_an_error_with_a_way_out() {
     let found = cache.find("m", "k").unwrap().unwrap();
     assert!(found.says_ready() && !found.has_cloud_init());
     assert_eq!(found.file(Role::Kernel).unwrap().size, 3);
+    assert_eq!(cache.list().unwrap(), [(dir.clone(), found.manifest)]);
     std::fs::write(dir.join("vmlinux"), "ab").unwrap();
+    assert!(cache.list().unwrap().is_empty());
     let error = cache.find("m", "k").unwrap_err();
     assert!(error.to_string().contains("2 bytes instead of 3"), "{error}");
     assert!(error.hint().unwrap().contains("--rebuild"));

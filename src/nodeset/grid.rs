@@ -12,23 +12,19 @@ pub(super) type Product = Vec<Vec<Index>>;
 /// Folds index vectors (all of the same length, at least 1) to products, in the order in which
 /// ClusterShell writes them: larger products first, then by their first dimensions.
 pub(super) fn products(vectors: &BTreeSet<Box<[Index]>>) -> Vec<Product> {
+    let mut products = rows(vectors);
     let dimensions = vectors.first().map_or(0, |vector| vector.len());
-    if dimensions == 1 {
-        return vec![vec![vectors.iter().map(|vector| vector[0]).collect()]];
-    }
-    let last_first = merged(vectors, (0..dimensions).rev().collect());
-    // One product cannot be beaten; else the other direction may need fewer.
-    let mut best = if last_first.len() > 1 {
-        let first_first = merged(vectors, (0..dimensions).collect());
-        if first_first.len() < last_first.len() {
-            first_first
-        } else {
-            last_first
+    // Rows are merged along the dimensions before the last one, until nothing changes.
+    loop {
+        let before = products.len();
+        for axis in (0..dimensions).rev() {
+            products = merged(products, axis);
         }
-    } else {
-        last_first
-    };
-    best.sort_by_cached_key(|product| {
+        if products.len() == before {
+            break;
+        }
+    }
+    products.sort_by_cached_key(|product| {
         let size: usize = product.iter().map(Vec::len).product();
         let shape: Vec<_> = product
             .iter()
@@ -39,36 +35,65 @@ pub(super) fn products(vectors: &BTreeSet<Box<[Index]>>) -> Vec<Product> {
             .collect();
         (Reverse(size), shape)
     });
-    best
+    products
 }
 
-/// Merges along one axis after the other until nothing changes.
-fn merged(vectors: &BTreeSet<Box<[Index]>>, axes: Vec<usize>) -> Vec<Product> {
-    let mut all: Vec<Product> = vectors
-        .iter()
-        .map(|vector| vector.iter().map(|&index| vec![index]).collect())
-        .collect();
-    loop {
-        let before = all.len();
-        for &axis in &axes {
-            let mut by_rest: BTreeMap<Product, Vec<Index>> = BTreeMap::new();
-            for mut product in all {
-                let set = std::mem::take(&mut product[axis]);
-                by_rest.entry(product).or_default().extend(set);
+/// Vectors that differ in their last index only stand side by side in the sorted set: one
+/// pass folds them, so that a full grid of a million names stays cheap.
+fn rows(vectors: &BTreeSet<Box<[Index]>>) -> Vec<Product> {
+    let mut rows: Vec<Product> = Vec::new();
+    let mut current: &[Index] = &[];
+    for vector in vectors {
+        let Some((&last, prefix)) = vector.split_last() else {
+            // A name without a number: one product without dimensions.
+            return vec![Vec::new()];
+        };
+        match rows.last_mut().and_then(|row| row.last_mut()) {
+            Some(set) if current == prefix => set.push(last),
+            _ => {
+                let singles = prefix.iter().map(|&index| vec![index]);
+                rows.push(singles.chain([vec![last]]).collect());
+                current = prefix;
             }
-            all = by_rest
-                .into_iter()
-                .map(|(mut product, mut set)| {
-                    set.sort_unstable();
-                    product[axis] = set;
-                    product
-                })
-                .collect();
-        }
-        if all.len() == before {
-            return all;
         }
     }
+    rows
+}
+
+/// Joins the products that differ along one axis only.
+fn merged(products: Vec<Product>, axis: usize) -> Vec<Product> {
+    let mut by_rest: BTreeMap<Product, Vec<Index>> = BTreeMap::new();
+    for mut product in products {
+        let set = std::mem::take(&mut product[axis]);
+        by_rest.entry(product).or_default().extend(set);
+    }
+    by_rest
+        .into_iter()
+        .map(|(mut product, mut set)| {
+            set.sort_unstable();
+            product[axis] = set;
+            product
+        })
+        .collect()
+}
+
+/// The vectors of a product, the last dimension running fastest.
+pub(super) fn vectors(product: &[Vec<Index>]) -> Vec<Vec<Index>> {
+    let mut vectors: Vec<Vec<Index>> = vec![Vec::with_capacity(product.len())];
+    for set in product {
+        vectors = vectors
+            .iter()
+            .flat_map(|vector| {
+                set.iter().map(|&index| {
+                    let mut longer = Vec::with_capacity(product.len());
+                    longer.extend_from_slice(vector);
+                    longer.push(index);
+                    longer
+                })
+            })
+            .collect();
+    }
+    vectors
 }
 
 /// Writes one dimension: `7` or `[1-3,7]`.

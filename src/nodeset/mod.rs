@@ -6,7 +6,8 @@
 //! Differences from ClusterShell 1.9, all on purpose: an unknown group, white space in a
 //! name and a negative index are errors; an expression that writes out more than
 //! [`LIMIT`] names is refused; digits before a range are put before each of its numbers
-//! (`a1[9-10]` is `a19,a110`, where ClusterShell makes `a[19-110]` of it).
+//! (`a1[9-10]` is `a19,a110`, where ClusterShell makes `a[19-110]` of it); a grid with holes
+//! (`r[1-3]n[1-3]!r2n2`) may be cut into other products.
 
 mod error;
 mod grid;
@@ -80,11 +81,22 @@ impl NodeSet {
         self.patterns.is_empty()
     }
 
-    /// The names, sorted by their text without numbers, then by their numbers.
+    /// The names, sorted by their text without numbers, then by their numbers. Names with
+    /// several numbers come in the order of their fold, as in ClusterShell.
     pub fn iter(&self) -> impl Iterator<Item = String> {
         self.patterns
             .iter()
-            .flat_map(|(pattern, vectors)| vectors.iter().map(|vector| fill(pattern, vector.iter())))
+            .flat_map(|(pattern, vectors)| -> Vec<String> {
+                if vectors.first().is_some_and(|vector| vector.len() < 2) {
+                    return vectors
+                        .iter()
+                        .map(|vector| fill(pattern, vector.iter()))
+                        .collect();
+                }
+                let products = grid::products(vectors);
+                let vectors = products.iter().flat_map(|product| grid::vectors(product));
+                vectors.map(|vector| fill(pattern, vector.iter())).collect()
+            })
     }
 
     /// Adds all names of another set.
@@ -171,21 +183,10 @@ impl NodeSet {
 
     /// The set of all combinations; the caller has checked how many that is.
     fn product(pattern: String, dimensions: &[Vec<Index>]) -> Self {
-        let mut vectors: Vec<Vec<Index>> = vec![Vec::with_capacity(dimensions.len())];
-        for set in dimensions {
-            vectors = vectors
-                .iter()
-                .flat_map(|vector| {
-                    set.iter().map(|&index| {
-                        let mut longer = Vec::with_capacity(dimensions.len());
-                        longer.extend_from_slice(vector);
-                        longer.push(index);
-                        longer
-                    })
-                })
-                .collect();
-        }
-        let vectors: BTreeSet<Box<[Index]>> = vectors.into_iter().map(Vec::into_boxed_slice).collect();
+        let vectors: BTreeSet<Box<[Index]>> = grid::vectors(dimensions)
+            .into_iter()
+            .map(Vec::into_boxed_slice)
+            .collect();
         let mut set = Self {
             patterns: BTreeMap::from([(pattern, vectors)]),
         };

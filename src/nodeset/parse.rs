@@ -185,7 +185,7 @@ fn operand_end(text: &str, start: usize) -> Result<usize> {
 
 /// Reads what stands in brackets: `1-5,7,010-020/5`. Sorted, without duplicates.
 fn ranges(text: &str, at: usize) -> Result<Vec<Index>> {
-    let mut set = BTreeSet::new();
+    let mut parts = Vec::new();
     let mut total = 0_u64;
     let mut position = at;
     for part in text.split(',') {
@@ -196,6 +196,10 @@ fn ranges(text: &str, at: usize) -> Result<Vec<Index>> {
         if total > LIMIT as u64 {
             return Err(error(Kind::TooMany, here));
         }
+        parts.push((first, last, step));
+    }
+    let mut set = BTreeSet::new();
+    for (first, last, step) in parts {
         // A range is padded as its first end is; an unpadded one grows in width.
         let width = if first.width() == last.width() {
             first.width()

@@ -2,9 +2,10 @@
 //!
 //! One idea per file: `existing` pairs domains with nodes, `capacity` and `place` give the new
 //! ones a host, `address` and `network` number them, `diff` says what is done and why, `refusal`
-//! why there is no plan.
+//! why there is no plan, and `assemble` writes the result down.
 
 mod address;
+mod assemble;
 mod capacity;
 mod diff;
 mod error;
@@ -19,10 +20,7 @@ mod search;
 use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 
-use uuid::Uuid;
-
 use crate::host::ObservedHost;
-use crate::name::ImageName;
 use crate::topology::{self, Topology};
 use address::Addresses;
 use capacity::{Needs, Room};
@@ -67,7 +65,9 @@ pub fn plan(input: &PlanInput<'_>) -> Result<Plan, PlanError> {
     let site_of = place_all(topology, &sites, groups, &group_of, &ranks, &existing, rooms)?;
 
     let mut used = vec![false; sites.len()];
-    site_of.iter().for_each(|&site| used[site] = true);
+    for &site in &site_of {
+        used[site] = true;
+    }
     let mut by_order: Vec<usize> = (0..sites.len()).collect();
     by_order.sort_unstable_by_key(|&site| sites[site].order);
     let used: Vec<usize> = by_order.iter().copied().filter(|&site| used[site]).collect();
@@ -81,11 +81,11 @@ pub fn plan(input: &PlanInput<'_>) -> Result<Plan, PlanError> {
         .zip(&site_of)
         .map(|((node, address), &site)| {
             let bridge_address = bridge_addresses.get(sites[site].order).copied();
-            node_plan(input, node, &sites[site], address, &network, bridge_address)
+            assemble::node_plan(input, node, &sites[site], address, &network, bridge_address)
         })
         .collect();
-    let actions = actions(topology, &sites, &site_of, &existing, &nodes);
-    let hosts = host_plans(&sites, &by_order, &site_of, &bridge_addresses, &actions, &nodes);
+    let actions = assemble::actions(&sites, &site_of, &existing, &nodes);
+    let hosts = assemble::host_plans(&sites, &by_order, &site_of, &bridge_addresses, &actions, &nodes);
     Ok(Plan {
         version: PLAN_VERSION,
         cluster: topology.name.clone(),
@@ -267,131 +267,6 @@ fn addresses(
         "the size of the subnet was checked"
     );
     Ok((bridge_addresses, nodes))
-}
-
-fn node_plan(
-    input: &PlanInput<'_>,
-    node: &topology::Node,
-    site: &Site<'_>,
-    address: Ipv4Addr,
-    network: &NetworkPlan,
-    bridge_address: Option<Ipv4Addr>,
-) -> NodePlan {
-    let image_key = |image: &ImageName| input.image_keys.get(image).cloned().unwrap_or_default();
-    NodePlan {
-        name: node.name.clone(),
-        group: node.group.clone(),
-        index: node.index,
-        host: site.host.name.clone(),
-        domain: format!("{}.{}", input.topology.name, node.name),
-        uuid: Uuid::new_v5(&input.cluster_id, node.name.as_str().as_bytes()),
-        spec: NodeSpec {
-            image: node.image.clone(),
-            image_key: image_key(&node.image),
-            vcpus: node.vcpus,
-            memory: node.memory,
-            disk: node.disk,
-            address,
-            mac: address::mac(address),
-            mtu: network.mtu,
-            gateway: network.gateway.or(bridge_address.filter(|_| network.nat)),
-            dns: network.dns.clone(),
-            client_key: input.client_key.clone(),
-        },
-    }
-}
-
-/// Removals first, then the rest in topology order.
-fn actions(
-    topology: &Topology,
-    sites: &[Site<'_>],
-    site_of: &[usize],
-    existing: &Existing<'_>,
-    nodes: &[NodePlan],
-) -> Vec<Action> {
-    let mut removals: Vec<(usize, natural::Natural, Action)> = Vec::new();
-    let mut remove = |found: existing::Found<'_>, reason: String| {
-        let site = &sites[found.site];
-        let node = found.node.mark.node.clone();
-        let key = natural::natural(node.as_str());
-        let action = Action {
-            node,
-            host: site.host.name.clone(),
-            kind: ActionKind::Remove,
-            reason,
-        };
-        removals.push((site.order, key, action));
-    };
-    for (found, reason) in &existing.unwanted {
-        remove(*found, reason.clone());
-    }
-    let mut rest = Vec::with_capacity(nodes.len());
-    for (index, node) in nodes.iter().enumerate() {
-        let found = existing.found.get(&index).copied();
-        let (kind, reason) = match (found, existing.moves.get(&index)) {
-            (None, _) => (ActionKind::Create, "not there yet".to_owned()),
-            (Some(found), None) => diff::action(found, node),
-            (Some(found), Some(why)) if found.site == site_of[index] => (ActionKind::Recreate, why.clone()),
-            (Some(found), Some(why)) => {
-                remove(found, format!("moves to {}: {why}", node.host));
-                (
-                    ActionKind::Create,
-                    format!("moves from {}: {why}", sites[found.site].host.name),
-                )
-            }
-        };
-        rest.push(Action {
-            node: node.name.clone(),
-            host: node.host.clone(),
-            kind,
-            reason,
-        });
-    }
-    debug_assert_eq!(rest.len(), topology.nodes.len());
-    removals.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-    removals
-        .into_iter()
-        .map(|(_, _, action)| action)
-        .chain(rest)
-        .collect()
-}
-
-/// The hosts that hold nodes, now or until the removals are done, in topology order.
-fn host_plans(
-    sites: &[Site<'_>],
-    by_order: &[usize],
-    site_of: &[usize],
-    bridge_addresses: &[Ipv4Addr],
-    actions: &[Action],
-    nodes: &[NodePlan],
-) -> Vec<HostPlan> {
-    let removals: HashSet<&str> = actions
-        .iter()
-        .filter(|action| action.kind == ActionKind::Remove)
-        .map(|action| action.host.as_str())
-        .collect();
-    let mut on: Vec<Vec<&NodePlan>> = vec![Vec::new(); sites.len()];
-    for (node, &site) in nodes.iter().zip(site_of) {
-        on[site].push(node);
-    }
-    by_order
-        .iter()
-        .map(|&index| (&sites[index], &on[index]))
-        .filter(|(site, nodes)| !nodes.is_empty() || removals.contains(site.host.name.as_str()))
-        .map(|(site, nodes)| {
-            let needs = || nodes.iter().map(|node| Needs::of_spec(&node.spec));
-            HostPlan {
-                name: site.host.name.clone(),
-                bridge_address: bridge_addresses.get(site.order).copied(),
-                underlay: network::underlay(site),
-                nodes: nodes.iter().map(|node| node.name.clone()).collect(),
-                memory: crate::units::MiB(needs().map(|needs| needs.memory).sum()),
-                vcpus: needs().map(|needs| needs.vcpus).sum(),
-                disk: crate::units::MiB(needs().map(|needs| needs.disk).sum()),
-                capacity: site.capacity,
-            }
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -210,13 +210,19 @@ mod tests {
     }
 
     #[test]
-    fn a_typed_error_has_its_hint_and_exit_code_under_any_context() {
-        let error = crate::plan::PlanError::NoUnderlay {
-            host: "bm01".parse().unwrap(),
+    fn a_plan_that_does_not_fit_has_its_exit_code_under_any_context() {
+        let error = crate::plan::PlanError::DoesNotFit {
+            node: "n1".parse().unwrap(),
+            needs: "1 GiB of memory and 1 vCPU".into(),
+            best: "no host may take it".into(),
+            unplaced: 0,
+            lacks: crate::plan::Lack::Memory,
+            at: None,
         };
-        let (hint, code) = (error.hint(), error.exit_code());
-        let described = describe(&anyhow::Error::new(error).context("failed to plan"));
-        assert_eq!((described.hint, described.code), (hint, code));
+        let error = anyhow::Error::new(error).context("failed to plan");
+        let described = describe(&error);
+        assert_eq!(described.code, ExitCode::DoesNotFit);
+        assert_eq!(described.hint.as_deref(), Some("add hosts, or lower `memory`"));
     }
 
     #[test]

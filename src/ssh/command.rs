@@ -201,11 +201,11 @@ impl Job {
         let end = {
             let feed = feed(&write, input);
             tokio::pin!(feed);
-            let mut fed = false;
+            let mut sent = false;
             loop {
                 let message = tokio::select! {
                     message = read.wait() => message,
-                    () = &mut feed, if !fed => { fed = true; continue; }
+                    () = &mut feed, if !sent => { sent = true; continue; }
                     after = self.time_is_up() => break End::TimedOut(after),
                     () = self.events.closed() => break End::Deserted,
                     () = sleep(GRACE), if ended.is_some() => break End::Quiet,

@@ -58,7 +58,7 @@ pub enum SshError {
     },
     /// The host key is not the one that we must see.
     #[error(transparent)]
-    HostKey(#[from] HostKeyError),
+    HostKey(Box<HostKeyError>),
     /// No key was accepted.
     #[error("{target} accepted no key for the user `{user}` ({tried})", tried = tried_words(tried, notes))]
     Login {
@@ -107,6 +107,12 @@ pub enum SshError {
     /// Anything else.
     #[error("{0}")]
     Other(String),
+}
+
+impl From<HostKeyError> for SshError {
+    fn from(error: HostKeyError) -> Self {
+        Self::HostKey(Box::new(error))
+    }
 }
 
 fn tried_words(tried: &[String], notes: &[String]) -> String {

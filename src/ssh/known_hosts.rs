@@ -45,8 +45,6 @@ pub enum HostKeyError {
         old: String,
         /// New fingerprint.
         new: String,
-        /// Name to remove.
-        entry: String,
     },
     /// The key is marked as revoked.
     #[error("the host key of {host} ({fingerprint}) is revoked by {}:{line}", file.display())]
@@ -99,10 +97,10 @@ impl HostKeyError {
             Self::Unknown { accept, .. } => Some(format!(
                 "compare the fingerprint with the host's own, then accept it: {accept}"
             )),
-            Self::Changed { file, entry, .. } => Some(format!(
+            Self::Changed { file, host, .. } => Some(format!(
                 "if the change is right: ssh-keygen -f {} -R {}",
                 super::quote(&file.to_string_lossy()),
-                super::quote(entry)
+                super::quote(host)
             )),
             Self::Authority { .. } => Some("add a plain host key line for it".into()),
             Self::Pinned { .. } => {
@@ -199,7 +197,6 @@ impl KnownHosts {
                 line: entry.line,
                 old: fingerprint(&entry.key),
                 new: fingerprint(key),
-                entry: self.entry.clone(),
             });
         }
         if self.strictness == Strictness::AcceptNew {

@@ -4,12 +4,14 @@
 mod command;
 mod config;
 mod error;
+pub mod fanout;
 mod host;
 mod known_hosts;
+mod lines;
 mod login;
 mod node;
-mod nodes;
 mod pattern;
+mod pool;
 mod session;
 mod shell;
 pub mod transfer;
@@ -20,7 +22,7 @@ pub use config::{HostSettings, SshConfig};
 pub use error::SshError;
 pub use known_hosts::{HostKeyError, KnownHosts, Strictness, fingerprint};
 pub use node::{Backoff, login_with_backoff};
-pub use nodes::Nodes;
+pub use pool::{Nodes, Reach};
 pub use session::{ByteStream, Bytes, ExecEvent, ExecRequest, HostTarget, NodeTarget, Output, Session};
 pub use shell::{Shell, ShellRequest};
 

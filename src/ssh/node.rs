@@ -26,15 +26,12 @@ async fn once(via: Option<&Session>, target: &NodeTarget) -> Result<Session, Ssh
         node: target.name.clone(),
         key: target.host_key.clone(),
     };
-    let (mut handle, shared) = match via {
-        Some(host) => {
-            let stream = host.tcp(target.address).await?;
-            transport::handshake(stream, &target.name, Peer::Node, check).await?
-        }
-        None => {
-            let stream = transport::socket(&target.name, &[target.address]).await?;
-            transport::handshake(stream, &target.name, Peer::Node, check).await?
-        }
+    let (mut handle, shared) = if let Some(host) = via {
+        let stream = host.tcp(target.address).await?;
+        transport::handshake(stream, &target.name, Peer::Node, check).await?
+    } else {
+        let stream = transport::socket(&target.name, &[target.address]).await?;
+        transport::handshake(stream, &target.name, Peer::Node, check).await?
     };
     login::with_key(&mut handle, &target.name, &target.user, &target.key).await?;
     Ok(Session::new(handle, shared, target.name.clone()))
@@ -57,7 +54,7 @@ impl Default for Backoff {
             first: Duration::from_millis(200),
             // A failed login costs an emulated node up to half a second of CPU, so not too often.
             longest: Duration::from_secs(3),
-            deadline: Duration::from_secs(120),
+            deadline: Duration::from_mins(2),
         }
     }
 }

@@ -108,7 +108,15 @@ pub enum ExecEvent {
 
 /// The most session channels (commands, shells) open at once on a connection. The default
 /// `MaxSessions` of sshd is 10; two are left for ending what ran out of time.
-pub(super) const SESSION_CHANNELS: usize = 8;
+const SESSION_CHANNELS: u32 = 8;
+
+fn session_channels(shared: &Shared) -> u32 {
+    if shared.one_at_a_time() {
+        1
+    } else {
+        SESSION_CHANNELS
+    }
+}
 
 /// Time allowed for a channel to open.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -129,11 +137,7 @@ pub(super) struct Inner {
 
 impl Session {
     pub(super) fn new(handle: Handle<Client>, shared: Arc<Shared>, name: String) -> Self {
-        let count = if shared.one_at_a_time() {
-            1
-        } else {
-            SESSION_CHANNELS
-        };
+        let count = session_channels(&shared) as usize;
         let slots = Arc::new(Semaphore::new(count));
         Self {
             inner: Arc::new(Inner {
@@ -226,6 +230,13 @@ impl Session {
     /// Whom it leads to, for messages.
     pub fn name(&self) -> &str {
         &self.inner.name
+    }
+
+    /// Waits for the end of what runs over its session channels, the killing of what was given up
+    /// included; at most about as long as that may take.
+    pub async fn settle(&self) {
+        let count = session_channels(&self.inner.shared);
+        let _ = tokio::time::timeout(Duration::from_secs(8), self.inner.slots.acquire_many(count)).await;
     }
 
     /// Whether the connection has ended.

@@ -252,7 +252,7 @@ where
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .take();
-            Err(refused.map_or_else(|| explain(target, &error), SshError::HostKey))
+            Err(refused.map_or_else(|| explain(target, &error), SshError::from))
         }
     }
 }

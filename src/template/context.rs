@@ -129,12 +129,15 @@ pub fn sample(topology: &Topology) -> Shared {
     build(topology, placed.collect())
 }
 
-fn build(topology: &Topology, placed: Vec<Placed<'_>>) -> Shared {
-    let nodes: Vec<Value> = placed.iter().map(describe).collect();
-    let mut members: HashMap<&GroupName, Vec<Value>> = HashMap::new();
+fn build(topology: &Topology, members: Vec<Placed<'_>>) -> Shared {
+    let nodes: Vec<Value> = members.iter().map(describe).collect();
+    let mut of_group: HashMap<&GroupName, Vec<Value>> = HashMap::new();
     let mut on_host: HashMap<&HostName, Vec<&str>> = HashMap::new();
-    for (placed, value) in placed.iter().zip(&nodes) {
-        members.entry(&placed.node.group).or_default().push(value.clone());
+    for (placed, value) in members.iter().zip(&nodes) {
+        of_group
+            .entry(&placed.node.group)
+            .or_default()
+            .push(value.clone());
         if let Some(host) = placed.host {
             on_host.entry(host).or_default().push(placed.node.name.as_str());
         }
@@ -143,7 +146,7 @@ fn build(topology: &Topology, placed: Vec<Placed<'_>>) -> Shared {
     let mut groups = Vec::new();
     let mut by_group = Map::new();
     for (index, group) in topology.groups.iter().enumerate() {
-        let nodes = members.remove(&group.name).unwrap_or_default();
+        let nodes = of_group.remove(&group.name).unwrap_or_default();
         by_group.insert(group.name.to_string(), nodes.clone().into());
         groups.push(json!({ "name": group.name, "index": index, "nodes": nodes }));
         group_at.insert(&group.name, index);
@@ -161,7 +164,7 @@ fn build(topology: &Topology, placed: Vec<Placed<'_>>) -> Shared {
             })
         })
         .collect();
-    let places = placed
+    let places = members
         .iter()
         .enumerate()
         .filter_map(|(node, placed)| {
@@ -169,7 +172,7 @@ fn build(topology: &Topology, placed: Vec<Placed<'_>>) -> Shared {
             Some((placed.node.name.clone(), Place { node, group }))
         })
         .collect();
-    let vars = placed
+    let vars = members
         .iter()
         .map(|placed| placed.node.vars.clone().into())
         .collect();

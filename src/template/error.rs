@@ -129,7 +129,7 @@ fn near_variable(path: &str, data: &Value) -> Option<String> {
             value = inner;
             continue;
         }
-        let prefix: String = parts[..depth].iter().map(|part| format!("{part}.")).collect();
+        let prefix = parts[..depth].join(".");
         if let Some(hint) = suggest(part, map.keys().map(String::as_str)) {
             // Within `{{#each nodes}}` the names are those of a node.
             if depth == 0
@@ -143,11 +143,12 @@ fn near_variable(path: &str, data: &Value) -> Option<String> {
             let of = if prefix.is_empty() {
                 String::new()
             } else {
-                format!(" (in `{}`)", prefix.trim_end_matches('.'))
+                format!(" (in `{prefix}`)")
             };
             return Some(format!("{hint}{of}"));
         }
-        return None;
+        return (prefix == "vars")
+            .then(|| format!("write it under `vars:`, as in `vars: {{ {part}: ... }}`"));
     }
     None
 }

@@ -1,1 +1,229 @@
+//! Tests of the language, its errors and its limits.
 
+use handlebars::Context;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn data() -> Value {
+    json!({
+        "node": { "name": "web001", "address": "10.77.0.1", "index": 0 },
+        "nodes": [
+            { "name": "web001", "address": "10.77.0.1" },
+            { "name": "web002", "address": "10.77.0.2" },
+        ],
+        "vars": { "port": 6379, "text": "it's <b>", "list": ["a", "b", "c"] },
+        "cluster": { "subnet": "10.77.0.0/16" },
+    })
+}
+
+fn render(text: &str) -> Result<String, TemplateError> {
+    Engine::new().render_text(text, "test.hbs", &Context::from(data()))
+}
+
+fn rendered(text: &str) -> String {
+    render(text).unwrap_or_else(|error| panic!("{text}: {error} ({:?})", error.hint()))
+}
+
+fn message(text: &str) -> String {
+    match render(text) {
+        Ok(output) => panic!("{text} gave {output}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn helpers_give_what_a_configuration_needs() {
+    for (text, wanted) in [
+        ("{{vars.text}}", "it's <b>"),
+        ("{{join vars.list}}", "a,b,c"),
+        ("{{join vars.list \" \"}}", "a b c"),
+        ("{{join nodes \",\" \"address\"}}", "10.77.0.1,10.77.0.2"),
+        ("{{#each (range 3)}}{{this}}{{/each}}", "012"),
+        ("{{#each (range 2 8 3)}}{{this}};{{/each}}", "2;5;"),
+        ("{{first vars.list}}{{last vars.list}}", "ac"),
+        ("{{#with (first nodes)}}{{name}}{{/with}}", "web001"),
+        ("{{join (slice vars.list 1)}}", "b,c"),
+        ("{{length nodes}} {{len vars.list}}", "2 3"),
+        ("{{upper node.name}} {{lower \"ABC\"}}", "WEB001 abc"),
+        ("{{pad 7 3}} {{pad \"x\" 3 \".\"}}", "007 ..x"),
+        (
+            "{{add vars.port 10000}} {{sub 1 3}} {{mul 2 3 4}} {{div 7 2}} {{mod -1 3}}",
+            "16379 -2 24 3 2",
+        ),
+        ("{{min 3 1 2}} {{max 3 1 2}}", "1 3"),
+        ("{{ip_add node.address 300}}", "10.77.1.45"),
+        ("{{ip_diff \"10.77.1.0\" node.address}}", "255"),
+        ("{{ip_host cluster.subnet 5}}", "10.77.0.5"),
+        (
+            "{{ip_network cluster.subnet}}/{{ip_prefix cluster.subnet}} {{ip_netmask cluster.subnet}}",
+            "10.77.0.0/16 255.255.0.0",
+        ),
+        ("{{json vars.list}}", "[\"a\",\"b\",\"c\"]"),
+        ("{{base64 \"hello\"}}", "aGVsbG8="),
+        (
+            "{{sha256 \"\"}}",
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        ),
+        ("{{default vars.nothing \"x\"}} {{default vars.port 1}}", "x 6379"),
+        ("{{quote vars.text}}", r"'it'\''s <b>'"),
+        ("{{#if (eq node.index 0)}}yes{{else}}no{{/if}}", "yes"),
+        ("{{#if (and vars.port (not vars.nothing))}}yes{{/if}}", "yes"),
+        ("{{#if (gt vars.port 1024)}}high{{/if}}", "high"),
+        ("{{lookup vars.list 1}} {{contains vars.list \"b\"}}", "b true"),
+        (
+            "{{concat node.name \"-\" vars.port}} {{replace node.name \"web\" \"db\"}}",
+            "web001-6379 db001",
+        ),
+        ("{{join (split \"a:b\" \":\") \"+\"}}", "a+b"),
+        (r"\{{literal}}", "{{literal}}"),
+    ] {
+        assert_eq!(rendered(text), wanted, "{text}");
+    }
+}
+
+#[test]
+fn an_unknown_variable_is_an_error_with_its_place_and_the_nearest_name() {
+    let error = render("port 1\nbind {{node.adress}}\n").unwrap_err();
+    assert_eq!(error.to_string(), "test.hbs:2:6: unknown variable `node.adress`");
+    assert_eq!(
+        error.hint().as_deref(),
+        Some("did you mean `address`? (in `node`)")
+    );
+    for text in [
+        "{{upper node.nam}}",
+        "{{eq node.nam 1}}",
+        "{{#each nods}}{{/each}}",
+        "{{ip_add node.x 1}}",
+    ] {
+        assert!(
+            message(text).contains("unknown variable"),
+            "{text}: {}",
+            message(text)
+        );
+    }
+}
+
+#[test]
+fn parameters_that_make_no_sense_are_errors() {
+    for (text, wanted) in [
+        ("{{div 1 0}}", "division by 0"),
+        ("{{add node.name 1}}", "`web001` is not a whole number"),
+        ("{{mul 9223372036854775807 2}}", "too large"),
+        ("{{ip_add \"255.255.255.255\" 1}}", "no IPv4 address"),
+        ("{{ip_host cluster.subnet 70000}}", "has no address"),
+        ("{{upper}}", "takes 1 parameters"),
+        ("{{add 1}}", "takes 2 or more parameters"),
+        ("{{first (range 0)}}", "the list is empty"),
+        ("{{nosuch node.name}}", "unknown helper `nosuch`"),
+        ("{{pad 1 1000000000}}", "width"),
+    ] {
+        assert!(message(text).contains(wanted), "{text}: {}", message(text));
+    }
+}
+
+#[test]
+fn partials_and_endless_templates_are_refused() {
+    assert!(message("{{> other}}").contains("partials"));
+    assert!(message("{{#*inline \"a\"}}{{> a}}{{/inline}}{{> a}}").contains("partials"));
+    assert!(message("{{#if node}}{{> a}}{{/if}}").contains("partials"));
+    assert!(message(&"{{#if node}}".repeat(10_000)).contains("nests deeper"));
+    assert!(message(&format!("{{{{{}1", "(add 1 ".repeat(10_000))).contains("nests deeper"));
+    assert!(message(&format!("{{{{join {}", "[".repeat(10_000))).contains("nests deeper"));
+    assert!(
+        message("{{#each (range 1000000)}}{{#each (range 1000000)}}x{{/each}}{{/each}}").contains("values")
+    );
+    let long = "x".repeat(100_000);
+    assert!(message(&format!("{{{{#each (range 1000)}}}}{long}{{{{/each}}}}")).contains("more than 16 MiB"));
+}
+
+#[test]
+fn broken_templates_are_errors_with_their_line() {
+    let error = render("a\n{{#if node}}\nb\n").unwrap_err();
+    assert!(error.line.is_some(), "{error}");
+    let error = render("a\n{{#if node}}{{/each}}").unwrap_err();
+    assert!(error.to_string().contains("is closed by"), "{error}");
+}
+
+#[test]
+fn environment_and_files_of_the_controller_are_out_of_reach() {
+    for text in [
+        "{{env \"HOME\"}}",
+        "{{env.HOME}}",
+        "{{include \"/etc/passwd\"}}",
+        "{{log node}}",
+        "{{@root.env}}",
+    ] {
+        assert!(render(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_template_without_braces_is_taken_as_it_is() {
+    assert_eq!(rendered("a } b { c\n"), "a } b { c\n");
+}
+
+mod shared {
+    use std::path::Path;
+
+    use crate::name::NodeName;
+    use crate::topology::Topology;
+
+    #[test]
+    fn every_node_sees_itself_its_group_and_its_variables() {
+        let text = "name: t\nhosts: { h1: {}, h2: {} }\nvars: { a: 1, b: 1 }\ngroups:\n  web: { count: 2, vars: { b: 2 } }\n  db: { count: 1 }\n";
+        let topology =
+            Topology::parse(text, "t.yaml", Path::new(".")).unwrap_or_else(|error| panic!("{error}"));
+        let shared = super::super::sample(&topology);
+        let template = shared
+            .compile("{{node.name}} {{node.address}} {{group.name}} {{length group.nodes}} {{length nodes}} {{vars.a}}{{vars.b}} {{node.host}}", "t")
+            .unwrap();
+        let render = |name: &str| {
+            shared
+                .render(&template, &name.parse::<NodeName>().unwrap())
+                .unwrap()
+        };
+        assert_eq!(render("web002"), "web002 10.77.0.2 web 2 3 12 h2");
+        assert_eq!(render("db001"), "db001 10.77.0.3 db 1 3 11 h1");
+        assert_eq!(render("web001"), "web001 10.77.0.1 web 2 3 12 h1");
+        assert!(shared.render(&template, &"web003".parse().unwrap()).is_err());
+        assert_eq!(
+            shared
+                .render_text(
+                    "{{join groups.web \",\" \"name\"}} {{#each hosts}}{{name}}{{/each}}",
+                    "t",
+                    &"db001".parse().unwrap()
+                )
+                .unwrap(),
+            "web001,web002 h1h2"
+        );
+    }
+
+    #[test]
+    fn rendering_for_a_thousand_nodes_copies_no_other_nodes() {
+        let text = "name: t\nvars: { port: 1 }\ngroups: { web: { count: 1000 } }\n";
+        let topology =
+            Topology::parse(text, "t.yaml", Path::new(".")).unwrap_or_else(|error| panic!("{error}"));
+        let shared = super::super::sample(&topology);
+        let own = shared
+            .compile(
+                "{{node.name}} {{node.address}} {{vars.port}} {{length nodes}}",
+                "t",
+            )
+            .unwrap();
+        let all = shared
+            .compile("{{#each nodes}}{{address}}:{{@root.vars.port}} {{/each}}", "t")
+            .unwrap();
+        let joined = shared
+            .compile("{{join group.nodes \" \" \"address\"}}", "t")
+            .unwrap();
+        for (what, template, nodes) in [("own", &own, 1000), ("all", &all, 20), ("joined", &joined, 100)] {
+            let start = std::time::Instant::now();
+            for node in &topology.nodes[..nodes] {
+                shared.render(template, &node.name).unwrap();
+            }
+            let each = start.elapsed() / nodes as u32;
+            assert!(each.as_millis() < 1_000, "{what}: {each:?} a node");
+        }
+    }
+}

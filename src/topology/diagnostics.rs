@@ -2,7 +2,7 @@
 //! Rendering is pure; nothing here prints.
 
 use std::cell::RefCell;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -94,9 +94,9 @@ impl Diagnostics {
         }
         let file = self.list.first().map_or("", |first| first.at.file.as_str());
         let plural = if self.count() == 1 { "" } else { "s" };
-        text.push_str(&format!("{file}: {} error{plural}", self.count()));
+        let _ = write!(text, "{file}: {} error{plural}", self.count());
         if self.dropped > 0 {
-            text.push_str(&format!(", {} not shown", self.dropped));
+            let _ = write!(text, ", {} not shown", self.dropped);
         }
         text.push('\n');
         text
@@ -211,6 +211,34 @@ impl<'a> Sink<'a> {
             .char_indices()
             .nth(column.saturating_sub(1))
             .map_or(self.source.len(), |(i, _)| start + i)
+    }
+
+    /// Where a line and column of a text within the file is; `None` where the text is written with
+    /// escapes or folded, so that its lines are not those of the file.
+    pub(super) fn pinpoint(
+        &self,
+        span: &Range<usize>,
+        text: &str,
+        line: usize,
+        column: usize,
+    ) -> Option<Range<usize>> {
+        let wanted = text.lines().nth(line.checked_sub(1)?)?;
+        let number = self.locate(span.start).line + line - 1;
+        let from = if line == 1 {
+            span.start
+        } else {
+            self.offset(number, 1)
+        };
+        let written = self.source[from..].lines().next()?;
+        let begin = from + written.find(wanted)?;
+        let (inner, _) = wanted.char_indices().nth(column.checked_sub(1)?)?;
+        let rest = &wanted[inner..];
+        let length = if rest.starts_with("{{") {
+            rest.find("}}").map_or(2, |end| end + 2)
+        } else {
+            1
+        };
+        Some(begin + inner..begin + inner + length)
     }
 
     pub(super) fn error(&self, span: &Range<usize>, message: impl Into<String>) {

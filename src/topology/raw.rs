@@ -135,6 +135,7 @@ pub(super) type Vars = serde_json::Map<String, Value>;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "vcluster topology", extend("required" = ["name", "groups"]))]
+#[schemars(rename = "Topology")]
 pub(super) struct RawTopology {
     /// Name of the cluster, at most 40 characters.
     pub(super) name: Field<Name>,
@@ -159,6 +160,7 @@ pub(super) struct RawTopology {
 /// A bare-metal host, or several by a node set. Text may use `{{name}}`, `{{index}}` and `{{vars.X}}`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Host")]
 pub(super) struct RawHost {
     /// libvirt URI: `qemu:///system`, `qemu+ssh://[user@]host[:port]/system` or `qemu+unix:///system?socket=PATH`.
     /// Default: `qemu+ssh://root@{{name}}/system`.
@@ -188,6 +190,7 @@ pub(super) struct RawHost {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("required" = ["from"]))]
+#[schemars(rename = "Image")]
 pub(super) struct RawImage {
     /// `micro`, `debian`, another image of this topology, or a qcow2 or raw file (a path with a `/`).
     #[schemars(extend("examples" = ["micro", "debian", "./images/cloud.qcow2"]))]
@@ -206,6 +209,7 @@ pub(super) struct RawImage {
 /// The network of the nodes.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Network")]
 pub(super) struct RawNetwork {
     /// Addresses of the nodes and of the hosts' ends. Default: 10.77.0.0/16.
     pub(super) subnet: Field<Cidr>,
@@ -227,6 +231,7 @@ pub(super) struct RawNetwork {
 /// What groups leave out.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Defaults")]
 pub(super) struct RawDefaults {
     /// Image by name. Default: `micro`.
     pub(super) image: Field<Template>,
@@ -244,6 +249,7 @@ pub(super) struct RawDefaults {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{"required": ["count"]}, {"required": ["nodes"]}]))]
+#[schemars(rename = "Group")]
 pub(super) struct RawGroup {
     /// How many nodes: GROUP001, GROUP002, ...
     #[schemars(range(min = 1, max = 100_000))]
@@ -277,6 +283,7 @@ pub(super) struct RawGroup {
     {"required": ["file", "to"]},
     {"required": ["run"]}
 ]))]
+#[schemars(rename = "Configure")]
 pub(super) struct RawConfigure {
     /// Name of the step, for people.
     pub(super) name: Field<String>,
@@ -305,6 +312,7 @@ pub(super) struct RawConfigure {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("required" = ["run"]))]
+#[schemars(rename = "Workload")]
 pub(super) struct RawWorkload {
     /// Name of the step and of its directory of results. Default: `step1`, `step2`, ...
     pub(super) name: Field<Name>,

@@ -155,7 +155,10 @@ impl<'de> Reader<'de> {
                     Kind::Int(_) | Kind::Unsigned(_) | Kind::Float(_) | Kind::Bool(_)
                         if message == "expected text" =>
                     {
-                        Some("put it in quotes".to_owned())
+                        Some(
+                            "write it as text in quotes; sizes and times need a unit, such as 112MiB or 30s"
+                                .to_owned(),
+                        )
                     }
                     _ => None,
                 };
@@ -288,16 +291,12 @@ impl<'de> Deserializer<'de> for Reader<'de> {
             Kind::Text(text) => Some(text.as_str()),
             _ => None,
         };
-        match choice.filter(|text| variants.contains(text)) {
-            Some(text) => {
-                let value: StrDeserializer<'_, Mistake> = text.into_deserializer();
-                self.judge(visitor.visit_enum(value))
-            }
-            None => {
-                let wanted = variants.join("`, `");
-                self.judge(Err(Mistake::New(format!("expected one of `{wanted}`"))))
-            }
-        }
+        let Some(text) = choice.filter(|text| variants.contains(text)) else {
+            let wanted = variants.join("`, `");
+            return self.judge(Err(Mistake::New(format!("expected one of `{wanted}`"))));
+        };
+        let value: StrDeserializer<'_, Mistake> = text.into_deserializer();
+        self.judge(visitor.visit_enum(value))
     }
 
     serde::forward_to_deserialize_any! {
@@ -318,7 +317,10 @@ impl<'de> SeqAccess<'de> for Items<'de> {
         let sink = self.sink;
         self.items
             .next()
-            .map(|tree| seed.deserialize(Reader { tree, sink }))
+            .map(|tree| {
+                let reader = Reader { tree, sink };
+                reader.judge(seed.deserialize(reader))
+            })
             .transpose()
     }
 }
@@ -338,7 +340,8 @@ impl<'de> SeqAccess<'de> for Parts<'de> {
         match self.next {
             1 => seed.deserialize(span.start.into_deserializer()).map(Some),
             2 => seed.deserialize(span.end.into_deserializer()).map(Some),
-            _ => seed.deserialize(self.reader).map(Some),
+            // A type with rules of its own makes its mistakes outside of the reader.
+            _ => self.reader.judge(seed.deserialize(self.reader)).map(Some),
         }
     }
 }
@@ -362,10 +365,11 @@ impl<'de> MapAccess<'de> for Pairs<'de> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Mistake> {
         let tree = self.value.take().ok_or(Mistake::Recorded)?;
-        seed.deserialize(Reader {
+        let reader = Reader {
             tree,
             sink: self.sink,
-        })
+        };
+        reader.judge(seed.deserialize(reader))
     }
 }
 

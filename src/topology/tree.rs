@@ -123,9 +123,43 @@ fn alias_limits() -> serde_saphyr::options::AliasLimits {
 /// The reader's message as a fragment of one line, without its own place.
 fn message(error: &serde_saphyr::Error) -> String {
     let text = error.without_snippet().to_string();
-    let line = text.lines().next().unwrap_or("it cannot be read").trim();
+    let line = text.lines().next().unwrap_or_default().trim();
     let line = line.split(" at line ").next().unwrap_or(line);
-    format!("the YAML is broken: {}", line.trim_start_matches("error: "))
+    let known = [
+        (
+            "budget breached: Nodes",
+            format!("the topology holds more than {MAX_VALUES} values"),
+        ),
+        (
+            "budget breached: Events",
+            format!("the topology holds more than {MAX_VALUES} values"),
+        ),
+        (
+            "budget breached: Depth",
+            format!("lists and mappings nest deeper than {MAX_DEPTH}"),
+        ),
+        (
+            "recursion limit",
+            format!("lists and mappings nest deeper than {MAX_DEPTH}"),
+        ),
+        (
+            "budget breached: Documents",
+            "the file holds more than one YAML document".to_owned(),
+        ),
+        (
+            "alias replay limit",
+            format!("aliases add more than {MAX_ALIASED_VALUES} values"),
+        ),
+        (
+            "recursive references",
+            "an alias stands within what it means".to_owned(),
+        ),
+        ("cannot deserialize null into string", "a key is empty".to_owned()),
+    ];
+    known
+        .into_iter()
+        .find(|(beginning, _)| line.starts_with(beginning))
+        .map_or_else(|| format!("the YAML is broken: {line}"), |(_, message)| message)
 }
 
 /// A value as the reader gives it.

@@ -104,8 +104,8 @@ async fn time_runs_out(session: &Session) {
         assert!(begun.elapsed() < Duration::from_secs(6));
     }
     // What ran out of time is dead, and no slot was lost to it.
-    let left = exec(session, &format!("ps ax | grep -c '[s]leep {mark}'")).await;
-    assert_eq!(left.stdout, b"0\n", "{left:?}");
+    assert_eq!(crate::server::running("sleep", &mark), None);
+    assert_eq!(exec(session, "echo still").await.stdout, b"still\n");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -280,4 +280,49 @@ async fn a_terminal_echoes_and_follows_the_window() {
     }
     assert!(text.contains("40 100"), "{text:?}");
     assert_eq!(status, Some(7));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_falls_silent_is_noticed_in_bounded_time_idle_or_in_the_middle_of_a_write() {
+    let server = Server::openssh("");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, real) = (listener.local_addr().unwrap().port(), server.address());
+    let (silence, silent) = tokio::sync::watch::channel(false);
+    tokio::spawn(async move {
+        while let Ok((mut from, _)) = listener.accept().await {
+            let mut silent = silent.clone();
+            tokio::spawn(async move {
+                let mut to = tokio::net::TcpStream::connect(real).await.unwrap();
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut from, &mut to) => {}
+                    _ = silent.changed() => std::future::pending().await,
+                }
+            });
+        }
+    });
+    let mut target = server.node("node");
+    target.address.set_port(port);
+    let mut sessions = Vec::new();
+    for _ in 0..2 {
+        // As a node, so with the longer of the two limits.
+        sessions.push(Session::connect_node(None, &target).await.unwrap());
+    }
+    let mut idle = sessions[0].stream(&command("sleep 1000")).await.unwrap();
+    let request = ExecRequest {
+        stdin: vec![0; 60_000_000],
+        ..command("sleep 2; cat > /dev/null")
+    };
+    let mut busy = sessions[1].stream(&request).await.unwrap();
+    silence.send(true).unwrap();
+    let begun = Instant::now();
+    for events in [&mut idle, &mut busy] {
+        let end = tokio::time::timeout(Duration::from_secs(80), events.recv())
+            .await
+            .unwrap();
+        assert!(
+            matches!(&end, Some(ExecEvent::Lost(reason)) if reason.contains("stopped answering")),
+            "{end:?}"
+        );
+        eprintln!("noticed after {:?}", begun.elapsed());
+    }
 }

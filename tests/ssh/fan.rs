@@ -1,1 +1,329 @@
-//! Many nodes.
+//! Many nodes: sessions kept, commands fanned out, files both ways.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use vcluster::ssh::fanout::{self, Ended, FanEvent, FanRequest};
+use vcluster::ssh::transfer::{FileSpec, Parcel, PullLimits, TransferError, pull, push, write_file};
+use vcluster::ssh::{ExecRequest, Nodes, Reach, Session};
+
+use crate::server::Server;
+
+fn request(command: &str, limit: Option<Duration>) -> FanRequest {
+    let exec = ExecRequest {
+        command: command.into(),
+        timeout: limit,
+        ..ExecRequest::default()
+    };
+    FanRequest {
+        exec,
+        fanout: 64,
+        cancel: CancellationToken::new(),
+    }
+}
+
+async fn run(nodes: &Nodes, names: &[String], request: &FanRequest) -> (Vec<(String, Ended)>, Vec<FanEvent>) {
+    let (sender, mut events) = mpsc::channel(64);
+    let collecting = tokio::spawn(async move {
+        let mut all = Vec::new();
+        while let Some(event) = events.recv().await {
+            all.push(event);
+        }
+        all
+    });
+    let results = fanout::run(nodes, names, request, sender).await;
+    (results, collecting.await.unwrap())
+}
+
+fn names(count: usize) -> Vec<String> {
+    (1..=count).map(|i| format!("n{i:03}")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_on_150_nodes_through_a_stock_host_is_never_refused_and_sessions_are_kept() {
+    let gate = Server::openssh("");
+    let node = Server::openssh("");
+    let host = Arc::new(gate.host_session().await);
+    let names = names(150);
+    let reaches = names.iter().map(|name| Reach {
+        target: node.node(name),
+        via: Some(host.clone()),
+        host: "gate".into(),
+    });
+    let nodes = Nodes::new(reaches);
+    for _ in 0..2 {
+        let begun = Instant::now();
+        let (results, events) = run(&nodes, &names, &request("echo one; printf two >&2; exit 3", None)).await;
+        eprintln!("150 nodes: {:?}", begun.elapsed());
+        assert_eq!(results.len(), 150);
+        for ((got, ended), name) in results.iter().zip(&names) {
+            assert_eq!((got, ended), (name, &Ended::Exit(3)));
+        }
+        let lines = events
+            .iter()
+            .filter(|event| matches!(event, FanEvent::Line { .. }))
+            .count();
+        let ends = events
+            .iter()
+            .filter(|event| matches!(event, FanEvent::Ended { .. }))
+            .count();
+        let odd: Vec<_> = events
+            .iter()
+            .filter(|e| matches!(e, FanEvent::Line { line, .. } if line != "one" && line != "two"))
+            .collect();
+        assert_eq!((lines, ends), (300, 150), "{odd:?}");
+    }
+    // All the "nodes" are one sshd here, so that a login may well be refused in passing and tried again.
+    assert_eq!(node.log().matches("Accepted publickey").count(), 150);
+    assert_eq!(gate.log().matches("Accepted publickey").count(), 1);
+    nodes.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_node_has_its_own_end_and_a_lost_session_is_opened_anew() {
+    let good = Server::openssh("");
+    let mut dead = good.node("dead");
+    dead.address = "127.0.0.1:1".parse().unwrap();
+    dead.timeout = Duration::from_secs(1);
+    let reach = |target| Reach {
+        target,
+        via: None,
+        host: "here".into(),
+    };
+    let nodes = Nodes::new([reach(good.node("a")), reach(good.node("slow")), reach(dead)]);
+    let all: Vec<String> = ["a", "slow", "dead", "stranger"].map(String::from).into();
+    let command = "cd /; echo $PPID; if [ -n \"$SSH_CONNECTION\" ]; then sleep 30; fi";
+    let begun = Instant::now();
+    let (results, _) = run(&nodes, &all, &request(command, Some(Duration::from_millis(800)))).await;
+    assert!(begun.elapsed() < Duration::from_secs(15));
+    assert_eq!(results[1].1, Ended::TimedOut(Duration::from_millis(800)));
+    assert!(
+        matches!(&results[2].1, Ended::NotStarted(reason) if reason.contains("dead")),
+        "{results:?}"
+    );
+    assert!(matches!(&results[3].1, Ended::NotStarted(reason) if reason.contains("stranger")));
+
+    let (_, events) = run(&nodes, &all[..1], &request("echo $PPID", None)).await;
+    let FanEvent::Line { line, .. } = &events[0] else {
+        panic!("{events:?}")
+    };
+    let pid = nix::unistd::Pid::from_raw(line.parse().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let (results, _) = run(&nodes, &all[..1], &request("true", None)).await;
+    assert_eq!(results[0].1, Ended::Exit(0));
+
+    let stopped = request("sleep 30", None);
+    stopped.cancel.cancel();
+    let (results, _) = run(&nodes, &all[..2], &stopped).await;
+    assert!(results.iter().all(|(_, ended)| *ended == Ended::Cancelled));
+
+    // What runs when the user interrupts is killed on the nodes.
+    let mark = format!("40{}", std::process::id());
+    let interrupted = request(&format!("sleep {mark}"), None);
+    let cancel = interrupted.cancel.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        cancel.cancel();
+    });
+    let (results, _) = run(&nodes, &all[..2], &interrupted).await;
+    assert!(results.iter().all(|(_, ended)| *ended == Ended::Cancelled));
+    nodes.close().await;
+    assert_eq!(crate::server::running("sleep", &mark), None);
+}
+
+fn tree(root: &Path) {
+    fs::create_dir_all(root.join("d/empty")).unwrap();
+    fs::write(root.join("d/run me"), "#!/bin/sh\n").unwrap();
+    fs::set_permissions(root.join("d/run me"), fs::Permissions::from_mode(0o751)).unwrap();
+    fs::write(root.join("-n"), vec![9; 3_000_000]).unwrap();
+    fs::write(root.join("it's $(x)é"), "odd").unwrap();
+    fs::write(root.join("n".repeat(180)), "long").unwrap();
+    symlink("d/run me", root.join("link")).unwrap();
+}
+
+fn same(a: &Path, b: &Path) {
+    let output = std::process::Command::new("diff")
+        .arg("-r")
+        .arg("--no-dereference")
+        .arg(a)
+        .arg(b)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    let mode = |root: &Path| fs::metadata(root.join("d/run me")).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode(a), mode(b));
+    assert!(b.join("d/empty").is_dir());
+}
+
+async fn there_and_back(server: &Server, session: &Session) {
+    let source = server.path("source");
+    fs::create_dir(&source).unwrap();
+    tree(&source);
+    let there = server.path("there/deep er");
+    let parcel = Arc::new(Parcel::pack(&[source.clone()], there.to_str().unwrap()).unwrap());
+    assert_eq!(parcel.files(), 4);
+    for _ in 0..2 {
+        push(session, &parcel, Some(Duration::from_secs(30)))
+            .await
+            .unwrap();
+        same(&source, &there.join("source"));
+    }
+    let back = server.path("back/node1");
+    let from = there.join("source");
+    let limit = Some(Duration::from_secs(30));
+    for _ in 0..2 {
+        let pulled = pull(
+            session,
+            from.to_str().unwrap(),
+            &back,
+            PullLimits::default(),
+            true,
+            limit,
+        )
+        .await
+        .unwrap();
+        assert_eq!((pulled.files, pulled.skipped.len()), (4, 0));
+        same(&source, &back.join("source"));
+    }
+    // One file under a new name; a directory in its place is told.
+    let one = server.path("one.conf");
+    fs::write(&one, "content").unwrap();
+    let target = server.path("etc/two.conf");
+    let parcel = Arc::new(Parcel::pack(&[one.clone()], target.to_str().unwrap()).unwrap());
+    push(session, &parcel, None).await.unwrap();
+    assert_eq!(fs::read_to_string(&target).unwrap(), "content");
+    let parcel = Arc::new(Parcel::pack(&[one.clone()], there.to_str().unwrap()).unwrap());
+    let error = push(session, &parcel, None).await.unwrap_err();
+    assert!(error.to_string().contains("is a directory there"), "{error}");
+    let parcel = Arc::new(Parcel::pack(&[one], "/proc/nothing/").unwrap());
+    assert!(matches!(
+        push(session, &parcel, None).await,
+        Err(TransferError::Remote { .. })
+    ));
+    // What is not there, and too much.
+    let error = pull(
+        session,
+        "/nonexistent/x",
+        &back,
+        PullLimits::default(),
+        true,
+        None,
+    )
+    .await
+    .unwrap_err();
+    assert!(
+        error.to_string().to_lowercase().contains("no such file") || error.to_string().contains("can't cd"),
+        "{error}"
+    );
+    let few = PullLimits {
+        bytes: 1000,
+        entries: 100,
+    };
+    let error = pull(session, from.to_str().unwrap(), &back, few, true, None)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, TransferError::Refused { .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_go_there_and_back_on_openssh() {
+    let server = Server::openssh("");
+    there_and_back(&server, &server.session().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_go_there_and_back_with_busybox_on_dropbear() {
+    let server = Server::dropbear();
+    let session = server.session().await;
+    there_and_back(&server, &session).await;
+    written(&server, &session).await;
+}
+
+async fn written(server: &Server, session: &Session) {
+    let path = server.path("conf.d/a b.conf");
+    let mut spec = FileSpec {
+        path: path.to_str().unwrap().into(),
+        content: b"port 1\n".to_vec(),
+        owner: None,
+        mode: Some(0o640),
+    };
+    let limit = Some(Duration::from_secs(60));
+    assert!(write_file(session, &spec, limit).await.unwrap());
+    assert!(!write_file(session, &spec, limit).await.unwrap());
+    spec.content = vec![b'x'; 1_000_000];
+    assert!(write_file(session, &spec, limit).await.unwrap());
+    spec.mode = Some(0o600);
+    assert!(write_file(session, &spec, limit).await.unwrap());
+    spec.owner = Some("0:0".into());
+    spec.mode = None;
+    assert!(!write_file(session, &spec, limit).await.unwrap());
+    assert_eq!(fs::read(&path).unwrap(), spec.content);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+    assert_eq!(
+        fs::read_dir(path.parent().unwrap()).unwrap().count(),
+        1,
+        "nothing is left beside it"
+    );
+    spec.path = server.path("conf.d").to_str().unwrap().into();
+    assert!(
+        write_file(session, &spec, limit)
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("is a directory")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_is_written_only_where_it_differs() {
+    let server = Server::openssh("");
+    written(&server, &server.session().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_lies_about_its_files_is_found_out() {
+    let server = Server::openssh("");
+    let session = server.session().await;
+    // A file that grows while it is read: tar and sha256sum see different content.
+    let log = server.path("log.txt");
+    fs::write(&log, "x").unwrap();
+    let growing = log.clone();
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let writing = tokio::task::spawn_blocking(move || {
+        use std::io::Write;
+        let mut file = fs::OpenOptions::new().append(true).open(growing).unwrap();
+        while !stopped.is_cancelled() {
+            let _ = file.write_all(b"more\n");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    let into = server.path("into");
+    let path = log.to_str().unwrap();
+    let error = pull(&session, path, &into, PullLimits::default(), true, None)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, TransferError::Digest { .. } | TransferError::Remote { .. }),
+        "{error}"
+    );
+    stop.cancel();
+    writing.await.unwrap();
+    assert_eq!(
+        pull(&session, path, &into, PullLimits::default(), true, None)
+            .await
+            .unwrap()
+            .files,
+        1
+    );
+}

@@ -184,7 +184,7 @@ async fn a_node_with_another_host_key_than_ours_is_refused_at_once() {
         .err()
         .unwrap();
     assert!(
-        matches!(error, SshError::HostKey(HostKeyError::Pinned { .. })),
+        matches!(&error, SshError::HostKey(key) if matches!(**key, HostKeyError::Pinned { .. })),
         "{error}"
     );
     assert!(error.to_string().contains("worker1"));

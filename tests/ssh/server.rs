@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -83,13 +83,24 @@ impl Server {
             directory.path().display()
         );
         fs::write(at("sshd_config"), text).unwrap();
-        let mut child = Command::new("/usr/sbin/sshd")
-            .arg("-D")
-            .arg("-E")
-            .arg(at("log"))
-            .arg("-f")
-            .arg(at("sshd_config"))
-            .stdin(Stdio::null())
+        // Another home directory, so that the shell settings of this machine's root do not matter.
+        let others = fs::read_to_string("/etc/passwd").unwrap();
+        let others = others
+            .lines()
+            .filter(|line| !line.starts_with("root:"))
+            .collect::<Vec<_>>()
+            .join("\n");
+        let passwd = format!(
+            "root:x:0:0:root:{}:/bin/sh\n{others}\n",
+            directory.path().display()
+        );
+        fs::write(at("passwd"), passwd).unwrap();
+        let script = format!(
+            "mount --bind {0}/passwd /etc/passwd && exec /usr/sbin/sshd -D -E {0}/log -f {0}/sshd_config",
+            directory.path().display()
+        );
+        let mut child = Command::new("unshare")
+            .args(["-m", "sh", "-c", &script])
             .spawn()
             .unwrap();
         wait_for(&at("log"), "Server listening", &mut child);
@@ -100,8 +111,9 @@ impl Server {
         }
     }
 
-    /// Dropbear. It reads `authorized_keys` from the home directory only, so it gets a mount
-    /// namespace with another `/etc/passwd`.
+    /// Dropbear, with busybox for everything, as in the micro image. It reads `authorized_keys` from the
+    /// home directory only and takes only listed shells, so it gets a mount namespace with another
+    /// `/etc/passwd` and `/etc/shells`.
     pub(crate) fn dropbear() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
@@ -125,11 +137,18 @@ impl Server {
         fs::create_dir(at(".ssh")).unwrap();
         fs::set_permissions(at(".ssh"), fs::Permissions::from_mode(0o700)).unwrap();
         fs::copy(at("client.pub"), at(".ssh/authorized_keys")).unwrap();
-        let passwd = format!("root:x:0:0:root:{}:/bin/sh\n", directory.path().display());
+        fs::create_dir(at("bin")).unwrap();
+        run("busybox", &["--install", "-s", at("bin").to_str().unwrap()]);
+        let shell = at("shell").display().to_string();
+        let script = format!("#!/bin/sh\nPATH={} exec busybox sh \"$@\"\n", at("bin").display());
+        fs::write(&shell, script).unwrap();
+        fs::set_permissions(&shell, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(at("shells"), format!("{shell}\n")).unwrap();
+        let passwd = format!("root:x:0:0:root:{}:{shell}\n", directory.path().display());
         fs::write(at("passwd"), passwd).unwrap();
         let port = free_port();
         let script = format!(
-            "mount --bind {0}/passwd /etc/passwd && exec dropbear -F -E -p 127.0.0.1:{port} -r {0}/host 2>{0}/log",
+            "mount --bind {0}/passwd /etc/passwd && mount --bind {0}/shells /etc/shells && exec dropbear -F -E -p 127.0.0.1:{port} -r {0}/host 2>{0}/log",
             directory.path().display()
         );
         let mut child = Command::new("unshare")
@@ -221,4 +240,12 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A process of this machine with both words in its command line.
+pub(crate) fn running(program: &str, word: &str) -> Option<String> {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let commands = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
+    let mut commands = commands.map(|text| String::from_utf8_lossy(&text).into_owned());
+    commands.find(|text| text.contains(program) && text.contains(word))
 }

@@ -23,12 +23,12 @@ pub(super) struct World {
     pub(super) client_key: String,
 }
 
-fn at(line: usize) -> Option<Location> {
-    Some(Location {
+fn at(line: usize) -> Location {
+    Location {
         file: "test.yaml".into(),
         line,
         column: 3,
-    })
+    }
 }
 
 impl World {
@@ -44,7 +44,7 @@ impl World {
                 bridge: None,
                 gateway: None,
                 dns: Vec::new(),
-                at: at(7),
+                at: Some(at(7)),
             },
             groups: Vec::new(),
             nodes: Vec::new(),
@@ -124,7 +124,7 @@ impl World {
             on: None,
             separate: Vec::new(),
             vars: Map::new(),
-            at: at(20 + self.topology.groups.len()),
+            at: Some(at(20 + self.topology.groups.len())),
         });
         self.topology.nodes.extend(nodes);
         self

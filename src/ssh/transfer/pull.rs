@@ -13,6 +13,9 @@ use super::super::session::{ExecEvent, ExecRequest, Output, Session};
 use super::unpack::{self, UnpackError, Unpacked};
 use super::{TransferError, checked};
 
+/// Bytes that may follow the end of an archive; tar fills up its last record.
+const PADDING: usize = 1 << 20;
+
 /// Bounds for what one node may send.
 #[derive(Clone, Copy, Debug)]
 pub struct PullLimits {
@@ -117,16 +120,17 @@ async fn transfer(
     });
     let node = session.name();
     let mut output = Output::default();
-    let mut broken = None;
+    let (mut broken, mut behind) = (None, 0);
     while let Some(event) = events.recv().await {
         match event {
             ExecEvent::Stdout(data) => {
-                if pieces.send(data).await.is_err() && !unpacking.is_finished() {
-                    // The end of the archive may be followed by padding; a refusal is told below.
-                    tokio::task::yield_now().await;
-                }
-                if unpacking.is_finished() && output.stdout.is_empty() {
-                    output.stdout.push(0);
+                let length = data.len();
+                if pieces.send(data).await.is_err() {
+                    // The archive has ended or was refused. A little padding may follow its end.
+                    behind += length;
+                    if behind > PADDING {
+                        break;
+                    }
                 }
             }
             ExecEvent::Stderr(data) if output.stderr.len() < 64 * 1024 => output.stderr.extend(data),
@@ -145,11 +149,12 @@ async fn transfer(
                 broken = Some(SshError::Lost {
                     target: node.to_owned(),
                     reason,
-                })
+                });
             }
         }
     }
     drop(pieces);
+    drop(events);
     let unpacked = unpacking
         .await
         .map_err(|error| SshError::Other(error.to_string()))?;
@@ -172,6 +177,11 @@ async fn transfer(
                     message: error.to_string(),
                 }))
         }
+        Ok(_) if behind > PADDING => Err(TransferError::Refused {
+            node: node.to_owned(),
+            entry: "data".into(),
+            reason: "it follows the end of the archive".into(),
+        }),
         Ok(unpacked) => {
             checked(node, output)?;
             Ok(unpacked)

@@ -10,6 +10,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 use tar::{Archive, Entry, EntryType, PaxExtensions};
@@ -208,6 +209,11 @@ impl Work<'_> {
         }
         file.set_permissions(fs::Permissions::from_mode(mode))
             .map_err(local)?;
+        // Logs are read by their times. A time out of range is no reason to lose the file.
+        let age = Duration::from_secs(entry.header().mtime().unwrap_or(0));
+        if let Some(time) = SystemTime::UNIX_EPOCH.checked_add(age) {
+            let _ = file.set_modified(time);
+        }
         Ok(hex(&hash.finalize()))
     }
 

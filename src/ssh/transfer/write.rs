@@ -45,9 +45,9 @@ if [ -d "$p" ]; then echo "$p is a directory" >&2; exit 1; fi
 sum() {{ sha256sum < "$1" | cut -d' ' -f1; }}
 changed=no; f=$p
 if [ ! -f "$p" ] || [ "$(sum "$p")" != "$want" ]; then
-  mkdir -p -- "$(dirname -- "$p")"; f=$p.vcluster-new; rm -f -- "$f"
-  (umask 077; cat > "$f")
-  if [ "$(sum "$f")" != "$want" ]; then rm -f -- "$f"; echo "$p: the content arrived damaged" >&2; exit 1; fi
+  mkdir -p -- "$(dirname -- "$p")"; f=$(mktemp "$p.XXXXXX"); trap 'rm -f -- "$f"' EXIT
+  cat > "$f"
+  if [ "$(sum "$f")" != "$want" ]; then echo "$p: the content arrived damaged" >&2; exit 1; fi
   if [ -f "$p" ]; then chown "$(stat -c %u:%g "$p")" "$f"; chmod "$(stat -c %a "$p")" "$f"; else chmod 644 "$f"; fi
   changed=yes
 else cat > /dev/null; fi

@@ -133,10 +133,10 @@ const FUNCTIONS: &[Function] = &[
         Ok(v[0].render().replace(&v[1].render(), &v[2].render()).into())
     }),
     strict("pad", (2, 3), text::pad),
-    strict("quote", (1, 1), text::quote),
+    strict("quote", (1, 1), |v| Ok(text::quote(v[0]))),
     strict("json", (1, 1), |v| Ok(v[0].to_string().into())),
-    strict("base64", (1, 1), text::base64),
-    strict("sha256", (1, 1), text::sha256),
+    strict("base64", (1, 1), |v| Ok(text::base64(v[0]))),
+    strict("sha256", (1, 1), |v| Ok(text::sha256(v[0]))),
     strict("add", (2, MANY), number::add),
     strict("sub", (2, 2), number::sub),
     strict("mul", (2, MANY), number::mul),

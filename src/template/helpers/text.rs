@@ -110,21 +110,16 @@ pub(super) fn pad(values: &[&Value]) -> Outcome {
 }
 
 /// One word of a POSIX shell.
-pub(super) fn quote(values: &[&Value]) -> Outcome {
-    Ok(format!("'{}'", values[0].render().replace('\'', r"'\''")).into())
+pub(super) fn quote(value: &Value) -> Value {
+    format!("'{}'", value.render().replace('\'', r"'\''")).into()
 }
 
-pub(super) fn base64(values: &[&Value]) -> Outcome {
-    Ok(base64::engine::general_purpose::STANDARD
-        .encode(values[0].render())
-        .into())
+pub(super) fn base64(value: &Value) -> Value {
+    base64::engine::general_purpose::STANDARD
+        .encode(value.render())
+        .into()
 }
 
-pub(super) fn sha256(values: &[&Value]) -> Outcome {
-    let digest = Sha256::digest(values[0].render());
-    Ok(digest
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<String>()
-        .into())
+pub(super) fn sha256(value: &Value) -> Value {
+    format!("{:x}", Sha256::digest(value.render())).into()
 }

@@ -25,7 +25,7 @@ const MEMORY: MiB = MiB(512);
 
 /// The groups and nodes of a topology.
 pub(super) struct Groups {
-    pub(super) groups: Vec<Group>,
+    pub(super) list: Vec<Group>,
     pub(super) nodes: Vec<Node>,
     /// Names of all nodes in topology order.
     pub(super) names: Vec<NodeName>,
@@ -43,7 +43,7 @@ pub(super) fn resolve(
     vars: &Map<String, Value>,
 ) -> Groups {
     let mut groups = Groups {
-        groups: Vec::new(),
+        list: Vec::new(),
         nodes: Vec::new(),
         names: Vec::new(),
         sets: Vec::new(),
@@ -116,11 +116,11 @@ pub(super) fn resolve(
             defaults: &defaults,
             images,
             group: &group,
-            group_index: groups.groups.len(),
+            group_index: groups.list.len(),
             vars,
         };
         template.nodes(&mut groups);
-        groups.groups.push(group);
+        groups.list.push(group);
     }
     groups
 }
@@ -285,15 +285,18 @@ impl NodeValues<'_> {
     fn nodes(&self, groups: &mut Groups) {
         let varies = self.varies();
         let mut last: Option<Values> = None;
+        let mut good = true;
         for (index, name) in self.group.nodes.iter().enumerate() {
             // A group without templates is read once; the first mistake of a group tells for all its nodes.
             let values = match last.take() {
-                Some(values) if !varies || !groups.complete => Some(values),
-                _ => self.values(name, index),
-            };
-            groups.complete &= values.is_some();
-            let Some(values) = values.or_else(Values::placeholder) else {
-                return;
+                Some(values) if !varies || !good => values,
+                _ => {
+                    let Some(values) = self.values(name, index, &mut good) else {
+                        groups.complete = false;
+                        return;
+                    };
+                    values
+                }
             };
             groups.nodes.push(Node {
                 name: name.clone(),
@@ -319,8 +322,9 @@ impl NodeValues<'_> {
             || self.group.vars.values().any(values::uses_templates)
     }
 
-    /// The values of one node; `None` where one is wrong.
-    fn values(&self, name: &NodeName, index: usize) -> Option<Values> {
+    /// The values of one node. What is wrong is replaced, so that the templates of steps can be checked
+    /// all the same; `None` where its variables are wrong, as templates depend on them.
+    fn values(&self, name: &NodeName, index: usize, good: &mut bool) -> Option<Values> {
         let (scope, raw, defaults) = (self.scope, self.raw, self.defaults);
         let mut vars = self.vars.clone();
         if let Some(at) = &raw.vars {
@@ -361,11 +365,12 @@ impl NodeValues<'_> {
                 .map(Some),
             None => Some(None),
         };
+        *good = image.is_some() && vcpus.is_some() && memory.is_some() && disk.is_some();
         Some(Values {
-            image: image?,
-            vcpus: vcpus?,
-            memory: memory?,
-            disk: disk?,
+            image: image.or_else(|| "micro".parse().ok())?,
+            vcpus: vcpus.unwrap_or(1),
+            memory: memory.unwrap_or(MEMORY),
+            disk: disk.flatten(),
             vars,
         })
     }
@@ -418,16 +423,3 @@ macro_rules! as_text {
 }
 
 as_text!(Template, Number, Size);
-
-impl Values {
-    /// Stands in for the values of a node that are wrong; never seen, as there is a mistake in the sink.
-    fn placeholder() -> Option<Self> {
-        Some(Self {
-            image: "micro".parse().ok()?,
-            vcpus: 1,
-            memory: MEMORY,
-            disk: None,
-            vars: Map::new(),
-        })
-    }
-}

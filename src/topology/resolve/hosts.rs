@@ -171,18 +171,16 @@ fn identity(scope: &Scope<'_>, span: &Span, text: &str) -> Option<PathBuf> {
         scope.sink.error(span, "`identity` is not a path");
         return None;
     }
-    match text.strip_prefix("~/") {
-        Some(rest) => {
-            let home = std::env::home_dir();
-            if home.is_none() {
-                scope
-                    .sink
-                    .error(span, "`~/` is used, but there is no home directory");
-            }
-            home.map(|home| home.join(rest))
-        }
-        None => Some(scope.base_dir.join(text)),
+    let Some(rest) = text.strip_prefix("~/") else {
+        return Some(scope.base_dir.join(text));
+    };
+    let home = std::env::home_dir();
+    if home.is_none() {
+        scope
+            .sink
+            .error(span, "`~/` is used, but there is no home directory");
     }
+    home.map(|home| home.join(rest))
 }
 
 /// The URIs that vcluster speaks; everything in them is known to be harmless elsewhere.
@@ -231,17 +229,15 @@ fn check_uri(scope: &Scope<'_>, span: &Span, uri: &str) -> Option<String> {
             "use letters, digits, `.`, `_` and inner `-`",
         );
     }
-    let (host, port) = match address.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']') {
-            Some((v6, port)) if v6.parse::<std::net::Ipv6Addr>().is_ok() => (true, port.strip_prefix(':')),
-            _ => (false, None),
-        },
-        None => {
-            let (host, port) = address
-                .split_once(':')
-                .map_or((address, None), |(host, port)| (host, Some(port)));
-            (host.to_ascii_lowercase().parse::<HostName>().is_ok(), port)
-        }
+    let (host, port) = if let Some(rest) = address.strip_prefix('[') {
+        let (v6, port) = rest.split_once(']').unwrap_or_default();
+        let port = (!port.is_empty()).then(|| port.strip_prefix(':').unwrap_or_default());
+        (v6.parse::<std::net::Ipv6Addr>().is_ok(), port)
+    } else {
+        let (host, port) = address
+            .split_once(':')
+            .map_or((address, None), |(host, port)| (host, Some(port)));
+        (host.to_ascii_lowercase().parse::<HostName>().is_ok(), port)
     };
     if !host {
         return refuse(

@@ -100,6 +100,14 @@ pub(super) fn resolve(scope: &Scope<'_>, raw: Option<&At<Entries<RawImage>>>) ->
     images
 }
 
+/// What the chain of `from` of an image ends at, and what it picks up on its way.
+struct Origin {
+    source: ImageSource,
+    packages: BTreeSet<String>,
+    sha256: Option<String>,
+    user: Option<String>,
+}
+
 /// One image, its chain of `from` followed to the end.
 fn image(
     scope: &Scope<'_>,
@@ -109,70 +117,13 @@ fn image(
     written: &IndexMap<&str, &RawImage>,
 ) -> Option<Image> {
     let packages = own_packages(scope, raw);
-    let sha256 = match &raw.sha256 {
-        Some(sha256) => Some(digest(scope, &sha256.span, sha256.get()?)?),
-        None => None,
-    };
-    let user = match &raw.user {
-        Some(user) => Some(login(scope, &user.span, user.get()?)?),
-        None => None,
-    };
-    let Some(from) = &raw.from else {
-        scope.sink.error_hint(
-            span,
-            format!("the image `{name}` has no `from`"),
-            "add `from: micro`, `from: debian` or `from: ./file.qcow2`".to_owned(),
-        );
-        return None;
-    };
-    let mut all_packages: BTreeSet<String> = packages?.into_iter().collect();
-    let mut inherited_user = user;
-    let mut inherited_sha256 = sha256;
-    let mut visited = HashSet::from([name.as_str().to_owned()]);
-    let mut at = from;
-    let source = loop {
-        let text = at.get()?;
-        if visited.contains(text) {
-            scope.sink.error_hint(
-                &from.span,
-                format!(
-                    "the image `{name}` is made from itself through `from: {}`",
-                    shorten(text)
-                ),
-                "let the chain of `from` end at `micro`, `debian` or a file".to_owned(),
-            );
-            return None;
-        }
-        match text.as_str() {
-            "micro" => break ImageSource::Micro,
-            "debian" => break ImageSource::Debian,
-            path if path.contains('/') || path.starts_with('~') => {
-                break ImageSource::File(file(scope, &at.span, path)?);
-            }
-            other => {
-                let Some(next) = written.get(other) else {
-                    let known = BUILT_IN.iter().copied().chain(written.keys().copied());
-                    scope.sink.error_hint(
-                        &at.span,
-                        format!("unknown image `{}`", shorten(other)),
-                        suggest(other, known.collect::<Vec<_>>()).map(|hint| {
-                            format!("{hint} (a file is written with a `/`: ./{})", shorten(other))
-                        }),
-                    );
-                    return None;
-                };
-                visited.insert(other.to_owned());
-                let inherit = |field: &Option<At<String>>| field.as_ref().and_then(At::get).cloned();
-                inherited_user = inherited_user.or_else(|| inherit(&next.user));
-                inherited_sha256 = inherited_sha256.or_else(|| inherit(&next.sha256));
-                let packages = next.packages.as_ref().and_then(At::get);
-                all_packages.extend(packages.into_iter().flatten().filter_map(At::get).cloned());
-                at = next.from.as_ref()?;
-            }
-        }
-    };
-    let is_file = matches!(source, ImageSource::File(_));
-    if is_file && !all_packages.is_empty() {
+    let sha256 = optional(raw.sha256.as_ref(), |at, text| digest(scope, &at.span, text));
+    let user = optional(raw.user.as_ref(), |at, text| login(scope, &at.span, text));
+    let origin = origin(scope, &name, span, raw, written)?;
+    let (packages, sha256, user) = (packages?, sha256.ok()?, user.ok()?);
+    let packages: BTreeSet<String> = packages.into_iter().chain(origin.packages).collect();
+    let is_file = matches!(origin.source, ImageSource::File(_));
+    if is_file && !packages.is_empty() {
         let span = raw.packages.as_ref().map_or(span, |packages| &packages.span);
         scope.sink.error_hint(
             span,
@@ -191,12 +142,87 @@ fn image(
     }
     Some(Image {
         name,
-        source,
-        packages: all_packages.into_iter().collect(),
-        sha256: inherited_sha256.map(|digest| digest.to_ascii_lowercase()),
-        user: inherited_user,
+        source: origin.source,
+        packages: packages.into_iter().collect(),
+        sha256: sha256.or(origin.sha256.map(|digest| digest.to_ascii_lowercase())),
+        user: user.or(origin.user),
         at: Some(scope.sink.locate(span.start)),
     })
+}
+
+/// A field that may be left out; an error where it is wrong, which is then recorded.
+fn optional(
+    raw: Option<&At<String>>,
+    read: impl Fn(&At<String>, &str) -> Option<String>,
+) -> Result<Option<String>, ()> {
+    raw.map(|at| at.get().and_then(|text| read(at, text)).ok_or(()))
+        .transpose()
+}
+
+/// Follows `from` to a built-in image or a file.
+fn origin(
+    scope: &Scope<'_>,
+    name: &ImageName,
+    span: &Span,
+    raw: &RawImage,
+    written: &IndexMap<&str, &RawImage>,
+) -> Option<Origin> {
+    let Some(from) = &raw.from else {
+        scope.sink.error_hint(
+            span,
+            format!("the image `{name}` has no `from`"),
+            "add `from: micro`, `from: debian` or `from: ./file.qcow2`".to_owned(),
+        );
+        return None;
+    };
+    let mut found = Origin {
+        source: ImageSource::Micro,
+        packages: BTreeSet::new(),
+        sha256: None,
+        user: None,
+    };
+    let mut visited = HashSet::from([name.as_str().to_owned()]);
+    let mut at = from;
+    found.source = loop {
+        let text = at.get()?;
+        if visited.contains(text) {
+            scope.sink.error_hint(
+                &from.span,
+                format!(
+                    "the image `{name}` is made from itself through `from: {}`",
+                    shorten(text)
+                ),
+                "let the chain of `from` end at `micro`, `debian` or a file".to_owned(),
+            );
+            return None;
+        }
+        match text.as_str() {
+            "micro" => break ImageSource::Micro,
+            "debian" => break ImageSource::Debian,
+            path if path.contains('/') => break ImageSource::File(file(scope, &at.span, path)?),
+            other => {
+                let Some(next) = written.get(other) else {
+                    let known: Vec<&str> = BUILT_IN.iter().copied().chain(written.keys().copied()).collect();
+                    let hint = suggest(other, known)
+                        .map(|hint| format!("{hint} (a file is written with a `/`: ./{})", shorten(other)));
+                    scope
+                        .sink
+                        .error_hint(&at.span, format!("unknown image `{}`", shorten(other)), hint);
+                    return None;
+                };
+                visited.insert(other.to_owned());
+                let inherit = |field: &Option<At<String>>| field.as_ref().and_then(At::get).cloned();
+                found.user = found.user.or_else(|| inherit(&next.user));
+                found.sha256 = found.sha256.or_else(|| inherit(&next.sha256));
+                let packages = next.packages.as_ref().and_then(At::get);
+                found
+                    .packages
+                    .extend(packages.into_iter().flatten().filter_map(At::get).cloned());
+                at = next.from.as_ref()?;
+            }
+        }
+    };
+    Some(found)
 }
 
 /// Names as the Debian policy has them (section 5.6.7).

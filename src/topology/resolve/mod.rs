@@ -48,19 +48,17 @@ pub(super) fn topology(raw: &RawTopology, sink: &Sink<'_>, base_dir: &Path) -> O
         engine: Engine::new(),
         base_dir,
     };
-    let name = match &raw.name {
-        Some(name) => name
-            .get()
-            .and_then(|text| values::name::<ClusterName>(&scope, &name.span, &text.0)),
-        None => {
-            sink.error_hint(
-                &(0..0),
-                "the topology has no `name`",
-                "add `name: my-cluster`".to_owned(),
-            );
-            None
-        }
-    };
+    if raw.name.is_none() {
+        sink.error_hint(
+            &(0..0),
+            "the topology has no `name`",
+            "add `name: my-cluster`".to_owned(),
+        );
+    }
+    let name = raw
+        .name
+        .as_ref()
+        .and_then(|name| values::name::<ClusterName>(&scope, &name.span, &name.get()?.0));
     let vars = raw
         .vars
         .as_ref()
@@ -80,7 +78,7 @@ pub(super) fn topology(raw: &RawTopology, sink: &Sink<'_>, base_dir: &Path) -> O
         hosts,
         images: images.used(&groups.nodes),
         network,
-        groups: groups.groups,
+        groups: groups.list,
         nodes: groups.nodes,
         vars,
         configure: configure.iter().map(|step| step.step.clone()).collect(),

@@ -69,17 +69,15 @@ where
         .collect();
     let mut found = Vec::with_capacity(set.len());
     for name in set.iter() {
-        match position.get(name.as_str()) {
-            Some(&i) => found.push(i),
-            None => {
-                scope.sink.error_hint(
-                    span,
-                    format!("there is no {what} `{}`", shorten(&name)),
-                    suggest_name(&name, names, &group_names, what),
-                );
-                return None;
-            }
-        }
+        let Some(&i) = position.get(name.as_str()) else {
+            scope.sink.error_hint(
+                span,
+                format!("there is no {what} `{}`", shorten(&name)),
+                suggest_name(&name, names, &group_names, what),
+            );
+            return None;
+        };
+        found.push(i);
     }
     if found.is_empty() {
         scope

@@ -14,9 +14,9 @@ use crate::topology::reader::At;
 use crate::topology::tree::shorten;
 
 /// Time of a configuration step when nothing is said.
-const CONFIGURE_TIMEOUT: Duration = Duration::from_secs(60);
+const CONFIGURE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Time of a workload step when nothing is said.
-const WORKLOAD_TIMEOUT: Duration = Duration::from_secs(3600);
+const WORKLOAD_TIMEOUT: Duration = Duration::from_hours(1);
 /// Mode of a file when nothing is said.
 const MODE: u32 = 0o644;
 
@@ -140,17 +140,14 @@ fn run_action(
 }
 
 fn file_action(scope: &Scope<'_>, raw: &RawConfigure, span: &Span) -> Option<ConfigureAction> {
-    let to = match &raw.to {
-        Some(to) => to.get().and_then(|path| remote(scope, &to.span, path)),
-        None => {
-            scope.sink.error_hint(
-                span,
-                "the step has no `to`",
-                "add the file's place on the node, `to: /etc/...`".to_owned(),
-            );
-            None
-        }
-    };
+    if raw.to.is_none() {
+        scope.sink.error_hint(
+            span,
+            "the step has no `to`",
+            "add the file's place on the node, `to: /etc/...`".to_owned(),
+        );
+    }
+    let to = raw.to.as_ref().and_then(|to| remote(scope, &to.span, to.get()?));
     let mode = raw
         .mode
         .as_ref()

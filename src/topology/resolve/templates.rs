@@ -48,7 +48,7 @@ pub(super) fn check(
 #[derive(Clone, Copy)]
 enum Kind<'a> {
     File(&'a str),
-    Inline(&'static str),
+    Inline(&'a str),
 }
 
 struct Checker<'a> {
@@ -70,20 +70,27 @@ impl Checker<'_> {
 
     /// Renders a text for these nodes up to its first mistake.
     fn text(&self, span: &Span, text: &str, kind: Kind<'_>, nodes: &[NodeName]) -> Vec<String> {
-        let source = match kind {
-            Kind::File(name) => name,
-            Kind::Inline(name) => name,
+        let (Kind::File(source) | Kind::Inline(source)) = kind;
+        let template = match self.shared.compile(text, source) {
+            Ok(template) => template,
+            Err(error) => {
+                self.report(span, text, kind, &error, None);
+                return Vec::new();
+            }
         };
-        let rendered = self.shared.compile(text, source).and_then(|template| {
-            nodes
-                .iter()
-                .map(|node| self.shared.render(&template, node))
-                .collect::<Result<Vec<_>, _>>()
-        });
-        rendered.unwrap_or_else(|error| {
-            self.report(span, kind, &error);
-            Vec::new()
-        })
+        let mut rendered = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            match self.shared.render(&template, node) {
+                Ok(output) => rendered.push(output),
+                Err(error) => {
+                    // What is right for another group is told with the node for which it is not.
+                    let node = (!rendered.is_empty()).then_some(node);
+                    self.report(span, text, kind, &error, node);
+                    break;
+                }
+            }
+        }
+        rendered
     }
 
     fn path(&self, span: &Span, text: &str, nodes: &[NodeName]) {
@@ -95,16 +102,27 @@ impl Checker<'_> {
         }
     }
 
-    fn report(&self, span: &Span, kind: Kind<'_>, error: &TemplateError) {
-        let place = match (kind, error.line, error.column) {
-            (Kind::File(_), ..) => error.place(),
-            (Kind::Inline(what), Some(line), Some(column)) if line > 1 => {
-                format!("{what}, its line {line}, column {column}")
+    /// Reports a mistake at the very place in the topology where the template is written in it.
+    fn report(
+        &self,
+        span: &Span,
+        text: &str,
+        kind: Kind<'_>,
+        error: &TemplateError,
+        node: Option<&NodeName>,
+    ) {
+        let sink = self.scope.sink;
+        let (place, span) = match kind {
+            Kind::File(_) => (error.place(), span.clone()),
+            Kind::Inline(what) => {
+                let exact = error
+                    .line
+                    .zip(error.column)
+                    .and_then(|(line, column)| sink.pinpoint(span, text, line, column));
+                (what.to_owned(), exact.unwrap_or_else(|| span.clone()))
             }
-            (Kind::Inline(what), ..) => what.to_owned(),
         };
-        self.scope
-            .sink
-            .error_hint(span, format!("{place}: {}", error.message), error.hint());
+        let of = node.map_or_else(String::new, |node| format!(" (on `{node}`)"));
+        sink.error_hint(&span, format!("{place}: {}{of}", error.message), error.hint());
     }
 }

@@ -54,16 +54,13 @@ pub(super) fn size(scope: &Scope<'_>, span: &Span, text: &str, what: &str, least
 
 /// A timeout, above 0 and at most 30 days.
 pub(super) fn time(scope: &Scope<'_>, span: &Span, text: &str) -> Option<Duration> {
-    let time = match humantime::parse_duration(text.trim()) {
-        Ok(time) => time,
-        Err(_) => {
-            scope.sink.error_hint(
-                span,
-                format!("`{}` is not a length of time", shorten(text)),
-                "write a number with its unit, such as 30s, 5m or 1h".to_owned(),
-            );
-            return None;
-        }
+    let Ok(time) = humantime::parse_duration(text.trim()) else {
+        scope.sink.error_hint(
+            span,
+            format!("`{}` is not a length of time", shorten(text)),
+            "write a number with its unit, such as 30s, 5m or 1h".to_owned(),
+        );
+        return None;
     };
     if time.is_zero() || time.as_secs() > MAX_TIMEOUT_SECONDS {
         scope.sink.error(

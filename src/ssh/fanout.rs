@@ -1,0 +1,188 @@
+//! Runs a command on many nodes, so many at once, and tells what each of them says line by line.
+//! Control characters in the lines are the reporter's business.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::sync::mpsc;
+
+use super::lines::Lines;
+use super::pool::Nodes;
+use super::session::{ExecEvent, ExecRequest};
+
+/// Nodes at once unless said otherwise.
+pub const DEFAULT_FANOUT: usize = 64;
+
+/// Where a line was written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// How a command ended on a node.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// With this status.
+    Exit(u32),
+    /// By this signal (without SIG).
+    Signal(String),
+    /// It ran out of time and was killed.
+    TimedOut(Duration),
+    /// The connection was lost while it ran; whether it goes on is not known.
+    Lost(String),
+    /// It was not started: no login, or the node refused.
+    NotStarted(String),
+    /// The caller asked for an end before its turn came.
+    Cancelled,
+}
+
+impl Ended {
+    /// Whether it ended with status 0.
+    pub fn is_success(&self) -> bool {
+        *self == Self::Exit(0)
+    }
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exit(status) => write!(f, "exit {status}"),
+            Self::Signal(name) => write!(f, "killed by SIG{name}"),
+            Self::TimedOut(after) => write!(f, "timed out after {}", humantime::format_duration(*after)),
+            Self::Lost(reason) => write!(f, "connection lost: {reason}"),
+            Self::NotStarted(reason) => write!(f, "not started: {reason}"),
+            Self::Cancelled => f.write_str("cancelled"),
+        }
+    }
+}
+
+/// Something that happened on a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FanEvent {
+    /// A line, at most 16 KiB of it.
+    Line {
+        /// The node.
+        node: String,
+        /// Where it was written to.
+        stream: Stream,
+        /// The line without its end; bytes that are no UTF-8 are replaced.
+        line: String,
+    },
+    /// The command ended; nothing more comes from this node.
+    Ended {
+        /// The node.
+        node: String,
+        /// How.
+        ended: Ended,
+    },
+}
+
+/// What to run and how.
+#[derive(Clone, Debug)]
+pub struct FanRequest {
+    /// The same command for all.
+    pub exec: ExecRequest,
+    /// Nodes at once.
+    pub fanout: usize,
+    /// Stops what runs and starts nothing more.
+    pub cancel: tokio_util::sync::CancellationToken,
+}
+
+/// Runs it on the nodes, in their order as far as the fan-out allows. Every node gives exactly one
+/// [`FanEvent::Ended`]. Returns how each ended, in the order of `names`.
+pub async fn run(
+    nodes: &Nodes,
+    names: &[String],
+    request: &FanRequest,
+    events: mpsc::Sender<FanEvent>,
+) -> Vec<(String, Ended)> {
+    each(names, request.fanout, |node| {
+        let (nodes, events, request) = (nodes.clone(), events.clone(), request.clone());
+        async move {
+            let ended = tokio::select! {
+                ended = one(&nodes, &node, &request.exec, &events) => ended,
+                () = request.cancel.cancelled() => Ended::Cancelled,
+            };
+            let _ = events
+                .send(FanEvent::Ended {
+                    node: node.clone(),
+                    ended: ended.clone(),
+                })
+                .await;
+            (node, ended)
+        }
+    })
+    .await
+}
+
+/// Does something for each node, so many at once, and gives the results in the order of the names.
+pub async fn each<T, F>(names: &[String], fanout: usize, work: impl Fn(String) -> F) -> Vec<T>
+where
+    F: Future<Output = T>,
+{
+    let jobs = futures::stream::iter(names.iter().cloned().enumerate());
+    let jobs = jobs.map(|(index, name)| {
+        let job = work(name);
+        async move { (index, job.await) }
+    });
+    let mut done: Vec<(usize, T)> = jobs.buffer_unordered(fanout.max(1)).collect().await;
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+async fn one(nodes: &Nodes, node: &str, exec: &ExecRequest, events: &mpsc::Sender<FanEvent>) -> Ended {
+    let session = match nodes.session(node).await {
+        Ok(session) => session,
+        Err(error) => return Ended::NotStarted(error.to_string()),
+    };
+    // Commands with a limit can be found and killed, and a user's command shall end with the user's
+    // Control-C; see `Nodes::close`.
+    let mut exec = exec.clone();
+    exec.timeout.get_or_insert(Duration::from_hours(24 * 365));
+    let mut stream = match session.stream(&exec).await {
+        Ok(stream) => stream,
+        Err(super::SshError::CommandTimeout { after, .. }) => return Ended::TimedOut(after),
+        Err(error) => return Ended::NotStarted(error.to_string()),
+    };
+    let (mut out, mut err) = (Lines::default(), Lines::default());
+    let mut ended = Ended::Lost("the command's channel went away".into());
+    while let Some(event) = stream.recv().await {
+        let mut found = Vec::new();
+        match event {
+            ExecEvent::Stdout(data) => out.push(&data, |line| found.push((Stream::Stdout, line))),
+            ExecEvent::Stderr(data) => err.push(&data, |line| found.push((Stream::Stderr, line))),
+            ExecEvent::Exit(status) => ended = Ended::Exit(status),
+            ExecEvent::Signal(name) => ended = Ended::Signal(name),
+            ExecEvent::TimedOut(after) => ended = Ended::TimedOut(after),
+            ExecEvent::Lost(reason) => ended = Ended::Lost(reason),
+        }
+        send(events, node, found).await;
+    }
+    let rest = [(Stream::Stdout, out.finish()), (Stream::Stderr, err.finish())];
+    send(
+        events,
+        node,
+        rest.into_iter()
+            .filter_map(|(stream, line)| Some((stream, line?)))
+            .collect(),
+    )
+    .await;
+    ended
+}
+
+async fn send(events: &mpsc::Sender<FanEvent>, node: &str, lines: Vec<(Stream, String)>) {
+    for (stream, line) in lines {
+        let _ = events
+            .send(FanEvent::Line {
+                node: node.to_owned(),
+                stream,
+                line,
+            })
+            .await;
+    }
+}

@@ -1,0 +1,430 @@
+//! What is said about bad input: all of it, at its place, in bounded time.
+
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// The messages with line and column, one a line.
+fn messages(text: &str) -> Vec<String> {
+    match parse(text) {
+        Ok(_) => panic!("this was taken:\n{text}"),
+        Err(diagnostics) => diagnostics
+            .list()
+            .iter()
+            .map(|diagnostic| {
+                format!(
+                    "{}:{}: {}",
+                    diagnostic.at.line, diagnostic.at.column, diagnostic.message
+                )
+            })
+            .collect(),
+    }
+}
+
+/// Asserts that a topology with this line in it has one mistake, of this text.
+fn one(text: &str, wanted: &str) {
+    let found = messages(text);
+    assert!(
+        found.len() == 1 && found[0].contains(wanted),
+        "{text}\nwanted {wanted}\nfound {found:#?}"
+    );
+}
+
+#[test]
+fn every_mistake_is_reported_at_once() {
+    insta::assert_snapshot!(bad(r#"nme: redis
+name: "../x"
+hosts:
+  bm[01-15]: { uri: "qemu+ssh://root@{{nam}}/system", max_nodes: ten, overcomit: 3 }
+  bm03: {}
+images:
+  a: { from: b }
+  b: { from: a }
+  c: { from: micr, packages: [Foo] }
+  d: { from: ./cloud.qcow2, sha256: abc }
+network: { subnet: 10.77.0.0/30, mtu: 5, dns: [foo] }
+defaults: { image: redsi, memory: 112, vcpus: 0 }
+groups:
+  seed:  { count: 3, place: sprea }
+  redis: { count: 147, memory: 3GiB, memory: 4GiB }
+  web: {}
+  zero: { count: 0 }
+vars: { port: 6379 }
+configure:
+  - { on: "@all", template: redis.conf.hb, to: /etc/redis/redis.conf, mode: 0644 }
+  - { on: "@redsi", run: "redis-server", timeout: soon }
+  - { on: seed, run: x, to: /etc/x }
+  - { run: x, content: y }
+  - { content: x, to: ../etc, owner: "$(x)", mode: "9999" }
+  - {}
+workload:
+  - { run: x, name: a }
+  - { run: x, name: a, collect: ["/var/$(x)"], barrier: maybe }
+"#));
+}
+
+#[test]
+fn mistakes_in_templates_are_shown_where_they_are_written() {
+    let dir = directory(&[("redis.conf.hbs", "port {{vars.port}}\nbind {{node.adress}}\n")]);
+    let text = r#"name: x
+vars: { port: 1 }
+groups: { web: { count: 2, vars: { zone: a } }, db: { count: 1 } }
+configure:
+  - { template: redis.conf.hbs, to: "/etc/{{node.nme}}" }
+  - run: "echo {{vars.prt}}"
+  - run: |
+      first
+      {{#each nodes}}{{addres}}{{/each}}
+  - on: "@web"
+    run: "{{vars.zone}} {{uper node.name}}"
+  - run: "{{vars.zone}}"
+  - { content: "{{#if node}}", to: "{{node.name}}" }
+"#;
+    let diagnostics = Topology::parse(text, "topology.yaml", dir.path()).unwrap_err();
+    insta::assert_snapshot!(diagnostics.render(false));
+}
+
+#[test]
+fn broken_yaml_is_one_mistake_at_its_place() {
+    insta::assert_snapshot!(bad("name: x\ngroups: { web: { count: 2 }\nvars: [\n"));
+    insta::assert_snapshot!(bad("name: x\nhosts:\n  h: { uri: {{name}} }\n"));
+}
+
+#[test]
+fn diagnostics_have_a_form_for_programs_and_one_with_colour() {
+    let diagnostics = parse("name: x\ngroups: { web: { cuont: 2 } }\n").unwrap_err();
+    insta::assert_json_snapshot!(diagnostics.to_json());
+    assert!(diagnostics.render(true).contains('\u{1b}'));
+    assert!(!diagnostics.render(false).contains('\u{1b}'));
+}
+
+#[test]
+fn a_topology_cannot_steer_the_terminal() {
+    let text = bad("name: \"a\\e[2Jb\"\ngroups: { \"\\e]0;x\\a\": { count: 1 } }\n\"\\e[1m\": 2\n");
+    assert!(!text.contains('\u{1b}') && !text.contains('\u{7}'), "{text:?}");
+}
+
+#[test]
+fn names_that_leave_a_path_or_enter_xml_or_a_shell_are_refused() {
+    for name in ["../x", "a<b", "$(x)", "a b", "A", "", "-a", "é", "a.b"] {
+        one(
+            &format!("name: {name:?}\ngroups: {{ a: {{ count: 1 }} }}\n"),
+            "cluster name",
+        );
+        let found = messages(&format!("name: x\ngroups: {{ {name:?}: {{ count: 1 }} }}\n"));
+        assert!(found[0].contains("group name"), "{found:?}");
+        let found = messages(&format!(
+            "name: x\nimages: {{ {name:?}: {{ from: micro }} }}\ngroups: {{ a: {{ count: 1 }} }}\n"
+        ));
+        assert!(found[0].contains("image name"), "{found:?}");
+    }
+    for name in ["../x", "a<b", "$(x)", "A"] {
+        messages(&format!(
+            "name: x\nhosts: {{ {name:?}: {{}} }}\ngroups: {{ a: {{ count: 1 }} }}\n"
+        ));
+        messages(&format!("name: x\ngroups: {{ a: {{ nodes: {name:?} }} }}\n"));
+    }
+}
+
+#[test]
+fn counts_of_nodes_have_bounds() {
+    one("name: x\ngroups: { a: { count: 0 } }\n", "has 0 nodes");
+    one("name: x\ngroups: {}\n", "no `groups`");
+    one("name: x\n", "no `groups`");
+    one(
+        "name: x\ngroups: { a: { count: 100001 } }\n",
+        "more than 100000 nodes",
+    );
+    one("name: x\ngroups: { a: { count: 100000 } }\n", "too small");
+    one(
+        "name: x\ngroups: { a: { count: -1 } }\n",
+        "expected a whole number",
+    );
+    one(
+        "name: x\ngroups: { a: { nodes: \"n[1-999999999]\" } }\n",
+        "more than",
+    );
+    one(
+        "name: x\ngroups: { a: { count: 1, nodes: b } }\n",
+        "both `count` and `nodes`",
+    );
+}
+
+#[test]
+fn names_mean_one_machine_each() {
+    one(
+        "name: x\ngroups: { a: { count: 2 }, b: { nodes: a002 } }\n",
+        "`a002` is in two groups",
+    );
+    one(
+        "name: x\nhosts: { a001: {} }\ngroups: { a: { count: 2 } }\n",
+        "has the name of a host",
+    );
+    one(
+        "name: x\nhosts: { \"h[1-3]\": {}, h2: {} }\ngroups: { a: { count: 2 } }\n",
+        "`h2` is named twice",
+    );
+    one(
+        "name: x\ngroups: { all: { count: 2 } }\n",
+        "cannot be called `all`",
+    );
+}
+
+#[test]
+fn subnets_must_be_ipv4_and_large_enough() {
+    let with = |subnet: &str| {
+        format!("name: x\nnetwork: {{ subnet: {subnet:?} }}\ngroups: {{ a: {{ count: 5 }} }}\n")
+    };
+    for (subnet, wanted) in [
+        ("10.0.0.0/33", "not a network"),
+        ("10.0.0/8", "not a network"),
+        ("hello", "not a network"),
+        ("fd00::/64", "IPv6"),
+        ("10.0.0.1/24", "beyond its prefix"),
+        ("127.0.0.0/8", "cannot be"),
+        ("224.0.0.0/8", "cannot be"),
+        ("0.0.0.0/0", "cannot be"),
+        ("10.0.0.0/29", ""),
+    ] {
+        if wanted.is_empty() {
+            good(&with(subnet));
+        } else {
+            one(&with(subnet), wanted);
+        }
+    }
+    one(
+        "name: x\nnetwork: { subnet: 10.0.0.0/29 }\ngroups: { a: { count: 6 } }\n",
+        "7 addresses are needed (6 nodes, 1 hosts), 6 are usable",
+    );
+    one(
+        "name: x\nnetwork: { gateway: 10.78.0.1 }\ngroups: { a: { count: 6 } }\n",
+        "is not in the subnet",
+    );
+}
+
+#[test]
+fn uris_that_vcluster_does_not_speak_are_refused() {
+    let with =
+        |uri: &str| format!("name: x\nhosts: {{ h: {{ uri: {uri:?} }} }}\ngroups: {{ a: {{ count: 1 }} }}\n");
+    for uri in [
+        "test:///default",
+        "xen:///system",
+        "qemu:///session",
+        "qemu+tcp://h/system",
+        "qemu+ssh://h",
+        "qemu+ssh://h/session",
+        "qemu+ssh:///system",
+        "qemu+ssh://root@h/system?keyfile=/x",
+        "qemu+ssh://-oProxyCommand=x@h/system",
+        "qemu+ssh://h;reboot/system",
+        "qemu+ssh://h:0/system",
+        "qemu+ssh://h:99999/system",
+        "qemu+ssh://[::g]/system",
+        "qemu+unix:///system",
+        "qemu+unix:///system?socket=relative",
+        "qemu+unix:///system?socket=/a&command=x",
+        "",
+    ] {
+        assert_eq!(messages(&with(uri)).len(), 1, "{uri}");
+    }
+    for uri in [
+        "qemu:///system",
+        "qemu+ssh://h/system",
+        "qemu+ssh://me@h.example.org:22/system",
+        "qemu+ssh://root@[::1]:2222/system",
+    ] {
+        good(&with(uri));
+    }
+}
+
+#[test]
+fn files_stay_inside_the_directory_of_the_topology() {
+    let outside = directory(&[("secret", "x")]);
+    let dir = directory(&[("inside.hbs", "x")]);
+    std::os::unix::fs::symlink(outside.path().join("secret"), dir.path().join("link")).unwrap();
+    let parse = |file: &str, key: &str| {
+        let text = format!(
+            "name: x\ngroups: {{ a: {{ count: 1 }} }}\nconfigure: [ {{ {key}: {file:?}, to: /x }} ]\n"
+        );
+        Topology::parse(&text, "t.yaml", dir.path())
+    };
+    let secret = outside.path().join("secret").to_string_lossy().into_owned();
+    for key in ["template", "file"] {
+        for file in ["../secret", "link", "a/../../secret", "/etc/passwd", &secret] {
+            let error = parse(file, key).unwrap_err();
+            assert!(
+                error.list()[0]
+                    .message
+                    .contains("outside of the topology's directory"),
+                "{error}"
+            );
+        }
+        let error = parse("insid.hbs", key).unwrap_err();
+        assert_eq!(
+            error.list()[0].hint.as_deref(),
+            Some("did you mean `inside.hbs`?")
+        );
+        assert!(parse(".", key).unwrap_err().to_string().contains("is not a file"));
+        assert!(parse("inside.hbs", key).is_ok());
+    }
+}
+
+#[test]
+fn places_on_a_node_are_absolute() {
+    for to in [
+        "etc/x",
+        "/etc/../x",
+        "/etc/",
+        "/a\\nb",
+        "{{node.name}}",
+        "/x/{{vars.up}}",
+    ] {
+        let text = format!(
+            "name: x\nvars: {{ up: \"..\" }}\ngroups: {{ a: {{ count: 1 }} }}\nconfigure: [ {{ content: x, to: \"{to}\" }} ]\n"
+        );
+        one(&text, "to: ");
+    }
+}
+
+#[test]
+fn sizes_times_and_numbers_must_parse() {
+    let with = |field: &str| format!("name: x\ngroups: {{ a: {{ count: 1, {field} }} }}\n");
+    for field in [
+        "memory: lots",
+        "memory: 1MiB",
+        "memory: 99999GiB",
+        "memory: 10kB",
+        "vcpus: 0",
+        "vcpus: 1.5",
+        "vcpus: x",
+        "vcpus: 9999",
+        "disk: \"-1GiB\"",
+        "vcpus: []",
+    ] {
+        assert_eq!(messages(&with(field)).len(), 1, "{field}");
+    }
+    for time in ["soon", "0s", "-1s", "10", "999999h", ""] {
+        let text = format!(
+            "name: x\ngroups: {{ a: {{ count: 1 }} }}\nworkload: [ {{ run: x, timeout: {time:?} }} ]\n"
+        );
+        assert_eq!(messages(&text).len(), 1, "{time}");
+    }
+}
+
+#[test]
+fn huge_and_hostile_yaml_is_refused_in_bounded_time() {
+    let start = Instant::now();
+    let bomb = {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for i in 1..12 {
+            let before = i - 1;
+            let refs = vec![format!("*a{before}"); 10].join(", ");
+            text += &["a", &i.to_string(), ": &a", &i.to_string(), " [", &refs, "]\n"].concat();
+        }
+        text
+    };
+    let deep = "[".repeat(100_000);
+    let nested: String = (0..2_000).map(|i| " ".repeat(i) + "a:\n").collect();
+    let wide = format!("name: x\nvars: [{}]\n", "1, ".repeat(1_000_000));
+    let long = format!("name: {}\n", "x".repeat(5_000_000));
+    let keys: String = (0..100_000)
+        .map(|i| "k".to_owned() + &i.to_string() + ": 1\n")
+        .collect();
+    let many = "a: 1\n".repeat(200_000);
+    let documents = "--- a\n".repeat(10_000);
+    for text in [
+        bomb.as_str(),
+        "a: &a [*a]\n",
+        &deep,
+        &nested,
+        &wide,
+        &long,
+        &keys,
+        &many,
+        &documents,
+        "\0\0\0",
+        "%YAML 9.9\n---\n",
+        "&",
+        "*x",
+        "!!binary x",
+        ": :\n",
+    ] {
+        let rendered = bad(text);
+        assert!(rendered.len() < 200_000, "{} bytes", rendered.len());
+    }
+    assert!(start.elapsed() < Duration::from_mins(2), "{:?}", start.elapsed());
+}
+
+#[test]
+fn bytes_that_are_not_utf8_are_a_mistake() {
+    let dir = directory(&[]);
+    let file = dir.path().join("t.yaml");
+    std::fs::write(&file, b"name: \xff\n").unwrap();
+    let error = Topology::load(&file.to_string_lossy()).unwrap_err();
+    assert!(error.to_string().contains("not UTF-8"), "{error}");
+}
+
+/// Fragments that make deeper paths likely than arbitrary characters do.
+fn fragments() -> impl Strategy<Value = String> {
+    let fragment = prop::sample::select(vec![
+        "name: x\n",
+        "groups:\n",
+        "  a: { count: 2 }\n",
+        "  \"é\": {count: 3}\n",
+        "hosts: {\"h[1-3]\": {}}\n",
+        "vars: {p: 1}\n",
+        "configure:\n",
+        "  - run: \"{{node.name}}\"\n",
+        "  - {content: \"{{#if\", to: /x}\n",
+        "images: {i: {from: i}}\n",
+        "defaults: {memory: ",
+        "network: {subnet: ",
+        "10.0.0.0/24}\n",
+        "[",
+        "]",
+        "{",
+        "}",
+        ": ",
+        "- ",
+        "\n",
+        "  ",
+        "&a ",
+        "*a",
+        "\"",
+        "'",
+        "|\n",
+        "# c\n",
+        "@all",
+        "{{",
+        "}}",
+        "\u{fe0f}",
+        "\t",
+        "1e999",
+        "~",
+        "workload: [{run: x}]\n",
+        "on: \"@a!a001\"\n",
+    ]);
+    prop::collection::vec(fragment, 0..24).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_panics(text in "\\PC{0,200}") {
+        if let Err(diagnostics) = parse(&text) {
+            prop_assert!(diagnostics.count() > 0);
+            diagnostics.render(true);
+        }
+    }
+
+    #[test]
+    fn no_mixture_of_fragments_panics(text in fragments()) {
+        if let Err(diagnostics) = parse(&text) {
+            prop_assert!(diagnostics.count() > 0);
+            diagnostics.render(false);
+        }
+    }
+}
