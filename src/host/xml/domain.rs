@@ -271,9 +271,6 @@ pub(in crate::host) mod tests {
                 gateway: None,
                 dns: Vec::new(),
                 client_key: "SHA256:x".into(),
-                mtu: 1450,
-                gateway: None,
-                dns: Vec::new(),
             },
         }
     }
