@@ -124,6 +124,7 @@ fn world(nodes: u32, hosts: u32, place: Place, mixed: bool) -> World {
         configure: Vec::new(),
         workload: Vec::new(),
         base_dir: "/".into(),
+        text: String::new(),
         file: "bench".into(),
     };
     (topology, observed)
@@ -161,6 +162,7 @@ fn observed(number: u32) -> ObservedHost {
             routes: vec![("198.18.0.0/15".parse().unwrap(), "eth0".into())],
             vnis: Vec::new(),
             kvm: None,
+            boot_id: None,
         },
         nodes: Vec::new(),
         objects: Vec::new(),

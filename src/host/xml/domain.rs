@@ -12,6 +12,9 @@ use crate::units::MiB;
 /// QEMU's cache of translated code: below 32 MiB a booting Linux thrashes, the default takes far more memory.
 const TB_CACHE: MiB = MiB(32);
 
+/// The same for a whole distribution: Debian took 67 CPU seconds to boot with 32 MiB, 46 with 64, 42 with 128.
+const TB_CACHE_DISK: MiB = MiB(128);
+
 /// How a guest is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -86,11 +89,21 @@ pub(in crate::host) fn domain(input: &DomainInput<'_>) -> String {
             ),
         );
     }
+    let cache = if input.image.disk.is_some() {
+        TB_CACHE_DISK
+    } else {
+        TB_CACHE
+    };
     frame(&node.domain, input.acceleration)
         .child(element("uuid").text(node.uuid))
         .child(element("title").text(format!("{} of {}", node.name, input.mark.cluster)))
         .child(element("metadata").child(write_mark(input.mark)))
-        .children(machine(node.spec.memory, node.spec.vcpus, input.acceleration))
+        .children(machine(
+            node.spec.memory,
+            node.spec.vcpus,
+            input.acceleration,
+            cache,
+        ))
         .child(boot(input))
         .children(behaviour())
         .child(devices)
@@ -100,7 +113,7 @@ pub(in crate::host) fn domain(input: &DomainInput<'_>) -> String {
 /// A throw-away domain that boots a kernel under KVM to see whether it ever says a word.
 pub(in crate::host) fn probe_domain(name: &str, kernel: &str, log: &str) -> String {
     frame(name, Acceleration::Kvm)
-        .children(machine(MiB(128), 1, Acceleration::Kvm))
+        .children(machine(MiB(128), 1, Acceleration::Kvm, TB_CACHE))
         .child(kernel_boot(
             kernel,
             None,
@@ -125,17 +138,30 @@ fn frame(name: &str, acceleration: Acceleration) -> Element {
         .child(element("name").text(name))
 }
 
-fn machine(memory: MiB, vcpus: u32, acceleration: Acceleration) -> Vec<Element> {
+fn machine(memory: MiB, vcpus: u32, acceleration: Acceleration, cache: MiB) -> Vec<Element> {
     let mut features = element("features").child(element("acpi")).child(element("apic"));
     let mut all = vec![
         element("memory").attribute("unit", "MiB").text(memory.0),
         element("vcpu").text(vcpus),
     ];
     match acceleration {
-        // Under emulation QEMU's own model is the cheapest: host-model costs 20-35 % more CPU.
+        // Under emulation QEMU's own model is the cheapest: host-model costs 20-35 % more CPU. Only `rdrand`
+        // is added: without it the guest gathers entropy from jitter, 1 CPU second at its first login.
         Acceleration::Tcg => {
-            let cache = element("tb-cache").attribute("unit", "MiB").text(TB_CACHE.0);
+            let cache = element("tb-cache").attribute("unit", "MiB").text(cache.0);
             features = features.child(element("tcg").child(cache));
+            all.push(
+                element("cpu")
+                    .attribute("mode", "custom")
+                    .attribute("match", "exact")
+                    .attribute("check", "none")
+                    .child(element("model").attribute("fallback", "forbid").text("qemu64"))
+                    .child(
+                        element("feature")
+                            .attribute("policy", "require")
+                            .attribute("name", "rdrand"),
+                    ),
+            );
         }
         Acceleration::Kvm => all.push(element("cpu").attribute("mode", "host-passthrough")),
     }
