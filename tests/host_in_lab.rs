@@ -2,6 +2,12 @@
 //! Runs inside a lab of two hosts (`scripts/lab run cargo test --test host_in_lab -- --ignored`) with
 //! `VCLUSTER_TEST_IMAGE` naming the directory of a built micro image.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may fail, and prints its figures"
+)]
+
 use std::collections::HashSet;
 use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
