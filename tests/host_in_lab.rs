@@ -2,6 +2,12 @@
 //! Runs inside a lab of two hosts (`scripts/lab run cargo test --test host_in_lab -- --ignored`) with
 //! `VCLUSTER_TEST_IMAGE` naming the directory of a built micro image.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may fail, and prints its figures"
+)]
+
 use std::collections::HashSet;
 use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
@@ -80,7 +86,9 @@ async fn plan(hosts: &[Host], nodes_per_host: u8) -> Plan {
                     image: "micro".parse().unwrap(),
                     image_key: "k".into(),
                     vcpus: 1,
-                    memory: MiB(112),
+                    memory: MiB(
+                        std::env::var("VCLUSTER_TEST_MEMORY").map_or(112, |text| text.parse().unwrap())
+                    ),
                     disk: None,
                     address: [10, 77, 0, next].into(),
                     mac: Mac([0x52, 0x54, 10, 77, 0, next]),
@@ -114,7 +122,7 @@ fn parts(directory: &Path) -> (String, Vec<ImagePart>) {
         path: directory.join(file["name"].as_str().unwrap()),
         sha256: file["sha256"].as_str().unwrap().to_owned(),
         size: file["size"].as_u64().unwrap(),
-        format: DiskFormat::Raw,
+        format: serde_json::from_value::<DiskFormat>(file["format"].clone()).unwrap(),
     });
     (manifest["cmdline"].as_str().unwrap().to_owned(), parts.collect())
 }
@@ -448,4 +456,25 @@ async fn a_host_that_falls_silent_fails_in_bounded_time_and_is_named() {
         "a dead connection is known as dead"
     );
     assert!(began.elapsed() < Duration::from_secs(20));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs on a lab host itself: scripts/lab host bm01 TEST-BINARY --ignored on_this_machine"]
+async fn on_this_machine_no_ssh_is_needed() {
+    let mut config = host("bm01");
+    config.uri = "qemu:///system".into();
+    let here = Host::connect(&config, &ConnectOptions::default()).await.unwrap();
+    assert!(here.session().is_none());
+    let seen = here.observe().await.unwrap();
+    println!("{seen:?}");
+    assert!(seen.facts.underlay.is_some());
+    let plan = plan(std::slice::from_ref(&here), 1).await;
+    assert!(here.ensure_pools(&plan).await.unwrap());
+    let short = Plan::short_id(plan.cluster_id);
+    assert_eq!(
+        here.remove_cluster(&plan.cluster, &short).await.unwrap().objects,
+        2
+    );
+    assert_eq!(here.leftovers(&plan.cluster, Some(&short)).await.unwrap(), []);
+    here.close().await;
 }

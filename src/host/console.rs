@@ -351,7 +351,7 @@ mod tests {
                 }
             }
         });
-        let line = found.await.unwrap();
-        assert_eq!((line.node.as_str(), line.line.as_str()), ("n2", "hello"));
+        let hello = found.await.unwrap();
+        assert_eq!((hello.node.as_str(), hello.line.as_str()), ("n2", "hello"));
     }
 }

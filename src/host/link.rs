@@ -148,8 +148,10 @@ impl HostLink {
                 if output.stdout.trim_ascii() == b"0" {
                     return Ok("");
                 }
-                // Asked once with a harmless command, so that a refusal is told as what it is.
-                let output = self.run("sudo -n true".to_owned(), Vec::new(), timeout).await?;
+                // Asked once with a harmless script, so that a refusal is told as what it is.
+                let output = self
+                    .run("sudo -n sh -c :".to_owned(), Vec::new(), timeout)
+                    .await?;
                 if output.status == Some(0) {
                     Ok("sudo -n ")
                 } else {
