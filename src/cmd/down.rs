@@ -71,7 +71,8 @@ async fn remove(
         cluster: name.clone(),
         short_id,
     };
-    let talk = Talk::begin(context, None);
+    let asks = !args.yes && !args.dry_run;
+    let talk = Talk::with(context, |options| options.summary = !asks && !args.dry_run);
     talk.events.emit(engine::Event::Started {
         verb: "down",
         cluster: name.clone(),
@@ -95,7 +96,7 @@ async fn remove(
         fleet.close().await;
         return talk.finish(Ok(Some(format!("would remove {summary}")))).await;
     }
-    if !args.yes {
+    if asks {
         // The bars must be off the screen before the question is asked.
         talk.finish(Ok(None)).await?;
         if !report::confirm::confirm(&format!("Remove {summary}?"), &context.cancel).await? {

@@ -75,7 +75,10 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     } else {
         Some(Lock::take(&dir, &topology.name, "up")?)
     };
-    let talk = Talk::begin(context, args.summary.clone());
+    let talk = Talk::with(context, |options| {
+        options.results.clone_from(&args.summary);
+        options.summary = !args.dry_run;
+    });
     talk.events.emit(crate::engine::Event::Started {
         verb: if args.dry_run { "plan" } else { "up" },
         cluster: topology.name.clone(),

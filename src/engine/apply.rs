@@ -65,6 +65,7 @@ impl Apply<'_> {
         {
             return Ok(());
         }
+        self.leave_emptied_hosts().await?;
         self.networks().await?;
         let host_images = self.host_images().await?;
         let acceleration = self.accelerations(&host_images).await?;
@@ -176,9 +177,39 @@ impl Apply<'_> {
         self.go_on()
     }
 
+    /// The hosts that will have nodes.
+    fn used(&self) -> Fleet {
+        self.fleet.only(|name| self.has_nodes(name))
+    }
+
+    fn has_nodes(&self, name: &HostName) -> bool {
+        self.plan
+            .hosts
+            .iter()
+            .any(|host| host.name == *name && !host.nodes.is_empty())
+    }
+
+    /// Hosts that lost their last node keep nothing of the cluster.
+    async fn leave_emptied_hosts(&self) -> Result<(), EngineError> {
+        let emptied = self.fleet.only(|name| !self.has_nodes(name));
+        let short_id = &Plan::short_id(self.plan.cluster_id);
+        let done = emptied
+            .stage(HostStage::Clean, self.events, |member| async move {
+                let removed = member.host.remove_cluster(&self.plan.cluster, short_id).await?;
+                for error in &removed.errors {
+                    self.events
+                        .warn(format!("{}: {}", member.config.name, explain(error)));
+                }
+                Ok((removed.objects > 0, ()))
+            })
+            .await;
+        EngineError::from_failures("failed to clean up hosts without nodes", split(done).1)?;
+        self.go_on()
+    }
+
     async fn networks(&self) -> Result<(), EngineError> {
         let done = self
-            .fleet
+            .used()
             .stage(HostStage::Network, self.events, |member| async move {
                 let change = member.host.ensure_network(self.plan).await?;
                 for note in change.notes {
@@ -194,7 +225,7 @@ impl Apply<'_> {
     /// Pools, and every image on every host that has nodes of it.
     async fn host_images(&self) -> Result<HashMap<(HostName, ImageName), HostImage>, EngineError> {
         let done = self
-            .fleet
+            .used()
             .stage(HostStage::Image, self.events, |member| async move {
                 let host = &member.config.name;
                 let mut changed = member.host.ensure_pools(self.plan).await?;
@@ -239,7 +270,8 @@ impl Apply<'_> {
     ) -> Result<HashMap<HostName, Acceleration>, EngineError> {
         let mut chosen = HashMap::new();
         let mut failures = Vec::new();
-        let members = self.fleet.members().iter();
+        let used = self.used();
+        let members = used.members().iter();
         let answers: Vec<_> = futures::stream::iter(members)
             .map(|member| async move {
                 let name = &member.config.name;
@@ -314,7 +346,7 @@ impl Apply<'_> {
             return Ok(());
         }
         let done = self
-            .fleet
+            .used()
             .stage(HostStage::Mtu, self.events, |member| async move {
                 Ok((false, member.host.prove_mtu(self.plan).await?))
             })

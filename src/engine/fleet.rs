@@ -63,6 +63,14 @@ impl Fleet {
         &self.members
     }
 
+    /// The part of the fleet with these names, over the same connections.
+    pub fn only(&self, keep: impl Fn(&HostName) -> bool) -> Self {
+        let members = self.members.iter().filter(|member| keep(&member.config.name));
+        Self {
+            members: members.cloned().collect(),
+        }
+    }
+
     /// A member by name.
     pub fn get(&self, name: &HostName) -> Option<&Member> {
         self.members.iter().find(|member| member.config.name == *name)

@@ -166,7 +166,8 @@ impl PlanError {
             Self::SubnetInUse { .. } => "choose a subnet that none of the hosts knows".to_owned(),
             Self::NameTaken { cluster, .. } => {
                 format!(
-                    "choose another name, or remove the other one with `vcluster down {cluster} --hosts ...`"
+                    "choose another name; if it is yours, `vcluster up --adopt` takes it over and \
+                     `vcluster down {cluster} --hosts ...` removes it"
                 )
             }
             Self::NoUnderlay { host } => {

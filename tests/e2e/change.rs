@@ -98,7 +98,7 @@ fn a_subnet_that_another_cluster_uses_is_refused_before_anything_is_made() {
     one.topology("bm01", "groups: { n: { count: 1 } }\n");
     two.topology("bm01", "groups: { n: { count: 1 } }\n");
     one.run(&["up"]).code(0);
-    two.run(&["up"]).code(3).says("10.77.0.0/16 is in use on `bm01`");
+    two.run(&["up"]).code(5).says("10.77.0.0/16 is in use on `bm01`");
     assert!(!two.state().exists());
     one.run(&["down", "-y"]).code(0);
 }
