@@ -50,7 +50,7 @@ impl Site<'_> {
 
 /// Makes every choice, or says why there is none to make.
 ///
-/// What is observed on a host that the topology does not name (any more) is left alone.
+/// A host that is observed but not named by the topology (any more) gets no nodes and loses those that it has.
 pub fn plan(input: &PlanInput<'_>) -> Result<Plan, PlanError> {
     let topology = input.topology;
     network::check_name(input)?;
@@ -84,7 +84,8 @@ pub fn plan(input: &PlanInput<'_>) -> Result<Plan, PlanError> {
             assemble::node_plan(input, node, &sites[site], address, &network, bridge_address)
         })
         .collect();
-    let actions = assemble::actions(&sites, &site_of, &existing, &nodes);
+    let mut actions = stranded(input);
+    actions.extend(assemble::actions(&sites, &site_of, &existing, &nodes));
     let hosts = assemble::host_plans(&sites, &by_order, &site_of, &bridge_addresses, &actions, &nodes);
     Ok(Plan {
         version: PLAN_VERSION,
@@ -95,6 +96,33 @@ pub fn plan(input: &PlanInput<'_>) -> Result<Plan, PlanError> {
         nodes,
         actions,
     })
+}
+
+/// Removals on hosts that left the topology.
+fn stranded(input: &PlanInput<'_>) -> Vec<Action> {
+    let named: HashSet<&str> = input
+        .topology
+        .hosts
+        .iter()
+        .map(|host| host.name.as_str())
+        .collect();
+    let left = input
+        .observed
+        .iter()
+        .filter(|host| !named.contains(host.name.as_str()));
+    left.flat_map(|host| {
+        let ours = host
+            .nodes
+            .iter()
+            .filter(|node| node.mark.cluster_id == input.cluster_id);
+        ours.map(|node| Action {
+            node: node.mark.node.clone(),
+            host: host.name.clone(),
+            kind: ActionKind::Remove,
+            reason: "its host left the topology".to_owned(),
+        })
+    })
+    .collect()
 }
 
 /// The hosts that were reached, in the natural order of their names.

@@ -194,7 +194,7 @@ impl ClusterDir {
             "plan.json",
             "topology.yaml",
             "known_hosts",
-            "hosts.json",
+            "configured.json",
             "journal.jsonl",
             "cluster.json",
         ] {

@@ -59,7 +59,7 @@ fn objects_that_are_not_ours_are_never_touched() {
     let made = on_host(
         "bm01",
         &format!(
-            "printf %s \"{xml}\" >/tmp/foreign.xml && virsh -q define /tmp/foreign.xml && ip link add foreign0 type dummy"
+            "printf %s \"{xml}\" >/tmp/foreign.xml && virsh -q define /tmp/foreign.xml && ip link add foreign0 type bridge"
         ),
     );
     assert!(made.status.success(), "{made:?}");

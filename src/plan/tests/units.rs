@@ -430,3 +430,23 @@ fn uuids_are_derived_from_cluster_and_node() {
     let text = serde_json::to_string(&plan).unwrap();
     assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
 }
+
+#[test]
+fn nodes_on_a_host_that_left_the_topology_are_removed_there_and_made_elsewhere() {
+    let mut world = World::new().hosts(3, 4096, 16).group("a", 3, 1024, Place::Spread);
+    let plan = world.plan().unwrap();
+    world.apply(&plan);
+    world.topology.hosts.retain(|host| host.name.as_str() != "bm3");
+    let plan = world.plan().unwrap();
+    let changes: Vec<String> = doings(&plan)
+        .into_iter()
+        .filter(|line| !line.starts_with("Keep"))
+        .collect();
+    assert_eq!(
+        changes,
+        [
+            "Remove a03 on bm3: its host left the topology",
+            "Create a03 on bm1: not there yet"
+        ]
+    );
+}
