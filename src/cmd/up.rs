@@ -356,7 +356,7 @@ fn hosts_step(plan: &Plan, on: Vec<NodeName>) -> ConfigureStep {
             mode: 0o644,
             owner: None,
         },
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_mins(1),
         at: None,
     }
 }
