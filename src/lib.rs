@@ -9,6 +9,7 @@
 pub mod cli;
 pub mod cmd;
 pub mod configure;
+mod digest;
 pub mod engine;
 pub mod exit;
 pub mod host;

@@ -6,6 +6,14 @@ use std::str::FromStr;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
+/// Seconds with milliseconds, as all times are in JSON.
+pub(crate) fn seconds<S: serde::Serializer>(
+    duration: &std::time::Duration,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((duration.as_secs_f64() * 1000.0).round() / 1000.0)
+}
+
 /// A size in whole mebibytes (1 MiB = 1,048,576 bytes).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -50,7 +58,7 @@ impl FromStr for MiB {
             return Err(SizeError::Malformed(text.to_owned()));
         }
         let size: ByteSize = text.parse().map_err(|_| SizeError::Malformed(text.to_owned()))?;
-        if size.as_u64() % (1024 * 1024) != 0 {
+        if !size.as_u64().is_multiple_of(1024 * 1024) {
             return Err(SizeError::NotWhole(text.to_owned()));
         }
         Ok(Self::from_bytes(size.as_u64()))

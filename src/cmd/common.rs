@@ -41,7 +41,6 @@ impl HostArgs {
         ConnectOptions {
             timeout: self.connect_timeout,
             call_timeout: self.call_timeout,
-            ..ConnectOptions::default()
         }
     }
 }
@@ -205,11 +204,12 @@ impl Cluster {
 
     /// Sessions of the given nodes, through the hosts that hold them: only these hosts are connected to.
     pub async fn nodes(&self, chosen: &[NodeName], options: &ConnectOptions) -> anyhow::Result<Nodes> {
+        let wanted: BTreeSet<&NodeName> = chosen.iter().collect();
         let hosts: BTreeSet<_> = self
             .plan
             .nodes
             .iter()
-            .filter(|node| chosen.contains(&node.name))
+            .filter(|node| wanted.contains(&node.name))
             .map(|node| node.host.clone())
             .collect();
         let records = self.record.hosts.iter().filter(|host| hosts.contains(&host.name));

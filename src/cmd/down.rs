@@ -51,7 +51,8 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let lock = Lock::take(&dir, &name, "down")?;
     let result = remove(&args, context, &name, &dir).await;
     if !dir.exists() {
-        dir.remove()?;
+        // What the removal said matters more than a directory that would not go.
+        let _ = dir.remove();
         dir.remove_if_empty();
     }
     drop(lock);
@@ -128,41 +129,49 @@ async fn carry_out(
     if dir.exists() {
         Journal::open(dir)?.write(&[Intent::Down])?;
     }
-    let removed = engine::remove(fleet, observed, target, events).await;
-    match (removed, unreached.is_empty()) {
-        (Ok(()), true) => Ok(dir.remove()?),
-        (Ok(()), false) => Err(engine::unreachable(&unreached).into()),
-        (Err(EngineError::LeftBehind { mut left }), false) => {
-            if let EngineError::LeftBehind { left: more } = engine::unreachable(&unreached) {
-                left.extend(more);
-            }
-            Err(EngineError::LeftBehind { left }.into())
-        }
-        (Err(error), _) => Err(error.into()),
-    }
+    let mut left = match engine::remove(fleet, observed, target, events).await {
+        Ok(()) => Vec::new(),
+        Err(EngineError::LeftBehind { left }) => left,
+        Err(error) => return Err(error.into()),
+    };
+    left.extend(engine::unknown(&unreached));
+    engine::nothing_left(left)?;
+    Ok(dir.remove()?)
 }
 
 /// Every host that may hold something: named on the command line, in the record, in the journal.
 fn hosts(args: &Args, record: Option<&ClusterRecord>, dir: &ClusterDir) -> anyhow::Result<Vec<HostRecord>> {
     let mut hosts: Vec<HostRecord> = record.map(|record| record.hosts.clone()).unwrap_or_default();
     for intent in read_intents(dir)? {
-        if let Intent::Host { host } = intent {
-            if !hosts.iter().any(|known| known.name == host.name) {
-                hosts.push(host);
-            }
+        if let Intent::Host { host } = intent
+            && !hosts.iter().any(|known| known.name == host.name)
+        {
+            hosts.push(host);
         }
     }
     for text in &args.hosts {
-        for host in parse_hosts(text)? {
-            if !hosts
-                .iter()
-                .any(|known| known.name == host.name || known.uri == host.uri)
-            {
-                hosts.push(host);
-            }
-        }
+        add_hosts(&mut hosts, parse_hosts(text)?)?;
     }
     Ok(hosts)
+}
+
+/// Adds hosts that are not known yet. A host is its URI: another one that only has the name of a known one
+/// gets a name of its own, because passing over it would leave there what it holds.
+fn add_hosts(hosts: &mut Vec<HostRecord>, more: Vec<HostRecord>) -> anyhow::Result<()> {
+    for mut host in more {
+        if hosts.iter().any(|known| known.uri == host.uri) {
+            continue;
+        }
+        let name = host.name.clone();
+        for number in 2.. {
+            if hosts.iter().all(|known| known.name != host.name) {
+                break;
+            }
+            host.name = format!("{name}-{number}").parse()?;
+        }
+        hosts.push(host);
+    }
+    Ok(())
 }
 
 /// `bm[01-03]`, `root@bm01`, or libvirt URIs; several with commas.
@@ -197,4 +206,28 @@ fn parse_hosts(text: &str) -> anyhow::Result<Vec<HostRecord>> {
             record(name, uri)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_named_twice_are_one_and_namesakes_are_all_looked_at() {
+        let mut hosts = parse_hosts("qemu+ssh://root@a/system,qemu+ssh://root@b/system").unwrap();
+        add_hosts(&mut hosts, parse_hosts("qemu+ssh://root@c/system").unwrap()).unwrap();
+        add_hosts(&mut hosts, parse_hosts("root@b").unwrap()).unwrap();
+        let shown: Vec<String> = hosts
+            .iter()
+            .map(|host| format!("{} {}", host.name, host.uri))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "host1 qemu+ssh://root@a/system",
+                "host2 qemu+ssh://root@b/system",
+                "host1-2 qemu+ssh://root@c/system",
+            ]
+        );
+    }
 }

@@ -114,7 +114,7 @@ async fn build(images: Vec<Image>, rebuild: bool, context: &Context) -> anyhow::
             };
             let image = image::ensure_built(image, &options, &talk.events).await?;
             let size: u64 = image.files.iter().map(|file| file.size).sum();
-            built.push((image.name.to_string(), image.key.clone(), size));
+            built.push((image.name.clone(), image.key.clone(), size));
         }
         Ok(None)
     }

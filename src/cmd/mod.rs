@@ -20,6 +20,7 @@ mod seeds;
 pub mod ssh;
 pub mod status;
 mod tty;
+mod undo;
 pub mod up;
 pub mod validate;
 

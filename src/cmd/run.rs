@@ -93,7 +93,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         let text = junit::document(cluster.record.name.as_str(), &cases(&reports, &results))?;
         std::fs::write(file, text).with_context(|| format!("failed to write {}", file.display()))?;
     }
-    show(&reports, &results, context)?;
+    show(&reports, &results, context);
     if context.cancel.is_cancelled() {
         return Err(EngineError::Interrupted.into());
     }
@@ -149,11 +149,11 @@ fn said(results: &Results, step: &str, node: &str) -> String {
     format!("{}{}", read("out"), read("err"))
 }
 
-fn show(reports: &[StepReport], results: &Results, context: &Context) -> anyhow::Result<()> {
+fn show(reports: &[StepReport], results: &Results, context: &Context) {
     if context.format == Format::Json {
         let value = serde_json::json!({ "type": "run", "results": results.path(), "steps": reports });
         report::data(&format!("{value}\n"));
-        return Ok(());
+        return;
     }
     for step in reports {
         let passed = step
@@ -176,7 +176,6 @@ fn show(reports: &[StepReport], results: &Results, context: &Context) -> anyhow:
         report::data(&report::gather::render(&report::gather::gather(outputs)));
     }
     report::talk(&format!("results: {}", results.path().display()));
-    Ok(())
 }
 
 fn cases(reports: &[StepReport], results: &Results) -> Vec<junit::Case> {

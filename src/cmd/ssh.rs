@@ -90,13 +90,10 @@ async fn terminal(session: &crate::ssh::Session, command: Option<String>) -> any
                 Some(event) => code = show(event).unwrap_or(code),
                 None => break,
             },
-            bytes = keys.recv(), if typing => match bytes {
-                Some(bytes) => shell.input(bytes).await,
-                None => {
-                    // The end of input, as a terminal says it.
-                    shell.input(vec![4]).await;
-                    typing = false;
-                }
+            bytes = keys.recv(), if typing => if let Some(bytes) = bytes { shell.input(bytes).await } else {
+                // The end of input, as a terminal says it.
+                shell.input(vec![4]).await;
+                typing = false;
             },
             _ = resized.recv() => {
                 let (columns, rows) = tty::size();

@@ -93,7 +93,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         && rows
             .iter()
             .all(|row| row.state == "running" && row.ssh.as_deref().is_none_or(|ssh| ssh == "ok"));
-    show(&cluster, &rows, context)?;
+    show(&cluster, &rows, context);
     Ok(if healthy {
         ExitCode::Ok
     } else {
@@ -154,14 +154,14 @@ async fn uptime(node: &NodePlan, nodes: &Nodes, allowed: Duration) -> Result<Opt
         .unwrap_or_else(|_| Err("no answer".into()))
 }
 
-fn show(cluster: &Cluster, rows: &[Row], context: &Context) -> anyhow::Result<()> {
+fn show(cluster: &Cluster, rows: &[Row], context: &Context) {
     if context.format == Format::Json {
         let value = serde_json::json!({
             "version": 1, "cluster": cluster.record.name, "id": cluster.record.id,
             "created": cluster.record.created, "nodes": rows,
         });
         report::data(&format!("{value:#}\n"));
-        return Ok(());
+        return;
     }
     let mut table = report::table::new(&["NODE", "HOST", "STATE", "ADDRESS", "SSH", "UPTIME"]);
     for row in rows {
@@ -187,5 +187,4 @@ fn show(cluster: &Cluster, rows: &[Row], context: &Context) -> anyhow::Result<()
         cluster.record.name,
         rows.len()
     ));
-    Ok(())
 }

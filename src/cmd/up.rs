@@ -9,9 +9,10 @@ use uuid::Uuid;
 
 use super::common::{self, HostArgs, Talk};
 use super::seeds::Seeds;
+use super::undo::undo;
 use super::{Context, Format};
 use crate::configure::Configuration;
-use crate::engine::{Apply, EngineError, Events, Failure, Fleet, Target};
+use crate::engine::{Apply, EngineError, Events, Failure, Fleet};
 use crate::exit::ExitCode;
 use crate::host::ObservedHost;
 use crate::image::{self, BuildOptions, BuiltImage};
@@ -117,7 +118,6 @@ async fn prepare_and_apply(
         actions: counts(&prepared.plan),
     });
     let cluster = prepared.plan.cluster.clone();
-    let first = prepared.record.is_none();
     match apply(args, context, &prepared, events).await {
         Ok(()) => {
             prepared.fleet.close().await;
@@ -125,14 +125,16 @@ async fn prepare_and_apply(
         }
         Err(error) => {
             let interrupted = context.cancel.is_cancelled();
-            if interrupted && !args.keep {
-                undo(&prepared, first, events).await?;
+            let undone = if interrupted && !args.keep {
+                undo(dir, &prepared.fleet, &prepared.plan, &prepared.observed, events).await
             } else {
                 events.note(format!(
                     "what was made is still there: `vcluster up` goes on from here, `vcluster down {cluster}` removes it"
                 ));
-            }
+                Ok(())
+            };
             prepared.fleet.close().await;
+            undone?;
             if interrupted {
                 Err(EngineError::Interrupted.into())
             } else {
@@ -356,7 +358,7 @@ fn hosts_step(plan: &Plan, on: Vec<NodeName>) -> ConfigureStep {
             mode: 0o644,
             owner: None,
         },
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_mins(1),
         at: None,
     }
 }
@@ -442,40 +444,6 @@ fn store(args: &Args, prepared: &Prepared) -> anyhow::Result<()> {
     ClusterRecord::store_plan(dir, plan)?;
     dir.write("known_hosts", common::known_hosts(plan, keys).as_bytes())?;
     Ok(())
-}
-
-/// Undoes what this very command made: all of it where the cluster is new, else the nodes that it created.
-async fn undo(prepared: &Prepared, first: bool, events: &Events) -> anyhow::Result<()> {
-    let Prepared { dir, fleet, plan, .. } = prepared;
-    if !dir.exists() {
-        return Ok(());
-    }
-    events.note("interrupted: removing what this command made");
-    let target = Target {
-        cluster: plan.cluster.clone(),
-        short_id: Some(Plan::short_id(plan.cluster_id)),
-    };
-    let (observed, failures) = fleet.observe(events).await;
-    EngineError::from_failures("failed to look at the hosts", failures)?;
-    if first {
-        crate::engine::remove(fleet, &observed, &target, events).await?;
-        return Ok(dir.remove()?);
-    }
-    let made: BTreeSet<&NodeName> = plan
-        .actions
-        .iter()
-        .filter(|action| matches!(action.kind, ActionKind::Create | ActionKind::Recreate))
-        .map(|action| &action.node)
-        .collect();
-    let only_made: Vec<ObservedHost> = observed
-        .into_iter()
-        .map(|mut host| {
-            host.nodes
-                .retain(|node| node.mark.cluster_id == plan.cluster_id && made.contains(&node.mark.node));
-            host
-        })
-        .collect();
-    Ok(crate::engine::remove_nodes_only(fleet, &only_made, &target, events).await?)
 }
 
 fn counts(plan: &Plan) -> Vec<(ActionKind, usize)> {

@@ -7,7 +7,6 @@
 use std::fmt::Write;
 
 use base64::Engine as _;
-use sha2::{Digest, Sha256};
 
 use crate::ssh::quote;
 
@@ -42,7 +41,7 @@ pub fn files_script(files: &[FileStep]) -> String {
          fi; }\n",
     );
     for (index, file) in files.iter().enumerate() {
-        let digest = hex(&Sha256::digest(&file.contents));
+        let digest = crate::digest::sha256(&file.contents);
         let owner = match file.owner.as_deref() {
             None => "root:root".to_owned(),
             Some(owner) => owner.to_owned(),
@@ -73,15 +72,6 @@ pub fn parse_changed(stdout: &[u8]) -> Vec<usize> {
         .collect()
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
@@ -107,8 +97,8 @@ mod tests {
         )
     }
 
-    fn owner() -> Option<String> {
-        Some(format!("{}:{}", nix::unistd::getuid(), nix::unistd::getgid()))
+    fn owner() -> String {
+        format!("{}:{}", nix::unistd::getuid(), nix::unistd::getgid())
     }
 
     #[test]
@@ -120,13 +110,13 @@ mod tests {
                 path: path("new dir/it's $(here)"),
                 contents: b"a\0b".to_vec(),
                 mode: 0o640,
-                owner: owner(),
+                owner: Some(owner()),
             },
             FileStep {
                 path: path("plain"),
                 contents: b"no newline".to_vec(),
                 mode: 0o600,
-                owner: owner(),
+                owner: Some(owner()),
             },
         ];
         assert_eq!(run(&files_script(&files)), (true, vec![0, 1], String::new()));
@@ -150,7 +140,7 @@ mod tests {
             path: path.clone(),
             contents: vec![],
             mode: 0o644,
-            owner: owner(),
+            owner: Some(owner()),
         }]));
         assert!(!ok);
         assert!(error.contains(&format!("{path} is a directory")), "{error}");

@@ -9,14 +9,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::file::{FileStep, files_script, parse_changed};
 use super::wave::{Wave, waves};
-use crate::engine::{Event, Events};
+use crate::engine::{Event, Events, Progress, explain};
 use crate::name::NodeName;
+use crate::report::sanitize;
 use crate::ssh::{ExecRequest, Nodes, Output, SshError, quote};
 use crate::template::Shared;
 use crate::topology::{ConfigureAction, ConfigureStep};
 
 /// Time allowed for the files of one wave on one node.
-const FILES_TIMEOUT: Duration = Duration::from_secs(300);
+const FILES_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// What a failing step says, without the node.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -125,11 +126,18 @@ impl Configuration<'_> {
             if nodes.is_empty() {
                 continue;
             }
+            for step in &members {
+                let nodes = step.on.iter().filter(|node| targets.contains(*node)).count();
+                self.events.emit(Event::StepBegun {
+                    name: step.name.clone(),
+                    nodes,
+                });
+            }
             let began = Instant::now();
             let results: Vec<(&NodeName, NodeResult)> = futures::stream::iter(nodes)
                 .map(|node| {
                     let (wave, members) = (&wave, &members);
-                    async move { (node, self.on_node(node, wave, members).await) }
+                    async move { (node, self.told(node, wave, members).await) }
                 })
                 .buffer_unordered(self.fanout.max(1))
                 .collect()
@@ -181,8 +189,40 @@ impl Configuration<'_> {
         faults
     }
 
+    /// Works on a node and says so; a fault is told of the step that it belongs to.
+    async fn told(&self, node: &NodeName, wave: &Wave<'_>, members: &[&ConfigureStep]) -> NodeResult {
+        let say = |name: &str, progress| {
+            self.events.emit(Event::StepNode {
+                name: name.to_owned(),
+                node: node.clone(),
+                progress,
+            });
+        };
+        // Which of several files a fault is about is known only afterwards; none may stay begun for ever.
+        if let Wave::Run(step) = wave {
+            say(&step.name, Progress::Begun);
+        }
+        let began = Instant::now();
+        let result = self.on_node(node, wave, members).await;
+        match &result {
+            Ok(done) => {
+                for &(step, changed) in done {
+                    let took = began.elapsed();
+                    say(&members[step].name, Progress::Done { changed, took });
+                }
+            }
+            Err(fault) => {
+                let error = fault.to_string();
+                say(fault.step(), Progress::Failed { error });
+            }
+        }
+        result
+    }
+
     async fn on_node(&self, node: &NodeName, wave: &Wave<'_>, members: &[&ConfigureStep]) -> NodeResult {
-        let first = members.first().map_or_else(String::new, |step| step.name.clone());
+        // The first of these steps that is for this node.
+        let first = members.iter().find(|step| step.on.contains(node));
+        let first = first.map_or_else(String::new, |step| step.name.clone());
         if self.cancel.is_cancelled() {
             return Err(StepFault::Interrupted { step: first });
         }
@@ -294,7 +334,7 @@ impl Configuration<'_> {
             },
             other => StepFault::Ssh {
                 step: step.to_owned(),
-                cause: other.to_string(),
+                cause: explain(&other),
             },
         };
         let session: Arc<_> = self.nodes.session(node).await.map_err(ssh)?;
@@ -338,13 +378,8 @@ fn tail(output: &Output) -> String {
     let mut tail = String::new();
     for line in &lines[lines.len().saturating_sub(20)..] {
         tail.push_str("\n  | ");
-        tail.extend(line.chars().take(400).map(|c| {
-            if c.is_control() && c != '\t' {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        }));
+        let head: String = line.chars().take(400).collect();
+        tail.push_str(&sanitize(&head));
     }
     tail
 }

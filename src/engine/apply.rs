@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
-use super::event::{Events, HostStage, NodeStage, Progress};
+use super::event::{Event, Events, HostStage, NodeStage, Progress};
 use super::failure::{EngineError, Failure, explain};
 use super::fleet::{Fleet, Member, split};
 use super::raise::{Raise, emit};
@@ -54,8 +54,9 @@ impl Apply<'_> {
     /// Brings hosts and nodes to where the plan wants them. The nodes that failed are in the error.
     pub async fn run(&self) -> Result<(), EngineError> {
         self.write_intents()?;
-        self.remove().await?;
         let work = self.work();
+        self.expect(&work);
+        self.remove().await?;
         if work.is_empty()
             && !self
                 .plan
@@ -67,7 +68,13 @@ impl Apply<'_> {
         }
         self.leave_emptied_hosts().await?;
         self.networks().await?;
-        let host_images = self.host_images().await?;
+        // Hosts where no guest is started need no image and no proof of KVM.
+        let starting: BTreeSet<(&HostName, &ImageName)> = work
+            .iter()
+            .filter(|(_, kind)| *kind != ActionKind::Keep)
+            .map(|(node, _)| (&node.host, &node.spec.image))
+            .collect();
+        let host_images = self.host_images(&starting).await?;
         let acceleration = self.accelerations(&host_images).await?;
         self.path_mtu().await?;
         self.raise(&work, &host_images, &acceleration).await
@@ -90,6 +97,20 @@ impl Apply<'_> {
                 (kind != ActionKind::Keep || self.unfinished.contains(&node.name)).then_some((node, kind))
             })
             .collect()
+    }
+
+    /// Says how many nodes each stage is for, so that reporters know when it is over.
+    fn expect(&self, work: &[(&NodePlan, ActionKind)]) {
+        let count = |wanted: &dyn Fn(&NodePlan, ActionKind) -> bool| {
+            work.iter().filter(|(node, kind)| wanted(node, *kind)).count()
+        };
+        let boots = |node: &NodePlan, kind| {
+            let image = self.images.get(&node.spec.image);
+            kind != ActionKind::Keep && image.is_some_and(BuiltImage::says_ready)
+        };
+        for (stage, nodes) in [(NodeStage::Boot, count(&boots)), (NodeStage::Login, work.len())] {
+            self.events.emit(Event::Expected { stage, nodes });
+        }
     }
 
     fn write_intents(&self) -> Result<(), EngineError> {
@@ -146,6 +167,9 @@ impl Apply<'_> {
                             progress,
                         );
                     };
+                    if self.cancel.is_cancelled() {
+                        return None;
+                    }
                     say(Progress::Begun);
                     let began = std::time::Instant::now();
                     match member.host.remove_node(&self.plan.cluster, short_id, node).await {
@@ -222,27 +246,27 @@ impl Apply<'_> {
         self.go_on()
     }
 
-    /// Pools, and every image on every host that has nodes of it.
-    async fn host_images(&self) -> Result<HashMap<(HostName, ImageName), HostImage>, EngineError> {
+    /// Pools, and every image on every host that starts nodes of it.
+    async fn host_images(
+        &self,
+        starting: &BTreeSet<(&HostName, &ImageName)>,
+    ) -> Result<HashMap<(HostName, ImageName), HostImage>, EngineError> {
         let done = self
             .used()
             .stage(HostStage::Image, self.events, |member| async move {
                 let host = &member.config.name;
                 let mut changed = member.host.ensure_pools(self.plan).await?;
-                let wanted: BTreeSet<&ImageName> = self
-                    .plan
-                    .nodes
+                let wanted = starting
                     .iter()
-                    .filter(|node| node.host == *host)
-                    .map(|node| &node.spec.image)
-                    .collect();
+                    .filter(|(on, _)| *on == host)
+                    .map(|(_, image)| *image);
                 let mut images = Vec::new();
                 for name in wanted {
                     let Some(image) = self.images.get(name) else {
                         continue;
                     };
                     let mut progress = |done, total| {
-                        self.events.emit(super::event::Event::Image {
+                        self.events.emit(Event::Image {
                             image: name.to_string(),
                             doing: format!("upload to {host}"),
                             done,
@@ -270,7 +294,8 @@ impl Apply<'_> {
     ) -> Result<HashMap<HostName, Acceleration>, EngineError> {
         let mut chosen = HashMap::new();
         let mut failures = Vec::new();
-        let used = self.used();
+        let starting: BTreeSet<&HostName> = images.keys().map(|(host, _)| host).collect();
+        let used = self.fleet.only(|name| starting.contains(name));
         let members = used.members().iter();
         let answers: Vec<_> = futures::stream::iter(members)
             .map(|member| async move {
@@ -317,6 +342,7 @@ impl Apply<'_> {
             }
         }
         EngineError::from_failures("failed to choose the acceleration", failures)?;
+        self.go_on()?;
         let of = |wanted| {
             let mut hosts: Vec<&str> = chosen
                 .iter()

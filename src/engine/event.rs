@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::name::{ClusterName, HostName, NodeName};
 use crate::plan::ActionKind;
+pub use crate::ssh::fanout::Stream;
 
 /// Work done once per host, before its nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -89,7 +90,7 @@ pub enum Progress {
         /// Whether anything was changed.
         changed: bool,
         /// Seconds it took.
-        #[serde(serialize_with = "seconds")]
+        #[serde(serialize_with = "crate::units::seconds")]
         took: Duration,
     },
     /// It failed; the text is the whole error with its causes and hint.
@@ -97,16 +98,6 @@ pub enum Progress {
         /// The error.
         error: String,
     },
-}
-
-/// Where a line of output came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
 }
 
 /// One thing that happened. The JSON form is versioned: see `report::json`.
@@ -197,7 +188,7 @@ pub enum Event {
         /// Nodes where it failed.
         failed: usize,
         /// Seconds it took.
-        #[serde(serialize_with = "seconds")]
+        #[serde(serialize_with = "crate::units::seconds")]
         took: Duration,
     },
     /// A line of output of a command on a node.
@@ -219,10 +210,6 @@ pub enum Event {
         /// The text.
         text: String,
     },
-}
-
-fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((duration.as_secs_f64() * 1000.0).round() / 1000.0)
 }
 
 /// Where events go. Cheap to clone; never blocks; events after the receiver is gone are dropped.

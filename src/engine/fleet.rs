@@ -64,6 +64,7 @@ impl Fleet {
     }
 
     /// The part of the fleet with these names, over the same connections.
+    #[must_use]
     pub fn only(&self, keep: impl Fn(&HostName) -> bool) -> Self {
         let members = self.members.iter().filter(|member| keep(&member.config.name));
         Self {
@@ -160,7 +161,7 @@ where
                         host: host.clone(),
                         stage,
                         progress,
-                    })
+                    });
                 };
                 emit(Progress::Begun);
                 let began = Instant::now();

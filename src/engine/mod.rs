@@ -13,6 +13,5 @@ pub use apply::Apply;
 pub use event::{Event, Events, HostStage, NodeStage, Progress, Stream};
 pub use failure::{EngineError, Failure, explain};
 pub use fleet::{Fleet, Member};
-pub use ramp::{Ramp, RampHost, Turn};
-pub use remove::{Target, found, remove, remove_nodes_only, unreachable};
-pub use watch::{FAILED, HostWatch, READY, Sign};
+
+pub use remove::{Target, found, nothing_left, remove, remove_nodes_only, unknown};

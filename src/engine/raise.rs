@@ -67,11 +67,11 @@ impl Raise<'_> {
 
     async fn stages(&self, member: &Member, node: &NodePlan, kind: ActionKind) -> Result<(), Fault> {
         let host = &member.host;
-        let image = self
-            .host_images
-            .get(&(node.host.clone(), node.spec.image.clone()))
-            .ok_or_else(|| format!("image `{}` is not on `{}`", node.spec.image, node.host))?;
         if matches!(kind, ActionKind::Create | ActionKind::Recreate) {
+            let image = self
+                .host_images
+                .get(&(node.host.clone(), node.spec.image.clone()))
+                .ok_or_else(|| format!("image `{}` is not on `{}`", node.spec.image, node.host))?;
             self.stage(node, NodeStage::Disk, async {
                 let seed = (self.seeds)(node)?;
                 Ok(host.ensure_disk(self.plan, node, image, &seed).await?)
@@ -99,6 +99,9 @@ impl Raise<'_> {
                 turn = self.ramp.turn(&node.host) => turn,
                 () = self.cancel.cancelled() => return Err(interrupted()),
             });
+            if let Some(watch) = watch {
+                watch.starting(&node.name);
+            }
             let changed = host.start(&node.domain).await?;
             if let Some(watch) = watch {
                 watch.started(&node.name);
@@ -136,6 +139,10 @@ impl Raise<'_> {
                 let now = sign.borrow_and_update().clone();
                 if now.ready.is_some() {
                     return Ok(true);
+                }
+                // Without its console there is nothing to wait for here; the login waits as well.
+                if now.deaf && now.lost.is_none() {
+                    return Ok(false);
                 }
                 if let Some(fault) = verdict(&now) {
                     return Err(self.with_console(member, node, fault).await);
@@ -238,13 +245,13 @@ impl Raise<'_> {
         if self.cancel.is_cancelled() {
             return fault;
         }
-        if let Ok(tail) = member.host.console_tail(self.plan, &node.name, TAIL).await {
-            if !tail.trim().is_empty() {
-                fault.error.push_str("; the last of its console:");
-                for line in tail.lines() {
-                    fault.error.push_str("\n    | ");
-                    fault.error.push_str(line.trim_end());
-                }
+        if let Ok(tail) = member.host.console_tail(self.plan, &node.name, TAIL).await
+            && !tail.trim().is_empty()
+        {
+            fault.error.push_str("; the last of its console:");
+            for line in tail.lines() {
+                fault.error.push_str("\n    | ");
+                fault.error.push_str(line.trim_end());
             }
         }
         fault
@@ -289,6 +296,9 @@ impl Raise<'_> {
 fn verdict(sign: &Sign) -> Option<Fault> {
     if let Some(reason) = &sign.failed {
         return Some(Fault::from(format!("the guest gave up: {reason}")));
+    }
+    if let Some(why) = &sign.lost {
+        return Some(Fault::from(format!("lost its host: {why}")));
     }
     sign.dead.map(|state| {
         Fault::from(match state {

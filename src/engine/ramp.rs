@@ -27,7 +27,7 @@ struct Machine {
 
 /// What decides how many guests boot at once on a host.
 #[derive(Clone, Debug)]
-pub struct RampHost {
+pub(super) struct RampHost {
     /// The host.
     pub name: HostName,
     /// What tells machines apart: the kernel's boot id, or the host's name where that is unknown.
@@ -40,14 +40,14 @@ pub struct RampHost {
 
 /// The turns of all machines.
 #[derive(Clone, Debug)]
-pub struct Ramp {
+pub(super) struct Ramp {
     machines: HashMap<HostName, Arc<Machine>>,
 }
 
 impl Ramp {
     /// Emulation keeps a whole CPU busy per booting guest, so two per CPU at most, and one and a half
     /// under pressure; with KVM a boot waits more than it computes. `limit` overrides both.
-    pub fn new(hosts: &[RampHost], limit: Option<usize>) -> Self {
+    pub(super) fn new(hosts: &[RampHost], limit: Option<usize>) -> Self {
         let mut by_machine: HashMap<&str, Arc<Machine>> = HashMap::new();
         let machines = hosts
             .iter()
@@ -74,7 +74,7 @@ impl Ramp {
     }
 
     /// Waits for a turn on a host's machine; the turn ends when the value is dropped.
-    pub async fn turn(&self, host: &HostName) -> Turn {
+    pub(super) async fn turn(&self, host: &HostName) -> Turn {
         let Some(machine) = self.machines.get(host) else {
             return Turn(None);
         };
@@ -95,7 +95,7 @@ impl Ramp {
     }
 
     /// Takes note of a host's CPU pressure.
-    pub fn pressure(&self, host: &HostName, some_avg10: f64) {
+    pub(super) fn pressure(&self, host: &HostName, some_avg10: f64) {
         if let Some(machine) = self.machines.get(host) {
             let allowed = if some_avg10 > PRESSED {
                 machine.pressed
@@ -111,7 +111,7 @@ impl Ramp {
 
 /// The right to boot one guest.
 #[derive(Debug)]
-pub struct Turn(Option<Arc<Machine>>);
+pub(super) struct Turn(Option<Arc<Machine>>);
 
 impl Drop for Turn {
     fn drop(&mut self) {

@@ -75,6 +75,7 @@ pub async fn remove(
     target: &Target,
     events: &Events,
 ) -> Result<(), EngineError> {
+    expect(observed, target, events);
     let done = fleet
         .stage(HostStage::Clean, events, |member| async move {
             let seen = observed.iter().find(|host| host.name == member.config.name);
@@ -104,24 +105,19 @@ pub async fn remove(
         })
         .await;
     let (audited, unaudited) = split(audit);
-    let left: Vec<String> = audited
+    let mut left: Vec<String> = audited
         .iter()
         .flat_map(|(host, left)| {
             left.iter()
                 .map(move |object| format!("{} {} on {host}", object.kind, object.name))
         })
         .collect();
-    if !left.is_empty() {
-        return Err(EngineError::LeftBehind { left });
-    }
     // The audit found nothing: what failed before it was mended by what came after. A host that could
     // not be audited may hold anything.
-    if unaudited.is_empty() {
-        return Ok(());
-    }
     failures.retain(|failure| unaudited.iter().any(|other| other.host == failure.host));
     failures.extend(unaudited);
-    Err(unreachable(&failures))
+    left.extend(unknown(&failures));
+    nothing_left(left)
 }
 
 /// Removes only the nodes that are given in `observed`; network, pools and other nodes stay.
@@ -131,6 +127,7 @@ pub async fn remove_nodes_only(
     target: &Target,
     events: &Events,
 ) -> Result<(), EngineError> {
+    expect(observed, target, events);
     let done = fleet
         .stage(HostStage::Clean, events, |member| async move {
             let seen = observed.iter().find(|host| host.name == member.config.name);
@@ -149,19 +146,30 @@ pub async fn remove_nodes_only(
         })
         .await;
     let (left, failures) = split(done);
-    let left: Vec<String> = left.into_iter().flatten().collect();
-    if !left.is_empty() {
-        return Err(EngineError::LeftBehind { left });
-    }
-    if failures.is_empty() {
+    let mut left: Vec<String> = left.into_iter().flatten().collect();
+    left.extend(unknown(&failures));
+    nothing_left(left)
+}
+
+/// The error that names what is left, if anything is.
+pub fn nothing_left(left: Vec<String>) -> Result<(), EngineError> {
+    if left.is_empty() {
         Ok(())
     } else {
-        Err(unreachable(&failures))
+        Err(EngineError::LeftBehind { left })
     }
 }
 
-/// Hosts that could not be looked at count as something left behind.
-pub fn unreachable(failures: &[Failure]) -> EngineError {
+/// How many nodes will be removed.
+fn expect(observed: &[ObservedHost], target: &Target, events: &Events) {
+    events.emit(Event::Expected {
+        stage: NodeStage::Remove,
+        nodes: found(target, observed).0,
+    });
+}
+
+/// Hosts that could not be looked at count as something left behind, once each.
+pub fn unknown(failures: &[Failure]) -> Vec<String> {
     let mut hosts: Vec<String> = failures
         .iter()
         .filter_map(|failure| {
@@ -171,8 +179,9 @@ pub fn unreachable(failures: &[Failure]) -> EngineError {
                 .map(|host| format!("whatever is on {host} ({})", failure.error))
         })
         .collect();
+    hosts.sort();
     hosts.dedup();
-    EngineError::LeftBehind { left: hosts }
+    hosts
 }
 
 async fn remove_nodes(member: &Member, seen: &ObservedHost, target: &Target, events: &Events) -> bool {

@@ -1,7 +1,7 @@
 //! What the booting guests say and whether they still live: one console stream and one cheap
 //! look at all domains per host, shared by everyone who waits there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,31 +13,36 @@ use super::ramp::Ramp;
 use crate::host::DomainState;
 use crate::name::NodeName;
 use crate::plan::Plan;
-
-/// The line that a vcluster image prints when SSH is there, followed by the instance id.
-pub const READY: &str = "VCLUSTER-READY";
-/// The line that it prints when it cannot come up, followed by the reason.
-pub const FAILED: &str = "VCLUSTER-FAILED";
+use crate::seed::{FAILED_MARKER, READY_MARKER};
 
 /// How often the domains of a host are looked at while guests boot there.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
+/// After so many looks in a row that failed, the host counts as lost.
+const LOOKS: usize = 3;
+
+type Signs = Mutex<HashMap<NodeName, watch::Sender<Sign>>>;
+
 /// What is known of a booting guest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sign {
+pub(super) struct Sign {
     /// Instance id of the last READY line.
     pub ready: Option<String>,
     /// Why it said that it cannot come up.
     pub failed: Option<String>,
     /// It does not run (any more).
     pub dead: Option<DomainState>,
-    /// Whether the domain was seen running since it was started.
+    /// Its host does not answer any more, and why.
+    pub(super) lost: Option<String>,
+    /// Nobody listens to its console any more: the login alone tells whether it is up.
+    pub(super) deaf: bool,
+    /// Whether the domain was started.
     started: bool,
 }
 
 /// The watch over the guests of one host. Ends when dropped.
-pub struct HostWatch {
-    signs: Arc<Mutex<HashMap<NodeName, watch::Sender<Sign>>>>,
+pub(super) struct HostWatch {
+    signs: Arc<Signs>,
     stop: CancellationToken,
 }
 
@@ -49,8 +54,17 @@ impl Drop for HostWatch {
 
 impl HostWatch {
     /// Begins to watch a host.
-    pub async fn begin(member: &Member, plan: &Plan, ramp: &Ramp) -> Result<Self, crate::host::HostError> {
-        let signs: Arc<Mutex<HashMap<NodeName, watch::Sender<Sign>>>> = Arc::default();
+    pub(super) async fn begin(
+        member: &Member,
+        plan: &Plan,
+        ramp: &Ramp,
+    ) -> Result<Self, crate::host::HostError> {
+        // All of them from the start: what is told to everyone reaches those who follow later as well.
+        let here = plan.nodes.iter().filter(|node| node.host == *member.host.name());
+        let signs: Arc<Signs> = Arc::new(Mutex::new(
+            here.map(|node| (node.name.clone(), watch::Sender::default()))
+                .collect(),
+        ));
         let stop = CancellationToken::new();
         let mut lines = member.host.watch_consoles(plan).await?;
         let (heard, stopped) = (Arc::clone(&signs), stop.clone());
@@ -58,18 +72,34 @@ impl HostWatch {
             while let Some(Some(line)) = stopped.run_until_cancelled(lines.recv()).await {
                 hear(&heard, &line.node, &line.line);
             }
+            each(&heard, |sign| sign.deaf = true);
         });
         let (seen, stopped) = (Arc::clone(&signs), stop.clone());
         let (host, ramp, cluster) = (member.host.clone(), ramp.clone(), plan.cluster.clone());
         tokio::spawn(async move {
+            let mut failed = 0;
             while stopped
                 .run_until_cancelled(tokio::time::sleep(LOOK_EVERY))
                 .await
                 .is_some()
             {
-                // A look that fails says nothing about the guests; a lost host fails elsewhere.
-                if let Ok(states) = host.states().await {
-                    see(&seen, cluster.as_str(), &states);
+                // A guest that is started while the host answers may be missing in the answer.
+                let judged = started(&seen);
+                match host.states().await {
+                    Ok(states) => {
+                        failed = 0;
+                        see(&seen, cluster.as_str(), &judged, &states);
+                    }
+                    // One look that fails says nothing about the guests.
+                    Err(error) => {
+                        failed += 1;
+                        if failed >= LOOKS {
+                            let why = super::failure::explain(&error);
+                            each(&seen, |sign| sign.lost = Some(why.clone()));
+                            return;
+                        }
+                        continue;
+                    }
                 }
                 if let Ok(Some(pressure)) = host.cpu_pressure().await {
                     ramp.pressure(host.name(), pressure);
@@ -80,7 +110,7 @@ impl HostWatch {
     }
 
     /// Follows a node; to be called before it is started, so that nothing is missed.
-    pub fn follow(&self, node: &NodeName) -> watch::Receiver<Sign> {
+    pub(super) fn follow(&self, node: &NodeName) -> watch::Receiver<Sign> {
         let mut signs = self.signs.lock().unwrap_or_else(PoisonError::into_inner);
         signs
             .entry(node.clone())
@@ -88,8 +118,19 @@ impl HostWatch {
             .subscribe()
     }
 
+    /// Forgets what an earlier boot said; to be called right before the domain is started.
+    pub(super) fn starting(&self, node: &NodeName) {
+        let signs = self.signs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = signs.get(node) {
+            sender.send_modify(|sign| {
+                sign.ready = None;
+                sign.failed = None;
+            });
+        }
+    }
+
     /// Says that the domain was started: from now on, not running means dead.
-    pub fn started(&self, node: &NodeName) {
+    pub(super) fn started(&self, node: &NodeName) {
         let signs = self.signs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = signs.get(node) {
             sender.send_modify(|sign| sign.started = true);
@@ -97,14 +138,29 @@ impl HostWatch {
     }
 }
 
-fn hear(signs: &Mutex<HashMap<NodeName, watch::Sender<Sign>>>, node: &NodeName, line: &str) {
+/// The nodes whose domains were started.
+fn started(signs: &Signs) -> HashSet<NodeName> {
+    let signs = signs.lock().unwrap_or_else(PoisonError::into_inner);
+    let started = signs.iter().filter(|(_, sender)| sender.borrow().started);
+    started.map(|(node, _)| node.clone()).collect()
+}
+
+/// Tells everyone.
+fn each(signs: &Signs, change: impl Fn(&mut Sign)) {
+    let signs = signs.lock().unwrap_or_else(PoisonError::into_inner);
+    for sender in signs.values() {
+        sender.send_modify(&change);
+    }
+}
+
+fn hear(signs: &Signs, node: &NodeName, line: &str) {
     let line = line.trim();
     // Other output may stand before the mark on the same line: a prompt, a kernel message.
     let after = |mark: &str| {
         line.find(mark)
             .map(|at| line[at + mark.len()..].trim().to_owned())
     };
-    let (ready, failed) = (after(READY), after(FAILED));
+    let (ready, failed) = (after(READY_MARKER), after(FAILED_MARKER));
     if ready.is_none() && failed.is_none() {
         return;
     }
@@ -122,11 +178,7 @@ fn hear(signs: &Mutex<HashMap<NodeName, watch::Sender<Sign>>>, node: &NodeName, 
     });
 }
 
-fn see(
-    signs: &Mutex<HashMap<NodeName, watch::Sender<Sign>>>,
-    cluster: &str,
-    states: &HashMap<String, DomainState>,
-) {
+fn see(signs: &Signs, cluster: &str, judged: &HashSet<NodeName>, states: &HashMap<String, DomainState>) {
     let signs = signs.lock().unwrap_or_else(PoisonError::into_inner);
     for (node, sender) in signs.iter() {
         let state = states
@@ -134,8 +186,8 @@ fn see(
             .copied()
             .unwrap_or(DomainState::Off);
         sender.send_if_modified(|sign| {
-            let dead =
-                (sign.started && matches!(state, DomainState::Off | DomainState::Crashed)).then_some(state);
+            let off = matches!(state, DomainState::Off | DomainState::Crashed);
+            let dead = (off && judged.contains(node)).then_some(state);
             let changed = dead != sign.dead;
             sign.dead = dead;
             changed
@@ -160,22 +212,22 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_that_is_off_is_dead_only_after_it_was_started() {
+    fn a_domain_that_is_off_is_dead_only_if_it_was_started_before_the_look() {
         let node: NodeName = "n001".parse().unwrap();
         let signs = Mutex::new(HashMap::from([(
             node.clone(),
             watch::Sender::new(Sign::default()),
         )]));
-        see(&signs, "c", &HashMap::new());
-        assert_eq!(signs.lock().unwrap()[&node].borrow().dead, None);
+        let dead = || signs.lock().unwrap()[&node].borrow().dead;
+        let before = started(&signs);
         signs.lock().unwrap()[&node].send_modify(|sign| sign.started = true);
-        see(
-            &signs,
-            "c",
-            &HashMap::from([("c.n001".to_owned(), DomainState::Running)]),
-        );
-        assert_eq!(signs.lock().unwrap()[&node].borrow().dead, None);
-        see(&signs, "c", &HashMap::new());
-        assert_eq!(signs.lock().unwrap()[&node].borrow().dead, Some(DomainState::Off));
+        // The answer was on its way when the domain was started.
+        see(&signs, "c", &before, &HashMap::new());
+        assert_eq!(dead(), None);
+        let running = HashMap::from([("c.n001".to_owned(), DomainState::Running)]);
+        see(&signs, "c", &started(&signs), &running);
+        assert_eq!(dead(), None);
+        see(&signs, "c", &started(&signs), &HashMap::new());
+        assert_eq!(dead(), Some(DomainState::Off));
     }
 }

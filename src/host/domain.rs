@@ -10,8 +10,8 @@ use super::connect::Host;
 use super::error::HostError;
 use super::image::HostImage;
 use super::libvirt::is;
-use super::model::Mark;
-use super::observe::mark_of;
+use super::model::{DomainState, Mark};
+use super::observe::{mark_of, state_of};
 use super::pool;
 use super::xml::{Acceleration, DomainInput, domain};
 use crate::plan::{NodePlan, Plan};
@@ -63,15 +63,16 @@ impl Host {
         .map_err(self.failed(format!("define `{}`", node.domain)))
     }
 
-    /// Starts a domain; returns false if it runs already.
+    /// Starts a domain, or lets one go on that is paused; returns false if it runs already.
     pub async fn start(&self, domain: &str) -> Result<bool, HostError> {
         let name = domain.to_owned();
         self.call(move |connection| {
             let domain = connection.lookup_domain_by_name(&name)?;
             match domain.create() {
                 Ok(()) => Ok(true),
-                Err(error) if is(&error, ErrorNumber::OperationInvalid) => match domain.is_active() {
-                    Ok(true) => Ok(false),
+                Err(error) if is(&error, ErrorNumber::OperationInvalid) => match state_of(&domain) {
+                    Some(DomainState::Running) => Ok(false),
+                    Some(DomainState::Paused) => domain.resume().map(|()| true),
                     _ => Err(error),
                 },
                 Err(error) => Err(error),

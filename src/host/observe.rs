@@ -150,7 +150,7 @@ pub(super) fn list(connection: &Connect) -> Result<Vec<(Domain, DomainState)>, E
     Ok(all)
 }
 
-fn state_of(domain: &Domain) -> Option<DomainState> {
+pub(super) fn state_of(domain: &Domain) -> Option<DomainState> {
     use virt::domain::DomainState as Virt;
     let (Enum::Known(state), _) = domain.state().ok()? else {
         return Some(DomainState::Running);

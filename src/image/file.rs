@@ -13,7 +13,7 @@ use super::ImageFile;
 use super::cache::Cache;
 use super::error::ImageError;
 use super::manifest::{Format, Role};
-use super::recipe::hex;
+use crate::digest::hex;
 
 /// What was seen of a file when its digest was taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,7 +168,7 @@ fn digest(path: &Path) -> io::Result<String> {
 fn record(cache: &Cache, seen: &Seen) -> std::path::PathBuf {
     cache
         .digests()
-        .join(format!("{}.json", hex(&Sha256::digest(&seen.path))))
+        .join(format!("{}.json", crate::digest::sha256(&seen.path)))
 }
 
 fn recall(cache: &Cache, seen: &Seen) -> Option<String> {

@@ -92,11 +92,6 @@ pub fn key(image: &Image) -> Result<String, ImageError> {
     }
 }
 
-/// Every image in the user's cache: its directory and manifest, by name.
-pub fn cached() -> Result<Vec<(PathBuf, Manifest)>, ImageError> {
-    Cache::from_env()?.list()
-}
-
 /// The image, built if the cache does not have it. Two processes that want the same image
 /// build it once.
 pub async fn ensure_built(

@@ -1,8 +1,7 @@
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::*;
-use crate::engine::Event;
 
 fn image(source: ImageSource, packages: &[&str]) -> Image {
     Image {
@@ -180,41 +179,4 @@ async fn a_second_builder_waits_and_can_be_stopped() {
     assert!(matches!(waiting.await.unwrap(), Err(ImageError::Cancelled(_))));
     drop(held);
     cache.lock("m", "k", &CancellationToken::new()).await.unwrap();
-}
-
-/// Needs apt sources and a minute; the end-to-end tests build the same way.
-#[tokio::test]
-#[ignore = "downloads packages"]
-async fn the_micro_image_builds_once_and_a_build_can_be_stopped() {
-    let temp = tempfile::tempdir().unwrap();
-    let cache = Cache::at(temp.path().to_owned());
-    let (events, mut receiver) = Events::channel();
-    let options = BuildOptions {
-        cache: Some(cache.clone()),
-        ..BuildOptions::default()
-    };
-    let wanted = image(ImageSource::Micro, &[]);
-    let begun = Instant::now();
-    options.cancel.cancel();
-    assert!(ensure_built(&wanted, &options, &events).await.is_err());
-    assert!(begun.elapsed() < Duration::from_secs(6));
-
-    let options = BuildOptions {
-        cache: Some(cache),
-        ..BuildOptions::default()
-    };
-    let one = ensure_built(&wanted, &options, &events);
-    let two = ensure_built(&wanted, &options, &events);
-    let (one, two) = tokio::join!(one, two);
-    let one = one.unwrap();
-    assert_eq!(one, two.unwrap());
-    assert_eq!(one.manifest.user, "root");
-    drop(events);
-    let mut downloads = 0;
-    while let Some(event) = receiver.recv().await {
-        if matches!(&event, Event::Image { doing, .. } if doing.starts_with("build: packing")) {
-            downloads += 1;
-        }
-    }
-    assert_eq!(downloads, 1);
 }

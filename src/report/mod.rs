@@ -32,8 +32,3 @@ pub use statistics::Timing;
 pub use summary::{SUMMARY_VERSION, StageSummary, Summary};
 pub use terminal::Terminal;
 pub use text::{LineBuffer, sanitize};
-
-/// Seconds with milliseconds, as all times are in JSON.
-fn seconds<S: serde::Serializer>(duration: &std::time::Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((duration.as_secs_f64() * 1000.0).round() / 1000.0)
-}

@@ -8,13 +8,13 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Timing {
     /// 50th percentile.
-    #[serde(serialize_with = "super::seconds")]
+    #[serde(serialize_with = "crate::units::seconds")]
     pub p50: Duration,
     /// 95th percentile.
-    #[serde(serialize_with = "super::seconds")]
+    #[serde(serialize_with = "crate::units::seconds")]
     pub p95: Duration,
     /// The longest.
-    #[serde(serialize_with = "super::seconds")]
+    #[serde(serialize_with = "crate::units::seconds")]
     pub max: Duration,
 }
 

@@ -31,7 +31,7 @@ pub struct Summary {
     /// Nodes that took part.
     pub nodes: usize,
     /// Wall time in seconds.
-    #[serde(serialize_with = "super::seconds")]
+    #[serde(serialize_with = "crate::units::seconds")]
     pub wall: Duration,
     /// Nodes whose domain was made (a recreated node counts here and as removed).
     pub created: usize,

@@ -10,9 +10,6 @@ use super::lines::Lines;
 use super::pool::Nodes;
 use super::session::{ExecEvent, ExecRequest};
 
-/// Nodes at once unless said otherwise.
-pub const DEFAULT_FANOUT: usize = 64;
-
 /// Where a line was written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -23,18 +23,22 @@ pub struct Lock;
 impl Lock {
     /// Takes the lock of a cluster for a verb, or says who holds it. Never waits.
     pub fn take(dir: &ClusterDir, cluster: &ClusterName, verb: &str) -> Result<Held, StateError> {
-        dir.create()?;
         let path = dir.join("lock");
         // The file may be removed by a `down` between open and lock: then another try opens the new one.
         for _ in 0..16 {
-            let file = fs::OpenOptions::new()
+            dir.create()?;
+            let opened = fs::OpenOptions::new()
                 .read(true)
                 .write(true)
                 .create(true)
                 .truncate(false)
                 .mode(0o600)
-                .open(&path)
-                .map_err(StateError::io("open", &path))?;
+                .open(&path);
+            let file = match opened {
+                // The directory went with the cluster meanwhile.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                other => other.map_err(StateError::io("open", &path))?,
+            };
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(mut lock) => {
                     if !is_current(&lock, &path) {

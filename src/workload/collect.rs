@@ -8,7 +8,7 @@ use crate::ssh::transfer::{PullLimits, pull};
 use crate::ssh::{ExecRequest, Session, quote};
 
 /// Time allowed for the files of one node.
-const ALLOWED: Duration = Duration::from_secs(600);
+const ALLOWED: Duration = Duration::from_mins(10);
 
 /// The most files that one pattern may match on a node.
 const MATCHES: usize = 10_000;

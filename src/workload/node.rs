@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::barrier::Barrier;
 use super::results::{NodeResult, Outcome};
 use super::run::Workload;
-use crate::engine::{Event, Stream};
+use crate::engine::{Event, Progress, Stream};
 use crate::name::NodeName;
 use crate::report::LineBuffer;
 use crate::ssh::{ExecEvent, ExecRequest, quote};
@@ -39,7 +39,7 @@ impl<'a> Sink<'a> {
         dir: &Path,
         ending: &str,
     ) -> std::io::Result<Self> {
-        let file = std::fs::File::create(dir.join(format!("{node}.{ending}")))?;
+        let file = super::results::private(&dir.join(format!("{node}.{ending}")))?;
         Ok(Self {
             workload,
             node,
@@ -88,20 +88,33 @@ pub(super) async fn run(
     let began = Instant::now();
     let mut bytes = 0;
     let mut started = began;
-    let outcome = match command(workload, step, node, dir, barrier, &mut started, &mut bytes).await {
-        Ok(outcome) => outcome,
-        Err(error) => {
-            if let Some(barrier) = barrier {
-                barrier.break_up();
-            }
-            Outcome::Error { error }
-        }
+    let say = |progress| {
+        workload.events.emit(Event::StepNode {
+            name: step.name.clone(),
+            node: node.clone(),
+            progress,
+        });
     };
+    say(Progress::Begun);
+    let outcome = command(workload, step, node, dir, barrier, &mut started, &mut bytes)
+        .await
+        .unwrap_or_else(|error| Outcome::Error { error });
+    // However it ended: if it never came to the barrier, nobody needs to wait for it there. An open
+    // barrier stays open.
+    if let Some(barrier) = barrier {
+        barrier.break_up();
+    }
     let took = started.elapsed();
     let outcome = match (&outcome, collect(workload, step, node, dir).await) {
         (Outcome::Passed, Err(error)) => Outcome::Error { error },
         _ => outcome,
     };
+    say(match &outcome {
+        Outcome::Passed => Progress::Done { changed: true, took },
+        other => Progress::Failed {
+            error: other.describe(),
+        },
+    });
     NodeResult {
         node: node.clone(),
         outcome,

@@ -2,8 +2,8 @@
 //! `results/RUN/STEP/NODE/`, and `results/RUN/results.json` about all of it.
 
 use std::fs;
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -61,14 +61,10 @@ pub struct NodeResult {
     #[serde(flatten)]
     pub outcome: Outcome,
     /// Seconds from its start.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "crate::units::seconds")]
     pub took: Duration,
     /// Bytes of standard output and standard error.
     pub bytes: u64,
-}
-
-fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((duration.as_secs_f64() * 1000.0).round() / 1000.0)
 }
 
 /// The directory of one run.
@@ -112,8 +108,18 @@ impl Results {
     /// Writes `results.json`.
     pub fn write(&self, cluster: &str, steps: &[super::StepReport]) -> io::Result<()> {
         let value = serde_json::json!({ "version": RESULTS_VERSION, "cluster": cluster, "steps": steps });
-        fs::write(self.0.join("results.json"), format!("{value:#}\n"))
+        private(&self.0.join("results.json"))?.write_all(format!("{value:#}\n").as_bytes())
     }
+}
+
+/// A new file that only its owner reads, whatever the umask: output may hold anything.
+pub(super) fn private(path: &Path) -> io::Result<fs::File> {
+    fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
 }
 
 #[cfg(test)]
@@ -128,5 +134,16 @@ mod tests {
         let second = Results::create(temp.path(), now).unwrap();
         assert_eq!(first.path().file_name().unwrap(), "19700101T000000Z");
         assert_ne!(first.path(), second.path());
+    }
+
+    #[test]
+    fn results_are_for_their_owner_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let temp = tempfile::tempdir().unwrap();
+        let results = Results::create(temp.path(), std::time::SystemTime::UNIX_EPOCH).unwrap();
+        results.write("demo", &[]).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(results.path()), 0o700);
+        assert_eq!(mode(&results.path().join("results.json")), 0o600);
     }
 }

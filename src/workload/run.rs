@@ -70,6 +70,10 @@ impl Workload<'_> {
 
     async fn step(&self, step: &WorkloadStep, dir: &Path) -> StepReport {
         let began = Instant::now();
+        self.events.emit(Event::StepBegun {
+            name: step.name.clone(),
+            nodes: step.on.len(),
+        });
         let barrier = step.barrier.then(|| Barrier::new(step.on.len()));
         // Behind a barrier everyone must be there at once, whatever the fan-out.
         let at_once = if step.barrier { step.on.len() } else { self.fanout };

@@ -1,6 +1,8 @@
 //! End-to-end tests: the real binary against real libvirtd, QEMU and sshd, in a lab of simulated
 //! hosts. They run inside the lab's controller namespace: `scripts/test` does that.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
 mod change;
 mod interrupt;
 mod main_job;

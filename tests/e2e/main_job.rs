@@ -1,5 +1,7 @@
 //! The main job: up, use, run, down.
 
+use std::os::unix::fs::PermissionsExt;
+
 use crate::world::{World, find, json};
 
 const CLUSTER: &str = r#"
@@ -122,7 +124,6 @@ fn files_go_there_and_back(world: &World) {
     let name = world.name.as_str();
     std::fs::create_dir_all(world.path("tree/sub")).unwrap();
     world.write("tree/sub/script", "#!/bin/sh\necho \"it's here\"\n");
-    use std::os::unix::fs::PermissionsExt;
     let script = world.path("tree/sub/script");
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o750)).unwrap();
     world

@@ -85,7 +85,7 @@ async fn no_leak(session: Session) {
     // Receivers that are dropped, and commands that are cut off, give their slots back as well.
     for _ in 0..25 {
         drop(session.stream(&command("sleep 0.5")).await.unwrap());
-        let request = limited("sleep 60", Duration::from_secs(60));
+        let request = limited("sleep 60", Duration::from_mins(1));
         let cut = tokio::time::timeout(Duration::from_millis(30), session.exec(&request)).await;
         assert!(cut.is_err(), "{cut:?}");
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use vcluster::ssh::fanout::{self, Ended, FanEvent, FanRequest};
-use vcluster::ssh::transfer::{FileSpec, Parcel, PullLimits, TransferError, pull, push, write_file};
+use vcluster::ssh::transfer::{Parcel, PullLimits, TransferError, pull, push};
 use vcluster::ssh::{ExecRequest, Nodes, Reach, Session};
 
 use crate::server::Server;
@@ -170,7 +170,7 @@ async fn there_and_back(server: &Server, session: &Session) {
     fs::create_dir(&source).unwrap();
     tree(&source);
     let there = server.path("there/deep er");
-    let parcel = Arc::new(Parcel::pack(&[source.clone()], there.to_str().unwrap()).unwrap());
+    let parcel = Arc::new(Parcel::pack(std::slice::from_ref(&source), there.to_str().unwrap()).unwrap());
     assert_eq!(parcel.files(), 4);
     for _ in 0..2 {
         push(session, &parcel, Some(Duration::from_secs(30)))
@@ -199,10 +199,10 @@ async fn there_and_back(server: &Server, session: &Session) {
     let one = server.path("one.conf");
     fs::write(&one, "content").unwrap();
     let target = server.path("etc/two.conf");
-    let parcel = Arc::new(Parcel::pack(&[one.clone()], target.to_str().unwrap()).unwrap());
+    let parcel = Arc::new(Parcel::pack(std::slice::from_ref(&one), target.to_str().unwrap()).unwrap());
     push(session, &parcel, None).await.unwrap();
     assert_eq!(fs::read_to_string(&target).unwrap(), "content");
-    let parcel = Arc::new(Parcel::pack(&[one.clone()], there.to_str().unwrap()).unwrap());
+    let parcel = Arc::new(Parcel::pack(std::slice::from_ref(&one), there.to_str().unwrap()).unwrap());
     let error = push(session, &parcel, None).await.unwrap_err();
     assert!(error.to_string().contains("is a directory there"), "{error}");
     let parcel = Arc::new(Parcel::pack(&[one], "/proc/nothing/").unwrap());
@@ -246,48 +246,6 @@ async fn files_go_there_and_back_with_busybox_on_dropbear() {
     let server = Server::dropbear();
     let session = server.session().await;
     there_and_back(&server, &session).await;
-    written(&server, &session).await;
-}
-
-async fn written(server: &Server, session: &Session) {
-    let path = server.path("conf.d/a b.conf");
-    let mut spec = FileSpec {
-        path: path.to_str().unwrap().into(),
-        content: b"port 1\n".to_vec(),
-        owner: None,
-        mode: Some(0o640),
-    };
-    let limit = Some(Duration::from_secs(60));
-    assert!(write_file(session, &spec, limit).await.unwrap());
-    assert!(!write_file(session, &spec, limit).await.unwrap());
-    spec.content = vec![b'x'; 1_000_000];
-    assert!(write_file(session, &spec, limit).await.unwrap());
-    spec.mode = Some(0o600);
-    assert!(write_file(session, &spec, limit).await.unwrap());
-    spec.owner = Some("0:0".into());
-    spec.mode = None;
-    assert!(!write_file(session, &spec, limit).await.unwrap());
-    assert_eq!(fs::read(&path).unwrap(), spec.content);
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
-    assert_eq!(
-        fs::read_dir(path.parent().unwrap()).unwrap().count(),
-        1,
-        "nothing is left beside it"
-    );
-    spec.path = server.path("conf.d").to_str().unwrap().into();
-    assert!(
-        write_file(session, &spec, limit)
-            .await
-            .unwrap_err()
-            .to_string()
-            .contains("is a directory")
-    );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_is_written_only_where_it_differs() {
-    let server = Server::openssh("");
-    written(&server, &server.session().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

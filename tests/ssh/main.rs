@@ -1,10 +1,6 @@
 //! The SSH module against real servers: OpenSSH with stock limits, and Dropbear as the micro image has it.
 //! Everything listens on 127.0.0.1 and lives in a temporary directory.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test may fail, and prints its figures"
-)]
+#![expect(clippy::unwrap_used, reason = "a test may fail, and prints its figures")]
 
 mod commands;
 mod fan;

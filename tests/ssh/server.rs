@@ -185,7 +185,7 @@ impl Server {
             name: name.into(),
             address: self.address(),
             user: "root".into(),
-            key: Arc::new(PrivateKey::read_openssh_file(&self.path("client")).unwrap()),
+            key: Arc::new(PrivateKey::read_openssh_file(self.path("client")).unwrap()),
             host_key: self.host_key(),
             timeout: Duration::from_secs(20),
         }

@@ -5,12 +5,10 @@ mod pack;
 mod pull;
 mod push;
 mod unpack;
-mod write;
 
 pub use pack::Parcel;
 pub use pull::{PullLimits, Pulled, pull};
 pub use push::push;
-pub use write::{FileSpec, write_file};
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::digest::hex;
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 
@@ -191,14 +192,4 @@ impl<R: Read> Read for Hashing<R> {
         self.count += read as u64;
         Ok(read)
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }

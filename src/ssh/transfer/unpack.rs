@@ -15,8 +15,8 @@ use std::time::{Duration, SystemTime};
 use sha2::{Digest, Sha256};
 use tar::{Archive, Entry, EntryType, PaxExtensions};
 
-use super::pack::hex;
 use super::pull::PullLimits;
+use crate::digest::hex;
 
 /// The longest header that carries a name.
 const HEADER_LIMIT: u64 = 64 * 1024;

@@ -3,7 +3,6 @@
 use base64::Engine as _;
 use handlebars::JsonRender;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::number::integer;
 use super::{Outcome, list, short, spend};
@@ -111,7 +110,7 @@ pub(super) fn pad(values: &[&Value]) -> Outcome {
 
 /// One word of a POSIX shell.
 pub(super) fn quote(value: &Value) -> Value {
-    format!("'{}'", value.render().replace('\'', r"'\''")).into()
+    crate::ssh::quote(&value.render()).into()
 }
 
 pub(super) fn base64(value: &Value) -> Value {
@@ -121,5 +120,5 @@ pub(super) fn base64(value: &Value) -> Value {
 }
 
 pub(super) fn sha256(value: &Value) -> Value {
-    format!("{:x}", Sha256::digest(value.render())).into()
+    crate::digest::sha256(value.render()).into()
 }
