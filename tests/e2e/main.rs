@@ -2,6 +2,7 @@
 //! hosts. They run inside the lab's controller namespace: `scripts/test` does that.
 
 mod change;
+mod debian;
 mod interrupt;
 mod main_job;
 mod tools;
