@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::fleet::Member;
@@ -19,8 +20,10 @@ pub const READY: &str = "VCLUSTER-READY";
 /// The line that it prints when it cannot come up, followed by the reason.
 pub const FAILED: &str = "VCLUSTER-FAILED";
 
-/// How often the domains of a host are looked at while guests boot there.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How soon the domains of a host are looked at after a guest was started there.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
+/// The longest pause between looks. Guests that die do so early, and a cloud image may boot for minutes.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// What is known of a booting guest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +42,7 @@ pub struct Sign {
 pub struct HostWatch {
     signs: Arc<Mutex<HashMap<NodeName, watch::Sender<Sign>>>>,
     stop: CancellationToken,
+    begun: Arc<Notify>,
 }
 
 impl Drop for HostWatch {
@@ -61,22 +65,36 @@ impl HostWatch {
         });
         let (seen, stopped) = (Arc::clone(&signs), stop.clone());
         let (host, ramp, cluster) = (member.host.clone(), ramp.clone(), plan.cluster.clone());
+        let begun = Arc::new(Notify::new());
+        let another = Arc::clone(&begun);
         tokio::spawn(async move {
-            while stopped
-                .run_until_cancelled(tokio::time::sleep(LOOK_EVERY))
-                .await
-                .is_some()
-            {
+            let mut pause = FIRST_LOOK;
+            let mut next = Instant::now() + pause;
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep_until(next) => {}
+                    () = another.notified() => {
+                        pause = FIRST_LOOK;
+                        next = next.min(Instant::now() + pause);
+                        continue;
+                    }
+                    () = stopped.cancelled() => break,
+                }
                 // A look that fails says nothing about the guests; a lost host fails elsewhere.
                 if let Ok(states) = host.states().await {
                     see(&seen, cluster.as_str(), &states);
                 }
-                if let Ok(Some(pressure)) = host.cpu_pressure().await {
-                    ramp.pressure(host.name(), pressure);
+                pause = (pause * 5 / 4).min(LONGEST_PAUSE);
+                if ramp.needs_pressure(host.name()) {
+                    if let Ok(Some(pressure)) = host.cpu_pressure().await {
+                        ramp.pressure(host.name(), pressure);
+                    }
+                    pause = FIRST_LOOK;
                 }
+                next = Instant::now() + pause;
             }
         });
-        Ok(Self { signs, stop })
+        Ok(Self { signs, stop, begun })
     }
 
     /// Follows a node; to be called before it is started, so that nothing is missed.
@@ -94,6 +112,7 @@ impl HostWatch {
         if let Some(sender) = signs.get(node) {
             sender.send_modify(|sign| sign.started = true);
         }
+        self.begun.notify_one();
     }
 }
 
