@@ -90,7 +90,10 @@ impl Raise<'_> {
         }
         if kind == ActionKind::Keep {
             // It runs already, but nobody has logged in yet: an earlier `up` was cut short.
-            return self.stage(node, NodeStage::Login, self.login(node, None)).await;
+            return match self.stage(node, NodeStage::Login, self.login(node, None)).await {
+                Err(fault) => Err(self.with_console(member, node, fault).await),
+                Ok(()) => Ok(()),
+            };
         }
         let watch = self.watches.get(&node.host);
         let sign = watch.map(|watch| watch.follow(&node.name));
