@@ -7,3 +7,10 @@ build_images() { # VCLUSTER TOPOLOGY NAME...
   shift 2
   for name; do "$vcluster" image build "$name" --topology "$topology" || return; done
 }
+
+# Images that every vcluster knows, without a topology.
+build_built_in_images() { # VCLUSTER NAME...
+  local vcluster=$1
+  shift
+  "$vcluster" image build "$@"
+}

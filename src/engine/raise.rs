@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::cloud_init::{self, CloudInit};
 use super::event::{Event, Events, NodeStage, Progress};
 use super::failure::{Failure, explain};
 use super::fleet::Member;
@@ -89,7 +90,10 @@ impl Raise<'_> {
         }
         if kind == ActionKind::Keep {
             // It runs already, but nobody has logged in yet: an earlier `up` was cut short.
-            return self.stage(node, NodeStage::Login, self.login(node, None)).await;
+            return match self.stage(node, NodeStage::Login, self.login(node, None)).await {
+                Err(fault) => Err(self.with_console(member, node, fault).await),
+                Ok(()) => Ok(()),
+            };
         }
         let watch = self.watches.get(&node.host);
         let sign = watch.map(|watch| watch.follow(&node.name));
@@ -197,13 +201,10 @@ impl Raise<'_> {
         Ok(true)
     }
 
-    /// Tells apart what cloud-init's exit codes say: 0 done, 2 done with recoverable errors, 1 failed.
+    /// Waits until cloud-init has ended, and tells apart how: done, done with errors that it got over, failed.
     async fn cloud_init(&self, node: &NodePlan, session: &crate::ssh::Session) -> Result<(), Fault> {
         let request = ExecRequest {
-            command: self.nodes.as_root(
-                &node.name,
-                "sh -c 'command -v cloud-init >/dev/null || exit 0; cloud-init status --wait --long'",
-            ),
+            command: self.nodes.as_root(&node.name, &cloud_init::command()),
             timeout: Some(self.boot_timeout),
             ..ExecRequest::default()
         };
@@ -211,28 +212,17 @@ impl Raise<'_> {
             error: format!("waiting for cloud-init: {}", explain(&error)),
             hint: error.hint(),
         })?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        let said: Vec<&str> = said
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-            .collect();
-        match output.status {
-            Some(0) => Ok(()),
-            Some(2) => {
+        match cloud_init::read(output.status, &output.stdout, &output.stderr) {
+            CloudInit::Done => Ok(()),
+            CloudInit::Degraded(said) => {
                 self.events.warn(format!(
-                    "{}: cloud-init ended with recoverable errors: {}",
-                    node.name,
-                    said.join("; ")
+                    "{}: cloud-init ended with recoverable errors: {said}",
+                    node.name
                 ));
                 Ok(())
             }
-            status => Err(Fault {
-                error: format!(
-                    "cloud-init failed ({}): {}",
-                    status.map_or("no exit code".to_owned(), |status| format!("exit code {status}")),
-                    said.join("; ")
-                ),
+            CloudInit::Failed(said) => Err(Fault {
+                error: format!("cloud-init failed: {said}"),
                 hint: Some(format!(
                     "look at /var/log/cloud-init-output.log with `vcluster ssh {}`",
                     node.name

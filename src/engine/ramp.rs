@@ -22,7 +22,24 @@ struct Machine {
     pressed: usize,
     allowed: AtomicUsize,
     booting: Mutex<usize>,
+    waiting: AtomicUsize,
     freed: Notify,
+}
+
+/// Counts as waiting for a turn while it lives: who is cancelled no longer does.
+struct Waiting<'a>(&'a Machine);
+
+impl<'a> Waiting<'a> {
+    fn on(machine: &'a Machine) -> Self {
+        machine.waiting.fetch_add(1, Ordering::Relaxed);
+        Self(machine)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What decides how many guests boot at once on a host.
@@ -64,6 +81,7 @@ impl Ramp {
                         pressed,
                         allowed: AtomicUsize::new(at_ease),
                         booting: Mutex::new(0),
+                        waiting: AtomicUsize::new(0),
                         freed: Notify::new(),
                     })
                 });
@@ -78,6 +96,7 @@ impl Ramp {
         let Some(machine) = self.machines.get(host) else {
             return Turn(None);
         };
+        let _waiting = Waiting::on(machine);
         loop {
             let freed = machine.freed.notified();
             {
@@ -92,6 +111,14 @@ impl Ramp {
             }
             freed.await;
         }
+    }
+
+    /// Whether the CPU pressure of a host would decide anything now: somebody waits for a turn there, and fewer
+    /// turns are given under pressure.
+    pub fn needs_pressure(&self, host: &HostName) -> bool {
+        self.machines.get(host).is_some_and(|machine| {
+            machine.pressed < machine.at_ease && machine.waiting.load(Ordering::Relaxed) > 0
+        })
     }
 
     /// Takes note of a host's CPU pressure.
@@ -168,5 +195,24 @@ mod tests {
         assert_eq!(granted(&ramp, &a).await.len(), 3);
         ramp.pressure(&a, 10.0);
         assert_eq!(granted(&ramp, &a).await.len(), 4);
+    }
+
+    #[tokio::test]
+    async fn pressure_is_of_interest_only_while_somebody_waits_for_a_turn() {
+        let ramp = Ramp::new(&[host("a", "one")], None);
+        let a: HostName = "a".parse().unwrap();
+        let held = granted(&ramp, &a).await;
+        // Whoever found no turn has been cancelled.
+        assert!(!ramp.needs_pressure(&a));
+        let waits = tokio::spawn({
+            let (ramp, a) = (ramp.clone(), a.clone());
+            async move { ramp.turn(&a).await }
+        });
+        while !ramp.needs_pressure(&a) {
+            tokio::task::yield_now().await;
+        }
+        drop(held);
+        drop(waits.await.unwrap());
+        assert!(!ramp.needs_pressure(&a));
     }
 }

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::fleet::Member;
@@ -15,8 +16,10 @@ use crate::name::NodeName;
 use crate::plan::Plan;
 use crate::seed::{FAILED_MARKER, READY_MARKER};
 
-/// How often the domains of a host are looked at while guests boot there.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How soon the domains of a host are looked at after a guest was started there.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
+/// The longest pause between looks. Guests that die do so early, and a cloud image may boot for minutes.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// After so many looks in a row that failed, the host counts as lost.
 const LOOKS: usize = 3;
@@ -44,6 +47,7 @@ pub(super) struct Sign {
 pub(super) struct HostWatch {
     signs: Arc<Signs>,
     stop: CancellationToken,
+    begun: Arc<Notify>,
 }
 
 impl Drop for HostWatch {
@@ -76,19 +80,29 @@ impl HostWatch {
         });
         let (seen, stopped) = (Arc::clone(&signs), stop.clone());
         let (host, ramp, cluster) = (member.host.clone(), ramp.clone(), plan.cluster.clone());
+        let begun = Arc::new(Notify::new());
+        let another = Arc::clone(&begun);
         tokio::spawn(async move {
             let mut failed = 0;
-            while stopped
-                .run_until_cancelled(tokio::time::sleep(LOOK_EVERY))
-                .await
-                .is_some()
-            {
+            let mut pause = FIRST_LOOK;
+            let mut next = Instant::now() + pause;
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep_until(next) => {}
+                    () = another.notified() => {
+                        pause = FIRST_LOOK;
+                        next = next.min(Instant::now() + pause);
+                        continue;
+                    }
+                    () = stopped.cancelled() => break,
+                }
                 // A guest that is started while the host answers may be missing in the answer.
                 let judged = started(&seen);
                 match host.states().await {
                     Ok(states) => {
                         failed = 0;
                         see(&seen, cluster.as_str(), &judged, &states);
+                        pause = (pause * 5 / 4).min(LONGEST_PAUSE);
                     }
                     // One look that fails says nothing about the guests.
                     Err(error) => {
@@ -98,15 +112,19 @@ impl HostWatch {
                             each(&seen, |sign| sign.lost = Some(why.clone()));
                             return;
                         }
-                        continue;
+                        pause = FIRST_LOOK;
                     }
                 }
-                if let Ok(Some(pressure)) = host.cpu_pressure().await {
-                    ramp.pressure(host.name(), pressure);
+                if ramp.needs_pressure(host.name()) {
+                    if let Ok(Some(pressure)) = host.cpu_pressure().await {
+                        ramp.pressure(host.name(), pressure);
+                    }
+                    pause = FIRST_LOOK;
                 }
+                next = Instant::now() + pause;
             }
         });
-        Ok(Self { signs, stop })
+        Ok(Self { signs, stop, begun })
     }
 
     /// Follows a node; to be called before it is started, so that nothing is missed.
@@ -135,6 +153,7 @@ impl HostWatch {
         if let Some(sender) = signs.get(node) {
             sender.send_modify(|sign| sign.started = true);
         }
+        self.begun.notify_one();
     }
 }
 

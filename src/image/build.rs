@@ -96,11 +96,19 @@ async fn in_directory(
     }
     let manifest = out.join("image.json");
     let text = fs::read(&manifest).map_err(ImageError::io("read", &manifest))?;
-    cache::read(wanted.name, wanted.key, &out, &text)?;
+    let built = cache::read(wanted.name, wanted.key, &out, &text)?;
     // Somebody's older build of the same key gives way; guests never run from the cache.
     let place = cache.image_dir(wanted.key);
     remove(&place)?;
-    fs::rename(&out, &place).map_err(ImageError::io("move into place", &place))
+    fs::rename(&out, &place).map_err(ImageError::io("move into place", &place))?;
+    let bytes = built.files.iter().map(|file| file.size).sum();
+    events.emit(Event::Image {
+        image: wanted.name.to_owned(),
+        doing: "build".to_owned(),
+        done: bytes,
+        total: bytes,
+    });
+    Ok(())
 }
 
 type Finished = (std::process::ExitStatus, VecDeque<String>);
@@ -114,18 +122,16 @@ async fn follow(
     let failed = || ImageError::io("write", log);
     let mut file = fs::File::create(log).map_err(failed())?;
     let mut tail = VecDeque::with_capacity(TAIL);
-    let mut steps = 0;
     if let Some(output) = child.stdout.take() {
         let mut lines = BufReader::new(output).split(b'\n');
         while let Some(line) = lines.next_segment().await.map_err(failed())? {
             let line = String::from_utf8_lossy(&line).trim_end().to_owned();
             writeln!(file, "{line}").map_err(failed())?;
             if let Some(step) = line.strip_prefix("==> ") {
-                steps += 1;
                 events.emit(Event::Image {
                     image: wanted.name.to_owned(),
                     doing: format!("build: {step}"),
-                    done: steps,
+                    done: 0,
                     total: 0,
                 });
             }

@@ -119,6 +119,11 @@ impl Render for Bars {
             bar.set_position(account.ended() as u64);
             bar.set_message(words::remark(account, now));
         }
+        for (key, bar) in &self.images {
+            if !tally.images.contains_key(key) {
+                bar.finish_and_clear();
+            }
+        }
         for (key, bytes) in &tally.images {
             let bar = self.image_bar(key);
             if bar.is_finished() {

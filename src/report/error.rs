@@ -126,6 +126,8 @@ impl Described {
         let mut said = String::new();
         for (index, line) in self.lines.iter().enumerate() {
             if index == 0 {
+                // Diagnostics of a topology begin with the word themselves.
+                let line = line.strip_prefix("error: ").unwrap_or(line);
                 let _ = writeln!(said, "{}: {line}", paint(colour, Colour::Red, "error"));
             } else {
                 let _ = writeln!(said, "  caused by: {}", line.replace('\n', "\n    "));
@@ -235,5 +237,14 @@ mod tests {
     fn escapes_in_a_message_do_not_reach_the_screen() {
         let error = anyhow::anyhow!("console:\n\x1b[2Jpanic");
         assert_eq!(describe(&error).human(false), "error: console:\n^[[2Jpanic\n");
+    }
+
+    #[test]
+    fn the_word_error_stands_there_once() {
+        let error = anyhow::anyhow!("error: unknown key\n --> file:1:1");
+        assert_eq!(
+            describe(&error).human(false),
+            "error: unknown key\n --> file:1:1\n"
+        );
     }
 }

@@ -180,6 +180,16 @@ impl Render for Lines {
             }
         } else if let Some(line) = words::alarm(event, self.colour) {
             self.say(&line);
+        } else if let Event::Image {
+            image,
+            doing,
+            total: 0,
+            ..
+        } = event
+        {
+            if !self.quiet {
+                self.say(super::text::sanitize(&format!("image {image}: {doing}")).as_ref());
+            }
         } else if !self.quiet
             && let Some(line) = words::news(event)
         {

@@ -221,6 +221,9 @@ impl Tally {
                     done: *done,
                     total: *total,
                 };
+                // Of work that counts no bytes only the step at hand is of interest: it ends when the next begins.
+                self.images
+                    .retain(|(name, _), bytes| name != image || bytes.total > 0);
                 self.images.insert((image.clone(), doing.clone()), bytes);
             }
             Event::Warning { text } => self.warnings.push(text.clone()),

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 mod change;
+mod debian;
 mod interrupt;
 mod main_job;
 mod tools;

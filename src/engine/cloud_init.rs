@@ -1,0 +1,223 @@
+//! How cloud-init of a node has ended, from what `cloud-init status` says. Pure; asking is `raise`'s work.
+//!
+//! Since 23.4 the exit code tells done (0), done with recoverable errors (2) and failed (1) apart. Older ones,
+//! Debian 12's 22.4 among them, know 0 and 1 only, and keep what they got over in their log. The words are read
+//! as well as the code, so that neither alone can make a failed node pass.
+
+use crate::ssh::quote;
+
+/// How cloud-init has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum CloudInit {
+    /// It is done, was disabled, or is not installed.
+    Done,
+    /// It is done, with errors that it got over.
+    Degraded(String),
+    /// It failed, or nobody knows.
+    Failed(String),
+}
+
+/// What stands before a line of the log in our output: no line of `cloud-init status` begins so.
+const LOGGED: &str = "vcluster-log: ";
+
+/// The most that is told of what it said, in characters.
+const TOLD: usize = 500;
+
+/// The command that waits for its end and asks how it was. It says nothing where all is well.
+///
+/// `cloud-init status` is Python and costs an emulated guest five seconds of CPU, a tenth of its whole boot. Its
+/// `result.json` (cloud-init documentation, "Status") appears at the very end, errors of all stages included; with
+/// nothing of note in the log there is nothing more that the command could tell, so it is asked in all other cases.
+pub(super) fn command() -> String {
+    format!(
+        "sh -c {}",
+        quote(&script("/run/cloud-init", "/var/log/cloud-init.log"))
+    )
+}
+
+fn script(run: &str, log: &str) -> String {
+    format!(
+        "command -v cloud-init >/dev/null || exit 0\n\
+         tries=0\n\
+         while [ ! -s {run}/result.json ] && [ ! -e {run}/disabled ] && [ $tries -lt 240 ]; do\n\
+         sleep 0.5; tries=$((tries + 1))\n\
+         done\n\
+         noted() {{ grep -aE '\\[(WARNING|ERROR|CRITICAL|DEPRECATED)\\]: ' {log} 2>/dev/null; }}\n\
+         if grep -q '\"errors\": \\[\\]' {run}/result.json 2>/dev/null && [ -s {log} ] && ! noted >/dev/null; then\n\
+         exit 0\n\
+         fi\n\
+         cloud-init status --wait --long\n\
+         code=$?\n\
+         noted | tail -n 3 | sed 's/^/{LOGGED}/'\n\
+         exit $code"
+    )
+}
+
+/// Reads what the command gave.
+pub(super) fn read(code: Option<u32>, stdout: &[u8], stderr: &[u8]) -> CloudInit {
+    let text = String::from_utf8_lossy(stdout);
+    let (mut said, mut logged) = (Vec::new(), Vec::new());
+    for line in text.lines() {
+        // While it waits it prints dots, at times on the line of its answer.
+        let line = line.trim().trim_start_matches('.').trim();
+        if let Some(line) = line.strip_prefix(LOGGED) {
+            logged.push(line);
+        } else if !line.is_empty() {
+            said.push(line);
+        }
+    }
+    let field = |mark: &str| said.iter().find_map(|line| Some(line.strip_prefix(mark)?.trim()));
+    let (status, extended) = (field("status:"), field("extended_status:"));
+    let says = |word: &str| {
+        [status, extended]
+            .into_iter()
+            .flatten()
+            .any(|text| text.split(' ').any(|part| part == word))
+    };
+    let failed = || {
+        let code = code.map_or("no exit code".to_owned(), |code| format!("exit code {code}"));
+        let said = if said.is_empty() {
+            String::from_utf8_lossy(stderr).trim().to_owned()
+        } else {
+            said.join("; ")
+        };
+        CloudInit::Failed(if said.is_empty() {
+            code
+        } else {
+            format!("{} ({code})", short(&said))
+        })
+    };
+    if says("error") || !matches!(code, Some(0 | 2)) {
+        return failed();
+    }
+    if code == Some(2) || says("degraded") {
+        return CloudInit::Degraded(short(&said.join("; ")));
+    }
+    match status {
+        // Not installed, or all is well.
+        None if said.is_empty() => CloudInit::Done,
+        // One that knows of recoverable errors has just denied them; of an older one only the log tells.
+        Some("done") if extended.is_none() && !logged.is_empty() => {
+            CloudInit::Degraded(short(&logged.join("; ")))
+        }
+        Some("done" | "disabled") => CloudInit::Done,
+        _ => failed(),
+    }
+}
+
+fn short(text: &str) -> String {
+    match text.char_indices().nth(TOLD) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(code: u32, text: &str) -> CloudInit {
+        read(Some(code), text.as_bytes(), b"")
+    }
+
+    const OLD_DONE: &str = "\n.....\nstatus: done\ntime: Sun, 22 Nov 2026 18:00:00 +0000\n\
+                            detail:\nDataSourceNoCloud [seed=/dev/vdb][dsmode=net]\n";
+
+    #[test]
+    fn done_is_done_in_the_words_of_old_and_new_versions() {
+        assert_eq!(of(0, OLD_DONE), CloudInit::Done);
+        let new = "status: done\nextended_status: done\nboot_status_code: enabled-by-generator\n\
+                   detail: DataSourceNoCloud [seed=/dev/vdb]\nerrors: []\nrecoverable_errors: {}\n";
+        assert_eq!(of(0, new), CloudInit::Done);
+        assert_eq!(of(0, "status: disabled\ndetail:\nby kernel\n"), CloudInit::Done);
+    }
+
+    #[test]
+    fn a_node_that_says_nothing_is_done() {
+        assert_eq!(of(0, ""), CloudInit::Done);
+    }
+
+    #[test]
+    fn exit_code_2_and_the_word_degraded_are_done_with_errors() {
+        let text =
+            "status: done\nextended_status: degraded done\nrecoverable_errors:\nWARNING:\n- deprecated key\n";
+        for code in [0, 2] {
+            let CloudInit::Degraded(said) = of(code, text) else {
+                panic!("exit code {code}");
+            };
+            assert!(said.contains("deprecated key"), "{said}");
+        }
+    }
+
+    #[test]
+    fn warnings_in_the_log_of_a_version_without_exit_code_2_are_told() {
+        let logged = "vcluster-log: 2026-11-22 18:00:00,000 - schema.py[WARNING]: Invalid cloud-config\n";
+        let CloudInit::Degraded(said) = of(0, &format!("{OLD_DONE}{logged}")) else {
+            panic!("not degraded");
+        };
+        assert!(said.contains("Invalid cloud-config"), "{said}");
+        let new = format!("status: done\nextended_status: done\n{logged}");
+        assert_eq!(of(0, &new), CloudInit::Done);
+    }
+
+    #[test]
+    fn an_error_is_a_failure_whatever_the_exit_code() {
+        let text = "\nstatus: error\ntime: x\ndetail:\n('write-files', OSError(28))\n";
+        for code in [0, 1, 2] {
+            let CloudInit::Failed(said) = of(code, text) else {
+                panic!("exit code {code}");
+            };
+            assert!(said.contains("write-files"), "{said}");
+        }
+        assert!(matches!(
+            of(2, "status: error\nextended_status: error - running\n"),
+            CloudInit::Failed(_)
+        ));
+    }
+
+    #[test]
+    fn no_answer_is_a_failure_with_what_was_said_on_stderr() {
+        let refused = read(Some(1), b"", b"sudo: a password is required\n");
+        assert_eq!(
+            refused,
+            CloudInit::Failed("sudo: a password is required (exit code 1)".into())
+        );
+        assert_eq!(read(None, b"", b""), CloudInit::Failed("no exit code".into()));
+        assert!(matches!(of(0, "status: running\n"), CloudInit::Failed(_)));
+    }
+
+    /// Runs the script with a `cloud-init` that gives the answer of Debian 12's.
+    fn ask(result: &str, log: &str) -> CloudInit {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("result.json"), result).unwrap();
+        std::fs::write(path("log"), log).unwrap();
+        std::fs::write(path("cloud-init"), "#!/bin/sh\necho; echo 'status: done'\n").unwrap();
+        std::fs::set_permissions(path("cloud-init"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let here = dir.path().to_str().unwrap();
+        let output = std::process::Command::new("sh")
+            .args(["-c", &script(here, &format!("{here}/log"))])
+            .env("PATH", format!("{here}:{}", std::env::var("PATH").unwrap()))
+            .output()
+            .unwrap();
+        // Silence is the short way, an answer the long one.
+        let asked = !output.stdout.is_empty();
+        let noted = log.contains("[WARNING]");
+        assert_eq!(asked, noted || !result.contains("[]"), "{output:?}");
+        let code = output.status.code().and_then(|code| u32::try_from(code).ok());
+        read(code, &output.stdout, &output.stderr)
+    }
+
+    #[test]
+    fn cloud_init_itself_is_asked_only_where_its_files_tell_of_trouble() {
+        let (good, bad) = ("{\"v1\": {\"errors\": []}}", "{\"v1\": {\"errors\": [\"x\"]}}");
+        let quiet = "2026-11-22 18:00:00,000 - util.py[DEBUG]: no WARNING here\n";
+        let warning = "2026-11-22 18:00:00,000 - schema.py[WARNING]: Invalid cloud-config\n";
+        assert_eq!(ask(good, quiet), CloudInit::Done);
+        assert!(
+            matches!(ask(good, warning), CloudInit::Degraded(said) if said.contains("Invalid cloud-config"))
+        );
+        assert_eq!(ask(bad, quiet), CloudInit::Done);
+    }
+}

@@ -1,0 +1,66 @@
+//! The Debian image: systemd and an unmodified cloud-init, a disk of its own, a login that is not root's.
+
+use crate::world::{World, find};
+
+const TOPOLOGY: &str = r#"
+groups: { web: { count: 1, image: debian, memory: 512MiB, disk: 4GiB } }
+configure:
+  - { on: "@all", template: note.hbs, to: /etc/note, mode: "0640" }
+  - { on: "@all", run: "id -un > /root/configured-by" }
+"#;
+
+/// Run on the node as the login user.
+const LOOK: &str = "id -un; hostname; sudo -n cat /root/configured-by; sudo -n stat -c '%U %a' /etc/note; \
+    grep -c '\"errors\": \\[\\]' /run/cloud-init/result.json; cat /sys/class/block/vda/size; \
+    test $(df --output=size -m / | tail -n 1) -gt 3500 && echo grown; \
+    stat -c '%U %a' /etc/ssh/ssh_host_*_key; sudo -n sshd -T | grep -i '^passwordauthentication'; \
+    grep -c web001 /etc/hosts";
+
+#[test]
+fn a_debian_node_is_configured_by_cloud_init_and_by_steps_that_run_as_root() {
+    let world = World::new();
+    let name = world.name.as_str();
+    world.write("note.hbs", "{{node.name}} at {{node.address}}\n");
+    world.topology("bm01", TOPOLOGY);
+    world.run(&["up"]).code(0).says("is up: 1 node on 1 host");
+    let seen = world.run(&["ssh", "-c", name, "web001", LOOK]).code(0);
+    let lines: Vec<&str> = seen.stdout.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "debian",
+            "web001",
+            "root",
+            "root 640",
+            "1",
+            "8388608",
+            "grown",
+            "root 600",
+            "passwordauthentication no",
+            "1"
+        ],
+        "{}",
+        seen.stderr
+    );
+
+    a_foreign_host_key_is_refused(&world);
+    world.run(&["down", "-y"]).code(0).says("nothing is left");
+    assert_eq!(world.traces(), Vec::<String>::new());
+}
+
+fn a_foreign_host_key_is_refused(world: &World) {
+    let name = world.name.as_str();
+    let key = "cut -d' ' -f2 /etc/ssh/ssh_host_ed25519_key.pub";
+    let key = world
+        .run(&["ssh", "-c", name, "web001", &format!("sudo -n {key}")])
+        .code(0)
+        .stdout;
+    let pinned = std::fs::read_to_string(find(&world.state(), "known_hosts")).unwrap();
+    assert!(pinned.contains(key.trim()), "{key} is not in {pinned}");
+    let change = "sudo -n sh -c 'cd /etc/ssh && rm ssh_host_* && \
+        ssh-keygen -q -t ed25519 -N \"\" -f ssh_host_ed25519_key && systemctl restart ssh'";
+    world.run(&["ssh", "-c", name, "web001", change]).code(0);
+    let refused = world.run(&["exec", "-c", name, "--", "true"]);
+    assert_ne!(refused.code, Some(0), "{refused:?}");
+    refused.says("host key");
+}
