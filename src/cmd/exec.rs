@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(short = 'x', long, value_name = "NODESET")]
     pub exclude: Option<String>,
     /// Nodes at once
-    #[arg(short = 'f', long, value_name = "N", default_value_t = 150)]
+    #[arg(short = 'f', long, value_name = "N", default_value_t = 150, value_parser = super::common::at_least_one())]
     pub fanout: usize,
     /// Gather equal output of nodes
     #[arg(short = 'b', long)]

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::file::{FileStep, files_script, parse_changed};
 use super::wave::{Wave, waves};
-use crate::engine::{Event, Events};
+use crate::engine::{Event, Events, Progress};
 use crate::name::NodeName;
 use crate::ssh::{ExecRequest, Nodes, Output, SshError, quote};
 use crate::template::Shared;
@@ -69,8 +69,8 @@ pub enum StepFault {
         /// What SSH says.
         cause: String,
     },
-    /// Interrupted before it began.
-    #[error("interrupted before step `{step}`")]
+    /// Interrupted before it ended.
+    #[error("interrupted in step `{step}`")]
     Interrupted {
         /// The step.
         step: String,
@@ -125,11 +125,18 @@ impl Configuration<'_> {
             if nodes.is_empty() {
                 continue;
             }
+            for step in &members {
+                let nodes = step.on.iter().filter(|node| targets.contains(*node)).count();
+                self.events.emit(Event::StepBegun {
+                    name: step.name.clone(),
+                    nodes,
+                });
+            }
             let began = Instant::now();
             let results: Vec<(&NodeName, NodeResult)> = futures::stream::iter(nodes)
                 .map(|node| {
                     let (wave, members) = (&wave, &members);
-                    async move { (node, self.on_node(node, wave, members).await) }
+                    async move { (node, self.told(node, wave, members).await) }
                 })
                 .buffer_unordered(self.fanout.max(1))
                 .collect()
@@ -181,14 +188,53 @@ impl Configuration<'_> {
         faults
     }
 
+    /// Does it, and tells how each step stands on the node.
+    async fn told(&self, node: &NodeName, wave: &Wave<'_>, members: &[&ConfigureStep]) -> NodeResult {
+        let tell = |step: &str, progress: Progress| {
+            self.events.emit(Event::StepNode {
+                name: step.to_owned(),
+                node: node.clone(),
+                progress,
+            });
+        };
+        for step in members.iter().filter(|step| step.on.contains(node)) {
+            tell(&step.name, Progress::Begun);
+        }
+        let began = Instant::now();
+        let result = self.on_node(node, wave, members).await;
+        let took = began.elapsed();
+        match &result {
+            Ok(done) => {
+                for (step, changed) in done {
+                    let changed = *changed;
+                    tell(&members[*step].name, Progress::Done { changed, took });
+                }
+            }
+            Err(fault) => tell(
+                fault.step(),
+                Progress::Failed {
+                    error: fault.short(),
+                },
+            ),
+        }
+        result
+    }
+
     async fn on_node(&self, node: &NodeName, wave: &Wave<'_>, members: &[&ConfigureStep]) -> NodeResult {
         let first = members.first().map_or_else(String::new, |step| step.name.clone());
         if self.cancel.is_cancelled() {
             return Err(StepFault::Interrupted { step: first });
         }
-        match wave {
-            Wave::Files(_) => self.files(node, members, first).await,
-            Wave::Run(step) => self.command(node, step).await,
+        let work = async {
+            match wave {
+                Wave::Files(_) => self.files(node, members, first.clone()).await,
+                Wave::Run(step) => self.command(node, step).await,
+            }
+        };
+        tokio::select! {
+            result = work => result,
+            // The command itself is ended when its session is closed.
+            () = self.cancel.cancelled() => Err(StepFault::Interrupted { step: first.clone() }),
         }
     }
 
@@ -317,6 +363,17 @@ impl Configuration<'_> {
 }
 
 impl StepFault {
+    /// What happened, without the step, the command and its output.
+    fn short(&self) -> String {
+        match self {
+            Self::Failed { how, .. } => how.clone(),
+            Self::Timeout { allowed, .. } => format!("did not end within {allowed}"),
+            Self::Template { cause, .. } | Self::Ssh { cause, .. } => cause.clone(),
+            Self::Source { path, cause, .. } => format!("failed to read {path}: {cause}"),
+            Self::Interrupted { .. } => "interrupted".to_owned(),
+        }
+    }
+
     /// The step that it is about.
     pub fn step(&self) -> &str {
         match self {

@@ -114,18 +114,16 @@ async fn follow(
     let failed = || ImageError::io("write", log);
     let mut file = fs::File::create(log).map_err(failed())?;
     let mut tail = VecDeque::with_capacity(TAIL);
-    let mut steps = 0;
     if let Some(output) = child.stdout.take() {
         let mut lines = BufReader::new(output).split(b'\n');
         while let Some(line) = lines.next_segment().await.map_err(failed())? {
             let line = String::from_utf8_lossy(&line).trim_end().to_owned();
             writeln!(file, "{line}").map_err(failed())?;
             if let Some(step) = line.strip_prefix("==> ") {
-                steps += 1;
                 events.emit(Event::Image {
                     image: wanted.name.to_owned(),
                     doing: format!("build: {step}"),
-                    done: steps,
+                    done: 0,
                     total: 0,
                 });
             }

@@ -125,7 +125,10 @@ impl Described {
     pub fn human(&self, colour: bool) -> String {
         let mut said = String::new();
         for (index, line) in self.lines.iter().enumerate() {
-            if index == 0 {
+            if index == 0 && line.starts_with("error: ") {
+                // Diagnostics bring their own prefix, one for every mistake.
+                let _ = writeln!(said, "{line}");
+            } else if index == 0 {
                 let _ = writeln!(said, "{}: {line}", paint(colour, Colour::Red, "error"));
             } else {
                 let _ = writeln!(said, "  caused by: {}", line.replace('\n', "\n    "));
