@@ -210,12 +210,7 @@ impl Configuration<'_> {
                     tell(&members[*step].name, Progress::Done { changed, took });
                 }
             }
-            Err(fault) => tell(
-                fault.step(),
-                Progress::Failed {
-                    error: fault.short(),
-                },
-            ),
+            Err(fault) => tell(fault.step(), Progress::Failed { error: fault.short() }),
         }
         result
     }

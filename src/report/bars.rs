@@ -68,7 +68,9 @@ impl Bars {
         if let Some(bar) = self.images.get(key) {
             return bar.clone();
         }
-        let bar = self.screen.add(ProgressBar::hidden().with_style(self.style(IMAGE)));
+        let bar = self
+            .screen
+            .add(ProgressBar::hidden().with_style(self.style(IMAGE)));
         bar.set_prefix(short(&key.0));
         self.images.insert(key.clone(), bar.clone());
         bar

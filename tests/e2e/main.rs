@@ -4,6 +4,7 @@
 mod change;
 mod interrupt;
 mod main_job;
+mod terminal;
 mod tools;
 mod trouble;
 mod world;
