@@ -107,18 +107,18 @@ pub fn main() -> std::process::ExitCode {
 async fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Validate(args) => cmd::validate::run(args, context).await,
-        Verb::Plan(args) => cmd::plan::run(args, context).await,
+        Verb::Plan(args) => or_interrupted(context, cmd::plan::run(args, context)).await,
         Verb::Up(args) => cmd::up::run(args, context).await,
         Verb::Down(args) => cmd::down::run(args, context).await,
         Verb::Run(args) => cmd::run::run(args, context).await,
         Verb::Configure(args) => cmd::configure::run(args, context).await,
-        Verb::Status(args) => cmd::status::run(args, context).await,
+        Verb::Status(args) => or_interrupted(context, cmd::status::run(args, context)).await,
         Verb::List(args) => cmd::list::run(&args, context),
         Verb::Exec(args) => cmd::exec::run(args, context).await,
         Verb::Push(args) => cmd::push::run(args, context).await,
         Verb::Pull(args) => cmd::pull::run(args, context).await,
         Verb::Ssh(args) => cmd::ssh::run(args, context).await,
-        Verb::Console(args) => cmd::console::run(args, context).await,
+        Verb::Console(args) => or_interrupted(context, cmd::console::run(args, context)).await,
         Verb::Image(args) => cmd::image::run(args, context).await,
         Verb::Nodeset(args) => cmd::nodeset::run(args, context).await,
         Verb::SshConfig(args) => cmd::export::ssh_config(&args, context),
@@ -128,6 +128,19 @@ async fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {
         Verb::Schema(args) => cmd::schema::run(args, context).await,
         Verb::Completions(args) => cmd::completions::run(&args, Cli::command()),
         Verb::Man(args) => cmd::man::run(&args, Cli::command()),
+    }
+}
+
+/// For verbs that change nothing and so have nothing to undo: they end where they are.
+async fn or_interrupted(
+    context: &Context,
+    verb: impl Future<Output = anyhow::Result<ExitCode>>,
+) -> anyhow::Result<ExitCode> {
+    tokio::select! {
+        // A verb that winds down by itself goes first.
+        biased;
+        result = verb => result,
+        () = context.cancel.cancelled() => Err(crate::engine::EngineError::Interrupted.into()),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::exit::ExitCode;
 use crate::host::ConnectOptions;
 use crate::name::{ClusterName, HostName, ImageName, NodeName};
 use crate::plan::Plan;
+use crate::report::error::Failure as Misuse;
 use crate::report::{self, ReportOptions, Summary};
 use crate::ssh::{Nodes, Reach, Session};
 use crate::state::{ClusterDir, ClusterKeys, ClusterRecord, HostRecord, StateError, StateRoot};
@@ -23,6 +24,11 @@ use crate::topology::Topology;
 
 /// Nodes that are worked on at once over SSH.
 pub const FANOUT: usize = 64;
+
+/// For counts of which 0 makes no sense.
+pub fn at_least_one() -> clap::builder::RangedU64ValueParser<usize> {
+    clap::builder::RangedU64ValueParser::new().range(1..)
+}
 
 /// Options for reaching the hosts.
 #[derive(Clone, Debug, clap::Args)]
@@ -156,7 +162,8 @@ impl Cluster {
     /// Nodes by node set, `@group` and `@all`; all of them when nothing is asked for. In plan order.
     pub fn select(&self, wanted: Option<&str>, excluded: Option<&str>) -> anyhow::Result<Vec<NodeName>> {
         let names = |text: &str| -> anyhow::Result<BTreeSet<NodeName>> {
-            let set = crate::nodeset::NodeSet::parse(text, |group: &str| self.group(group))?;
+            let set = crate::nodeset::NodeSet::parse(text, |group: &str| self.group(group))
+                .with_context(|| format!("failed to read the node set `{}`", report::sanitize(text)))?;
             let mut nodes = BTreeSet::new();
             for name in set.iter() {
                 let node = self
@@ -164,13 +171,14 @@ impl Cluster {
                     .nodes
                     .iter()
                     .find(|node| node.name.as_str() == name)
-                    .with_context(|| {
+                    .ok_or_else(|| {
                         let all = crate::nodeset::fold(self.plan.nodes.iter().map(|node| node.name.as_str()));
-                        format!(
+                        let text = format!(
                             "cluster `{}` has no node `{}` (it has {all})",
                             self.plan.cluster,
                             report::sanitize(&name)
-                        )
+                        );
+                        Misuse::new(ExitCode::Usage, text)
                     })?;
                 nodes.insert(node.name.clone());
             }
@@ -188,8 +196,16 @@ impl Cluster {
             })
             .cloned()
             .collect();
-        anyhow::ensure!(!chosen.is_empty(), "no node is left to work on");
+        if chosen.is_empty() {
+            return Err(Misuse::new(ExitCode::Usage, "no node is left to work on").into());
+        }
         Ok(chosen)
+    }
+
+    /// How many hosts hold these nodes.
+    pub fn hosts_of(&self, chosen: &[NodeName]) -> usize {
+        let nodes = self.plan.nodes.iter().filter(|node| chosen.contains(&node.name));
+        nodes.map(|node| &node.host).collect::<BTreeSet<_>>().len()
     }
 
     fn group(&self, group: &str) -> Option<Vec<String>> {

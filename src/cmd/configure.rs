@@ -20,7 +20,7 @@ pub struct Args {
     #[arg(short = 'w', long, value_name = "NODESET")]
     pub nodes: Option<String>,
     /// Nodes at once
-    #[arg(short = 'f', long, value_name = "N", default_value_t = common::FANOUT)]
+    #[arg(short = 'f', long, value_name = "N", default_value_t = common::FANOUT, value_parser = super::common::at_least_one())]
     pub fanout: usize,
     #[command(flatten)]
     hosts: HostArgs,
@@ -36,7 +36,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     talk.events.emit(Event::Started {
         verb: "configure",
         cluster: cluster.record.name.clone(),
-        hosts: cluster.plan.hosts.len(),
+        hosts: cluster.hosts_of(&chosen),
         nodes: Some(chosen.len()),
     });
     let result = async {

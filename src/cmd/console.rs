@@ -59,23 +59,24 @@ async fn live(host: &Host, domain: &str) -> anyhow::Result<()> {
     let mut typing = true;
     let raw = tty::RawMode::enter()?;
     let mut buffer = vec![0; 4096];
-    loop {
+    let why = loop {
         tokio::select! {
             read = output.read(&mut buffer) => match read {
                 Ok(count @ 1..) => {
                     let mut out = std::io::stdout().lock();
                     let _ = out.write_all(&buffer[..count]).and_then(|()| out.flush());
                 }
-                _ => break,
+                _ => break "the console was closed: the node has stopped",
             },
             bytes = keys.recv(), if typing => match bytes {
-                Some(bytes) if bytes.contains(&ESCAPE) => break,
+                Some(bytes) if bytes.contains(&ESCAPE) => break "left the console",
                 Some(bytes) => input.write_all(&bytes).await?,
                 None => typing = false,
             },
         }
-    }
+    };
     drop(raw);
+    report::talk(&format!("\n{why}"));
     console.close();
     Ok(())
 }

@@ -74,16 +74,25 @@ async fn remove(
     };
     let asks = !args.yes && !args.dry_run;
     let talk = Talk::with(context, |options| options.summary = !asks && !args.dry_run);
-    talk.events.emit(engine::Event::Started {
+    let started = engine::Event::Started {
         verb: "down",
         cluster: name.clone(),
         hosts: hosts.len(),
         nodes: None,
-    });
+    };
+    talk.events.emit(started.clone());
     let members: Vec<_> = hosts.iter().map(HostRecord::to_host).collect();
-    let (fleet, mut failures) = Fleet::connect(&members, &args.connect.options(), &talk.events).await;
-    let (observed, unseen) = fleet.observe(&talk.events).await;
-    failures.extend(unseen);
+    let look = async {
+        let (fleet, mut failures) = Fleet::connect(&members, &args.connect.options(), &talk.events).await;
+        let (observed, unseen) = fleet.observe(&talk.events).await;
+        failures.extend(unseen);
+        (fleet, observed, failures)
+    };
+    // Until now nothing is changed.
+    let (fleet, observed, failures) = tokio::select! {
+        seen = look => seen,
+        () = context.cancel.cancelled() => return talk.finish(Err(EngineError::Interrupted.into())).await,
+    };
     let (nodes, objects) = engine::found(&target, &observed);
     if nodes + objects == 0 && record.is_none() && failures.is_empty() {
         talk.events
@@ -106,6 +115,7 @@ async fn remove(
             return Ok(ExitCode::Interrupted);
         }
         let talk = Talk::begin(context, None);
+        talk.events.emit(started);
         let result = carry_out(&fleet, &observed, &target, dir, failures, &talk.events).await;
         fleet.close().await;
         return talk

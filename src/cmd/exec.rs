@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(short = 'x', long, value_name = "NODESET")]
     pub exclude: Option<String>,
     /// Nodes at once
-    #[arg(short = 'f', long, value_name = "N", default_value_t = 150)]
+    #[arg(short = 'f', long, value_name = "N", default_value_t = 150, value_parser = super::common::at_least_one())]
     pub fanout: usize,
     /// Gather equal output of nodes
     #[arg(short = 'b', long)]
@@ -67,19 +67,27 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             ..ExecRequest::default()
         },
         fanout: args.fanout,
-        cancel: context.cancel.clone(),
+        cancel: context.cancel.child_token(),
     };
+    let mut unread = false;
     let (sender, mut events) = tokio::sync::mpsc::channel(256);
     let mut given: BTreeMap<String, Given> = BTreeMap::new();
     let show = async {
         while let Some(event) = events.recv().await {
-            take(event, &mut given, &args, context.format);
+            if !take(event, &mut given, &args, context.format) {
+                // `exec ... | head` has seen enough: the commands end as by Control-C.
+                unread = true;
+                request.cancel.cancel();
+            }
         }
     };
     tokio::join!(fanout::run(&nodes, &names, &request, sender), show);
     nodes.close().await;
     if context.cancel.is_cancelled() {
         return Err(EngineError::Interrupted.into());
+    }
+    if unread {
+        return Ok(ExitCode::Interrupted);
     }
     let given: Vec<Given> = names.iter().filter_map(|name| given.remove(name)).collect();
     if context.format == Format::Human {
@@ -91,8 +99,8 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     Ok(code(&given, args.maxrc))
 }
 
-/// Shows or keeps one event.
-fn take(event: FanEvent, given: &mut BTreeMap<String, Given>, args: &Args, format: Format) {
+/// Shows or keeps one event. Says whether somebody still reads what is shown.
+fn take(event: FanEvent, given: &mut BTreeMap<String, Given>, args: &Args, format: Format) -> bool {
     let (FanEvent::Line { node, .. } | FanEvent::Ended { node, .. }) = &event;
     let entry = given.entry(node.clone()).or_insert_with(|| Given {
         node: node.clone(),
@@ -107,14 +115,21 @@ fn take(event: FanEvent, given: &mut BTreeMap<String, Given>, args: &Args, forma
                 json(entry);
             }
         }
-        FanEvent::Line { node, stream, line } => {
-            let line = report::text::line(line.as_bytes());
+        FanEvent::Line {
+            node,
+            stream,
+            line,
+            ended,
+        } => {
+            let line = sanitize(&line);
             if format == Format::Human && !args.gather {
-                match stream {
-                    Stream::Stdout => report::data(&format!("{node}: {line}\n")),
-                    Stream::Stderr => report::talk(&format!("{node}: {line}")),
-                }
-                return;
+                return match stream {
+                    Stream::Stdout => report::data_read(&format!("{node}: {line}\n")),
+                    Stream::Stderr => {
+                        report::talk(&format!("{node}: {line}"));
+                        true
+                    }
+                };
             }
             let text = match stream {
                 Stream::Stdout => &mut entry.stdout,
@@ -122,10 +137,13 @@ fn take(event: FanEvent, given: &mut BTreeMap<String, Given>, args: &Args, forma
             };
             if text.len() + line.len() < KEPT {
                 text.push_str(&line);
-                text.push('\n');
+                if ended {
+                    text.push('\n');
+                }
             }
         }
     }
+    true
 }
 
 /// The most that is kept of one stream of a node for `-b` and JSON, in bytes.

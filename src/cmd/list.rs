@@ -43,7 +43,8 @@ pub fn run(_args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         });
     }
     if context.format == Format::Json {
-        report::data(&format!("{}\n", serde_json::to_string_pretty(&rows)?));
+        let value = serde_json::json!({ "version": 1, "clusters": rows });
+        report::data(&format!("{value:#}\n"));
         return Ok(ExitCode::Ok);
     }
     if rows.is_empty() {

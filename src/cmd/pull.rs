@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(short = 'x', long, value_name = "NODESET")]
     pub exclude: Option<String>,
     /// Nodes at once
-    #[arg(short = 'f', long, value_name = "N", default_value_t = common::FANOUT)]
+    #[arg(short = 'f', long, value_name = "N", default_value_t = common::FANOUT, value_parser = super::common::at_least_one())]
     pub fanout: usize,
     /// Time allowed on each node
     #[arg(short = 't', long, value_name = "TIME", value_parser = humantime::parse_duration)]

@@ -9,6 +9,7 @@ use super::common::{self, Cluster, HostArgs, Talk};
 use super::{Context, Format};
 use crate::engine::{EngineError, Event};
 use crate::exit::ExitCode;
+use crate::report::error::Failure;
 use crate::report::{self, junit};
 use crate::topology::WorkloadStep;
 use crate::workload::{Outcome, Results, StepReport, Workload};
@@ -26,7 +27,7 @@ pub struct Args {
     #[arg(short = 'w', long, value_name = "NODESET")]
     pub nodes: Option<String>,
     /// Nodes at once, for steps without a barrier
-    #[arg(short = 'f', long, value_name = "N", default_value_t = common::FANOUT)]
+    #[arg(short = 'f', long, value_name = "N", default_value_t = common::FANOUT, value_parser = super::common::at_least_one())]
     pub fanout: usize,
     /// Show the output of the nodes as it comes
     #[arg(long)]
@@ -61,7 +62,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     talk.events.emit(Event::Started {
         verb: "run",
         cluster: cluster.record.name.clone(),
-        hosts: cluster.plan.hosts.len(),
+        hosts: cluster.hosts_of(&chosen),
         nodes: Some(chosen.len()),
     });
     let outcome = async {
@@ -110,15 +111,20 @@ fn choose(
     steps: Vec<WorkloadStep>,
     chosen: &[crate::name::NodeName],
 ) -> anyhow::Result<Vec<WorkloadStep>> {
-    anyhow::ensure!(!steps.is_empty(), "the topology has no `workload:` steps");
+    if steps.is_empty() {
+        let text = "the topology has no `workload:` steps";
+        return Err(Failure::new(ExitCode::Usage, text).into());
+    }
     for name in &args.steps {
         let known: Vec<&str> = steps.iter().map(|step| step.name.as_str()).collect();
-        anyhow::ensure!(
-            known.contains(&name.as_str()),
-            "the workload has no step `{}` (it has {})",
-            report::sanitize(name),
-            known.join(", ")
-        );
+        if !known.contains(&name.as_str()) {
+            let text = format!(
+                "the workload has no step `{}` (it has {})",
+                report::sanitize(name),
+                known.join(", ")
+            );
+            return Err(Failure::new(ExitCode::Usage, text).into());
+        }
     }
     Ok(steps
         .into_iter()
@@ -151,8 +157,8 @@ fn said(results: &Results, step: &str, node: &str) -> String {
 
 fn show(reports: &[StepReport], results: &Results, context: &Context) {
     if context.format == Format::Json {
-        let value = serde_json::json!({ "type": "run", "results": results.path(), "steps": reports });
-        report::data(&format!("{value}\n"));
+        let value = serde_json::json!({ "results": results.path(), "steps": reports });
+        report::json::line("run", &value);
         return;
     }
     for step in reports {

@@ -1,11 +1,13 @@
 //! `vcluster ssh`: a shell on a node, in a real terminal; or one command there.
 
 use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::common::{Cluster, ClusterArg, HostArgs};
 use super::{Context, tty};
+use crate::engine::EngineError;
 use crate::exit::ExitCode;
 use crate::name::NodeName;
 use crate::report;
@@ -34,19 +36,30 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let cluster = Cluster::open(args.cluster.cluster.as_deref(), context)?;
     let chosen = cluster.select(Some(args.node.as_str()), None)?;
     let nodes = cluster.nodes(&chosen, &args.hosts.options()).await?;
-    let session = nodes.session(&args.node).await?;
+    let session = tokio::select! {
+        session = nodes.session(&args.node) => session?,
+        () = context.cancel.cancelled() => return Err(EngineError::Interrupted.into()),
+    };
     let command = (!args.command.is_empty()).then(|| args.command.join(" "));
     let on_terminal = std::io::stdin().is_terminal() && (args.tty || command.is_none());
     let code = match command {
-        Some(command) if !on_terminal => plain(&session, command).await?,
-        command => terminal(&session, command).await?,
+        Some(command) if !on_terminal => plain(&session, command, context).await?,
+        command => terminal(&session, command, context).await?,
     };
+    // Also ends a command that still runs there.
     nodes.close().await;
-    Ok(ExitCode::Remote(code))
+    match code {
+        Some(code) => Ok(ExitCode::Remote(code)),
+        None => Err(EngineError::Interrupted.into()),
+    }
 }
 
-/// A command without a terminal: its streams are ours.
-async fn plain(session: &crate::ssh::Session, command: String) -> anyhow::Result<u8> {
+/// A command without a terminal: its streams are ours. `None` when interrupted.
+async fn plain(
+    session: &crate::ssh::Session,
+    command: String,
+    context: &Context,
+) -> anyhow::Result<Option<u8>> {
     let mut keys = tty::keys();
     let (sender, input) = tokio::sync::mpsc::channel(16);
     tokio::spawn(async move {
@@ -58,17 +71,29 @@ async fn plain(session: &crate::ssh::Session, command: String) -> anyhow::Result
     });
     let request = ExecRequest {
         command,
+        // A command with a limit can be found and killed; see `Nodes::close`.
+        timeout: Some(Duration::from_hours(24 * 365)),
         ..ExecRequest::default()
     };
     let mut events = session.stream_with_input(&request, input).await?;
     let mut code = 255;
-    while let Some(event) = events.recv().await {
-        code = show(event).unwrap_or(code);
+    loop {
+        tokio::select! {
+            event = events.recv() => match event {
+                Some(event) => code = show(event).unwrap_or(code),
+                None => return Ok(Some(code)),
+            },
+            () = context.cancel.cancelled() => return Ok(None),
+        }
     }
-    Ok(code)
 }
 
-async fn terminal(session: &crate::ssh::Session, command: Option<String>) -> anyhow::Result<u8> {
+/// A terminal there, shown in ours. `None` when vcluster itself is told to end: the keys go to the node.
+async fn terminal(
+    session: &crate::ssh::Session,
+    command: Option<String>,
+    context: &Context,
+) -> anyhow::Result<Option<u8>> {
     let (columns, rows) = tty::size();
     let term = std::env::var("TERM").unwrap_or_else(|_| "xterm".into());
     let mut shell = session
@@ -84,11 +109,11 @@ async fn terminal(session: &crate::ssh::Session, command: Option<String>) -> any
     let mut typing = true;
     let raw = tty::RawMode::enter()?;
     let mut code = 255;
-    loop {
+    let code = loop {
         tokio::select! {
             event = shell.next() => match event {
                 Some(event) => code = show(event).unwrap_or(code),
-                None => break,
+                None => break Some(code),
             },
             bytes = keys.recv(), if typing => if let Some(bytes) = bytes { shell.input(bytes).await } else {
                 // The end of input, as a terminal says it.
@@ -99,8 +124,9 @@ async fn terminal(session: &crate::ssh::Session, command: Option<String>) -> any
                 let (columns, rows) = tty::size();
                 shell.resize(columns, rows).await;
             }
+            () = context.cancel.cancelled() => break None,
         }
-    }
+    };
     drop(raw);
     Ok(code)
 }

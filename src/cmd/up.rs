@@ -104,18 +104,21 @@ async fn prepare_and_apply(
     dir: &ClusterDir,
     events: &Events,
 ) -> anyhow::Result<Option<String>> {
-    let prepared = prepare(args, topology, dir, events).await?;
+    let prepared = tokio::select! {
+        prepared = prepare(args, topology, dir, events) => prepared?,
+        () = context.cancel.cancelled() => return Err(EngineError::Interrupted.into()),
+    };
     if args.dry_run {
-        let text = match context.format {
-            Format::Human => report::plan::plan(&prepared.plan),
-            Format::Json => report::plan::plan_json(&prepared.plan)?,
-        };
-        report::data(&text);
+        match context.format {
+            Format::Human => report::data(&report::plan::plan(&prepared.plan)),
+            Format::Json => report::plan::plan_json(&prepared.plan),
+        }
         prepared.fleet.close().await;
         return Ok(None);
     }
     events.emit(crate::engine::Event::Planned {
         actions: counts(&prepared.plan),
+        hosts: prepared.fleet.members().len(),
     });
     let cluster = prepared.plan.cluster.clone();
     match apply(args, context, &prepared, events).await {

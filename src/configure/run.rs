@@ -70,8 +70,8 @@ pub enum StepFault {
         /// What SSH says.
         cause: String,
     },
-    /// Interrupted before it began.
-    #[error("interrupted before step `{step}`")]
+    /// Interrupted before it ended.
+    #[error("interrupted in step `{step}`")]
     Interrupted {
         /// The step.
         step: String,
@@ -212,7 +212,7 @@ impl Configuration<'_> {
                 }
             }
             Err(fault) => {
-                let error = fault.to_string();
+                let error = fault.short();
                 say(fault.step(), Progress::Failed { error });
             }
         }
@@ -226,9 +226,16 @@ impl Configuration<'_> {
         if self.cancel.is_cancelled() {
             return Err(StepFault::Interrupted { step: first });
         }
-        match wave {
-            Wave::Files(_) => self.files(node, members, first).await,
-            Wave::Run(step) => self.command(node, step).await,
+        let work = async {
+            match wave {
+                Wave::Files(_) => self.files(node, members, first.clone()).await,
+                Wave::Run(step) => self.command(node, step).await,
+            }
+        };
+        tokio::select! {
+            result = work => result,
+            // The command itself is ended when its session is closed.
+            () = self.cancel.cancelled() => Err(StepFault::Interrupted { step: first.clone() }),
         }
     }
 
@@ -338,7 +345,14 @@ impl Configuration<'_> {
             },
         };
         let session: Arc<_> = self.nodes.session(node).await.map_err(ssh)?;
-        let output = session.exec(request).await.map_err(ssh)?;
+        // A step may be allowed minutes; a user who interrupts is not made to wait for them. The command
+        // is killed on the node when its channel is given up.
+        let output = tokio::select! {
+            output = session.exec(request) => output.map_err(ssh)?,
+            () = self.cancel.cancelled() => {
+                return Err(StepFault::Interrupted { step: step.to_owned() });
+            }
+        };
         if output.status == Some(0) {
             return Ok(output);
         }
@@ -357,6 +371,17 @@ impl Configuration<'_> {
 }
 
 impl StepFault {
+    /// What happened, without the step, the command and its output.
+    fn short(&self) -> String {
+        match self {
+            Self::Failed { how, .. } => how.clone(),
+            Self::Timeout { allowed, .. } => format!("did not end within {allowed}"),
+            Self::Template { cause, .. } | Self::Ssh { cause, .. } => cause.clone(),
+            Self::Source { path, cause, .. } => format!("failed to read {path}: {cause}"),
+            Self::Interrupted { .. } => "interrupted".to_owned(),
+        }
+    }
+
     /// The step that it is about.
     pub fn step(&self) -> &str {
         match self {

@@ -119,6 +119,8 @@ pub enum Event {
     Planned {
         /// Actions by kind.
         actions: Vec<(ActionKind, usize)>,
+        /// Hosts that hold nodes, or give some up.
+        hosts: usize,
     },
     /// How many nodes a stage is for, where that does not follow from the plan's actions.
     Expected {

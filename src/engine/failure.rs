@@ -61,7 +61,7 @@ pub fn explain(error: &dyn Error) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// Hosts or nodes failed; the reporter has shown each as it happened.
-    #[error("{what}: {}", list(failures))]
+    #[error("{what}:{}", list(failures))]
     Failed {
         /// What could not be done.
         what: String,
@@ -127,9 +127,15 @@ fn list(failures: &[Failure]) -> String {
             .map(NodeName::as_str)
             .or(failure.host.as_ref().map(HostName::as_str))
             .unwrap_or("controller");
-        match folded.iter_mut().find(|(error, _)| *error == failure.error) {
+        // The subject stands before the error anyway, and without it more errors are equal.
+        let error = failure
+            .error
+            .strip_prefix(subject)
+            .and_then(|rest| rest.strip_prefix(' '))
+            .unwrap_or(&failure.error);
+        match folded.iter_mut().find(|(known, _)| *known == error) {
             Some((_, subjects)) => subjects.push(subject),
-            None => folded.push((&failure.error, vec![subject])),
+            None => folded.push((error, vec![subject])),
         }
     }
     let lines: Vec<String> = folded
@@ -137,7 +143,7 @@ fn list(failures: &[Failure]) -> String {
         .map(|(error, subjects)| format!("{}: {error}", crate::nodeset::fold(subjects)))
         .collect();
     if lines.len() == 1 {
-        lines.concat()
+        format!(" {}", lines.concat())
     } else {
         format!("\n  {}", lines.join("\n  "))
     }

@@ -115,7 +115,7 @@ impl Ramp {
 
     /// Whether the CPU pressure of a host would decide anything now: somebody waits for a turn there, and fewer
     /// turns are given under pressure.
-    pub fn needs_pressure(&self, host: &HostName) -> bool {
+    pub(super) fn needs_pressure(&self, host: &HostName) -> bool {
         self.machines.get(host).is_some_and(|machine| {
             machine.pressed < machine.at_ease && machine.waiting.load(Ordering::Relaxed) > 0
         })

@@ -101,6 +101,10 @@ impl HostError {
     pub fn hint(&self) -> Option<String> {
         let host = &self.host;
         match &self.cause {
+            Cause::Ssh(error) if error.to_string().contains("libvirt-sock") => Some(format!(
+                "see that libvirt is installed and running on {host} (`systemctl status libvirtd`), and that its \
+                 sshd_config allows AllowStreamLocalForwarding"
+            )),
             Cause::Ssh(error) => error.hint(),
             Cause::NotRoot(_) => Some(format!(
                 "name root in the URI of {host}, or let the user run `sudo -n sh` there without a password"
@@ -141,6 +145,10 @@ fn libvirt_hint(error: &virt::error::Error, host: &HostName) -> Option<String> {
         Some(format!(
             "{host} is out of memory: place fewer or smaller nodes on it"
         ))
+    } else if message.contains("domain is not running") {
+        Some(
+            "`vcluster up` starts it again; `vcluster console NODE --log` shows what it said last".to_owned(),
+        )
     } else if message.contains("Permission denied") || message.contains("authentication") {
         Some(format!(
             "the user in the URI of {host} must be root or in the group `libvirt`"

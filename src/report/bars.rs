@@ -40,6 +40,12 @@ impl Bars {
         }
     }
 
+    fn style(&self, template: &str) -> ProgressStyle {
+        let size = rustix::termios::tcgetwinsize(std::io::stderr());
+        let columns = size.map_or(NARROW, |size| size.ws_col);
+        style(&fitted(template, columns))
+    }
+
     /// Prints above the bars.
     fn say(&self, line: &str) {
         self.screen.suspend(|| super::out::talk(line));
@@ -49,7 +55,7 @@ impl Bars {
         if let Some(bar) = self.stages.get(stage) {
             return bar.clone();
         }
-        let bar = ProgressBar::hidden().with_style(style(if self.colour { COLOURED } else { PLAIN }));
+        let bar = ProgressBar::hidden().with_style(self.style(if self.colour { COLOURED } else { PLAIN }));
         // In the order of work, whatever the order of appearance. Bars of images stand below all stages.
         let above = self.stages.range(..stage).count();
         let bar = self.screen.insert(above, bar);
@@ -62,7 +68,9 @@ impl Bars {
         if let Some(bar) = self.images.get(key) {
             return bar.clone();
         }
-        let bar = self.screen.add(ProgressBar::hidden().with_style(style(IMAGE)));
+        let bar = self
+            .screen
+            .add(ProgressBar::hidden().with_style(self.style(IMAGE)));
         bar.set_prefix(short(&key.0));
         self.images.insert(key.clone(), bar.clone());
         bar
@@ -82,6 +90,17 @@ fn short(name: &str) -> String {
 const COLOURED: &str = "{prefix:<15} {bar:24.green} {pos:>5}/{len:<5} {wide_msg}";
 const PLAIN: &str = "{prefix:<15} {bar:24} {pos:>5}/{len:<5} {wide_msg}";
 const IMAGE: &str = "{prefix:<15} {bar:24} {wide_msg}";
+
+/// On a narrow terminal the bar gives way to the words, which say more.
+const NARROW: u16 = 80;
+
+fn fitted(template: &str, columns: u16) -> String {
+    if columns < NARROW {
+        template.replace("{bar:24", "{bar:8")
+    } else {
+        template.to_owned()
+    }
+}
 
 fn style(template: &str) -> ProgressStyle {
     // The templates are constants and tested; still no reason to panic over a bar.
@@ -194,7 +213,10 @@ mod tests {
     #[test]
     fn the_templates_of_the_bars_are_valid() {
         for template in [COLOURED, PLAIN, IMAGE] {
-            assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
+            for columns in [40, 200] {
+                let template = fitted(template, columns);
+                assert!(ProgressStyle::with_template(&template).is_ok(), "{template}");
+            }
         }
     }
 

@@ -30,7 +30,11 @@ pub async fn confirm(question: &str, cancel: &CancellationToken) -> Result<bool,
             Ok(Err(error)) => Err(Failure::new(ExitCode::Unexpected, format!("failed to ask: {error}"))),
             Err(_) => Ok(false),
         },
-        () = cancel.cancelled() => Err(Failure::new(ExitCode::Interrupted, "interrupted")),
+        () = cancel.cancelled() => {
+            // The question's line is still open.
+            super::talk("");
+            Err(Failure::new(ExitCode::Interrupted, "interrupted; nothing was changed"))
+        }
     }
 }
 

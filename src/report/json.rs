@@ -3,6 +3,8 @@
 //! `elapsed` (seconds since the first line) and `type`:
 //!
 //! - `event`: an [`Event`]; its kind is in `event`.
+//! - `plan`: the plan, whole, in `plan` (`plan`, `up --dry-run`).
+//! - `exec`, `run`: what nodes gave, and the results of a workload.
 //! - `summary`: the [`Summary`], once, when the work has ended.
 //! - `error`: why the command failed; nothing follows it.
 //!
@@ -127,6 +129,7 @@ mod tests {
             started("up"),
             Event::Planned {
                 actions: vec![(ActionKind::Create, 2)],
+                hosts: 2,
             },
             node("n1", NodeStage::Boot, crate::engine::Progress::Begun),
             node("n1", NodeStage::Boot, done(3)),

@@ -88,6 +88,10 @@ impl Lines {
     /// Lines about the stages and images where one is due.
     fn progress(&mut self, tally: &Tally, now: Duration) {
         for (stage, account) in &tally.stages {
+            // The end of a step has a line of its own.
+            if matches!(stage, Stage::Step(..)) && account.complete() {
+                continue;
+            }
             let (ended, total) = (account.ended() as u64, account.total() as u64);
             if self.pace.due(stage.name(), ended, total, account.complete(), now) {
                 let remark = words::remark(account, now);
@@ -209,7 +213,7 @@ impl Render for Lines {
     }
 
     fn finish(&mut self, summary: &Summary, _now: Duration) {
-        if self.summary && (!self.quiet || !summary.is_clean()) {
+        if self.summary && !self.quiet {
             self.talk.push_str(&summary.human(self.colour));
         }
         self.flush();
@@ -243,6 +247,7 @@ mod tests {
         };
         let planned = Event::Planned {
             actions: vec![(crate::plan::ActionKind::Create, 150)],
+            hosts: 15,
         };
         tally.record(&started, Duration::ZERO);
         tally.record(&planned, Duration::ZERO);

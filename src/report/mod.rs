@@ -26,7 +26,7 @@ mod words;
 pub use confirm::confirm;
 pub use error::{Failure, error};
 pub use failures::FailureGroup;
-pub use out::{data, talk};
+pub use out::{data, data_read, talk};
 pub use run::{ReportOptions, spawn};
 pub use statistics::Timing;
 pub use summary::{SUMMARY_VERSION, StageSummary, Summary};

@@ -4,8 +4,14 @@ use std::io::Write;
 
 /// Writes data to standard output.
 pub fn data(text: &str) {
+    let _ = data_read(text);
+}
+
+/// Writes data to standard output; says whether somebody still reads there.
+pub fn data_read(text: &str) -> bool {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.is_ok()
 }
 
 /// Writes a line of talk to standard error.

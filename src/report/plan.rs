@@ -27,9 +27,9 @@ pub fn plan(plan: &Plan) -> String {
     out
 }
 
-/// The plan as JSON, for other programs: the same data, nothing folded.
-pub fn plan_json(plan: &Plan) -> serde_json::Result<String> {
-    serde_json::to_string_pretty(plan).map(|text| text + "\n")
+/// The plan as a JSON line, for other programs: the same data, nothing folded.
+pub fn plan_json(plan: &Plan) {
+    super::json::line("plan", &serde_json::json!({ "plan": plan }));
 }
 
 fn head(plan: &Plan) -> String {

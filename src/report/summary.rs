@@ -11,7 +11,7 @@ use super::statistics::{Timing, human};
 use super::tally::{Stage, StageTally, Tally};
 use super::terminal::{Colour, paint};
 use super::text::sanitize;
-use crate::engine::NodeStage;
+use crate::engine::{HostStage, NodeStage};
 use crate::plan::ActionKind;
 
 /// Version of the JSON form.
@@ -154,20 +154,30 @@ impl Summary {
         Ok(())
     }
 
-    /// The summary for people.
+    /// The summary for people. The failures are not in it: each was told when it happened, and the error that
+    /// comes after it folds them.
     pub fn human(&self, colour: bool) -> String {
         let mut text = String::new();
-        for group in &self.failures {
-            text.push_str(&failure(group, colour));
-        }
-        if self.stages.iter().any(|stage| stage.timing.is_some()) {
+        if self.began() && !self.stages.is_empty() {
             text.push_str(&self.table(colour));
         }
         for (warning, count) in self.warnings.iter().filter(|(_, count)| *count > 1) {
             let _ = writeln!(text, "{count} times: {}", sanitize(warning));
         }
-        text.push_str(&self.last_line(colour));
+        if self.began() {
+            text.push_str(&self.last_line(colour));
+        }
         text
+    }
+
+    /// Whether more was done than to look: a table about looking would only push the error away.
+    fn began(&self) -> bool {
+        let looks = [HostStage::Connect.as_str(), HostStage::Probe.as_str()];
+        self.stages.is_empty()
+            || self
+                .stages
+                .iter()
+                .any(|stage| !looks.contains(&stage.stage.as_str()))
     }
 
     fn table(&self, colour: bool) -> String {
@@ -212,8 +222,11 @@ impl Summary {
             ));
         }
         let verb = paint(colour, Colour::Bold, &format!("{} {}", self.verb, self.cluster));
-        let (nodes, hosts) = (plural(self.nodes, "node"), plural(self.hosts, "host"));
-        let mut line = format!("{verb}: {nodes} on {hosts}");
+        let hosts = plural(self.hosts, "host");
+        let mut line = match self.nodes {
+            0 => format!("{verb}: {hosts}"),
+            nodes => format!("{verb}: {} on {hosts}", plural(nodes, "node")),
+        };
         for part in parts {
             let _ = write!(line, ", {part}");
         }
@@ -225,20 +238,6 @@ impl Summary {
 /// `1 node`, `2 nodes`.
 pub(super) fn plural(count: usize, word: &str) -> String {
     format!("{count} {word}{}", if count == 1 { "" } else { "s" })
-}
-
-fn failure(group: &FailureGroup, colour: bool) -> String {
-    let count = if group.count > 1 {
-        format!(" ({})", group.count)
-    } else {
-        String::new()
-    };
-    let failed = paint(colour, Colour::Red, "failed");
-    let mut text = format!("{failed}: {}{count} in {}\n", group.nodes, sanitize(&group.stage));
-    for line in group.error.lines() {
-        let _ = writeln!(text, "    {}", super::text::line(line.as_bytes()));
-    }
-    text
 }
 
 #[cfg(test)]
@@ -253,6 +252,7 @@ mod tests {
         };
         let planned = Event::Planned {
             actions: vec![(ActionKind::Create, 2), (ActionKind::Keep, 1)],
+            hosts: 2,
         };
         let tally = tally_of(&[
             started("up"),
@@ -275,9 +275,6 @@ mod tests {
     #[test]
     fn the_summary_tells_counts_times_and_failures() {
         insta::assert_snapshot!(story().human(false), @r"
-        failed: n2 in boot
-            `n2` died
-              caused by: panic ^[[2J
         STAGE   DONE  FAILED  P50     P95     MAX     SLOWEST
         define  2/2   0       1.00 s  1.00 s  1.00 s  n1
         boot    1/2   1       12.0 s  12.0 s  12.0 s  n1

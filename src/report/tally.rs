@@ -169,8 +169,9 @@ impl Tally {
                 self.hosts = *hosts;
                 self.nodes = nodes.unwrap_or(0);
             }
-            Event::Planned { actions } => {
+            Event::Planned { actions, hosts } => {
                 self.actions.clone_from(actions);
+                self.hosts = *hosts;
                 let planned: usize = actions.iter().map(|(_, count)| count).sum();
                 self.nodes = self.nodes.max(planned);
                 for stage in self.stages.keys().cloned().collect::<Vec<_>>() {
@@ -358,6 +359,7 @@ pub(super) mod tests {
                 (ActionKind::Keep, 4),
                 (ActionKind::Remove, 2),
             ],
+            hosts: 2,
         };
         let begun = |stage| node("n1", stage, Progress::Begun);
         let correction = Event::Expected {

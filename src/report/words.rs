@@ -116,7 +116,7 @@ pub(super) fn news(event: &Event) -> Option<String> {
             hosts,
             nodes,
         } => started(verb, cluster.as_str(), *hosts, *nodes),
-        Event::Planned { actions } => planned(actions),
+        Event::Planned { actions, .. } => planned(actions),
         Event::Note { text } => format!("note: {}", block(text)),
         Event::Step {
             name,

@@ -39,7 +39,7 @@ pub enum SshError {
         source: io::Error,
     },
     /// Connection and login took too long.
-    #[error("{target} gave no login within {}", humantime::format_duration(*after))]
+    #[error("{target} gave no login within {}", rounded(*after))]
     Timeout {
         /// Whom.
         target: String,
@@ -189,4 +189,13 @@ impl SshError {
             _ => false,
         }
     }
+}
+/// Whole seconds: the deadline of a last attempt is what was left of the time for all of them.
+fn rounded(after: Duration) -> humantime::FormattedDuration {
+    let seconds = after.as_secs_f64().round();
+    humantime::format_duration(if seconds >= 1.0 {
+        Duration::from_secs_f64(seconds)
+    } else {
+        after
+    })
 }

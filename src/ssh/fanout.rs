@@ -61,7 +61,7 @@ impl std::fmt::Display for Ended {
 /// Something that happened on a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FanEvent {
-    /// A line, at most 16 KiB of it.
+    /// A line, or a piece of one that is longer than 16 KiB.
     Line {
         /// The node.
         node: String,
@@ -69,6 +69,8 @@ pub enum FanEvent {
         stream: Stream,
         /// The line without its end; bytes that are no UTF-8 are replaced.
         line: String,
+        /// Whether the line ends here; `false` where it goes on in the next piece.
+        ended: bool,
     },
     /// The command ended; nothing more comes from this node.
     Ended {
@@ -151,8 +153,12 @@ async fn one(nodes: &Nodes, node: &str, exec: &ExecRequest, events: &mpsc::Sende
     while let Some(event) = stream.recv().await {
         let mut found = Vec::new();
         match event {
-            ExecEvent::Stdout(data) => out.push(&data, |line| found.push((Stream::Stdout, line))),
-            ExecEvent::Stderr(data) => err.push(&data, |line| found.push((Stream::Stderr, line))),
+            ExecEvent::Stdout(data) => {
+                out.push(&data, |line, ended| found.push((Stream::Stdout, line, ended)))
+            }
+            ExecEvent::Stderr(data) => {
+                err.push(&data, |line, ended| found.push((Stream::Stderr, line, ended)))
+            }
             ExecEvent::Exit(status) => ended = Ended::Exit(status),
             ExecEvent::Signal(name) => ended = Ended::Signal(name),
             ExecEvent::TimedOut(after) => ended = Ended::TimedOut(after),
@@ -165,20 +171,21 @@ async fn one(nodes: &Nodes, node: &str, exec: &ExecRequest, events: &mpsc::Sende
         events,
         node,
         rest.into_iter()
-            .filter_map(|(stream, line)| Some((stream, line?)))
+            .filter_map(|(stream, line)| Some((stream, line?, true)))
             .collect(),
     )
     .await;
     ended
 }
 
-async fn send(events: &mpsc::Sender<FanEvent>, node: &str, lines: Vec<(Stream, String)>) {
-    for (stream, line) in lines {
+async fn send(events: &mpsc::Sender<FanEvent>, node: &str, lines: Vec<(Stream, String, bool)>) {
+    for (stream, line, ended) in lines {
         let _ = events
             .send(FanEvent::Line {
                 node: node.to_owned(),
                 stream,
                 line,
+                ended,
             })
             .await;
     }

@@ -10,21 +10,22 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Takes bytes and gives the lines that they complete, without their ends.
-    pub(super) fn push(&mut self, mut bytes: &[u8], mut line: impl FnMut(String)) {
+    /// Takes bytes and gives the lines that they complete, without their ends; `false` for a piece whose
+    /// line goes on in the next.
+    pub(super) fn push(&mut self, mut bytes: &[u8], mut line: impl FnMut(String, bool)) {
         while let Some(at) = bytes.iter().position(|&b| b == b'\n') {
             self.take(&bytes[..at], &mut line);
             bytes = &bytes[at + 1..];
             if self.rest.last() == Some(&b'\r') {
                 self.rest.pop();
             }
-            line(text(&self.rest));
+            line(text(&self.rest), true);
             self.rest.clear();
         }
         self.take(bytes, &mut line);
     }
 
-    fn take(&mut self, mut bytes: &[u8], line: &mut impl FnMut(String)) {
+    fn take(&mut self, mut bytes: &[u8], line: &mut impl FnMut(String, bool)) {
         while self.rest.len() + bytes.len() > LINE_LIMIT {
             let (head, tail) = bytes.split_at(LINE_LIMIT - self.rest.len());
             self.rest.extend_from_slice(head);
@@ -34,7 +35,7 @@ impl Lines {
                 _ => LINE_LIMIT,
             };
             let next = self.rest.split_off(cut);
-            line(text(&self.rest));
+            line(text(&self.rest), false);
             self.rest = next;
             bytes = tail;
         }
@@ -58,7 +59,7 @@ mod tests {
     fn all(chunks: &[&[u8]]) -> Vec<String> {
         let (mut lines, mut found) = (Lines::default(), Vec::new());
         for chunk in chunks {
-            lines.push(chunk, |line| found.push(line));
+            lines.push(chunk, |line, _| found.push(line));
         }
         found.extend(lines.finish());
         found

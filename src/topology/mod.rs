@@ -55,7 +55,8 @@ impl Topology {
             Err(error) => Err(Diagnostics::of_file(
                 name,
                 format!("the topology cannot be read: {error}"),
-                None,
+                (error.kind() == std::io::ErrorKind::NotFound)
+                    .then(|| "name the topology file, `-` for standard input".to_owned()),
             )),
         }
     }

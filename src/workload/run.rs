@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::barrier::Barrier;
 use super::node;
 use super::results::{NodeResult, Outcome, Results};
-use crate::engine::{Event, Events};
+use crate::engine::{Event, Events, Progress};
 use crate::name::NodeName;
 use crate::ssh::Nodes;
 use crate::template::Shared;
@@ -80,7 +80,7 @@ impl Workload<'_> {
         let mut results: Vec<(usize, NodeResult)> = futures::stream::iter(step.on.iter().enumerate())
             .map(|(index, name): (usize, &NodeName)| {
                 let barrier = barrier.as_ref();
-                async move { (index, node::run(self, step, name, dir, barrier).await) }
+                async move { (index, self.told(step, name, dir, barrier).await) }
             })
             .buffer_unordered(at_once.max(1))
             .collect()
@@ -102,5 +102,34 @@ impl Workload<'_> {
             step: step.name.clone(),
             nodes,
         }
+    }
+
+    /// Runs the step on a node, and tells how it stands.
+    async fn told(
+        &self,
+        step: &WorkloadStep,
+        node: &NodeName,
+        dir: &Path,
+        barrier: Option<&Barrier>,
+    ) -> NodeResult {
+        let tell = |progress: Progress| {
+            self.events.emit(Event::StepNode {
+                name: step.name.clone(),
+                node: node.clone(),
+                progress,
+            });
+        };
+        tell(Progress::Begun);
+        let result = node::run(self, step, node, dir, barrier).await;
+        tell(match &result.outcome {
+            Outcome::Passed => Progress::Done {
+                changed: true,
+                took: result.took,
+            },
+            other => Progress::Failed {
+                error: other.describe(),
+            },
+        });
+        result
     }
 }
