@@ -460,9 +460,10 @@ fn counts(plan: &Plan) -> Vec<(ActionKind, usize)> {
 fn ready_line(plan: &Plan) -> String {
     let hosts = plan.hosts.iter().filter(|host| !host.nodes.is_empty()).count();
     format!(
-        "cluster `{}` is up: {} nodes on {hosts} {}",
+        "cluster `{}` is up: {} {} on {hosts} {}",
         plan.cluster,
         plan.nodes.len(),
+        if plan.nodes.len() == 1 { "node" } else { "nodes" },
         if hosts == 1 { "host" } else { "hosts" }
     )
 }
