@@ -154,10 +154,10 @@ async fn one(nodes: &Nodes, node: &str, exec: &ExecRequest, events: &mpsc::Sende
         let mut found = Vec::new();
         match event {
             ExecEvent::Stdout(data) => {
-                out.push(&data, |line, ended| found.push((Stream::Stdout, line, ended)))
+                out.push(&data, |line, ended| found.push((Stream::Stdout, line, ended)));
             }
             ExecEvent::Stderr(data) => {
-                err.push(&data, |line, ended| found.push((Stream::Stderr, line, ended)))
+                err.push(&data, |line, ended| found.push((Stream::Stderr, line, ended)));
             }
             ExecEvent::Exit(status) => ended = Ended::Exit(status),
             ExecEvent::Signal(name) => ended = Ended::Signal(name),
