@@ -55,7 +55,8 @@ pub fn render(groups: &[Gathered]) -> String {
         };
         let _ = writeln!(text, "{RULE}\n{}{count}\n{RULE}", group.nodeset());
         for line in group.text.lines() {
-            text.push_str(&super::text::line(line.as_bytes()));
+            // Whole, however long: this is data, and the sender has bounded it.
+            text.push_str(&super::text::sanitize(line));
             text.push('\n');
         }
     }

@@ -142,7 +142,7 @@ mod tests {
             .collect();
         insta::assert_snapshot!(text, @r#"
         {"seq":1,"elapsed":1.235,"type":"event","event":"started","verb":"up","cluster":"demo","hosts":2,"nodes":3}
-        {"seq":2,"elapsed":1.235,"type":"event","event":"planned","actions":[["create",2]]}
+        {"seq":2,"elapsed":1.235,"type":"event","event":"planned","actions":[["create",2]],"hosts":2}
         {"seq":3,"elapsed":1.235,"type":"event","event":"node","node":"n1","host":"bm01","stage":"boot","state":"begun"}
         {"seq":4,"elapsed":1.235,"type":"event","event":"node","node":"n1","host":"bm01","stage":"boot","state":"done","changed":true,"took":3.0}
         {"seq":5,"elapsed":1.235,"type":"event","event":"node","node":"n1","host":"bm01","stage":"login","state":"failed","error":"no\nway"}
