@@ -83,10 +83,10 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     EngineError::from_failures("failed to fetch", failures)?;
     if !context.quiet {
         report::talk(&format!(
-            "fetched {} files ({}) from {} nodes",
-            sum.files,
+            "fetched {} ({}) from {}",
+            report::plural(sum.files, "file"),
             bytesize::ByteSize::b(sum.bytes).display().iec(),
-            chosen.len()
+            report::plural(chosen.len(), "node")
         ));
     }
     Ok(ExitCode::Ok)

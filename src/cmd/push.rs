@@ -79,10 +79,10 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     EngineError::from_failures("failed to send", failures)?;
     if !context.quiet {
         report::talk(&format!(
-            "sent {} files ({}) to {} nodes",
-            parcel.files(),
+            "sent {} ({}) to {}",
+            report::plural(parcel.files(), "file"),
             bytesize::ByteSize::b(parcel.size).display().iec(),
-            chosen.len()
+            report::plural(chosen.len(), "node")
         ));
     }
     Ok(ExitCode::Ok)

@@ -40,7 +40,7 @@ impl Bars {
         }
     }
 
-    fn style(template: &str) -> ProgressStyle {
+    fn fitting(template: &str) -> ProgressStyle {
         let size = rustix::termios::tcgetwinsize(std::io::stderr());
         let columns = size.map_or(NARROW, |size| size.ws_col);
         style(&fitted(template, columns))
@@ -55,7 +55,7 @@ impl Bars {
         if let Some(bar) = self.stages.get(stage) {
             return bar.clone();
         }
-        let bar = ProgressBar::hidden().with_style(Self::style(if self.colour { COLOURED } else { PLAIN }));
+        let bar = ProgressBar::hidden().with_style(Self::fitting(if self.colour { COLOURED } else { PLAIN }));
         // In the order of work, whatever the order of appearance. Bars of images stand below all stages.
         let above = self.stages.range(..stage).count();
         let bar = self.screen.insert(above, bar);
@@ -70,7 +70,7 @@ impl Bars {
         }
         let bar = self
             .screen
-            .add(ProgressBar::hidden().with_style(Self::style(IMAGE)));
+            .add(ProgressBar::hidden().with_style(Self::fitting(IMAGE)));
         bar.set_prefix(short(&key.0));
         self.images.insert(key.clone(), bar.clone());
         bar

@@ -29,6 +29,6 @@ pub use failures::FailureGroup;
 pub use out::{data, data_read, talk};
 pub use run::{ReportOptions, spawn};
 pub use statistics::Timing;
-pub use summary::{SUMMARY_VERSION, StageSummary, Summary};
+pub use summary::{SUMMARY_VERSION, StageSummary, Summary, plural};
 pub use terminal::Terminal;
 pub use text::{LineBuffer, sanitize};

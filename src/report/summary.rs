@@ -235,8 +235,8 @@ impl Summary {
     }
 }
 
-/// `1 node`, `2 nodes`.
-pub(super) fn plural(count: usize, word: &str) -> String {
+/// A number and its word: `1 node`, `2 nodes`.
+pub fn plural(count: usize, word: &str) -> String {
     format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 

@@ -116,6 +116,12 @@ impl client::Handler for Client {
             DisconnectReason::Error(russh::Error::Disconnect | russh::Error::HUP) => {
                 "the connection was closed".to_owned()
             }
+            // The kernel may notice before our keepalive does, while something is being sent.
+            DisconnectReason::Error(russh::Error::IO(error))
+                if error.kind() == std::io::ErrorKind::TimedOut =>
+            {
+                "the far side stopped answering".to_owned()
+            }
             DisconnectReason::Error(error) => error.to_string(),
         };
         *self.shared.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
