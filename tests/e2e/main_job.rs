@@ -174,7 +174,7 @@ fn exit_codes_of_commands_on_nodes_are_passed_on_as_documented() {
         .code(124);
     world
         .run(&["exec", "-w", "n009", "--", "true"])
-        .code(1)
+        .code(2)
         .says("has no node `n009`");
     world.run(&["run"]).code(6);
     world.run(&["down", "-y"]).code(0);
