@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::barrier::Barrier;
 use super::results::{NodeResult, Outcome};
 use super::run::Workload;
-use crate::engine::{Event, Progress, Stream};
+use crate::engine::{Event, Stream};
 use crate::name::NodeName;
 use crate::report::LineBuffer;
 use crate::ssh::{ExecEvent, ExecRequest, quote};
@@ -88,14 +88,6 @@ pub(super) async fn run(
     let began = Instant::now();
     let mut bytes = 0;
     let mut started = began;
-    let say = |progress| {
-        workload.events.emit(Event::StepNode {
-            name: step.name.clone(),
-            node: node.clone(),
-            progress,
-        });
-    };
-    say(Progress::Begun);
     let outcome = command(workload, step, node, dir, barrier, &mut started, &mut bytes)
         .await
         .unwrap_or_else(|error| Outcome::Error { error });
@@ -109,12 +101,6 @@ pub(super) async fn run(
         (Outcome::Passed, Err(error)) => Outcome::Error { error },
         _ => outcome,
     };
-    say(match &outcome {
-        Outcome::Passed => Progress::Done { changed: true, took },
-        other => Progress::Failed {
-            error: other.describe(),
-        },
-    });
     NodeResult {
         node: node.clone(),
         outcome,
