@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::Context;
-use super::common::{self, Cluster, HostArgs, Talk};
+use super::cluster::Cluster;
+use super::common::{self, HostArgs};
+use super::configured;
+use super::talk::Talk;
 use crate::configure::Configuration;
-use crate::engine::{EngineError, Event, Failure};
+use crate::engine::{EngineError, Event};
 use crate::exit::ExitCode;
 use crate::name::NodeName;
 use crate::state::Lock;
@@ -28,8 +31,7 @@ pub struct Args {
 
 /// Runs the verb.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let cluster = Cluster::open(args.cluster.as_deref(), context)?;
-    let _lock = Lock::take(&cluster.dir, &cluster.record.name, "configure")?;
+    let (cluster, _lock) = Cluster::hold(args.cluster.as_deref(), context, "configure", Lock::take)?;
     let topology = cluster.topology()?;
     let chosen = cluster.select(args.nodes.as_deref(), None)?;
     let talk = Talk::begin(context, None);
@@ -56,24 +58,10 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         if context.cancel.is_cancelled() {
             return Err(EngineError::Interrupted.into());
         }
-        if faults.is_empty() && chosen.len() == cluster.plan.nodes.len() {
-            common::mark_configured(&cluster.dir, &cluster.plan)?;
+        configured::failed(&cluster.plan, chosen.len(), faults)?;
+        if chosen.len() == cluster.plan.nodes.len() {
+            configured::mark_configured(&cluster.dir, &cluster.plan)?;
         }
-        let failures: Vec<Failure> = faults
-            .into_iter()
-            .map(|fault| Failure {
-                host: None,
-                node: Some(fault.node),
-                error: fault.fault.to_string(),
-                hint: None,
-            })
-            .collect();
-        let what = format!(
-            "configuration failed on {} of {} nodes",
-            failures.len(),
-            chosen.len()
-        );
-        EngineError::from_failures(&what, failures)?;
         Ok(Some(format!(
             "configured {} nodes of cluster `{}`",
             chosen.len(),

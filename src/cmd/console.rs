@@ -5,7 +5,8 @@ use std::io::Write;
 use anyhow::Context as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::common::{Cluster, ClusterArg, HostArgs};
+use super::cluster::Cluster;
+use super::common::{ClusterArg, HostArgs};
 use super::{Context, tty};
 use crate::exit::ExitCode;
 use crate::host::Host;

@@ -1,15 +1,14 @@
 //! `vcluster down`: removes a cluster and proves that nothing is left.
 
 use super::Context;
-use super::common::{self, HostArgs, Talk};
+use super::common::{self, HostArgs};
+use super::talk::Talk;
 use crate::engine::{self, EngineError, Events, Failure, Fleet, Target};
 use crate::exit::ExitCode;
 use crate::name::ClusterName;
 use crate::plan::Plan;
 use crate::report;
-use crate::state::{
-    ClusterDir, ClusterRecord, HostRecord, Intent, Journal, Lock, StateError, StateRoot, read_intents,
-};
+use crate::state::{ClusterDir, ClusterRecord, HostRecord, Intent, Journal, Lock, StateRoot, read_intents};
 
 /// Remove a cluster from all its hosts, and look again that nothing is left
 #[derive(Debug, clap::Args)]
@@ -36,17 +35,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let name = common::cluster_name(args.cluster.as_deref(), &root, context)?;
     let dir = root.cluster(&name);
     if !dir.exists() && args.hosts.is_empty() {
-        let others: Vec<String> = root.clusters()?.into_iter().map(String::from).collect();
-        let others = if others.is_empty() {
-            String::new()
-        } else {
-            format!(" (there are: {})", others.join(", "))
-        };
-        return Err(StateError::Unknown {
-            cluster: name,
-            others,
-        }
-        .into());
+        return Err(root.unknown(&name)?.into());
     }
     let lock = Lock::take(&dir, &name, "down")?;
     let result = remove(&args, context, &name, &dir).await;

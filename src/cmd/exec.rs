@@ -1,9 +1,8 @@
 //! `vcluster exec`: a command on many nodes at once, with the flags and the look of clush.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use super::common::{Cluster, ClusterArg, HostArgs};
+use super::common::Selection;
 use super::{Context, Format};
 use crate::engine::EngineError;
 use crate::exit::ExitCode;
@@ -15,27 +14,13 @@ use crate::ssh::fanout::{self, Ended, FanEvent, FanRequest, Stream};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    cluster: ClusterArg,
-    /// Nodes (node set, `@group`) [default: all]
-    #[arg(short = 'w', long, value_name = "NODESET")]
-    pub nodes: Option<String>,
-    /// Without these nodes
-    #[arg(short = 'x', long, value_name = "NODESET")]
-    pub exclude: Option<String>,
-    /// Nodes at once
-    #[arg(short = 'f', long, value_name = "N", default_value_t = 150, value_parser = super::common::at_least_one())]
-    pub fanout: usize,
+    selection: Selection,
     /// Gather equal output of nodes
     #[arg(short = 'b', long)]
     pub gather: bool,
     /// Exit with the largest exit code of the nodes
     #[arg(short = 'S', long)]
     pub maxrc: bool,
-    /// Time allowed on each node
-    #[arg(short = 't', long, value_name = "TIME", value_parser = humantime::parse_duration)]
-    pub timeout: Option<Duration>,
-    #[command(flatten)]
-    hosts: HostArgs,
     /// The command; several words are joined by spaces, as ssh does
     #[arg(
         required = true,
@@ -56,17 +41,16 @@ struct Given {
 
 /// Runs the verb.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let cluster = Cluster::open(args.cluster.cluster.as_deref(), context)?;
-    let chosen = cluster.select(args.nodes.as_deref(), args.exclude.as_deref())?;
-    let nodes = cluster.nodes(&chosen, &args.hosts.options()).await?;
+    let (cluster, chosen) = args.selection.open(context)?;
+    let nodes = args.selection.connect(&cluster, &chosen).await?;
     let names: Vec<String> = chosen.into_iter().map(String::from).collect();
     let request = FanRequest {
         exec: ExecRequest {
             command: args.command.join(" "),
-            timeout: args.timeout,
+            timeout: args.selection.timeout,
             ..ExecRequest::default()
         },
-        fanout: args.fanout,
+        fanout: args.selection.fanout,
         cancel: context.cancel.child_token(),
     };
     let mut unread = false;
@@ -211,6 +195,8 @@ fn code(given: &[Given], maxrc: bool) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn ended(ends: &[Ended]) -> Vec<Given> {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
-use super::common::{self, Cluster, ClusterArg};
+use super::cluster::Cluster;
+use super::common::{self, ClusterArg};
 use super::{Context, Format};
 use crate::exit::ExitCode;
 use crate::name::HostName;

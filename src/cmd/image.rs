@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::common::{self, Talk};
+use super::common;
+use super::talk::Talk;
 use super::{Context, Format};
 use crate::exit::ExitCode;
 use crate::image::{self, BuildOptions};

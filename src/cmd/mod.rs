@@ -1,8 +1,10 @@
 //! The verbs, one file each: `Args` for clap and `run`. Only here errors become `anyhow` and exit codes.
 
+pub mod cluster;
 pub mod common;
 pub mod completions;
 pub mod configure;
+pub mod configured;
 pub mod console;
 pub mod down;
 pub mod exec;
@@ -19,6 +21,7 @@ pub mod schema;
 mod seeds;
 pub mod ssh;
 pub mod status;
+pub mod talk;
 mod tty;
 mod undo;
 pub mod up;

@@ -1,12 +1,11 @@
 //! `vcluster pull`: files and directories from many nodes, into a directory per node.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use futures::StreamExt;
 
 use super::Context;
-use super::common::{self, Cluster, ClusterArg, HostArgs};
+use super::common::Selection;
 use crate::engine::{EngineError, Failure, explain};
 use crate::exit::ExitCode;
 use crate::name::NodeName;
@@ -18,24 +17,10 @@ use crate::ssh::transfer::{self, PullLimits, Pulled};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    cluster: ClusterArg,
-    /// Nodes (node set, `@group`) [default: all]
-    #[arg(short = 'w', long, value_name = "NODESET")]
-    pub nodes: Option<String>,
-    /// Without these nodes
-    #[arg(short = 'x', long, value_name = "NODESET")]
-    pub exclude: Option<String>,
-    /// Nodes at once
-    #[arg(short = 'f', long, value_name = "N", default_value_t = common::FANOUT, value_parser = super::common::at_least_one())]
-    pub fanout: usize,
-    /// Time allowed on each node
-    #[arg(short = 't', long, value_name = "TIME", value_parser = humantime::parse_duration)]
-    pub timeout: Option<Duration>,
+    selection: Selection,
     /// The most bytes taken from one node
     #[arg(long, value_name = "SIZE", default_value = "8GiB")]
     pub limit: bytesize::ByteSize,
-    #[command(flatten)]
-    hosts: HostArgs,
     /// What to fetch: absolute paths, or relative to the login directory
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<String>,
@@ -46,15 +31,14 @@ pub struct Args {
 
 /// Runs the verb.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let cluster = Cluster::open(args.cluster.cluster.as_deref(), context)?;
-    let chosen = cluster.select(args.nodes.as_deref(), args.exclude.as_deref())?;
-    let nodes = cluster.nodes(&chosen, &args.hosts.options()).await?;
+    let (cluster, chosen) = args.selection.open(context)?;
+    let nodes = args.selection.connect(&cluster, &chosen).await?;
     let work = futures::stream::iter(&chosen)
         .map(|node| {
             let (nodes, args) = (&nodes, &args);
             async move { (node, from_node(node, nodes, args).await) }
         })
-        .buffer_unordered(args.fanout.max(1))
+        .buffer_unordered(args.selection.fanout)
         .collect::<Vec<_>>();
     let results = context.cancel.run_until_cancelled(work).await;
     nodes.close().await;
@@ -102,7 +86,7 @@ async fn from_node(node: &NodeName, nodes: &Nodes, args: &Args) -> Result<Pulled
             bytes: left,
             ..PullLimits::default()
         };
-        let pulled = transfer::pull(&session, source, &into, limits, true, args.timeout)
+        let pulled = transfer::pull(&session, source, &into, limits, true, args.selection.timeout)
             .await
             .map_err(|error| explain(&error))?;
         sum.files += pulled.files;

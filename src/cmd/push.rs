@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::StreamExt;
 
 use super::Context;
-use super::common::{self, Cluster, ClusterArg, HostArgs};
+use super::common::Selection;
 use crate::engine::{EngineError, Failure, explain};
 use crate::exit::ExitCode;
 use crate::report;
@@ -17,21 +16,7 @@ use crate::ssh::transfer::{self, Parcel};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    cluster: ClusterArg,
-    /// Nodes (node set, `@group`) [default: all]
-    #[arg(short = 'w', long, value_name = "NODESET")]
-    pub nodes: Option<String>,
-    /// Without these nodes
-    #[arg(short = 'x', long, value_name = "NODESET")]
-    pub exclude: Option<String>,
-    /// Nodes at once
-    #[arg(short = 'f', long, value_name = "N", default_value_t = common::FANOUT, value_parser = super::common::at_least_one())]
-    pub fanout: usize,
-    /// Time allowed on each node
-    #[arg(short = 't', long, value_name = "TIME", value_parser = humantime::parse_duration)]
-    pub timeout: Option<Duration>,
-    #[command(flatten)]
-    hosts: HostArgs,
+    selection: Selection,
     /// What to send
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<PathBuf>,
@@ -42,18 +27,17 @@ pub struct Args {
 
 /// Runs the verb.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let cluster = Cluster::open(args.cluster.cluster.as_deref(), context)?;
-    let chosen = cluster.select(args.nodes.as_deref(), args.exclude.as_deref())?;
+    let (cluster, chosen) = args.selection.open(context)?;
     let (sources, destination) = (args.sources.clone(), args.destination.clone());
     // Packed once, before anyone is asked: a source that cannot be read stops it all.
     let parcel = Arc::new(tokio::task::spawn_blocking(move || Parcel::pack(&sources, &destination)).await??);
-    let nodes = cluster.nodes(&chosen, &args.hosts.options()).await?;
+    let nodes = args.selection.connect(&cluster, &chosen).await?;
     let work = futures::stream::iter(&chosen)
         .map(|node| {
             let (nodes, parcel) = (&nodes, &parcel);
             async move {
                 let pushed = match nodes.session(node).await {
-                    Ok(session) => transfer::push(&session, parcel, args.timeout)
+                    Ok(session) => transfer::push(&session, parcel, args.selection.timeout)
                         .await
                         .map_err(|error| explain(&error)),
                     Err(error) => Err(explain(&error)),
@@ -67,7 +51,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
                 pushed.err().map(failed)
             }
         })
-        .buffer_unordered(args.fanout.max(1))
+        .buffer_unordered(args.selection.fanout)
         .collect::<Vec<_>>();
     let failures = context.cancel.run_until_cancelled(work).await;
     nodes.close().await;

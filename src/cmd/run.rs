@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::common::{self, Cluster, HostArgs, Talk};
+use super::cluster::Cluster;
+use super::common::{self, HostArgs};
+use super::talk::Talk;
 use super::{Context, Format};
 use crate::engine::{EngineError, Event};
 use crate::exit::ExitCode;
 use crate::report::error::Failure;
 use crate::report::{self, junit};
+use crate::state::Lock;
 use crate::topology::WorkloadStep;
 use crate::workload::{Outcome, Results, StepReport, Workload};
 
@@ -47,7 +50,7 @@ pub struct Args {
 
 /// Runs the verb.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let cluster = Cluster::open(args.cluster.as_deref(), context)?;
+    let (cluster, _lock) = Cluster::hold(args.cluster.as_deref(), context, "run", Lock::share)?;
     let topology = cluster.topology()?;
     let chosen = cluster.select(args.nodes.as_deref(), None)?;
     let steps = choose(&args, topology.workload.clone(), &chosen)?;

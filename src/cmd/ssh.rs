@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::common::{Cluster, ClusterArg, HostArgs};
+use super::cluster::Cluster;
+use super::common::{ClusterArg, HostArgs};
 use super::{Context, tty};
 use crate::engine::EngineError;
 use crate::exit::ExitCode;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use serde::Serialize;
 
-use super::common::{self, Cluster, HostArgs};
+use super::cluster::{Cluster, nodes_of};
+use super::common::HostArgs;
 use super::{Context, Format};
 use crate::engine::{Events, Fleet, HostStage, explain};
 use crate::exit::ExitCode;
@@ -28,12 +29,16 @@ pub struct Args {
     /// Do not log in to the nodes
     #[arg(long)]
     pub no_ssh: bool,
-    /// Time for a login
-    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = humantime::parse_duration)]
+    /// Time for a login to one node
+    #[arg(long, env = "VCLUSTER_SSH_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     pub ssh_timeout: Duration,
     #[command(flatten)]
     hosts: HostArgs,
 }
+
+/// Nodes that are logged in to at once. More of them would not be done sooner where guests share few CPUs, but
+/// each would take longer and look as if it did not answer.
+const LOOKS: usize = 32;
 
 /// A node in the table.
 #[derive(Debug, Serialize)]
@@ -74,13 +79,13 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         .into_iter()
         .filter_map(|(host, states)| Some((host, states.ok()?)))
         .collect();
-    let nodes = common::nodes_of(&cluster.plan, &cluster.record.users, &cluster.keys, &fleet)?;
+    let nodes = nodes_of(&cluster.plan, &cluster.record.users, &cluster.keys, &fleet)?;
     let rows: Vec<Row> = futures::stream::iter(wanted)
         .map(|node| {
             let (states, nodes, args) = (&states, &nodes, &args);
             async move { row(node, states.get(&node.host), nodes, args).await }
         })
-        .buffered(common::FANOUT)
+        .buffered(LOOKS)
         .collect()
         .await;
     nodes.close().await;

@@ -7,12 +7,15 @@ use anyhow::Context as _;
 use indexmap::IndexMap;
 use uuid::Uuid;
 
-use super::common::{self, HostArgs, Talk};
+use super::cluster::nodes_of;
+use super::common::{self, HostArgs};
+use super::configured;
 use super::seeds::Seeds;
+use super::talk::Talk;
 use super::undo::undo;
 use super::{Context, Format};
 use crate::configure::Configuration;
-use crate::engine::{Apply, EngineError, Events, Failure, Fleet};
+use crate::engine::{Apply, EngineError, Events, Fleet};
 use crate::exit::ExitCode;
 use crate::host::ObservedHost;
 use crate::image::{self, BuildOptions, BuiltImage};
@@ -243,7 +246,7 @@ async fn apply(args: &Args, context: &Context, prepared: &Prepared, events: &Eve
     // From here on things are made: what later commands need to find them is written first.
     store(args, prepared)?;
     let journal = Journal::open(dir)?;
-    let nodes = common::nodes_of(plan, &topology_users(topology), keys, &prepared.fleet)?;
+    let nodes = nodes_of(plan, &topology_users(topology), keys, &prepared.fleet)?;
     let seeds = Seeds::new(plan, topology, keys);
     let seed = |node: &crate::plan::NodePlan| seeds.volume(node);
     let applied = Apply {
@@ -322,31 +325,8 @@ async fn configure(
     }
     .run(&steps, &all, &new)
     .await;
-    if faults.is_empty() {
-        common::mark_configured(dir, plan)?;
-    }
-    let failures: Vec<Failure> = faults
-        .into_iter()
-        .map(|fault| {
-            let host = plan
-                .nodes
-                .iter()
-                .find(|node| node.name == fault.node)
-                .map(|node| node.host.clone());
-            Failure {
-                host,
-                node: Some(fault.node),
-                error: fault.fault.to_string(),
-                hint: None,
-            }
-        })
-        .collect();
-    let what = format!(
-        "configuration failed on {} of {} nodes",
-        failures.len(),
-        plan.nodes.len()
-    );
-    Ok(EngineError::from_failures(&what, failures)?)
+    configured::failed(plan, plan.nodes.len(), faults)?;
+    configured::mark_configured(dir, plan)
 }
 
 /// Nodes that were there before know the new ones by `/etc/hosts` too.
@@ -368,7 +348,7 @@ fn hosts_step(plan: &Plan, on: Vec<NodeName>) -> ConfigureStep {
 
 /// Running nodes of the plan whose configuration was never finished.
 fn unfinished(dir: &ClusterDir, plan: &Plan) -> anyhow::Result<BTreeSet<NodeName>> {
-    let done = common::configured(dir)?;
+    let done = configured::configured(dir)?;
     Ok(plan
         .actions
         .iter()
@@ -443,7 +423,7 @@ fn store(args: &Args, prepared: &Prepared) -> anyhow::Result<()> {
     }
     .store(dir)?;
     dir.write("topology.yaml", topology.text.as_bytes())?;
-    common::forget_configured(dir, plan)?;
+    configured::forget_configured(dir, plan)?;
     ClusterRecord::store_plan(dir, plan)?;
     dir.write("known_hosts", common::known_hosts(plan, keys).as_bytes())?;
     Ok(())

@@ -12,15 +12,12 @@ use super::fleet::{Fleet, Member, split};
 use super::raise::{Raise, emit};
 use super::ramp::{Ramp, RampHost};
 use super::watch::HostWatch;
-use crate::host::{
-    Acceleration, DiskFormat, Host, HostError, HostImage, ImagePart, ObservedHost, ObservedNode, PartRole,
-};
-use crate::image::{BuiltImage, Format, Role};
+use crate::host::{Acceleration, HostImage, ObservedHost, ObservedNode};
+use crate::image::BuiltImage;
 use crate::name::{HostName, ImageName, NodeName};
 use crate::plan::{Action, ActionKind, NodePlan, Plan};
 use crate::ssh::Nodes;
 use crate::state::{HostRecord, Intent, Journal};
-use crate::topology::Accel;
 
 /// What `up` works with.
 pub struct Apply<'a> {
@@ -202,7 +199,7 @@ impl Apply<'_> {
     }
 
     /// The hosts that will have nodes.
-    fn used(&self) -> Fleet {
+    pub(super) fn used(&self) -> Fleet {
         self.fleet.only(|name| self.has_nodes(name))
     }
 
@@ -228,159 +225,6 @@ impl Apply<'_> {
             })
             .await;
         EngineError::from_failures("failed to clean up hosts without nodes", split(done).1)?;
-        self.go_on()
-    }
-
-    async fn networks(&self) -> Result<(), EngineError> {
-        let done = self
-            .used()
-            .stage(HostStage::Network, self.events, |member| async move {
-                let change = member.host.ensure_network(self.plan).await?;
-                for note in change.notes {
-                    self.events.warn(format!("{}: {note}", member.config.name));
-                }
-                Ok((change.changed, ()))
-            })
-            .await;
-        EngineError::from_failures("failed to make the network", split(done).1)?;
-        self.go_on()
-    }
-
-    /// Pools, and every image on every host that starts nodes of it.
-    async fn host_images(
-        &self,
-        starting: &BTreeSet<(&HostName, &ImageName)>,
-    ) -> Result<HashMap<(HostName, ImageName), HostImage>, EngineError> {
-        let done = self
-            .used()
-            .stage(HostStage::Image, self.events, |member| async move {
-                let host = &member.config.name;
-                let mut changed = member.host.ensure_pools(self.plan).await?;
-                let wanted = starting
-                    .iter()
-                    .filter(|(on, _)| *on == host)
-                    .map(|(_, image)| *image);
-                let mut images = Vec::new();
-                for name in wanted {
-                    let Some(image) = self.images.get(name) else {
-                        continue;
-                    };
-                    let mut progress = |done, total| {
-                        self.events.emit(Event::Image {
-                            image: name.to_string(),
-                            doing: format!("upload to {host}"),
-                            done,
-                            total,
-                        });
-                        changed = true;
-                    };
-                    images.push((
-                        (host.clone(), name.clone()),
-                        bring(&member.host, image, &mut progress).await?,
-                    ));
-                }
-                Ok((changed, images))
-            })
-            .await;
-        let (images, failures) = split(done);
-        EngineError::from_failures("failed to bring the images to the hosts", failures)?;
-        self.go_on()?;
-        Ok(images.into_iter().flatten().collect())
-    }
-
-    async fn accelerations(
-        &self,
-        images: &HashMap<(HostName, ImageName), HostImage>,
-    ) -> Result<HashMap<HostName, Acceleration>, EngineError> {
-        let mut chosen = HashMap::new();
-        let mut failures = Vec::new();
-        let starting: BTreeSet<&HostName> = images.keys().map(|(host, _)| host).collect();
-        let used = self.fleet.only(|name| starting.contains(name));
-        let members = used.members().iter();
-        let answers: Vec<_> = futures::stream::iter(members)
-            .map(|member| async move {
-                let name = &member.config.name;
-                if member.config.accel == Accel::Tcg {
-                    return (name, Ok(false));
-                }
-                // An image with a kernel of its own makes the shortest proof.
-                let mut here: Vec<&HostImage> = images
-                    .iter()
-                    .filter(|((host, _), _)| host == name)
-                    .map(|(_, image)| image)
-                    .collect();
-                here.sort_by_key(|image| (image.kernel.is_none(), &image.key));
-                match here.first() {
-                    Some(image) => (name, member.host.prove_kvm(image).await),
-                    None => (name, Ok(false)),
-                }
-            })
-            .buffer_unordered(64)
-            .collect()
-            .await;
-        for (name, answer) in answers {
-            let wanted = self
-                .fleet
-                .get(name)
-                .map_or(Accel::Auto, |member| member.config.accel);
-            match (answer, wanted) {
-                (Ok(true), _) => {
-                    chosen.insert(name.clone(), Acceleration::Kvm);
-                }
-                (Ok(false), Accel::Auto | Accel::Tcg) => {
-                    chosen.insert(name.clone(), Acceleration::Tcg);
-                }
-                (Ok(false), Accel::Kvm) => failures.push(Failure {
-                    host: Some(name.clone()),
-                    node: None,
-                    error: "a test guest with KVM did not boot".into(),
-                    hint: Some(
-                        "enable virtualisation in the firmware, or set `accel: auto` for this host".into(),
-                    ),
-                }),
-                (Err(error), _) => failures.push(Failure::of_host(name.clone(), error)),
-            }
-        }
-        EngineError::from_failures("failed to choose the acceleration", failures)?;
-        self.go_on()?;
-        let of = |wanted| {
-            let mut hosts: Vec<&str> = chosen
-                .iter()
-                .filter(|(_, kind)| **kind == wanted)
-                .map(|(host, _)| host.as_str())
-                .collect();
-            hosts.sort_unstable();
-            hosts
-        };
-        for (kind, text) in [
-            (Acceleration::Kvm, "KVM"),
-            (Acceleration::Tcg, "software emulation (no working KVM)"),
-        ] {
-            let hosts = of(kind);
-            if !hosts.is_empty() {
-                self.events.note(format!(
-                    "guests run with {text} on {}",
-                    crate::nodeset::fold(hosts)
-                ));
-            }
-        }
-        Ok(chosen)
-    }
-
-    async fn path_mtu(&self) -> Result<(), EngineError> {
-        if self.plan.network.vxlan.is_none() {
-            return Ok(());
-        }
-        let done = self
-            .used()
-            .stage(HostStage::Mtu, self.events, |member| async move {
-                Ok((false, member.host.prove_mtu(self.plan).await?))
-            })
-            .await;
-        EngineError::from_failures(
-            "the network between the hosts does not carry the nodes' MTU",
-            split(done).1,
-        )?;
         self.go_on()
     }
 
@@ -465,39 +309,11 @@ impl Apply<'_> {
             .collect()
     }
 
-    fn go_on(&self) -> Result<(), EngineError> {
+    pub(super) fn go_on(&self) -> Result<(), EngineError> {
         if self.cancel.is_cancelled() {
             Err(EngineError::Interrupted)
         } else {
             Ok(())
         }
     }
-}
-
-/// Brings a built image to a host.
-async fn bring(
-    host: &Host,
-    image: &BuiltImage,
-    progress: &mut (dyn FnMut(u64, u64) + Send),
-) -> Result<HostImage, HostError> {
-    let parts: Vec<ImagePart> = image
-        .files
-        .iter()
-        .map(|file| ImagePart {
-            role: match file.role {
-                Role::Kernel => PartRole::Kernel,
-                Role::Initrd => PartRole::Initrd,
-                Role::Disk => PartRole::Disk,
-            },
-            path: file.path.clone(),
-            sha256: file.sha256.clone(),
-            size: file.size,
-            format: match file.format {
-                Format::Raw => DiskFormat::Raw,
-                Format::Qcow2 => DiskFormat::Qcow2,
-            },
-        })
-        .collect();
-    host.ensure_image(&image.key, &image.manifest.cmdline, &parts, progress)
-        .await
 }

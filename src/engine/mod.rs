@@ -5,6 +5,7 @@ mod cloud_init;
 mod event;
 mod failure;
 mod fleet;
+mod prepare;
 mod raise;
 mod ramp;
 mod remove;

@@ -290,12 +290,8 @@ fn verdict(sign: &Sign) -> Option<Fault> {
     if let Some(why) = &sign.lost {
         return Some(Fault::from(format!("lost its host: {why}")));
     }
-    sign.dead.map(|state| {
-        Fault::from(match state {
-            crate::host::DomainState::Crashed => "the guest crashed".to_owned(),
-            _ => "the guest stopped while it was booting".to_owned(),
-        })
-    })
+    sign.dead
+        .then(|| Fault::from("the guest stopped while it was booting".to_owned()))
 }
 
 fn interrupted() -> Fault {

@@ -24,6 +24,8 @@ struct Machine {
     booting: Mutex<usize>,
     waiting: AtomicUsize,
     freed: Notify,
+    /// The host that is asked for the pressure of the machine: all of them would say the same.
+    speaker: HostName,
 }
 
 /// Counts as waiting for a turn while it lives: who is cancelled no longer does.
@@ -83,6 +85,7 @@ impl Ramp {
                         booting: Mutex::new(0),
                         waiting: AtomicUsize::new(0),
                         freed: Notify::new(),
+                        speaker: host.name.clone(),
                     })
                 });
                 (host.name.clone(), Arc::clone(machine))
@@ -113,11 +116,13 @@ impl Ramp {
         }
     }
 
-    /// Whether the CPU pressure of a host would decide anything now: somebody waits for a turn there, and fewer
-    /// turns are given under pressure.
+    /// Whether the CPU pressure of a host would decide anything now: it speaks for its machine, somebody waits for
+    /// a turn there, and fewer turns are given under pressure.
     pub(super) fn needs_pressure(&self, host: &HostName) -> bool {
         self.machines.get(host).is_some_and(|machine| {
-            machine.pressed < machine.at_ease && machine.waiting.load(Ordering::Relaxed) > 0
+            machine.speaker == *host
+                && machine.pressed < machine.at_ease
+                && machine.waiting.load(Ordering::Relaxed) > 0
         })
     }
 

@@ -6,12 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::fleet::Member;
 use super::ramp::Ramp;
-use crate::host::DomainState;
 use crate::name::NodeName;
 use crate::plan::Plan;
 use crate::seed::{FAILED_MARKER, READY_MARKER};
@@ -34,7 +33,7 @@ pub(super) struct Sign {
     /// Why it said that it cannot come up.
     pub failed: Option<String>,
     /// It does not run (any more).
-    pub dead: Option<DomainState>,
+    pub dead: bool,
     /// Its host does not answer any more, and why.
     pub(super) lost: Option<String>,
     /// Nobody listens to its console any more: the login alone tells whether it is up.
@@ -86,9 +85,19 @@ impl HostWatch {
             let mut failed = 0;
             let mut pause = FIRST_LOOK;
             let mut next = Instant::now() + pause;
+            let mut pressure = tokio::time::interval(FIRST_LOOK);
+            pressure.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 tokio::select! {
                     () = tokio::time::sleep_until(next) => {}
+                    _ = pressure.tick() => {
+                        if ramp.needs_pressure(host.name())
+                            && let Ok(Some(pressure)) = host.cpu_pressure().await
+                        {
+                            ramp.pressure(host.name(), pressure);
+                        }
+                        continue;
+                    }
                     () = another.notified() => {
                         pause = FIRST_LOOK;
                         next = next.min(Instant::now() + pause);
@@ -98,10 +107,10 @@ impl HostWatch {
                 }
                 // A guest that is started while the host answers may be missing in the answer.
                 let judged = started(&seen);
-                match host.states().await {
-                    Ok(states) => {
+                match host.active().await {
+                    Ok(active) => {
                         failed = 0;
-                        see(&seen, cluster.as_str(), &judged, &states);
+                        see(&seen, cluster.as_str(), &judged, &active);
                         pause = (pause * 5 / 4).min(LONGEST_PAUSE);
                     }
                     // One look that fails says nothing about the guests.
@@ -114,12 +123,6 @@ impl HostWatch {
                         }
                         pause = FIRST_LOOK;
                     }
-                }
-                if ramp.needs_pressure(host.name()) {
-                    if let Ok(Some(pressure)) = host.cpu_pressure().await {
-                        ramp.pressure(host.name(), pressure);
-                    }
-                    pause = FIRST_LOOK;
                 }
                 next = Instant::now() + pause;
             }
@@ -197,16 +200,11 @@ fn hear(signs: &Signs, node: &NodeName, line: &str) {
     });
 }
 
-fn see(signs: &Signs, cluster: &str, judged: &HashSet<NodeName>, states: &HashMap<String, DomainState>) {
+fn see(signs: &Signs, cluster: &str, judged: &HashSet<NodeName>, active: &HashSet<String>) {
     let signs = signs.lock().unwrap_or_else(PoisonError::into_inner);
     for (node, sender) in signs.iter() {
-        let state = states
-            .get(&format!("{cluster}.{node}"))
-            .copied()
-            .unwrap_or(DomainState::Off);
         sender.send_if_modified(|sign| {
-            let off = matches!(state, DomainState::Off | DomainState::Crashed);
-            let dead = (off && judged.contains(node)).then_some(state);
+            let dead = judged.contains(node) && !active.contains(&format!("{cluster}.{node}"));
             let changed = dead != sign.dead;
             sign.dead = dead;
             changed
@@ -241,12 +239,16 @@ mod tests {
         let before = started(&signs);
         signs.lock().unwrap()[&node].send_modify(|sign| sign.started = true);
         // The answer was on its way when the domain was started.
-        see(&signs, "c", &before, &HashMap::new());
-        assert_eq!(dead(), None);
-        let running = HashMap::from([("c.n001".to_owned(), DomainState::Running)]);
-        see(&signs, "c", &started(&signs), &running);
-        assert_eq!(dead(), None);
-        see(&signs, "c", &started(&signs), &HashMap::new());
-        assert_eq!(dead(), Some(DomainState::Off));
+        see(&signs, "c", &before, &HashSet::new());
+        assert!(!dead());
+        see(
+            &signs,
+            "c",
+            &started(&signs),
+            &HashSet::from(["c.n001".to_owned()]),
+        );
+        assert!(!dead());
+        see(&signs, "c", &started(&signs), &HashSet::new());
+        assert!(dead());
     }
 }

@@ -3,30 +3,15 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read as _;
 use std::path::PathBuf;
-use std::sync::mpsc as blocking;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
-use virt::connect::Connect;
-use virt::error::Error;
-use virt::storage_vol::StorageVol;
-use virt::stream::Stream;
 
 use super::connect::Host;
 use super::error::{Cause, HostError};
 use super::pool::{self, IMAGES_DIRECTORY, IMAGES_POOL};
-use super::xml;
-
-/// Read and sent at once. libvirt splits it into messages of 256 KiB.
-const CHUNK: usize = 1 << 20;
-/// Zeros at least so long are not sent: the volume begins as one hole.
-const HOLE: u64 = 16 << 20;
-/// Time for an upload: a floor, and a rate below which something is wrong.
-const UPLOAD_FLOOR: Duration = Duration::from_mins(2);
-const UPLOAD_BYTES_PER_SECOND: u64 = 2 << 20;
+use super::upload::Packed;
 
 /// What a file of an image is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -60,7 +45,7 @@ impl std::fmt::Display for DiskFormat {
 }
 
 /// A file of an image on the controller.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ImagePart {
     /// What it is for.
     pub role: PartRole,
@@ -72,6 +57,8 @@ pub struct ImagePart {
     pub size: u64,
     /// Its format, where it is a disk.
     pub format: DiskFormat,
+    /// What is sent in its place, shared by all hosts that it goes to.
+    pub packed: Packed,
 }
 
 /// The base of a node's disk.
@@ -101,7 +88,7 @@ pub struct HostImage {
 }
 
 impl ImagePart {
-    fn volume(&self) -> String {
+    pub(super) fn volume(&self) -> String {
         let role = match self.role {
             PartRole::Kernel => "kernel",
             PartRole::Initrd => "initrd",
@@ -157,6 +144,9 @@ impl Host {
                 .map_err(self.failed(doing))?;
             done += part.size;
         }
+        if !missing.is_empty() {
+            self.refresh_images().await;
+        }
         for part in parts {
             let path = part.path_on_host();
             match part.role {
@@ -174,6 +164,16 @@ impl Host {
             }
         }
         Ok(image)
+    }
+
+    /// Tells libvirt of new files. Nothing of ours asks it about them; people might.
+    async fn refresh_images(&self) {
+        let refreshed = self
+            .call(|connection| connection.lookup_storage_pool_by_name(IMAGES_POOL)?.refresh(0))
+            .await;
+        if let Err(cause) = refreshed {
+            tracing::debug!("the pool {IMAGES_POOL} was not refreshed: {cause}");
+        }
     }
 
     async fn missing(&self, parts: &[ImagePart]) -> Result<Vec<ImagePart>, Cause> {
@@ -195,152 +195,6 @@ impl Host {
         };
         Ok(parts.iter().filter(|part| !there(part)).cloned().collect())
     }
-
-    async fn upload(&self, part: &ImagePart, progress: &mut (dyn FnMut(u64) + Send)) -> Result<(), Cause> {
-        // A name of its own for every attempt: two controllers may upload the same image at once.
-        let temporary = format!("{}.{}.part", &part.sha256[..16], Uuid::new_v4().simple());
-        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
-        let deadline = UPLOAD_FLOOR + Duration::from_secs(part.size / UPLOAD_BYTES_PER_SECOND);
-        let work = {
-            let (part, temporary) = (part.clone(), temporary.clone());
-            let (failed, failure) = blocking::channel::<Cause>();
-            let call = self.inner.libvirt.call_within(deadline, move |connection| {
-                match send_file(connection, &part, &temporary, &|bytes| {
-                    // Nobody waits for progress of an upload that was given up.
-                    let _ = sender.send(bytes);
-                }) {
-                    Ok(()) => Ok(()),
-                    Err(Upload::Libvirt(error)) => Err(error),
-                    Err(Upload::Local(cause)) => {
-                        // The receiver outlives the call.
-                        let _ = failed.send(cause);
-                        Ok(())
-                    }
-                }
-            });
-            async move {
-                call.await?;
-                match failure.try_recv() {
-                    Ok(cause) => Err(cause),
-                    Err(_) => Ok(()),
-                }
-            }
-        };
-        tokio::pin!(work);
-        let sent = loop {
-            tokio::select! {
-                Some(bytes) = receiver.recv() => progress(bytes),
-                result = &mut work => break result,
-            }
-        };
-        // Renaming is the last step: only a file with the right digest ever has the final name.
-        let finish = format!(
-            r#"cd {IMAGES_DIRECTORY} || exit
-s=$(sha256sum {temporary}) && [ "${{s%% *}}" = {sha256} ] && chmod 0444 {temporary} && mv -f {temporary} {name} && exit
-rm -f {temporary}; echo "the digest of what arrived is ${{s%% *}} and not {sha256}" >&2; exit 1
-"#,
-            sha256 = part.sha256,
-            name = part.volume()
-        );
-        match sent {
-            Ok(()) => {
-                self.inner.link.script(&finish, deadline).await?;
-            }
-            Err(cause) => {
-                let _ = self
-                    .script(&format!("rm -f {IMAGES_DIRECTORY}/{temporary}"))
-                    .await;
-                return Err(cause);
-            }
-        }
-        // For libvirt the file is still called as before; nothing of ours asks it, people might.
-        let refreshed = self
-            .call(|connection| connection.lookup_storage_pool_by_name(IMAGES_POOL)?.refresh(0))
-            .await;
-        if let Err(cause) = refreshed {
-            tracing::debug!("the pool {IMAGES_POOL} was not refreshed: {cause}");
-        }
-        Ok(())
-    }
-}
-
-/// Why an upload stopped.
-enum Upload {
-    Libvirt(Error),
-    Local(Cause),
-}
-
-impl From<Error> for Upload {
-    fn from(error: Error) -> Self {
-        Self::Libvirt(error)
-    }
-}
-
-fn send_file(
-    connection: &Connect,
-    part: &ImagePart,
-    name: &str,
-    progress: &dyn Fn(u64),
-) -> Result<(), Upload> {
-    let local = |error: std::io::Error| Upload::Local(Cause::local(&part.path.display().to_string(), &error));
-    let mut file = File::open(&part.path).map_err(local)?;
-    let (pool, _) = pool::ensure(connection, IMAGES_POOL, IMAGES_DIRECTORY)?;
-    let volume = StorageVol::create_xml(&pool, &xml::raw_volume(name, part.size), 0)?;
-    let mut buffer = vec![0; CHUNK];
-    let mut at = 0;
-    while at < part.size {
-        // One stream for each stretch between long holes.
-        let (start, end) = next_stretch(&mut file, at, part.size, &mut buffer).map_err(local)?;
-        if start == end {
-            break;
-        }
-        file.seek(SeekFrom::Start(start)).map_err(local)?;
-        let stream = Stream::new(connection, 0)?;
-        volume.upload(&stream, start, end - start, 0)?;
-        let mut sent = start;
-        while sent < end {
-            let wanted = buffer.len().min((end - sent) as usize);
-            file.read_exact(&mut buffer[..wanted]).map_err(local)?;
-            let mut piece = &buffer[..wanted];
-            while !piece.is_empty() {
-                let count = stream.send(piece)?;
-                piece = &piece[usize::try_from(count).unwrap_or(0).min(piece.len())..];
-            }
-            sent += wanted as u64;
-            progress(sent);
-        }
-        stream.finish()?;
-        at = end;
-    }
-    progress(part.size);
-    Ok(())
-}
-
-/// The next bytes from `at` that must be sent, in whole chunks: up to the next hole or the end.
-fn next_stretch(
-    file: &mut (impl Read + Seek),
-    at: u64,
-    size: u64,
-    buffer: &mut [u8],
-) -> std::io::Result<(u64, u64)> {
-    file.seek(SeekFrom::Start(at))?;
-    let (mut start, mut end, mut position) = (None, at, at);
-    while position < size {
-        let wanted = buffer.len().min((size - position) as usize);
-        file.read_exact(&mut buffer[..wanted])?;
-        let next = position + wanted as u64;
-        if buffer[..wanted].iter().any(|byte| *byte != 0) {
-            start.get_or_insert(position);
-            end = next;
-        } else if start.is_some() && next - end >= HOLE {
-            break;
-        }
-        position = next;
-    }
-    Ok(match start {
-        Some(start) => (start, end),
-        None => (size, size),
-    })
 }
 
 /// The size that a guest sees. qcow2 says it big-endian at byte 24 (docs/interop/qcow2.txt of QEMU).
@@ -363,24 +217,7 @@ fn virtual_size(part: &ImagePart) -> Result<u64, Cause> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Cursor;
-
     use super::*;
-
-    #[test]
-    fn long_holes_are_not_sent_and_short_ones_are() {
-        let mut bytes = vec![0_u8; 40 << 20];
-        bytes[3 << 20] = 1;
-        bytes[5 << 20] = 1;
-        bytes[30 << 20] = 1;
-        let size = bytes.len() as u64;
-        let mut file = Cursor::new(bytes);
-        let mut buffer = vec![0; CHUNK];
-        let mut next = |at| next_stretch(&mut file, at, size, &mut buffer).unwrap();
-        assert_eq!(next(0), (3 << 20, 6 << 20));
-        assert_eq!(next(6 << 20), (30 << 20, 31 << 20));
-        assert_eq!(next(31 << 20), (size, size));
-    }
 
     #[test]
     fn the_size_of_a_qcow2_image_is_what_its_header_says() {
@@ -396,6 +233,7 @@ mod tests {
             sha256: "0".repeat(64),
             size: 32,
             format: DiskFormat::Qcow2,
+            packed: Packed::default(),
         };
         assert_eq!(virtual_size(&part).unwrap(), 5 << 30);
         std::fs::write(&path, vec![0; 32]).unwrap();

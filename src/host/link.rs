@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{OnceCell, mpsc};
 
 use super::error::Cause;
-use crate::ssh::{ExecEvent, ExecRequest, Output, Session, quote};
+use crate::ssh::{ExecEvent, ExecRequest, Input, Output, Session, quote};
 
 /// The most bytes of output that are read of a script.
 const OUTPUT_LIMIT: usize = 16 << 20;
@@ -57,7 +57,7 @@ impl HostLink {
         let sudo = self.sudo(timeout).await?;
         let command = format!("exec sh -c 'exec {sudo}sh -s -- \"$SSH_CONNECTION\" \"$PPID\"'");
         let stdin = format!("{PREAMBLE}{script}").into_bytes();
-        let output = self.run(command, stdin, timeout).await?;
+        let output = self.run(command, Input::Bytes(stdin), timeout).await?;
         good(output, sudo)
     }
 
@@ -66,8 +66,26 @@ impl HostLink {
         let sudo = self.sudo(timeout).await?;
         let script = quote(&format!("{PREAMBLE}{script}"));
         let output = self
-            .run(format!("exec {sudo}sh -c {script} vcluster"), data, timeout)
+            .run(
+                format!("exec {sudo}sh -c {script} vcluster"),
+                Input::Bytes(data),
+                timeout,
+            )
             .await?;
+        good(output, sudo)
+    }
+
+    /// Runs a script as root with data on its standard input that comes in pieces.
+    pub(super) async fn pour(
+        &self,
+        script: &str,
+        data: mpsc::Receiver<Vec<u8>>,
+        timeout: Duration,
+    ) -> Result<String, Cause> {
+        let sudo = self.sudo(timeout).await?;
+        let script = quote(&format!("{PREAMBLE}{script}"));
+        let command = format!("exec {sudo}sh -c {script} vcluster");
+        let output = self.run(command, Input::Pieces(data), timeout).await?;
         good(output, sudo)
     }
 
@@ -144,13 +162,13 @@ impl HostLink {
     async fn sudo(&self, timeout: Duration) -> Result<&'static str, Cause> {
         self.sudo
             .get_or_try_init(|| async {
-                let output = self.run("id -u".to_owned(), Vec::new(), timeout).await?;
+                let output = self.run("id -u".to_owned(), Input::default(), timeout).await?;
                 if output.stdout.trim_ascii() == b"0" {
                     return Ok("");
                 }
                 // Asked once with a harmless script, so that a refusal is told as what it is.
                 let output = self
-                    .run("sudo -n sh -c :".to_owned(), Vec::new(), timeout)
+                    .run("sudo -n sh -c :".to_owned(), Input::default(), timeout)
                     .await?;
                 if output.status == Some(0) {
                     Ok("sudo -n ")
@@ -164,20 +182,20 @@ impl HostLink {
             .copied()
     }
 
-    async fn run(&self, command: String, stdin: Vec<u8>, timeout: Duration) -> Result<Output, Cause> {
+    async fn run(&self, command: String, input: Input, timeout: Duration) -> Result<Output, Cause> {
         // The session's own deadline comes first and cleans up after itself; ours is for a session that hangs.
         let spare = timeout + Duration::from_secs(2);
         let run = async {
             match &self.way {
-                Way::Local => run_local(&command, stdin).await,
+                Way::Local => run_local(&command, input).await,
                 Way::Ssh(session) => {
                     let request = ExecRequest {
                         command,
-                        stdin,
                         timeout: Some(timeout),
                         limit: OUTPUT_LIMIT,
+                        ..ExecRequest::default()
                     };
-                    Ok(session.exec(&request).await?)
+                    Ok(session.exec_with(&request, input).await?)
                 }
             }
         };
@@ -201,15 +219,25 @@ fn local_command(command: &str) -> tokio::process::Command {
     process
 }
 
-async fn run_local(command: &str, stdin: Vec<u8>) -> Result<Output, Cause> {
+async fn run_local(command: &str, data: Input) -> Result<Output, Cause> {
     let mut child = local_command(command)
         .spawn()
         .map_err(|error| Cause::local("cannot run sh", &error))?;
     let mut input = child.stdin.take();
     let feed = async move {
-        if let Some(input) = input.as_mut() {
-            // A script that ends before it has read all of it says so by its status.
-            let _ = input.write_all(&stdin).await;
+        // A script that ends before it has read all of it says so by its status.
+        match (input.as_mut(), data) {
+            (None, _) => {}
+            (Some(input), Input::Bytes(bytes)) => {
+                let _ = input.write_all(&bytes).await;
+            }
+            (Some(input), Input::Pieces(mut pieces)) => {
+                while let Some(piece) = pieces.recv().await {
+                    if input.write_all(&piece).await.is_err() {
+                        break;
+                    }
+                }
+            }
         }
         drop(input);
     };

@@ -17,6 +17,7 @@ mod observe;
 mod pool;
 mod probe;
 mod remove;
+mod upload;
 mod uri;
 mod xml;
 
@@ -27,5 +28,6 @@ pub use image::{DiskFormat, HostDisk, HostImage, ImagePart, PartRole};
 pub use model::{DomainState, HostFacts, Mark, ObservedHost, ObservedNode, ObservedObject};
 pub use net::NetworkChange;
 pub use remove::Removed;
+pub use upload::Packed;
 pub use uri::{check_uri, ssh_target};
 pub use xml::Acceleration;

@@ -29,14 +29,26 @@ const EVENTS: usize = 256;
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Where standard input comes from.
-pub(super) enum Input {
+#[derive(Debug)]
+pub enum Input {
+    /// All of it is here.
     Bytes(Vec<u8>),
+    /// It comes in pieces, and ends with them.
     Pieces(mpsc::Receiver<Vec<u8>>),
 }
 
+impl Default for Input {
+    fn default() -> Self {
+        Self::Bytes(Vec::new())
+    }
+}
+
 /// Runs a command and keeps what it writes.
-pub(super) async fn run(session: &Arc<Inner>, request: &ExecRequest) -> Result<Output, SshError> {
-    let input = Input::Bytes(request.stdin.clone());
+pub(super) async fn run(
+    session: &Arc<Inner>,
+    request: &ExecRequest,
+    input: Input,
+) -> Result<Output, SshError> {
     let mut events = start(session, &request.command, input, request.timeout).await?;
     let limit = if request.limit == 0 {
         DEFAULT_LIMIT

@@ -18,11 +18,12 @@ pub mod transfer;
 mod transport;
 mod tunnel;
 
+pub use command::Input;
 pub use config::{HostSettings, SshConfig};
 pub use error::SshError;
 pub use known_hosts::{HostKeyError, KnownHosts, Strictness, fingerprint};
 pub use node::{Backoff, login_with_backoff};
-pub use pool::{Nodes, Reach};
+pub use pool::{Nodes, Reach, Via};
 pub use session::{ByteStream, Bytes, ExecEvent, ExecRequest, HostTarget, NodeTarget, Output, Session};
 pub use shell::{Shell, ShellRequest};
 

@@ -18,15 +18,40 @@ const LOGINS_PER_HOST: usize = 8;
 /// Logins under way at once in all.
 const LOGINS: usize = 64;
 
+/// The way to a node.
+#[derive(Clone)]
+pub enum Via {
+    /// Its address has a route from here.
+    Direct,
+    /// Through its host.
+    Host(Arc<Session>),
+    /// Its host could not be reached, and why: the node fails, the others do not.
+    Lost(String),
+}
+
 /// How a node is reached.
 #[derive(Clone)]
 pub struct Reach {
     /// The node.
     pub target: NodeTarget,
-    /// Through this host's session, or directly.
-    pub via: Option<Arc<Session>>,
+    /// The way there.
+    pub via: Via,
     /// Name of the host, by which logins are bounded.
     pub host: String,
+}
+
+impl Reach {
+    /// The host's session, where the way leads through one.
+    fn way(&self) -> Result<Option<&Session>, SshError> {
+        match &self.via {
+            Via::Direct => Ok(None),
+            Via::Host(session) => Ok(Some(session)),
+            Via::Lost(reason) => Err(SshError::Lost {
+                target: format!("its host {}", self.host),
+                reason: reason.clone(),
+            }),
+        }
+    }
 }
 
 struct Entry {
@@ -103,8 +128,8 @@ impl Nodes {
             deadline,
             ..Backoff::default()
         };
-        let via = entry.reach.via.as_deref();
-        let session = Arc::new(login_with_backoff(via, &entry.reach.target, backoff, stop).await?);
+        let session =
+            Arc::new(login_with_backoff(entry.reach.way()?, &entry.reach.target, backoff, stop).await?);
         *kept = Some(session.clone());
         Ok(session)
     }
@@ -123,6 +148,7 @@ impl Nodes {
     }
 
     async fn login(&self, reach: &Reach) -> Result<Session, SshError> {
+        let via = reach.way()?;
         let broken = |error: tokio::sync::AcquireError| SshError::Other(error.to_string());
         // The time counts from our turn on: a queue of a thousand nodes is not the node's fault.
         let mut end = None;
@@ -135,14 +161,14 @@ impl Nodes {
                 };
                 let _turn_of_all = self.inner.overall.acquire().await.map_err(broken)?;
                 end.get_or_insert_with(|| Instant::now() + reach.target.timeout);
-                match Session::connect_node(reach.via.as_deref(), &reach.target).await {
+                match Session::connect_node(via, &reach.target).await {
                     Ok(session) => return Ok(session),
                     Err(error) => error,
                 }
             };
             let late = end.is_some_and(|end| Instant::now() + pause >= end);
             let passes = error.is_transient() && !matches!(error, SshError::Timeout { .. });
-            if late || !passes || reach.via.as_ref().is_some_and(|host| host.is_closed()) {
+            if late || !passes || via.is_some_and(Session::is_closed) {
                 return Err(error);
             }
             tokio::time::sleep(jitter(pause)).await;

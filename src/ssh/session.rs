@@ -166,7 +166,12 @@ impl Session {
 
     /// Runs a command to its end. An exit status other than 0 is no error here.
     pub async fn exec(&self, request: &ExecRequest) -> Result<Output, SshError> {
-        command::run(&self.inner, request).await
+        command::run(&self.inner, request, Input::Bytes(request.stdin.clone())).await
+    }
+
+    /// As [`Session::exec`], with another standard input than `request.stdin`.
+    pub async fn exec_with(&self, request: &ExecRequest, input: Input) -> Result<Output, SshError> {
+        command::run(&self.inner, request, input).await
     }
 
     /// Runs a command and streams what it does; dropping the receiver closes the channel.

@@ -162,7 +162,8 @@ fn config(peer: Peer, known: Vec<Algorithm>) -> client::Config {
     });
     let (keepalive, inactivity) = match peer {
         Peer::Host => (5, 30),
-        Peer::Node => (10, 60),
+        // Every question wakes an emulated guest; a node that dies is noticed by its host as well.
+        Peer::Node => (20, 100),
     };
     client::Config {
         client_id: SshId::Standard(Cow::Borrowed(concat!(

@@ -129,6 +129,20 @@ impl StateRoot {
         Ok(names)
     }
 
+    /// The error that a cluster is not known here.
+    pub fn unknown(&self, cluster: &ClusterName) -> Result<StateError, StateError> {
+        let names = self.clusters()?;
+        let names: Vec<&str> = names.iter().map(ClusterName::as_str).collect();
+        let others = match names.as_slice() {
+            [] => String::new(),
+            names => format!(" (there are: {})", names.join(", ")),
+        };
+        Ok(StateError::Unknown {
+            cluster: cluster.clone(),
+            others,
+        })
+    }
+
     /// The only cluster there is.
     pub fn only(&self) -> Result<ClusterName, StateError> {
         let mut names = self.clusters()?;
@@ -207,10 +221,9 @@ impl ClusterDir {
 
     /// Removes what is left when nothing but the lock is: called by the holder of the lock.
     pub fn remove_if_empty(&self) {
-        if !self.join("results").exists() {
-            let _ = fs::remove_file(self.join("lock"));
-            let _ = fs::remove_dir(&self.0);
-        }
+        let _ = fs::remove_file(self.join("lock"));
+        // Fails where there are results, which belong to the user.
+        let _ = fs::remove_dir(&self.0);
     }
 
     /// Reads a file; `None` if it is not there.

@@ -21,8 +21,17 @@ pub struct Held {
 pub struct Lock;
 
 impl Lock {
-    /// Takes the lock of a cluster for a verb, or says who holds it. Never waits.
+    /// Takes the lock of a cluster for a verb that changes it, or says who holds it. Never waits.
     pub fn take(dir: &ClusterDir, cluster: &ClusterName, verb: &str) -> Result<Held, StateError> {
+        Self::lock(dir, cluster, verb, FlockArg::LockExclusiveNonblock)
+    }
+
+    /// Takes the lock for a verb that only needs the cluster to stay as it is: several may hold it so at once.
+    pub fn share(dir: &ClusterDir, cluster: &ClusterName, verb: &str) -> Result<Held, StateError> {
+        Self::lock(dir, cluster, verb, FlockArg::LockSharedNonblock)
+    }
+
+    fn lock(dir: &ClusterDir, cluster: &ClusterName, verb: &str, how: FlockArg) -> Result<Held, StateError> {
         let path = dir.join("lock");
         // The file may be removed by a `down` between open and lock: then another try opens the new one.
         for _ in 0..16 {
@@ -39,7 +48,7 @@ impl Lock {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 other => other.map_err(StateError::io("open", &path))?,
             };
-            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            match Flock::lock(file, how) {
                 Ok(mut lock) => {
                     if !is_current(&lock, &path) {
                         continue;
@@ -94,6 +103,20 @@ mod tests {
         let error = Lock::take(&dir, &name, "down").unwrap_err().to_string();
         assert!(error.contains("`vcluster up` (pid"), "{error}");
         drop(held);
+        assert!(Lock::take(&dir, &name, "down").is_ok());
+    }
+
+    #[test]
+    fn those_who_only_use_a_cluster_share_it_and_keep_out_who_changes_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let name = "a".parse().unwrap();
+        let dir = super::super::StateRoot::at(temp.path().into()).cluster(&name);
+        let one = Lock::share(&dir, &name, "run").unwrap();
+        let two = Lock::share(&dir, &name, "run").unwrap();
+        drop(one);
+        let error = Lock::take(&dir, &name, "down").unwrap_err().to_string();
+        assert!(error.contains("`vcluster run` (pid"), "{error}");
+        drop(two);
         assert!(Lock::take(&dir, &name, "down").is_ok());
     }
 }

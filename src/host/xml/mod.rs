@@ -8,4 +8,4 @@ mod tree;
 pub use domain::Acceleration;
 pub(super) use domain::{DomainInput, domain, probe_domain};
 pub(super) use metadata::{MARK_URI, read_mark};
-pub(super) use storage::{overlay_volume, pool, raw_volume};
+pub(super) use storage::{overlay_volume, pool};

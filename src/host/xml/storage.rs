@@ -12,21 +12,6 @@ pub(in crate::host) fn pool(name: &str, directory: &str) -> String {
         .render()
 }
 
-/// A raw file of this many bytes with nothing allocated yet.
-pub(in crate::host) fn raw_volume(name: &str, bytes: u64) -> String {
-    element("volume")
-        .child(element("name").text(name))
-        .child(element("capacity").attribute("unit", "bytes").text(bytes))
-        .child(element("allocation").attribute("unit", "bytes").text(0))
-        .child(
-            element("target")
-                .child(element("format").attribute("type", "raw"))
-                // The images are read by QEMU as whatever user the host runs it.
-                .child(element("permissions").child(element("mode").text("0644"))),
-        )
-        .render()
-}
-
 /// A qcow2 volume of a node; over a read-only base, its format named, where there is one.
 /// An unnamed format would be guessed from bytes that the guest can write.
 pub(in crate::host) fn overlay_volume(name: &str, bytes: u64, base: Option<(&str, DiskFormat)>) -> String {
@@ -62,7 +47,6 @@ mod tests {
             "vcluster.demo.00000000",
             "/var/lib/libvirt/images/vcluster/demo.00000000"
         ));
-        insta::assert_snapshot!(raw_volume("abc.part", 4096));
         insta::assert_snapshot!(overlay_volume(
             "n1.qcow2",
             1 << 30,
