@@ -64,11 +64,13 @@ measured_with_lab() { # OUT (without .json) CMD...
   return $code
 }
 
-cluster_up() { # OUT TOPOLOGY; VCLUSTER_NAME is set by the caller
+cluster_up() { # OUT TOPOLOGY [OPTION...]; VCLUSTER_NAME is set by the caller
+  local out=$1
+  shift
   CLUSTER_UP=1
-  measured_with_lab "$1" "$VCLUSTER" up "$2" --format json || {
+  measured_with_lab "$out" "$VCLUSTER" up "$@" --format json || {
     local code=$?
-    tail -n 3 "$1.stdout" >&2
+    tail -n 3 "$out.stdout" >&2
     return $code
   }
 }

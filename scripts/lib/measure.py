@@ -3,6 +3,7 @@
 
 measure.py run OUT.json [--stdout FILE] [--stderr FILE] -- CMD...   run a command, write what it cost, pass on its exit code
 measure.py lab OUT.json                                             what the processes of lab $VCLUSTER_LAB have cost until now
+measure.py idle OUT.json                                            what the hosts of lab $VCLUSTER_LAB hold: processes, files, memory
 measure.py diff BEFORE.json AFTER.json                              the difference of two of these, as JSON
 measure.py get FILE.json KEY                                        one value of a JSON file
 measure.py stages FILE.jsonl                                        the stages' times in the JSON lines of `vcluster up`
@@ -142,6 +143,28 @@ def lab_usage(lab, with_memory=True):
     return {key: round(value, 3) if isinstance(value, float) else value for key, value in usage.items()}
 
 
+def lab_idle(lab):
+    """What the hosts hold between two clusters: that must not grow with the number of clusters they have seen."""
+    spaces = lab_namespaces(lab)
+    if not spaces:
+        sys.exit(f"error: lab {lab} is not up")
+    held = {"processes": 0, "open_files": 0, "libvirtd_rss_kib": 0, "sshd_rss_kib": 0}
+    for pid in pids():
+        try:
+            if os.readlink(f"/proc/{pid}/ns/pid") not in spaces:
+                continue
+            name, _, _ = read_stat(pid)
+            held["processes"] += 1
+            held["open_files"] += len(os.listdir(f"/proc/{pid}/fd"))
+            for kind in ("libvirtd", "sshd"):
+                if name.startswith(kind):
+                    held[f"{kind}_rss_kib"] += memory(pid)[1]
+        except OSError:
+            # It ended while we looked.
+            continue
+    return held
+
+
 def difference(before, after):
     keep = ("hosts", "qemu_count", "qemu_pss_kib", "qemu_rss_kib")
     return {key: value if key in keep else round(value - before.get(key, 0), 3) for key, value in after.items()}
@@ -182,6 +205,8 @@ def main(arguments):
         return run(rest[0], rest[1:])
     if command == "lab" and len(rest) == 1:
         write(rest[0], lab_usage(os.environ.get("VCLUSTER_LAB", "lab")))
+    elif command == "idle" and len(rest) == 1:
+        write(rest[0], lab_idle(os.environ.get("VCLUSTER_LAB", "lab")))
     elif command == "diff" and len(rest) == 2:
         write("-", difference(load(rest[0]), load(rest[1])))
     elif command == "get" and len(rest) == 2:

@@ -129,7 +129,8 @@ impl de::Error for Mistake {
 fn friendly(expected: &str) -> String {
     match expected {
         "a string" => "text",
-        "u32" | "u64" | "u16" | "u8" => "a whole number, 0 or more",
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" | "u16" | "u8" => "a whole number, 0 or more",
         "f64" => "a number",
         "a boolean" => "`true` or `false`",
         "a sequence" => "a list",
