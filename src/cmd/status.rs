@@ -7,7 +7,7 @@ use futures::StreamExt;
 use serde::Serialize;
 
 use super::cluster::{Cluster, nodes_of};
-use super::common::HostArgs;
+use super::common::{FANOUT, HostArgs};
 use super::{Context, Format};
 use crate::engine::{Events, Fleet, HostStage, explain};
 use crate::exit::ExitCode;
@@ -35,10 +35,6 @@ pub struct Args {
     #[command(flatten)]
     hosts: HostArgs,
 }
-
-/// Nodes that are logged in to at once. More of them would not be done sooner where guests share few CPUs, but
-/// each would take longer and look as if it did not answer.
-const LOOKS: usize = 32;
 
 /// A node in the table.
 #[derive(Debug, Serialize)]
@@ -85,7 +81,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             let (states, nodes, args) = (&states, &nodes, &args);
             async move { row(node, states.get(&node.host), nodes, args).await }
         })
-        .buffered(LOOKS)
+        .buffered(FANOUT)
         .collect()
         .await;
     nodes.close().await;

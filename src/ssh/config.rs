@@ -310,4 +310,4 @@ fn words(line: &str) -> Result<Vec<String>, String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

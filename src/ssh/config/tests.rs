@@ -8,7 +8,8 @@ fn write(path: &Path, text: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-fn config(home: &Path, text: &str) -> SshConfig {
+/// A config file of a home directory.
+pub(in crate::ssh) fn config(home: &Path, text: &str) -> SshConfig {
     let path = home.join(".ssh/config");
     write(&path, text);
     SshConfig {

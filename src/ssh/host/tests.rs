@@ -1,18 +1,5 @@
 use super::*;
-
-fn config(home: &Path, text: &str) -> SshConfig {
-    use std::os::unix::fs::PermissionsExt;
-    let path = home.join("config");
-    std::fs::write(&path, text).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-    SshConfig {
-        path,
-        required: true,
-        home: home.to_owned(),
-        user: "me".into(),
-        agent: None,
-    }
-}
+use crate::ssh::config::tests::config;
 
 fn target(host: &str) -> HostTarget {
     let timeout = Duration::from_secs(1);
