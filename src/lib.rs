@@ -12,6 +12,9 @@ pub mod configure;
 mod digest;
 pub mod engine;
 pub mod exit;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod host;
 pub mod image;
 pub mod name;

@@ -107,12 +107,13 @@ impl Export {
     }
 }
 
-/// A path as a word of ssh_config: `%` begins a token there, and quotes cannot be escaped.
-fn config_path(path: &Path) -> anyhow::Result<String> {
+/// A path as a word of ssh_config: `%` begins a token there, `${` a variable, and quotes cannot be escaped.
+pub(crate) fn config_path(path: &Path) -> anyhow::Result<String> {
     let text = path.display().to_string();
     anyhow::ensure!(
-        !text.contains(['"', '\n', '\\']),
-        "the state directory {text:?} cannot be written in an ssh config: it holds a quote, a backslash or a line end"
+        !text.contains(['"', '\\']) && !text.contains("${") && !text.chars().any(char::is_control),
+        "the state directory {text:?} cannot be written in an ssh config: it holds a quote, a backslash, `${{` or a \
+         control character"
     );
     Ok(format!("\"{}\"", text.replace('%', "%%")))
 }
@@ -134,7 +135,7 @@ pub fn ssh_config(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             text,
             "Host {name}\n  HostName {address}\n  HostKeyAlias {name}\n  User {user}\n  IdentityFile {key}\n  \
              IdentitiesOnly yes\n  UserKnownHostsFile {known_hosts}\n  StrictHostKeyChecking yes\n  \
-             PasswordAuthentication no",
+             PasswordAuthentication no\n  ForwardAgent no\n  ForwardX11 no",
             name = reach.node.name,
             address = reach.node.spec.address,
             user = reach.user,
@@ -153,6 +154,11 @@ pub fn inventory(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let dir = &export.cluster.dir;
     let key = dir.join("keys/client").display().to_string();
     let known_hosts = dir.join("known_hosts").display().to_string();
+    // Ansible takes values for templates; all others of ours are names and addresses.
+    anyhow::ensure!(
+        !key.contains("{{") && !key.contains("{%") && !key.contains("{#"),
+        "the state directory {key:?} cannot be written in an inventory: Ansible would take it for a template"
+    );
     let mut groups: serde_json::Map<String, serde_json::Value> = serde_json::Map::new();
     for reach in export.reaches()? {
         // The arguments are split as by a shell.
@@ -228,4 +234,17 @@ pub fn targets(args: &TargetsArgs, context: &Context) -> anyhow::Result<ExitCode
         .collect();
     report::data(&format!("{}\n", serde_json::to_string_pretty(&entries)?));
     Ok(ExitCode::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_ssh_would_read_otherwise_is_escaped_or_refused() {
+        assert_eq!(config_path(Path::new("/a b/%h")).unwrap(), "\"/a b/%%h\"");
+        for bad in ["/a\"b", "/a\nProxyCommand x", "/a\\b", "/${HOME}", "/a\rb"] {
+            assert!(config_path(Path::new(bad)).is_err(), "{bad:?}");
+        }
+    }
 }

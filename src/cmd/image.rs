@@ -144,14 +144,17 @@ fn list(context: &Context) -> anyhow::Result<ExitCode> {
             .iter()
             .map(|(path, manifest)| serde_json::json!({ "path": path, "manifest": manifest }))
             .collect();
-        report::data(&format!("{}\n", serde_json::to_string_pretty(&rows)?));
+        report::data(&report::json::harmless(format!(
+            "{}\n",
+            serde_json::to_string_pretty(&rows)?
+        )));
         return Ok(ExitCode::Ok);
     }
     let mut table = report::table::new(&["NAME", "SIZE", "PATH"]);
     for (path, manifest) in images {
         let size: u64 = manifest.files.iter().map(|file| file.size).sum();
         table.add_row(vec![
-            manifest.name.clone(),
+            report::sanitize(&manifest.name).into_owned(),
             bytesize::ByteSize::b(size).display().iec().to_string(),
             path.display().to_string(),
         ]);

@@ -44,7 +44,7 @@ pub fn run(_args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     }
     if context.format == Format::Json {
         let value = serde_json::json!({ "version": 1, "clusters": rows });
-        report::data(&format!("{value:#}\n"));
+        report::data(&report::json::harmless(format!("{value:#}\n")));
         return Ok(ExitCode::Ok);
     }
     if rows.is_empty() {

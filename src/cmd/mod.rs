@@ -27,6 +27,9 @@ mod undo;
 pub mod up;
 pub mod validate;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use export::config_path;
+
 /// What every verb is given.
 #[derive(Clone, Debug)]
 pub struct Context {

@@ -84,12 +84,13 @@ async fn from_node(node: &NodeName, nodes: &Nodes, args: &Args) -> Result<Pulled
         let left = args.limit.as_u64().saturating_sub(sum.bytes);
         let limits = PullLimits {
             bytes: left,
-            ..PullLimits::default()
+            entries: PullLimits::default().entries.saturating_sub(sum.entries),
         };
         let pulled = transfer::pull(&session, source, &into, limits, true, args.selection.timeout)
             .await
             .map_err(|error| explain(&error))?;
         sum.files += pulled.files;
+        sum.entries += pulled.entries;
         sum.bytes += pulled.bytes;
         sum.skipped.extend(pulled.skipped);
     }

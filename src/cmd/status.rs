@@ -88,7 +88,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     fleet.close().await;
     for failure in &failures {
         let host = failure.host.as_ref().map(HostName::as_str).unwrap_or_default();
-        report::talk(&format!("warning: {host}: {}", failure.error));
+        report::talk(&format!("warning: {host}: {}", report::sanitize(&failure.error)));
     }
     let healthy = failures.is_empty()
         && rows
@@ -161,7 +161,7 @@ fn show(cluster: &Cluster, rows: &[Row], context: &Context) {
             "version": 1, "cluster": cluster.record.name, "id": cluster.record.id,
             "created": cluster.record.created, "nodes": rows,
         });
-        report::data(&format!("{value:#}\n"));
+        report::data(&report::json::harmless(format!("{value:#}\n")));
         return;
     }
     let mut table = report::table::new(&["NODE", "HOST", "STATE", "ADDRESS", "SSH", "UPTIME"]);
@@ -174,7 +174,9 @@ fn show(cluster: &Cluster, rows: &[Row], context: &Context) {
             row.host.clone(),
             row.state.clone(),
             row.address.clone(),
-            row.ssh.clone().unwrap_or_else(|| "-".into()),
+            row.ssh
+                .as_deref()
+                .map_or_else(|| "-".into(), |ssh| report::text::line(ssh.as_bytes())),
             uptime.unwrap_or_else(|| "-".into()),
         ]);
     }

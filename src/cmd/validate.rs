@@ -29,7 +29,8 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         Format::Human => talk(&results, context.quiet),
         Format::Json => {
             let files: Vec<Value> = results.iter().map(|(file, result)| entry(file, result)).collect();
-            report::data(&format!("{}\n", json!({ "version": 1, "files": files })));
+            let json = json!({ "version": 1, "files": files }).to_string();
+            report::data(&format!("{}\n", report::json::harmless(json)));
         }
     }
     let valid = results.iter().all(|(_, result)| result.is_ok());
@@ -47,7 +48,9 @@ fn talk(results: &[(&str, Result<Topology, Diagnostics>)], quiet: bool) {
         match result {
             Ok(_) if quiet => {}
             Ok(topology) => report::data(&format!("ok: {}\n", summary(topology))),
-            Err(diagnostics) => report::talk(diagnostics.render(color).trim_end()),
+            Err(diagnostics) => report::talk(&report::text::sanitize_painted(
+                diagnostics.render(color).trim_end(),
+            )),
         }
     }
 }

@@ -5,6 +5,8 @@ mod file;
 mod run;
 mod wave;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use file::parse_changed as fuzz_changed;
 pub use file::{FileStep, files_script, parse_changed};
 pub use run::{Configuration, NodeFault, StepFault};
 pub use wave::{Wave, waves};

@@ -8,7 +8,7 @@ use crate::ssh::quote;
 
 /// How cloud-init has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum CloudInit {
+pub(crate) enum CloudInit {
     /// It is done, was disabled, or is not installed.
     Done,
     /// It is done, with errors that it got over.
@@ -54,7 +54,7 @@ fn script(run: &str, log: &str) -> String {
 }
 
 /// Reads what the command gave.
-pub(super) fn read(code: Option<u32>, stdout: &[u8], stderr: &[u8]) -> CloudInit {
+pub(crate) fn read(code: Option<u32>, stdout: &[u8], stderr: &[u8]) -> CloudInit {
     let text = String::from_utf8_lossy(stdout);
     let (mut said, mut logged) = (Vec::new(), Vec::new());
     for line in text.lines() {

@@ -1,7 +1,7 @@
 //! The engine obeys a plan and emits events. It makes no choice and prints nothing.
 
 mod apply;
-mod cloud_init;
+pub(crate) mod cloud_init;
 mod event;
 mod failure;
 mod fleet;

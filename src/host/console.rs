@@ -209,7 +209,7 @@ fn watch_script(directory: &str, nodes: &[NodeName]) -> String {
 }
 
 /// Takes the output of a `tail` of many files apart: `==> NAME <==` on a line of its own says whose bytes follow.
-struct Splitter {
+pub(super) struct Splitter {
     headers: HashMap<Vec<u8>, Option<usize>>,
     nodes: Vec<NodeName>,
     /// The unfinished line of each node: a header may come in the middle of a line.
@@ -223,7 +223,7 @@ struct Splitter {
 }
 
 impl Splitter {
-    fn new(nodes: &[NodeName]) -> Self {
+    pub(super) fn new(nodes: &[NodeName]) -> Self {
         let header = |name: &str| format!("==> {name} <==").into_bytes();
         let mut headers = HashMap::from([(header("/dev/null"), None)]);
         for (at, node) in nodes.iter().enumerate() {
@@ -239,7 +239,7 @@ impl Splitter {
         }
     }
 
-    fn feed(&mut self, bytes: &[u8]) -> Vec<ConsoleLine> {
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Vec<ConsoleLine> {
         let mut lines = Vec::new();
         for byte in bytes {
             if *byte != b'\n' {
@@ -251,7 +251,9 @@ impl Splitter {
             let line = std::mem::take(&mut self.line);
             if let Some(at) = self.headers.get(&line) {
                 if let (Some(cut), Some(current)) = (self.held.take(), self.current) {
-                    self.partial[current].extend(cut);
+                    let partial = &mut self.partial[current];
+                    let room = LINE.saturating_sub(partial.len()).min(cut.len());
+                    partial.extend_from_slice(&cut[..room]);
                 }
                 self.current = *at;
             } else {
@@ -328,6 +330,18 @@ mod tests {
         let long = format!("==> n1.console <==\n{}\n", "x".repeat(1 << 20));
         let all = lines(&[&long]);
         assert!(all.len() == 1 && all[0].len() <= LINE + 4);
+    }
+
+    #[test]
+    fn a_line_that_headers_cut_without_end_takes_bounded_memory() {
+        let mut split = Splitter::new(&nodes());
+        for _ in 0..1_000 {
+            let text = "x".repeat(LINE);
+            let piece = format!("\n==> n1.console <==\n{text}\n==> n2.console <==\n");
+            assert_eq!(split.feed(piece.as_bytes()), Vec::new());
+        }
+        assert!(!split.partial[0].is_empty());
+        assert!(split.partial[0].len() <= LINE, "{}", split.partial[0].len());
     }
 
     #[tokio::test]

@@ -7,6 +7,8 @@ mod disk;
 mod domain;
 mod error;
 mod forward;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod image;
 mod kvm;
 mod libvirt;

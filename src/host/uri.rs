@@ -59,6 +59,10 @@ pub fn ssh_target(host: &crate::topology::Host) -> Result<Option<HostTarget>, St
 /// Reads a URI; the error is a sentence fragment about it.
 pub(super) fn parse(uri: &str) -> Result<Place, String> {
     let bad = |why: &str| format!("the URI `{}` {why}", uri.escape_debug());
+    let odd = |c: char| c.is_control() || c.is_whitespace();
+    if uri.chars().any(odd) {
+        return Err(bad("holds a space or a control character"));
+    }
     let (scheme, rest) = uri.split_once("://").ok_or_else(|| bad("has no `://`"))?;
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, path) = match rest.find('/') {
@@ -73,7 +77,9 @@ pub(super) fn parse(uri: &str) -> Result<Place, String> {
     let mut known_hosts = None;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let value = percent_decode(value).ok_or_else(|| bad("has a bad `%` escape"))?;
+        let value = percent_decode(value)
+            .filter(|value| !value.chars().any(char::is_control))
+            .ok_or_else(|| bad("has a bad `%` escape"))?;
         match key {
             "socket" => socket = Some(PathBuf::from(value)),
             "keyfile" => identity = Some(PathBuf::from(value)),
@@ -100,8 +106,12 @@ pub(super) fn parse(uri: &str) -> Result<Place, String> {
                 None => (None, authority),
             };
             let (host, port) = split_port(address).ok_or_else(|| bad("has a bad host or port"))?;
-            if user.as_deref().is_some_and(str::is_empty) {
-                return Err(bad("has an empty user"));
+            // It goes to ssh configs and inventories as well: nothing there may take it for something else.
+            let plain = |c: char| c.is_ascii_alphanumeric() || "._-+@".contains(c);
+            if let Some(user) = &user
+                && (user.is_empty() || user.starts_with('-') || !user.chars().all(plain))
+            {
+                return Err(bad("has a bad user"));
             }
             Ok(Place::Ssh {
                 user,
@@ -196,6 +206,12 @@ mod tests {
             "qemu+ssh://bm01/session",
             "qemu+ssh://-oProxyCommand=x/system",
             "qemu+ssh://a b/system",
+            "qemu+unix:///system?socket=/run/x\ny",
+            "qemu+unix:///system?socket=/run/x%0ay",
+            "qemu+ssh://@bm01/system",
+            "qemu+ssh://-l@bm01/system",
+            "qemu+ssh://x\n  ProxyCommand id@bm01/system",
+            "qemu+ssh://{{x}}@bm01/system",
             "qemu+ssh://bm01:x/system",
             "qemu+ssh://bm01/system?socket=rel",
             "qemu+ssh://bm01/system?no_verify=1",

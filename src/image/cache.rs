@@ -2,7 +2,7 @@
 //! renamed when whole; `KEY.lock`; `KEY.log`; `debs-RECIPE/`; `digests/` of the user's files.
 
 use std::fs;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -114,7 +114,12 @@ impl Cache {
         key: &str,
         cancel: &CancellationToken,
     ) -> Result<Held, ImageError> {
-        fs::create_dir_all(&self.0).map_err(ImageError::io("create", &self.0))?;
+        // Nobody else may put an image there, whatever the umask.
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(&self.0)
+            .map_err(ImageError::io("create", &self.0))?;
         let path = self.0.join(format!("{key}.lock"));
         let mut file = fs::OpenOptions::new()
             .write(true)

@@ -22,6 +22,12 @@ pub use recipe::Recipe;
 use crate::engine::Events;
 use crate::topology::{Image, ImageSource};
 
+/// Reads the head of a disk image, for the fuzzer.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz_header(path: &std::path::Path) {
+    let _ = file::header(path);
+}
+
 /// How to build.
 #[derive(Clone, Debug, Default)]
 pub struct BuildOptions {

@@ -43,7 +43,7 @@ impl TryFrom<String> for Mac {
         for byte in &mut bytes {
             *byte = parts
                 .next()
-                .filter(|part| part.len() == 2)
+                .filter(|part| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit()))
                 .and_then(|part| u8::from_str_radix(part, 16).ok())
                 .ok_or_else(|| format!("`{}` is not an Ethernet address", text.escape_debug()))?;
         }

@@ -10,6 +10,7 @@
 //!
 //! Version 1 may gain fields, types and events; what is there keeps its meaning.
 
+use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -85,7 +86,7 @@ fn format(seq: u64, elapsed: Duration, kind: &str, content: &impl Serialize) -> 
         content,
     };
     match serde_json::to_string(&line) {
-        Ok(text) => text + "\n",
+        Ok(text) => harmless(text) + "\n",
         // Content that is no object is a mistake of ours; the reader must still get a line of JSON.
         Err(error) => {
             serde_json::json!({"seq": seq, "elapsed": elapsed, "type": "error", "error": error.to_string()})
@@ -93,6 +94,26 @@ fn format(seq: u64, elapsed: Duration, kind: &str, content: &impl Serialize) -> 
                 + "\n"
         }
     }
+}
+
+/// JSON in which nothing is left that a terminal acts upon: what serde leaves as it is (C1, DEL, text
+/// direction) is escaped. Such characters stand in strings only, so it is the same JSON.
+pub fn harmless(json: String) -> String {
+    if !json.chars().any(super::text::is_hazard) {
+        return json;
+    }
+    let mut safe = String::with_capacity(json.len() + 64);
+    for character in json.chars() {
+        if super::text::is_hazard(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing to a String cannot fail.
+                let _ = write!(safe, "\\u{unit:04x}");
+            }
+        } else {
+            safe.push(character);
+        }
+    }
+    safe
 }
 
 /// The renderer.
@@ -147,6 +168,20 @@ mod tests {
         {"seq":4,"elapsed":1.235,"type":"event","event":"node","node":"n1","host":"bm01","stage":"boot","state":"done","changed":true,"took":3.0}
         {"seq":5,"elapsed":1.235,"type":"event","event":"node","node":"n1","host":"bm01","stage":"login","state":"failed","error":"no\nway"}
         "#);
+    }
+
+    #[test]
+    fn what_a_node_wrote_is_escaped_in_json_too_and_stays_the_same() {
+        let said = "a\u{9b}2J\u{7f}\u{202e}\u{e0041}é";
+        let text = format(1, Duration::ZERO, "exec", &serde_json::json!({ "stdout": said }));
+        assert!(
+            text.trim_end()
+                .chars()
+                .all(|c| c.is_ascii() && !c.is_control() || c == 'é'),
+            "{text}"
+        );
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["stdout"], said);
     }
 
     #[test]

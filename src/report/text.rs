@@ -13,6 +13,15 @@ pub const LINE_LIMIT: usize = 8 * 1024;
 /// `cat -v` does (`^[`, `^M`, `^?`), other invisible ones (C1, text direction, zero width) as `\u{..}`.
 /// Tabs and newlines stay.
 pub fn sanitize(text: &str) -> Cow<'_, str> {
+    clean(text, false)
+}
+
+/// As [`sanitize`], but colour sequences stay: for text that we painted ourselves around words of others.
+pub fn sanitize_painted(text: &str) -> Cow<'_, str> {
+    clean(text, true)
+}
+
+fn clean(text: &str, keep_colours: bool) -> Cow<'_, str> {
     if !text.chars().any(is_hazard) {
         return Cow::Borrowed(text);
     }
@@ -20,6 +29,9 @@ pub fn sanitize(text: &str) -> Cow<'_, str> {
     let mut rest = text;
     while let Some(character) = rest.chars().next() {
         if let Some(after) = after_colour(rest) {
+            if keep_colours {
+                clean.push_str(&rest[..rest.len() - after.len()]);
+            }
             rest = after;
             continue;
         }
@@ -39,11 +51,20 @@ pub fn sanitize(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-fn is_hazard(character: char) -> bool {
+pub(super) fn is_hazard(character: char) -> bool {
     match character {
         '\t' | '\n' => false,
-        // Text direction (a "Trojan source"), zero-width characters, line and paragraph separators, BOM.
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => true,
+        // Text direction (a "Trojan source"), zero-width and invisible characters, line and paragraph
+        // separators, BOM, annotations, tags.
+        '\u{ad}'
+        | '\u{61c}'
+        | '\u{180e}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}' => true,
         other => other.is_control(),
     }
 }
@@ -138,6 +159,18 @@ mod tests {
         assert_eq!(sanitize("a\rb\x7f\0"), "a^Mb^?^@");
         assert_eq!(sanitize("\x1b["), "^[[");
         assert_eq!(sanitize("\u{9b}2J \u{202e}abc"), "\\u{9b}2J \\u{202e}abc");
+        assert_eq!(
+            sanitize("a\u{61c}b\u{ad}c\u{e0041}"),
+            "a\\u{61c}b\\u{ad}c\\u{e0041}"
+        );
+    }
+
+    #[test]
+    fn what_we_painted_keeps_its_colours_and_nothing_else() {
+        assert_eq!(
+            sanitize_painted("\x1b[1;31merror\x1b[0m: \x1b[2J\u{9b}2J"),
+            "\x1b[1;31merror\x1b[0m: ^[[2J\\u{9b}2J"
+        );
     }
 
     #[test]

@@ -70,7 +70,8 @@ pub enum HostKeyError {
     },
     /// A node shows another key than the one we gave it.
     #[error(
-        "{node} shows the host key {got}, not the one that it was given ({expected}): this is another machine"
+        "{node} shows the host key {got}, not the one that it was given ({expected}): another machine answers at \
+         its address, or somebody stands in between, or the node made itself a new key"
     )]
     Pinned {
         /// The node.
@@ -98,13 +99,18 @@ impl HostKeyError {
                 "compare the fingerprint with the host's own, then accept it: {accept}"
             )),
             Self::Changed { file, host, .. } => Some(format!(
-                "if the change is right: ssh-keygen -f {} -R {}",
+                "nothing was sent to it. Compare with the host's own (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub, on \
+                 its console); if the new key is right: ssh-keygen -f {} -R {}",
                 super::quote(&file.to_string_lossy()),
                 super::quote(host)
             )),
             Self::Authority { .. } => Some("add a plain host key line for it".into()),
             Self::Pinned { .. } => {
-                Some("the node's address may be in use by a machine outside this cluster".into())
+                Some(
+                    "nothing was sent to it. `vcluster console` shows the node itself; if its key was lost there, remove \
+                     the node and let `vcluster up` make it anew; if not, find out who answers at its address"
+                        .into(),
+                )
             }
             Self::Revoked { .. } | Self::File { .. } => None,
         }
@@ -151,7 +157,8 @@ enum Marker {
     Authority,
 }
 
-struct Entry {
+/// A line that is about the host.
+pub(super) struct Entry {
     file: PathBuf,
     line: usize,
     marker: Marker,
@@ -172,7 +179,11 @@ impl KnownHosts {
 
     /// Decides about a key.
     pub fn check(&self, key: &PublicKey) -> Result<(), HostKeyError> {
-        let entries = self.entries()?;
+        self.judge(self.entries()?, key)
+    }
+
+    /// Decides about a key by what is on file.
+    pub(super) fn judge(&self, entries: Vec<Entry>, key: &PublicKey) -> Result<(), HostKeyError> {
         let same = |entry: &&Entry| entry.key.key_data() == key.key_data();
         if let Some(entry) = entries.iter().filter(|e| e.marker == Marker::Revoked).find(same) {
             return Err(HostKeyError::Revoked {
@@ -230,16 +241,10 @@ impl KnownHosts {
                     });
                 }
             };
-            for (index, line) in text.lines().enumerate() {
-                if let Some((marker, key)) = parse(line, &self.entry) {
-                    found.push(Entry {
-                        file: path.clone(),
-                        line: index + 1,
-                        marker,
-                        key,
-                    });
-                }
-            }
+            found.extend(entries_of(&text, &self.entry).into_iter().map(|entry| Entry {
+                file: path.clone(),
+                ..entry
+            }));
         }
         Ok(found)
     }
@@ -278,6 +283,22 @@ fn append(path: &Path, entry: &str, key: &PublicKey) -> io::Result<()> {
         .mode(0o600)
         .open(path)?;
     file.write_all(line.as_bytes())
+}
+
+/// The lines of a file that are about the host; the file is for the caller to name.
+pub(super) fn entries_of(text: &str, host: &str) -> Vec<Entry> {
+    let lines = text.lines().enumerate();
+    lines
+        .filter_map(|(index, line)| {
+            let (marker, key) = parse(line, host)?;
+            Some(Entry {
+                file: PathBuf::new(),
+                line: index + 1,
+                marker,
+                key,
+            })
+        })
+        .collect()
 }
 
 /// One line, if it is about the host. Lines that cannot be read are passed over, as OpenSSH does.

@@ -5,6 +5,8 @@ mod command;
 mod config;
 mod error;
 pub mod fanout;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod host;
 mod known_hosts;
 mod lines;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::exit::ExitCode;
@@ -194,7 +194,53 @@ impl ClusterDir {
                 .create(&path)
                 .map_err(StateError::io("create", &path))?;
         }
+        self.secure()
+    }
+
+    /// Makes sure that nobody else can look into it, whoever made it and however wide: others' directories and links
+    /// are refused, wider modes are tightened.
+    pub(super) fn secure(&self) -> Result<(), StateError> {
+        let own = nix::unistd::geteuid().as_raw();
+        // Root may work in the home of another user (`sudo`, a container), whose owner made what is above.
+        let above = self.0.parent().and_then(|parent| fs::metadata(parent).ok());
+        let owner = above.filter(|_| own == 0).map_or(own, |meta| meta.uid());
+        for path in [self.0.clone(), self.join("keys")] {
+            let meta = match fs::symlink_metadata(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                other => other.map_err(StateError::io("look at", &path))?,
+            };
+            let refuse = |cause: &str| {
+                let cause = io::Error::other(cause.to_owned());
+                Err(StateError::io("trust", &path)(cause))
+            };
+            if !meta.is_dir() {
+                return refuse("it is no directory (symbolic links are not followed to keys)");
+            }
+            if meta.uid() != own && meta.uid() != owner {
+                return refuse("it belongs to another user");
+            }
+            if meta.mode() & 0o077 != 0 {
+                tracing::warn!("{} was open to others; closed to mode 0700", path.display());
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
+                    .map_err(StateError::io("close", &path))?;
+            }
+        }
         Ok(())
+    }
+
+    /// As [`Self::read`] for a secret: a file that others may read is closed to them first.
+    pub(super) fn read_secret(&self, name: &str) -> Result<Option<Vec<u8>>, StateError> {
+        self.secure()?;
+        let path = self.join(name);
+        if let Ok(meta) = fs::symlink_metadata(&path)
+            && meta.is_file()
+            && meta.mode() & 0o077 != 0
+        {
+            tracing::warn!("{} was open to others; closed to mode 0600", path.display());
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
+                .map_err(StateError::io("close", &path))?;
+        }
+        self.read(name)
     }
 
     /// Removes all but the results, which belong to the user; the directory too when there are none.
@@ -241,10 +287,11 @@ impl ClusterDir {
         let path = self.join(name);
         let temporary = self.join(&format!("{name}.new"));
         let written = (|| {
+            // One that a crash left may have another mode or be anything; a new file has ours from its first byte.
+            ignore_missing(fs::remove_file(&temporary))?;
             let mut file = fs::OpenOptions::new()
                 .write(true)
-                .create(true)
-                .truncate(true)
+                .create_new(true)
                 .mode(0o600)
                 .open(&temporary)?;
             file.write_all(bytes)?;
@@ -264,8 +311,6 @@ fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     fn root() -> (tempfile::TempDir, StateRoot) {
@@ -283,6 +328,36 @@ mod tests {
         let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(dir.path().to_owned()), 0o700);
         assert_eq!(mode(dir.join("cluster.json")), 0o600);
+    }
+
+    #[test]
+    fn what_was_open_to_others_is_closed_and_what_is_theirs_is_refused() {
+        let (_temp, root) = root();
+        let dir = root.cluster(&"a".parse().unwrap());
+        fs::create_dir_all(dir.join("keys")).unwrap();
+        for path in [dir.path().to_owned(), dir.join("keys")] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+        }
+        // What an attacker put there while it was open, to get at what is written next.
+        let victim = root.0.join("victim");
+        fs::write(&victim, "safe").unwrap();
+        std::os::unix::fs::symlink(&victim, dir.join("keys/client.new")).unwrap();
+        dir.create().unwrap();
+        dir.write("keys/client", b"secret").unwrap();
+        let mode = |path: PathBuf| fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(dir.path().to_owned()), 0o700);
+        assert_eq!(mode(dir.join("keys")), 0o700);
+        assert_eq!(mode(dir.join("keys/client")), 0o600);
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "safe");
+        // A wide key of an older time is closed when it is read.
+        fs::set_permissions(dir.join("keys/client"), fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(dir.read_secret("keys/client").unwrap().unwrap(), b"secret");
+        assert_eq!(mode(dir.join("keys/client")), 0o600);
+        // A link in place of the directory of the keys leads to a place that nobody checked.
+        fs::rename(dir.join("keys"), root.0.join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink(root.0.join("elsewhere"), dir.join("keys")).unwrap();
+        assert!(dir.create().is_err());
+        assert!(dir.read_secret("keys/client").is_err());
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub struct ClusterKeys {
 impl ClusterKeys {
     /// The keys of a cluster as they are on disk; `None` if they are not all there.
     pub fn load(dir: &ClusterDir) -> Result<Option<Self>, StateError> {
-        let (Some(client), Some(seed)) = (dir.read(CLIENT)?, dir.read(HOST_SEED)?) else {
+        let (Some(client), Some(seed)) = (dir.read_secret(CLIENT)?, dir.read_secret(HOST_SEED)?) else {
             return Ok(None);
         };
         let client = PrivateKey::from_openssh(&client).map_err(|error| StateError::Damaged {

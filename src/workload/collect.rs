@@ -15,6 +15,19 @@ const MATCHES: usize = 10_000;
 
 /// Fetches what the patterns match into `target`, under the directories that it has on the node.
 pub(super) async fn collect(session: &Session, patterns: &[String], target: &Path) -> Result<(), String> {
+    let all = fetch(session, patterns, target);
+    // The limits of time, bytes and files are for all together: a hostile node may match thousands of paths.
+    let limited = tokio::time::timeout(ALLOWED, all).await;
+    limited.unwrap_or_else(|_| {
+        Err(format!(
+            "took longer than {}",
+            humantime::format_duration(ALLOWED)
+        ))
+    })
+}
+
+async fn fetch(session: &Session, patterns: &[String], target: &Path) -> Result<(), String> {
+    let mut left = PullLimits::default();
     for pattern in patterns {
         let found = expand(session, pattern).await?;
         if found.is_empty() {
@@ -23,9 +36,11 @@ pub(super) async fn collect(session: &Session, patterns: &[String], target: &Pat
         for path in found {
             let into = local(target, &path)
                 .ok_or_else(|| format!("{} is no plain absolute path", path.escape_debug()))?;
-            pull(session, &path, &into, PullLimits::default(), true, Some(ALLOWED))
+            let pulled = pull(session, &path, &into, left, true, Some(ALLOWED))
                 .await
                 .map_err(|error| explain(&error))?;
+            left.bytes = left.bytes.saturating_sub(pulled.bytes);
+            left.entries = left.entries.saturating_sub(pulled.entries);
         }
     }
     Ok(())

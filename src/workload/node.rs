@@ -21,6 +21,10 @@ const AT_BARRIER: &[u8] = b"VCLUSTER-AT-BARRIER\n";
 /// The most bytes kept of one stream of one node; more is counted and dropped.
 const KEPT: u64 = 256 << 20;
 
+/// The most bytes of one stream of one node that become lines on the screen; the file keeps more. Lines wait for
+/// the screen without a limit of their own.
+const SHOWN: u64 = 4 << 20;
+
 /// An output stream on its way to a file and to the events.
 struct Sink<'a> {
     workload: &'a Workload<'a>,
@@ -53,10 +57,18 @@ impl<'a> Sink<'a> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         let room = usize::try_from(KEPT.saturating_sub(self.bytes)).unwrap_or(usize::MAX);
         self.file.write_all(&bytes[..bytes.len().min(room)])?;
+        let before = self.bytes;
         self.bytes += bytes.len() as u64;
         if self.workload.live {
             let (workload, node, stream) = (self.workload, self.node, self.stream);
-            self.lines.push(bytes, |line| say(workload, node, stream, line));
+            let shown = shown(before, bytes);
+            self.lines.push(shown, |line| say(workload, node, stream, line));
+            if before <= SHOWN && self.bytes > SHOWN {
+                let rest = self.lines.finish();
+                for line in rest.into_iter().chain(["[more is in the file only]".to_owned()]) {
+                    say(workload, node, stream, line);
+                }
+            }
         }
         Ok(())
     }
@@ -67,6 +79,12 @@ impl<'a> Sink<'a> {
         }
         self.bytes
     }
+}
+
+/// The part of a piece that is shown, where so many bytes came before it.
+fn shown(before: u64, bytes: &[u8]) -> &[u8] {
+    let room = usize::try_from(SHOWN.saturating_sub(before)).unwrap_or(usize::MAX);
+    &bytes[..bytes.len().min(room)]
 }
 
 fn say(workload: &Workload<'_>, node: &NodeName, stream: Stream, line: String) {
@@ -247,4 +265,21 @@ async fn collect(
     result
         .await
         .map_err(|error| format!("failed to collect files: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_without_end_is_shown_up_to_a_limit() {
+        let piece = vec![b'x'; 100_000];
+        let mut before = 0;
+        let mut sum = 0;
+        for _ in 0..1000 {
+            sum += shown(before, &piece).len() as u64;
+            before += piece.len() as u64;
+        }
+        assert_eq!(sum, SHOWN);
+    }
 }

@@ -43,9 +43,37 @@ fn a_debian_node_is_configured_by_cloud_init_and_by_steps_that_run_as_root() {
         seen.stderr
     );
 
+    secrets_are_roots_alone(&world);
     a_foreign_host_key_is_refused(&world);
     world.run(&["down", "-y"]).code(0).says("nothing is left");
     assert_eq!(world.traces(), Vec::<String>::new());
+}
+
+/// Modes of all files that hold the node's private key, passwords that anybody has, and what the login user
+/// reads of the seed.
+const SECRETS: &str = "sudo -n grep -rl 'OPENSSH PRIVATE KEY' /run /var/lib/cloud /etc /var/log /root 2>/dev/null | \
+    sudo -n xargs stat -c '%U %a' | sort -u; sudo -n awk -F: '$2 !~ /^[!*]/' /etc/shadow | wc -l; \
+    cat /dev/vdb 2>/dev/null | wc -c; sudo -n sshd -T | grep -iE '^(kbdinteractive|permitempty|permitroot)' | sort";
+
+fn secrets_are_roots_alone(world: &World) {
+    let seen = world.run(&["ssh", "-c", &world.name, "web001", SECRETS]).code(0);
+    let (modes, rest): (Vec<&str>, Vec<&str>) =
+        seen.stdout.lines().partition(|line| line.starts_with("root "));
+    assert!(!modes.is_empty(), "{seen:?}");
+    assert!(
+        modes.iter().all(|line| matches!(*line, "root 600" | "root 400")),
+        "{modes:?}"
+    );
+    assert_eq!(
+        rest,
+        [
+            "0",
+            "0",
+            "kbdinteractiveauthentication no",
+            "permitemptypasswords no",
+            "permitrootlogin without-password"
+        ]
+    );
 }
 
 fn a_foreign_host_key_is_refused(world: &World) {

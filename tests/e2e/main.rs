@@ -7,6 +7,7 @@ mod change;
 mod debian;
 mod interrupt;
 mod main_job;
+mod secrets;
 mod terminal;
 mod tools;
 mod trouble;

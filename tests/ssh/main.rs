@@ -4,5 +4,6 @@
 
 mod commands;
 mod fan;
+mod hostile;
 mod hosts;
 mod server;

@@ -33,6 +33,17 @@ fn the_uri_overrules_the_config_and_tokens_are_expanded() {
 }
 
 #[test]
+fn a_key_file_of_a_topology_does_not_read_the_environment() {
+    let home = tempfile::tempdir().unwrap();
+    let mut target = target("bm01");
+    target.identity = Some("/keys/${PATH}/%h".into());
+    target.known_hosts = Some("~/known".into());
+    let route = route(&target, &config(home.path(), "")).unwrap();
+    assert_eq!(route.keys.files[0].0, Path::new("/keys/${PATH}/%h"));
+    assert_eq!(route.known.files, [home.path().join("known")]);
+}
+
+#[test]
 fn without_a_config_the_defaults_of_ssh_apply() {
     let home = tempfile::tempdir().unwrap();
     let route = route(&target("Bm01"), &config(home.path(), "")).unwrap();

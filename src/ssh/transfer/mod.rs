@@ -10,6 +10,11 @@ pub use pack::Parcel;
 pub use pull::{PullLimits, Pulled, pull};
 pub use push::push;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use pull::parse_digest as fuzz_digest;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use unpack::fuzz as fuzz_unpack;
+
 use std::io;
 use std::path::{Path, PathBuf};
 

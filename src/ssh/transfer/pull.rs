@@ -39,6 +39,8 @@ impl Default for PullLimits {
 pub struct Pulled {
     /// Regular files.
     pub files: usize,
+    /// All that was in the archive: files, directories, links, what was passed over.
+    pub entries: usize,
     /// Their bytes.
     pub bytes: u64,
     /// What was passed over, and why.
@@ -79,6 +81,7 @@ pub async fn pull(
     }
     Ok(Pulled {
         files: unpacked.digests.len(),
+        entries: unpacked.entries,
         bytes: unpacked.bytes,
         skipped: unpacked.skipped,
     })
@@ -226,7 +229,7 @@ async fn compare(
 }
 
 /// A line of sha256sum; a backslash in front says that the name is escaped.
-fn parse_digest(line: &str) -> Option<(String, String)> {
+pub(crate) fn parse_digest(line: &str) -> Option<(String, String)> {
     let (escaped, line) = match line.strip_prefix('\\') {
         Some(rest) => (true, rest),
         None => (false, line),

@@ -3,7 +3,8 @@
 //!
 //! - Names stay under the destination: no absolute ones, no `..`, and no symlink on the way.
 //! - Symlinks are made last; those that lead out of the destination, and devices, are passed over.
-//! - Sizes, counts and the headers that carry long names are bounded. Set-id bits are dropped.
+//! - Sizes, counts, depth, and the stream as a whole are bounded: a node can send headers without end,
+//!   and skipped entries of any size. Set-id bits and write access for others are dropped.
 
 use std::collections::HashMap;
 use std::fs;
@@ -21,12 +22,26 @@ use crate::digest::hex;
 /// The longest header that carries a name.
 const HEADER_LIMIT: u64 = 64 * 1024;
 
+/// The longest path, and the deepest one: each step costs a look at the file system.
+const PATH_LIMIT: usize = 4096;
+const DEPTH_LIMIT: usize = 256;
+
+/// Bytes of all names together: they are kept until the digests are compared.
+const NAMES_LIMIT: usize = 256 << 20;
+
+/// Notes of what was passed over that are kept; the rest is counted.
+const SKIPPED_LIMIT: usize = 1000;
+
+/// Bytes of headers and padding that an entry may take on average.
+const OVERHEAD: u64 = 4096;
+
 /// What was unpacked.
 #[derive(Debug, Default)]
 pub(super) struct Unpacked {
     /// Path as the node named it, with its digest.
     pub(super) digests: HashMap<String, String>,
     pub(super) bytes: u64,
+    pub(super) entries: usize,
     pub(super) skipped: Vec<String>,
 }
 
@@ -40,7 +55,13 @@ pub(super) enum UnpackError {
 
 /// Unpacks into a directory, which must exist.
 pub(super) fn unpack(stream: impl Read, into: &Path, limits: &PullLimits) -> Result<Unpacked, UnpackError> {
-    let mut archive = Archive::new(stream);
+    let allowed = limits
+        .bytes
+        .saturating_add(OVERHEAD * (limits.entries as u64).saturating_add(32));
+    let mut archive = Archive::new(Bounded {
+        stream,
+        left: allowed,
+    });
     let entries = archive.entries().map_err(UnpackError::Stream)?.raw(true);
     let mut work = Work {
         into,
@@ -49,6 +70,8 @@ pub(super) fn unpack(stream: impl Read, into: &Path, limits: &PullLimits) -> Res
         links: Vec::new(),
         modes: Vec::new(),
         count: 0,
+        names: 0,
+        unnoted: 0,
     };
     let (mut long_name, mut long_link) = (None, None);
     for entry in entries {
@@ -84,6 +107,23 @@ pub(super) fn unpack(stream: impl Read, into: &Path, limits: &PullLimits) -> Res
     work.finish()
 }
 
+/// A stream that may not go on for ever.
+struct Bounded<R> {
+    stream: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.stream.read(buf)?;
+        match self.left.checked_sub(read as u64) {
+            Some(left) => self.left = left,
+            None => return Err(io::Error::other("it sends more than is allowed")),
+        }
+        Ok(read)
+    }
+}
+
 fn refused(entry: &str, reason: &str) -> UnpackError {
     UnpackError::Refused {
         entry: entry.to_owned(),
@@ -111,9 +151,21 @@ struct Work<'a> {
     links: Vec<(PathBuf, PathBuf)>,
     modes: Vec<(PathBuf, u32)>,
     count: usize,
+    names: usize,
+    /// Entries passed over that are only counted.
+    unnoted: usize,
 }
 
 impl Work<'_> {
+    /// Passes an entry over, with a note of it.
+    fn skip(&mut self, shown: &str, why: &str) {
+        if self.done.skipped.len() < SKIPPED_LIMIT {
+            self.done.skipped.push(format!("{shown} ({why})"));
+        } else {
+            self.unnoted += 1;
+        }
+    }
+
     fn entry<R: Read>(
         &mut self,
         entry: &mut Entry<'_, R>,
@@ -121,13 +173,25 @@ impl Work<'_> {
         link: Option<&[u8]>,
     ) -> Result<(), UnpackError> {
         self.count += 1;
-        let shown = String::from_utf8_lossy(name).escape_debug().to_string();
+        self.names += name.len() + link.map_or(0, <[u8]>::len);
+        let start = &name[..name.len().min(PATH_LIMIT)];
+        let shown = String::from_utf8_lossy(start).escape_debug().to_string();
+        if name.len() > PATH_LIMIT || link.is_some_and(|link| link.len() > PATH_LIMIT) {
+            return Err(refused(&short(&shown), "the name is too long"));
+        }
+        if self.names > NAMES_LIMIT {
+            return Err(refused(&shown, "the names are too long altogether"));
+        }
         if self.count > self.limits.entries {
             return Err(refused(&shown, "there are too many files"));
         }
         let name = std::str::from_utf8(name).map_err(|_| refused(&shown, "the name is not UTF-8"))?;
         let path = inside(name).map_err(|reason| refused(&shown, reason))?;
-        let mode = entry.header().mode().unwrap_or(0o600) & 0o777;
+        if path.components().count() > DEPTH_LIMIT {
+            return Err(refused(&short(&shown), "it lies too deep"));
+        }
+        // What a node sends is not for others on this machine to write to, whatever the umask.
+        let mode = entry.header().mode().unwrap_or(0o600) & 0o755;
         let target = self.into.join(&path);
         match entry.header().entry_type() {
             EntryType::Directory => {
@@ -143,9 +207,7 @@ impl Work<'_> {
                     .and_then(|to| std::str::from_utf8(to).ok())
                     .unwrap_or_default();
                 if leads_out(&path, to) {
-                    self.done
-                        .skipped
-                        .push(format!("{shown} (a symlink that leads out)"));
+                    self.skip(&shown, "a symlink that leads out");
                 } else {
                     self.parents(&path, &shown)?;
                     self.links.push((target, PathBuf::from(to)));
@@ -165,10 +227,7 @@ impl Work<'_> {
                     .map_err(|source| UnpackError::Local { path: target, source })?;
                 self.done.digests.insert(plain(name), digest);
             }
-            _ => self
-                .done
-                .skipped
-                .push(format!("{shown} (neither file, directory nor symlink)")),
+            _ => self.skip(&shown, "neither file, directory nor symlink"),
         }
         Ok(())
     }
@@ -274,8 +333,18 @@ impl Work<'_> {
                 })?;
             }
         }
+        if self.unnoted > 0 {
+            let more = format!("{} more", self.unnoted);
+            self.done.skipped.push(more);
+        }
+        self.done.entries = self.count;
         Ok(self.done)
     }
+}
+
+/// The beginning of a name that is too long to be shown whole.
+fn short(shown: &str) -> String {
+    shown.chars().take(100).chain("...".chars()).collect()
 }
 
 /// The path below the destination, if the name stays there.
@@ -309,6 +378,60 @@ fn leads_out(path: &Path, to: &str) -> bool {
         }
     }
     to.is_empty()
+}
+
+/// Unpacks bytes from a fuzzer: whatever they are, nothing comes to lie outside, nothing leads out, nobody
+/// else may write to it.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let shm = Path::new("/dev/shm");
+    let parent = if shm.is_dir() {
+        shm.to_owned()
+    } else {
+        std::env::temp_dir()
+    };
+    let Ok(outer) = tempfile::tempdir_in(parent) else {
+        return;
+    };
+    let into = outer.path().join("in");
+    let limits = PullLimits {
+        bytes: 1 << 20,
+        entries: 100,
+    };
+    if fs::create_dir(&into).is_ok() {
+        let _ = unpack(bytes, &into, &limits);
+        let outside = fs::read_dir(outer.path()).map(Iterator::count);
+        assert!(outside.is_ok_and(|count| count == 1), "something lies outside");
+        let mut total = 0;
+        look(&into, &into, &mut total);
+        assert!(total <= limits.bytes + (64 << 10), "{total} bytes came");
+    }
+}
+
+#[cfg(any(test, feature = "fuzzing"))]
+fn look(root: &Path, at: &Path, total: &mut u64) {
+    for entry in fs::read_dir(at).into_iter().flatten().filter_map(Result::ok) {
+        let (path, Ok(meta)) = (entry.path(), entry.metadata()) else {
+            continue;
+        };
+        if meta.is_symlink() {
+            let to = fs::read_link(&path).unwrap_or_default();
+            let relative = path.strip_prefix(root).unwrap_or(&path);
+            assert!(
+                !leads_out(relative, &to.to_string_lossy()),
+                "{} leads out",
+                path.display()
+            );
+            continue;
+        }
+        assert_eq!(meta.permissions().mode() & 0o7022, 0, "{}", path.display());
+        if meta.is_dir() {
+            look(root, &path, total);
+        } else {
+            assert!(meta.is_file(), "{} is no file", path.display());
+            *total += meta.len();
+        }
+    }
 }
 
 #[cfg(test)]

@@ -129,3 +129,78 @@ fn garbage_and_a_cut_stream_are_errors() {
     let whole = archive(&[(EntryType::Regular, "f", &"x".repeat(5000))]);
     assert!(unpack(&whole[..2000], into.path(), &limits()).is_err());
 }
+
+/// A header of a kind and size with nothing behind it.
+fn header(kind: EntryType, size: u64) -> Vec<u8> {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_size(size);
+    header.set_path("x").unwrap();
+    header.set_cksum();
+    header.as_bytes().to_vec()
+}
+
+#[test]
+fn a_stream_of_headers_without_end_is_cut_off() {
+    let into = tempfile::tempdir().unwrap();
+    for kind in [
+        EntryType::XGlobalHeader,
+        EntryType::XHeader,
+        EntryType::GNULongName,
+    ] {
+        let endless = Endless(header(kind, 0), 0);
+        assert!(unpack(endless, into.path(), &limits()).is_err(), "{kind:?}");
+    }
+    // What is passed over counts as well: a pipe with the content of a disk.
+    let mut pipe = header(EntryType::Fifo, 1 << 60);
+    pipe.resize(1 << 20, 0);
+    assert!(unpack(Endless(pipe, 0), into.path(), &limits()).is_err());
+}
+
+/// The same bytes again and again. Gives up where nobody else does, so that a test ends.
+struct Endless(Vec<u8>, usize);
+
+impl Read for Endless {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        assert!(self.1 < 1 << 30, "a gigabyte was read");
+        let at = self.1 % self.0.len();
+        let count = buf.len().min(self.0.len() - at);
+        buf[..count].copy_from_slice(&self.0[at..at + count]);
+        self.1 += count;
+        Ok(count)
+    }
+}
+
+#[test]
+fn nobody_else_may_write_to_what_a_node_sent() {
+    let into = tempfile::tempdir().unwrap();
+    let mut builder = Builder::new(Vec::new());
+    for (kind, name) in [(EntryType::Directory, "d/"), (EntryType::Regular, "d/f")] {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_mode(0o6777);
+        header.set_size(0);
+        builder.append_data(&mut header, name, io::empty()).unwrap();
+    }
+    unpack(builder.into_inner().unwrap().as_slice(), into.path(), &limits()).unwrap();
+    for name in ["d", "d/f"] {
+        let mode = fs::metadata(into.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o755, "{name}");
+    }
+}
+
+#[test]
+fn a_path_without_end_is_refused() {
+    let into = tempfile::tempdir().unwrap();
+    let deep = "d/".repeat(1000);
+    let error = try_unpack(
+        &[
+            (EntryType::GNULongName, "././@LongLink", &deep),
+            (EntryType::Directory, "x", ""),
+        ],
+        into.path(),
+    )
+    .unwrap_err();
+    assert!(matches!(error, UnpackError::Refused { .. }), "{error:?}");
+    assert!(!into.path().join("d").exists());
+}

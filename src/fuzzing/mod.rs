@@ -1,0 +1,79 @@
+//! Entry points for fuzzing, one per target of `fuzz/`: bytes in, a panic where a promise is broken.
+//! Built for the unit tests, which replay the stored corpus, and with the feature `fuzzing` only.
+#![expect(clippy::unwrap_used, reason = "a broken promise is told by a panic")]
+
+mod builders;
+mod files;
+mod host;
+mod node;
+mod pieces;
+mod text;
+
+pub use builders::builders;
+pub use files::files;
+pub use host::host;
+pub use node::node;
+pub use text::{nodeset, topology};
+
+use std::path::PathBuf;
+
+/// A target: takes bytes, panics where a promise is broken.
+pub type Target = fn(&[u8]);
+
+/// All targets by the names of their directories in `fuzz/corpus`.
+pub const TARGETS: [(&str, Target); 6] = [
+    ("topology", topology),
+    ("nodeset", nodeset),
+    ("builders", builders),
+    ("host", host),
+    ("node", node),
+    ("files", files),
+];
+
+/// A directory for files, in memory where there is such a place: some targets write thousands a second.
+fn scratch() -> tempfile::TempDir {
+    let shm = PathBuf::from("/dev/shm");
+    let parent = if shm.is_dir() { shm } else { std::env::temp_dir() };
+    tempfile::Builder::new()
+        .prefix("vcluster-fuzz-")
+        .tempdir_in(parent)
+        .unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use nix::sys::resource::{UsageWho, getrusage};
+
+    use super::*;
+
+    /// Seconds of CPU for one input, under the slow build of the tests. Other work on the machine does not count.
+    const PATIENCE: f64 = 10.0;
+
+    fn cpu() -> f64 {
+        let used = getrusage(UsageWho::RUSAGE_THREAD).unwrap().user_time();
+        used.tv_sec() as f64 + used.tv_usec() as f64 / 1e6
+    }
+
+    #[test]
+    fn every_input_of_the_stored_corpus_keeps_the_promises() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+        for (name, target) in TARGETS {
+            let mut inputs: Vec<_> = fs::read_dir(corpus.join(name))
+                .unwrap_or_else(|error| panic!("fuzz/corpus/{name}: {error}"))
+                .map(|entry| entry.unwrap().path())
+                .collect();
+            inputs.sort();
+            assert!(!inputs.is_empty(), "fuzz/corpus/{name} is empty");
+            for path in inputs {
+                let input = fs::read(&path).unwrap();
+                let begun = cpu();
+                let kept = std::panic::catch_unwind(|| target(&input)).is_ok();
+                assert!(kept, "{} breaks a promise", path.display());
+                assert!(cpu() - begun < PATIENCE, "{} is slow", path.display());
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What a node sends: output, archives, digests, the state of its cloud-init.
+
+use super::pieces::Pieces;
+use crate::report::{LineBuffer, gather, text};
+
+/// Nothing that a terminal acts upon is left.
+pub(super) fn assert_harmless(shown: &str) {
+    for character in shown.chars() {
+        assert!(
+            matches!(character, '\n' | '\t') || !character.is_control(),
+            "{character:?} in {shown:?}"
+        );
+        let direction = matches!(
+            character,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        );
+        assert!(!direction, "{character:?} in {shown:?}");
+    }
+}
+
+/// The readers of nodes' words.
+pub fn node(data: &[u8]) {
+    let mut pieces = Pieces(data);
+    match pieces.byte() % 4 {
+        0 => crate::ssh::fuzzing::unpack(pieces.0),
+        1 => {
+            assert_harmless(&text::line(pieces.0));
+            assert_harmless(&text::sanitize(&pieces.rest()));
+            let mut buffer = LineBuffer::default();
+            let each = |line: String| {
+                assert_harmless(&line);
+                // Escaped, a character takes up to ten times its bytes.
+                assert!(line.len() <= 11 * text::LINE_LIMIT);
+            };
+            let mut outputs = Vec::new();
+            while !pieces.0.is_empty() {
+                let part = pieces.bytes();
+                buffer.push(part, each);
+                outputs.push(("n1".to_owned(), String::from_utf8_lossy(part).into_owned()));
+            }
+            buffer.finish().into_iter().for_each(each);
+            assert_harmless(&gather::render(&gather::gather(outputs)));
+        }
+        2 => {
+            let code = u32::from(pieces.byte() % 4);
+            let _ = crate::engine::cloud_init::read(Some(code), pieces.0, pieces.0);
+            // An answer with an exit code that says failure is never taken for success.
+            let failed = crate::engine::cloud_init::read(Some(1), pieces.0, b"");
+            assert!(matches!(failed, crate::engine::cloud_init::CloudInit::Failed(_)));
+        }
+        _ => crate::ssh::fuzzing::lines(&mut || pieces.bytes()),
+    }
+}

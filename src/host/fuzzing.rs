@@ -1,0 +1,185 @@
+//! What the fuzzer needs of this module's inner parts. See `crate::fuzzing`.
+#![expect(clippy::unwrap_used, reason = "a broken promise is told by a panic")]
+
+use uuid::Uuid;
+
+use super::console::Splitter;
+use super::image::{DiskFormat, HostDisk, HostImage};
+use super::model::Mark;
+use super::probe::Probe;
+use super::xml::{self, Acceleration, DomainInput, read_mark, write_mark};
+use super::{pool, uri};
+use crate::name::NodeName;
+use crate::network::Wanted;
+use crate::plan::{Mac, NodePlan, NodeSpec, VxlanPlan};
+use crate::units::MiB;
+
+fn node(image_key: &str, client_key: &str) -> NodePlan {
+    NodePlan {
+        name: "n1".parse().unwrap(),
+        group: "n".parse().unwrap(),
+        index: 0,
+        host: "bm01".parse().unwrap(),
+        domain: "demo.n1".into(),
+        uuid: Uuid::from_u128(1),
+        spec: NodeSpec {
+            image: "micro".parse().unwrap(),
+            image_key: image_key.to_owned(),
+            vcpus: 1,
+            memory: MiB(112),
+            disk: None,
+            address: [10, 77, 0, 1].into(),
+            mac: Mac([0x52, 0x54, 10, 77, 0, 1]),
+            mtu: 1450,
+            gateway: None,
+            dns: Vec::new(),
+            client_key: client_key.to_owned(),
+        },
+    }
+}
+
+/// Documents made of three texts, each with what must stand in it: the texts with what XML cannot hold replaced.
+pub(crate) fn documents(a: &str, b: &str, c: &str) -> Vec<(String, Vec<(&'static str, String)>)> {
+    let held = |text: &str| -> String {
+        text.chars()
+            .map(|c| match c {
+                '\t' | '\n' => c,
+                '\u{fffe}' | '\u{ffff}' => '\u{fffd}',
+                c if c.is_control() => '\u{fffd}',
+                c => c,
+            })
+            .collect()
+    };
+    let node = node(a, b);
+    let mark = Mark {
+        cluster: "demo".parse().unwrap(),
+        cluster_id: Uuid::from_u128(2),
+        node: node.name.clone(),
+        group: node.group.clone(),
+        index: 0,
+        spec: node.spec.clone(),
+    };
+    let written = write_mark(&mark).render();
+    let plain = |text: &str| held(text) == text;
+    if plain(a) && plain(b) && written.len() < 60_000 {
+        assert_eq!(read_mark(&written), Some(mark.clone()), "{written}");
+    }
+    let image = HostImage {
+        key: "k".into(),
+        kernel: Some(a.to_owned()),
+        initrd: Some(b.to_owned()),
+        cmdline: c.to_owned(),
+        disk: Some(HostDisk {
+            path: b.to_owned(),
+            format: DiskFormat::Qcow2,
+            bytes: 1,
+        }),
+    };
+    let domain = xml::domain(&DomainInput {
+        node: &node,
+        mark: &mark,
+        image: &image,
+        acceleration: Acceleration::Tcg,
+        directory: a,
+        bridge: c,
+        mtu: 1450,
+        tsc_khz: None,
+    });
+    vec![
+        (
+            domain,
+            vec![
+                ("kernel", held(a)),
+                ("initrd", held(b)),
+                ("cmdline", held(c.trim())),
+                ("source@bridge", held(c)),
+                ("source@file", held(&format!("{a}/n1.seed"))),
+                ("name", "demo.n1".into()),
+            ],
+        ),
+        (xml::pool(a, b), vec![("name", held(a)), ("path", held(b))]),
+        (xml::raw_volume(a, 1), vec![("name", held(a))]),
+        (
+            xml::overlay_volume(a, 1, Some((b, DiskFormat::Raw))),
+            vec![("name", held(a)), ("path", held(b))],
+        ),
+        (
+            xml::probe_domain(a, b, c),
+            vec![("kernel", held(b)), ("log@file", held(c))],
+        ),
+    ]
+}
+
+/// What a host is wanted to have.
+pub(crate) fn wanted() -> Wanted {
+    Wanted {
+        bridge: "vcb00000000".into(),
+        own: true,
+        alias: "vcluster:demo:00000000-0000-0000-0000-000000000002".into(),
+        mtu: 1550,
+        address: Some([10, 77, 255, 254].into()),
+        subnet: "10.77.0.0/16".parse().unwrap(),
+        vxlan: Some((
+            VxlanPlan {
+                device: "vcx00000000".into(),
+                vni: 4242,
+                port: 4789,
+            },
+            [10, 90, 0, 11].into(),
+        )),
+        peers: vec![[10, 90, 0, 12].into()],
+        remote: [(Mac([0x52, 0x54, 10, 77, 0, 2]), [10, 90, 0, 12].into())].into(),
+        neighbours: [([10, 77, 0, 2].into(), Mac([0x52, 0x54, 10, 77, 0, 2]))].into(),
+        nat: Some("vcluster_00000000".into()),
+    }
+}
+
+/// The answer of a probe.
+pub(crate) fn probe(output: &str) {
+    if let Ok(probe) = Probe::read(output) {
+        let address = probe.underlay(None);
+        let _ = address.map(|address| probe.mtu_of(address));
+        let _ = probe.kvm(7_002_022);
+        for object in &probe.objects {
+            assert!(object.short_id.len() == 8, "{object:?}");
+        }
+    }
+}
+
+/// A mark, which names only what is well named.
+pub(crate) fn mark(text: &str) {
+    if let Some(mark) = read_mark(text) {
+        assert_eq!(
+            read_mark(&write_mark(&mark).render()).map(|mark| mark.node),
+            Some(mark.node)
+        );
+    }
+}
+
+/// The consoles of a host in one stream, in pieces.
+pub(crate) fn consoles<'a>(next: &mut dyn FnMut() -> &'a [u8]) {
+    let nodes: Vec<NodeName> = ["n1", "n2"].map(|name| name.parse().unwrap()).to_vec();
+    let mut split = Splitter::new(&nodes);
+    loop {
+        let piece = next();
+        if piece.is_empty() {
+            break;
+        }
+        for line in split.feed(piece) {
+            // A byte that is no text becomes three.
+            assert!(line.line.len() <= 3 * 4096 && !line.line.contains('\n'));
+        }
+    }
+}
+
+/// Names that are read back from hosts.
+pub(crate) fn names(text: &str) {
+    if let Some((cluster, id)) = pool::read_pool_name(text) {
+        assert_eq!(text, format!("vcluster.{cluster}.{id}"));
+        assert!(!pool::directory_name(&cluster, &id).contains('/'));
+    }
+    let _ = serde_json::from_str::<pool::Owner>(text).map(|owner| {
+        assert!(!owner.directory_name().contains(['/', '\n']));
+    });
+    let _ = uri::parse(text);
+}
