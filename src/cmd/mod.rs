@@ -4,6 +4,7 @@ pub mod common;
 pub mod completions;
 pub mod configure;
 pub mod console;
+pub mod doctor;
 pub mod down;
 pub mod exec;
 pub mod export;
