@@ -33,6 +33,7 @@ enum Verb {
     /// Check topologies and report every mistake at once
     Validate(cmd::validate::Args),
     Plan(cmd::plan::Args),
+    Doctor(cmd::doctor::Args),
     Up(cmd::up::Args),
     Down(cmd::down::Args),
     Run(cmd::run::Args),
@@ -108,6 +109,7 @@ async fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Validate(args) => cmd::validate::run(args, context).await,
         Verb::Plan(args) => or_interrupted(context, cmd::plan::run(args, context)).await,
+        Verb::Doctor(args) => or_interrupted(context, cmd::doctor::run(args, context)).await,
         Verb::Up(args) => cmd::up::run(args, context).await,
         Verb::Down(args) => cmd::down::run(args, context).await,
         Verb::Run(args) => cmd::run::run(args, context).await,

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod cmd;
 pub mod configure;
 mod digest;
+pub mod doctor;
 pub mod engine;
 pub mod exit;
 #[cfg(any(test, feature = "fuzzing"))]

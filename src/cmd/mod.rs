@@ -6,6 +6,7 @@ pub mod completions;
 pub mod configure;
 pub mod configured;
 pub mod console;
+pub mod doctor;
 pub mod down;
 pub mod exec;
 pub mod export;

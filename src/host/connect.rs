@@ -60,16 +60,28 @@ impl std::fmt::Debug for Host {
     }
 }
 
-impl Host {
-    /// Opens the SSH session (none for this machine) and libvirt through it.
-    pub async fn connect(host: &topology::Host, options: &ConnectOptions) -> Result<Self, HostError> {
-        let fail = |doing: &str, cause: Cause| HostError {
-            host: host.name.clone(),
-            doing: doing.to_owned(),
-            cause,
-            leaves: Leftovers::Nothing,
-        };
-        let place = uri::parse(&host.uri).map_err(|why| fail("log in", Cause::Uri(why)))?;
+/// A host that we are logged in to; libvirt is not asked yet. Enough to find out why libvirt does not answer.
+#[derive(Clone)]
+pub struct HostLogin {
+    name: HostName,
+    options: ConnectOptions,
+    address: Option<IpAddr>,
+    link: HostLink,
+    far: FarEnd,
+    socket: Option<std::path::PathBuf>,
+}
+
+impl std::fmt::Debug for HostLogin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("HostLogin").field(&self.name).finish()
+    }
+}
+
+impl HostLogin {
+    /// Opens the SSH session (none for this machine).
+    pub async fn open(host: &topology::Host, options: &ConnectOptions) -> Result<Self, HostError> {
+        let fail = |cause: Cause| failed(&host.name, "log in", cause);
+        let place = uri::parse(&host.uri).map_err(|why| fail(Cause::Uri(why)))?;
         let (link, far, socket) = match place {
             Place::Local { socket } => (HostLink::local(), FarEnd::Local, socket),
             Place::Ssh {
@@ -90,33 +102,82 @@ impl Host {
                 };
                 let session = Session::connect_host(&target)
                     .await
-                    .map_err(|error| fail("log in", error.into()))?;
+                    .map_err(|error| fail(error.into()))?;
                 let session = Arc::new(session);
                 (HostLink::ssh(session.clone()), FarEnd::Ssh(session), socket)
             }
         };
+        Ok(Self {
+            name: host.name.clone(),
+            options: *options,
+            address: host.address,
+            link,
+            far,
+            socket,
+        })
+    }
+
+    /// Opens libvirt over the same session.
+    pub async fn libvirt(&self) -> Result<Host, HostError> {
+        let options = self.options;
         let open = async {
-            let forward = Arc::new(Forward::open(far, socket.as_deref()).await?);
+            let forward = Arc::new(Forward::open(self.far.clone(), self.socket.as_deref()).await?);
             let libvirt = Libvirt::open(forward.clone(), options.timeout, options.call_timeout).await?;
             Ok((forward, libvirt))
         };
         let (forward, libvirt) = tokio::time::timeout(options.timeout, open)
             .await
             .unwrap_or(Err(Cause::Timeout(options.timeout)))
-            .map_err(|cause| fail("open libvirt", cause))?;
-        Ok(Self {
+            .map_err(|cause| failed(&self.name, "open libvirt", cause))?;
+        Ok(Host {
             inner: Arc::new(Inner {
-                name: host.name.clone(),
-                options: *options,
-                address: host.address,
-                link,
+                name: self.name.clone(),
+                options,
+                address: self.address,
+                link: self.link.clone(),
                 libvirt,
                 forward,
-                socket,
+                socket: self.socket.clone(),
                 facts: Mutex::new(None),
                 seeds: SeedQueue::default(),
             }),
         })
+    }
+
+    /// Runs a script as root and returns what it says; `doing` is for the error: `examine the machine`.
+    pub async fn script(&self, doing: &str, script: &str) -> Result<String, HostError> {
+        self.link
+            .script(script, self.options.call_timeout)
+            .await
+            .map_err(|cause| failed(&self.name, doing, cause))
+    }
+
+    /// Whether the host is this machine.
+    pub fn is_local(&self) -> bool {
+        self.link.session().is_none()
+    }
+
+    /// Ends the session.
+    pub async fn close(&self) {
+        if let Some(session) = self.link.session() {
+            session.close().await;
+        }
+    }
+}
+
+fn failed(host: &HostName, doing: &str, cause: Cause) -> HostError {
+    HostError {
+        host: host.clone(),
+        doing: doing.to_owned(),
+        cause,
+        leaves: Leftovers::Nothing,
+    }
+}
+
+impl Host {
+    /// Opens the SSH session (none for this machine) and libvirt through it.
+    pub async fn connect(host: &topology::Host, options: &ConnectOptions) -> Result<Self, HostError> {
+        HostLogin::open(host, options).await?.libvirt().await
     }
 
     /// The host's name in the topology.

@@ -24,6 +24,31 @@ impl Host {
         self.prove(image).await.map_err(self.failed("prove KVM"))
     }
 
+    /// As [`Self::prove_kvm`], with a kernel that an earlier `up` left on the host; `None` where there is none.
+    pub async fn prove_kvm_here(&self) -> Result<Option<bool>, HostError> {
+        let prove = async {
+            // A file with such a name is whole: its digest was compared before it got the name.
+            let said = self
+                .script(&format!(
+                    "ls {IMAGES_DIRECTORY} 2>/dev/null | grep -m1 -xE '[0-9a-f]{{64}}[.]kernel' || :"
+                ))
+                .await?;
+            let name = said.trim();
+            if name.is_empty() {
+                return Ok(None);
+            }
+            let image = HostImage {
+                key: String::new(),
+                kernel: Some(format!("{IMAGES_DIRECTORY}/{name}")),
+                initrd: None,
+                cmdline: String::new(),
+                disk: None,
+            };
+            self.prove(&image).await.map(Some)
+        };
+        prove.await.map_err(self.failed("prove KVM"))
+    }
+
     async fn prove(&self, image: &HostImage) -> Result<bool, Cause> {
         let (output, version) = (
             self.script(&super::probe::script()).await?,

@@ -24,6 +24,7 @@ enum Way {
 }
 
 /// Runs commands on a host as root.
+#[derive(Clone)]
 pub(super) struct HostLink {
     way: Way,
     /// How to become root: empty, or `sudo -n `. Found out once.

@@ -23,12 +23,13 @@ mod upload;
 mod uri;
 mod xml;
 
-pub use connect::{ConnectOptions, Host};
+pub use connect::{ConnectOptions, Host, HostLogin};
 pub use console::{ConsoleLine, InteractiveConsole};
 pub use error::{Cause, HostError, Leftovers};
 pub use image::{DiskFormat, HostDisk, HostImage, ImagePart, PartRole};
 pub use model::{DomainState, HostFacts, Mark, ObservedHost, ObservedNode, ObservedObject};
 pub use net::NetworkChange;
+pub(crate) use pool::ROOT as IMAGES_ROOT;
 pub use remove::Removed;
 pub use upload::Packed;
 pub use uri::{check_uri, ssh_target};

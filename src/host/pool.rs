@@ -16,7 +16,7 @@ use crate::plan::Plan;
 use crate::ssh::quote;
 
 /// Everything of ours is below this directory, which the security profiles of distributions let QEMU read.
-pub(super) const ROOT: &str = "/var/lib/libvirt/images/vcluster";
+pub(crate) const ROOT: &str = "/var/lib/libvirt/images/vcluster";
 /// Directory of the images. No cluster's directory is called so: those hold a dot.
 pub(super) const IMAGES_DIRECTORY: &str = "/var/lib/libvirt/images/vcluster/images";
 /// Pool of the images.

@@ -30,6 +30,7 @@ pub use model::{
     Action, ActionKind, Capacity, HostPlan, Mac, NetworkPlan, NodePlan, NodeSpec, PLAN_VERSION, Plan,
     PlanInput, VxlanPlan,
 };
+pub(crate) use network::overhead;
 use place::{Item, Rules, Task};
 
 /// A host of the topology that was reached.

@@ -17,7 +17,7 @@ const ETHERNET_MTU: u32 = 1500;
 
 /// What VXLAN takes from every packet (RFC 7348): the outer IP header, 8 for UDP, 8 for
 /// VXLAN and 14 for the inner Ethernet header.
-fn overhead(underlay: IpAddr) -> u32 {
+pub(crate) fn overhead(underlay: IpAddr) -> u32 {
     match underlay {
         IpAddr::V4(_) => 20 + 8 + 8 + 14,
         IpAddr::V6(_) => 40 + 8 + 8 + 14,

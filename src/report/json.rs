@@ -4,6 +4,7 @@
 //!
 //! - `event`: an [`Event`]; its kind is in `event`.
 //! - `plan`: the plan, whole, in `plan` (`plan`, `up --dry-run`).
+//! - `host`, `fix`, `finding`, `doctor`: what `doctor` knows of a host, mended, found, and its counts.
 //! - `exec`, `run`: what nodes gave, and the results of a workload.
 //! - `summary`: the [`Summary`], once, when the work has ended.
 //! - `error`: why the command failed; nothing follows it.

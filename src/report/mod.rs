@@ -6,6 +6,7 @@
 
 mod bars;
 pub mod confirm;
+pub mod doctor;
 pub mod error;
 mod failures;
 pub mod gather;

@@ -5,6 +5,7 @@
 
 mod change;
 mod debian;
+mod doctor;
 mod interrupt;
 mod main_job;
 mod secrets;

@@ -1,0 +1,65 @@
+//! The machine that vcluster runs on: files that it may open.
+
+use super::evidence::Evidence;
+use super::finding::{Finding, Severity};
+
+/// For each host: its SSH connection, the socket that leads to libvirt, its two ends.
+const PER_HOST: u64 = 4;
+/// Standard streams, state files, the runtime's own.
+const FIXED: u64 = 64;
+
+/// The check.
+pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let controller = &evidence.controller;
+    // Nodes are channels of their host's connection; only those of this very machine have a socket each.
+    let direct: usize = evidence
+        .hosts
+        .iter()
+        .filter(|host| host.local)
+        .map(|host| evidence.nodes_on(host))
+        .sum();
+    let needed = FIXED + PER_HOST * evidence.hosts.len() as u64 + direct as u64;
+    if controller.files >= needed {
+        let what = format!("may open {} files", shown(controller.files));
+        return vec![Finding::controller(Severity::Ok, "files", what)];
+    }
+    let what = format!("may open {} files; {needed} are needed", controller.files);
+    vec![
+        Finding::controller(Severity::Error, "files", what)
+            .because(
+                "every host and every node that is reached directly is a connection; the command is for this shell, \
+                 /etc/security/limits.conf for good",
+            )
+            .mended_here(format!(
+                "sudo prlimit --pid $$ --nofile={0}:{0}",
+                needed.next_power_of_two().max(8192)
+            )),
+    ]
+}
+
+fn shown(limit: u64) -> String {
+    if limit == u64::MAX {
+        "any number of".into()
+    } else {
+        limit.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::World;
+    use super::*;
+
+    #[test]
+    fn nodes_cost_a_file_only_where_they_are_reached_directly() {
+        let mut world = World::new(15, 150);
+        world.controller.files = 130;
+        assert_eq!(check(&world.evidence())[0].severity, Severity::Ok);
+        for host in &mut world.hosts {
+            host.local = true;
+        }
+        let finding = check(&world.evidence()).remove(0);
+        assert_eq!(finding.severity, Severity::Error);
+        assert!(finding.what.contains("274 are needed"), "{}", finding.what);
+    }
+}

@@ -1,0 +1,105 @@
+//! Firewalls of the hosts: what stops the nodes' frames, the VXLAN between hosts, the way outside.
+
+use super::evidence::Evidence;
+use super::finding::{Finding, Severity};
+
+/// The check.
+pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
+    if !evidence.own_bridge() {
+        return Vec::new();
+    }
+    let nat = evidence.topology.network.nat;
+    let mut findings = Vec::new();
+    for (host, machine) in evidence.machines() {
+        let filtered = machine.setting("net/bridge/bridge-nf-call-iptables") == Some(1);
+        let mut good = true;
+        if machine.forward_drop && (filtered || nat) {
+            good = false;
+            let why = if filtered {
+                "frames between nodes pass through it too (bridge-nf-call-iptables is 1), and are dropped"
+            } else {
+                "packets of the nodes to the outside are dropped, though the topology asks for `nat`"
+            };
+            findings.push(
+                Finding::host(
+                    Severity::Warning,
+                    "firewall",
+                    host.name(),
+                    "forwards nothing by default (docker and ufw do this)",
+                )
+                .because(why)
+                .mended_by("iptables -I FORWARD -i vcb+ -j ACCEPT && iptables -I FORWARD -o vcb+ -j ACCEPT"),
+            );
+        }
+        if machine.input_drop && evidence.spans() {
+            good = false;
+            findings.push(
+                Finding::host(
+                    Severity::Info,
+                    "firewall",
+                    host.name(),
+                    "takes nothing in by default; see that UDP port 4789 is let through",
+                )
+                .because("the nodes of other hosts arrive by VXLAN on that port")
+                .mended_by("iptables -I INPUT -p udp --dport 4789 -j ACCEPT"),
+            );
+        }
+        if nat && machine.setting("net/ipv4/ip_forward") == Some(0) {
+            good = false;
+            findings.push(
+                Finding::host(
+                    Severity::Info,
+                    "firewall",
+                    host.name(),
+                    "does not forward IPv4 yet",
+                )
+                .because("`nat` needs it; `up` switches it on, and it stays on"),
+            );
+        }
+        if good {
+            findings.push(Finding::host(
+                Severity::Ok,
+                "firewall",
+                host.name(),
+                "nothing is seen that would stop the nodes",
+            ));
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::World;
+    use super::*;
+
+    #[test]
+    fn a_forward_policy_matters_where_frames_or_nat_pass_it() {
+        let mut world = World::new(1, 1);
+        world.hosts[0].machine.as_mut().unwrap().forward_drop = true;
+        assert_eq!(check(&world.evidence())[0].severity, Severity::Ok);
+        world.topology.network.nat = true;
+        let findings = check(&world.evidence());
+        assert_eq!(findings[0].severity, Severity::Warning);
+        assert!(
+            findings[1].what.contains("does not forward"),
+            "up does that, so it is only told"
+        );
+        assert_eq!(findings[1].severity, Severity::Info);
+        world.topology.network.nat = false;
+        let machine = world.hosts[0].machine.as_mut().unwrap();
+        machine
+            .settings
+            .insert("net/bridge/bridge-nf-call-iptables".into(), 1);
+        assert_eq!(check(&world.evidence())[0].severity, Severity::Warning);
+    }
+
+    #[test]
+    fn a_closed_host_is_reminded_of_the_port_only_where_there_is_a_vxlan() {
+        for (hosts, severity) in [(1, Severity::Ok), (2, Severity::Info)] {
+            let mut world = World::new(hosts, 2);
+            world.hosts[0].machine.as_mut().unwrap().input_drop = true;
+            assert_eq!(check(&world.evidence())[0].severity, severity);
+        }
+    }
+}

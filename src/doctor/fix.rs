@@ -1,0 +1,148 @@
+//! Runs the commands that are safe: each adds or raises something and takes nothing away from others.
+
+use std::collections::BTreeSet;
+
+use futures::StreamExt;
+use serde::Serialize;
+
+use super::finding::{Finding, Mend, Severity, Subject};
+use super::look::LOCAL_URI;
+use crate::engine::explain;
+use crate::host::{ConnectOptions, HostLogin};
+use crate::topology;
+
+/// Hosts that are mended at once.
+const AT_ONCE: usize = 64;
+
+/// A command that will be run.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Fix {
+    /// Where.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// What, for `sh` as root.
+    pub command: String,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// What was run.
+    #[serde(flatten)]
+    pub fix: Fix,
+    /// Why it failed; `None` where it did not.
+    pub error: Option<String>,
+}
+
+/// The safe commands for what is bad, each once.
+pub fn fixes(findings: &[Finding]) -> Vec<Fix> {
+    let bad = findings
+        .iter()
+        .filter(|finding| finding.severity >= Severity::Warning);
+    let fixes: BTreeSet<Fix> = bad
+        .filter_map(|finding| match &finding.mend {
+            Some(Mend::There { command, safe: true }) => Some(Fix {
+                subject: finding.subject.clone(),
+                command: command.clone(),
+            }),
+            _ => None,
+        })
+        .collect();
+    fixes.into_iter().collect()
+}
+
+/// Runs them, all hosts at once, those of one host one after another.
+pub async fn fix(fixes: &[Fix], hosts: &[topology::Host], options: &ConnectOptions) -> Vec<Outcome> {
+    let subjects: BTreeSet<&Subject> = fixes.iter().map(|fix| &fix.subject).collect();
+    let done: Vec<Vec<Outcome>> = futures::stream::iter(subjects)
+        .map(|subject| async move {
+            let login = match host(subject, hosts) {
+                Some(host) => HostLogin::open(&host, options).await,
+                // Findings are about hosts of the topology.
+                None => return Vec::new(),
+            };
+            let mut outcomes = Vec::new();
+            for fix in fixes.iter().filter(|fix| fix.subject == *subject) {
+                let error = match &login {
+                    Ok(login) => {
+                        let said = login.script("mend it", &script(&fix.command)).await;
+                        said.err().map(|error| explain(&error))
+                    }
+                    Err(error) => Some(explain(error)),
+                };
+                outcomes.push(Outcome {
+                    fix: fix.clone(),
+                    error,
+                });
+            }
+            if let Ok(login) = login {
+                login.close().await;
+            }
+            outcomes
+        })
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    done.into_iter().flatten().collect()
+}
+
+/// What a daemon writes must not keep the connection open.
+fn script(command: &str) -> String {
+    format!("{{ {command}; }} </dev/null >/dev/null\n")
+}
+
+fn host(subject: &Subject, hosts: &[topology::Host]) -> Option<topology::Host> {
+    match subject {
+        Subject::Host(name) => hosts.iter().find(|host| host.name == *name).cloned(),
+        Subject::Controller => {
+            let mut host = hosts.first().cloned()?;
+            LOCAL_URI.clone_into(&mut host.uri);
+            Some(host)
+        }
+        Subject::Topology => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_safe_commands_for_what_is_bad_are_run_and_each_once() {
+        let host = "bm1".parse().unwrap();
+        let bad = |severity| Finding::host(severity, "x", &host, "y");
+        let findings = [
+            bad(Severity::Error).fixed_by("modprobe tun"),
+            bad(Severity::Warning).fixed_by("modprobe tun"),
+            bad(Severity::Error).mended_by("apt-get install -y tar"),
+            bad(Severity::Error).mended_here("vcluster down x"),
+            bad(Severity::Info).fixed_by("true"),
+        ];
+        let fixes = fixes(&findings);
+        assert_eq!(fixes.len(), 1);
+        assert_eq!(fixes[0].command, "modprobe tun");
+    }
+
+    #[tokio::test]
+    async fn a_command_that_fails_says_why_and_the_next_is_still_run() {
+        let topology = crate::topology::Topology::parse(
+            "name: x\ngroups: { n: { count: 1 } }\n",
+            "t.yaml",
+            std::path::Path::new("/"),
+        )
+        .unwrap();
+        let commands = ["echo no >&2; exit 3", "true"];
+        let fixes = commands.map(|command| Fix {
+            subject: Subject::Controller,
+            command: command.into(),
+        });
+        let outcomes = fix(&fixes, &topology.hosts, &ConnectOptions::default()).await;
+        // Where the user may not become root both fail, and say so.
+        let errors: Vec<Option<&str>> = outcomes.iter().map(|outcome| outcome.error.as_deref()).collect();
+        assert!(
+            errors[0].is_some_and(|error| error.contains("no") || error.contains("root")),
+            "{errors:?}"
+        );
+        assert_eq!(errors.len(), 2);
+    }
+}

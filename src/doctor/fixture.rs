@@ -1,0 +1,124 @@
+//! A small, healthy world for the tests of the checks.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::path::Path as FilePath;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::evidence::{Clock, Controller, Evidence, HostEvidence, Path};
+use super::machine::{Machine, tests::HEALTHY};
+use crate::host::{HostFacts, ObservedHost};
+use crate::name::ClusterName;
+use crate::plan::{PlanInput, plan};
+use crate::topology::Topology;
+use crate::units::MiB;
+
+/// Evidence that a test may spoil.
+pub(super) struct World {
+    pub(super) topology: Topology,
+    pub(super) hosts: Vec<HostEvidence>,
+    pub(super) controller: Controller,
+    pub(super) tried: Option<(u32, usize)>,
+    pub(super) paths: Vec<Path>,
+    pub(super) known: BTreeSet<(ClusterName, String)>,
+}
+
+impl World {
+    /// Hosts `bm1`, ... with 8 threads and 64 GiB each, and so many nodes of one group.
+    pub(super) fn new(hosts: usize, nodes: usize) -> Self {
+        let places = nodes.div_ceil(hosts).max(10);
+        // Two hosts hold 20 nodes as in a topology that says nothing.
+        let places = if nodes > hosts * 10 && nodes < 100 {
+            10
+        } else {
+            places
+        };
+        let text = format!(
+            "name: demo\nhosts:\n  bm[1-{hosts}]: {{ uri: \"qemu+ssh://root@{{{{name}}}}/system\", max_nodes: {places}, overcommit: 100 }}\n\
+             groups:\n  n: {{ count: {nodes}, place: spread }}\n"
+        );
+        let text = text.replace("bm[1-1]", "bm1");
+        let topology =
+            Topology::parse(&text, "test.yaml", FilePath::new("/")).unwrap_or_else(|error| panic!("{error}"));
+        let machine = Machine::read(HEALTHY).map(|machine| Machine {
+            foreign_links: Vec::new(),
+            forward_drop: false,
+            ..machine
+        });
+        let evidence = topology
+            .hosts
+            .iter()
+            .zip(1..)
+            .map(|(config, number)| HostEvidence {
+                config: config.clone(),
+                troubles: Vec::new(),
+                local: false,
+                machine: machine.clone(),
+                seen: Some(ObservedHost {
+                    name: config.name.clone(),
+                    facts: HostFacts {
+                        hostname: config.name.to_string(),
+                        cpus: 8,
+                        memory: MiB(64 * 1024),
+                        memory_available: MiB(60 * 1024),
+                        disk_free: MiB(100 * 1024),
+                        libvirt_version: 9_000_000,
+                        qemu_version: 7_002_000,
+                        tsc_khz: None,
+                        underlay: Some(Ipv4Addr::from(0xc000_0200 + number).into()),
+                        underlay_mtu: Some(1500),
+                        routes: Vec::new(),
+                        vnis: Vec::new(),
+                        boot_id: None,
+                        kvm: Some(true),
+                    },
+                    nodes: Vec::new(),
+                    objects: Vec::new(),
+                    foreign_memory: MiB(0),
+                    foreign_vcpus: 0,
+                }),
+                kvm: Some(true),
+                clock: Some(Clock {
+                    apart: Duration::from_millis(3),
+                    bound: Duration::from_millis(2),
+                }),
+            });
+        Self {
+            hosts: evidence.collect(),
+            topology,
+            controller: Controller {
+                files: 1 << 20,
+                files_hard: 1 << 20,
+                neighbours: 2,
+                thresholds: Some((512, 1024)),
+            },
+            tried: None,
+            paths: Vec::new(),
+            known: BTreeSet::new(),
+        }
+    }
+
+    /// The evidence, planned anew.
+    pub(super) fn evidence(&self) -> Evidence<'_> {
+        let observed: Vec<ObservedHost> = self.hosts.iter().filter_map(|host| host.seen.clone()).collect();
+        let input = PlanInput {
+            topology: &self.topology,
+            cluster_id: Uuid::from_u128(2),
+            image_keys: std::iter::once(("micro".parse().unwrap(), "k".to_owned())).collect(),
+            client_key: "SHA256:x".into(),
+            observed,
+        };
+        let plan = (!input.observed.is_empty()).then(|| plan(&input));
+        Evidence {
+            topology: &self.topology,
+            plan,
+            controller: self.controller.clone(),
+            hosts: self.hosts.clone(),
+            tried: self.tried,
+            paths: self.paths.clone(),
+            known: self.known.clone(),
+        }
+    }
+}

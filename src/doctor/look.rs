@@ -1,0 +1,327 @@
+//! Gathers the evidence: all hosts at once, and whatever one of them refuses is noted and stops nothing.
+//! Changes nothing on the hosts, but that KVM may be proved by a short boot, whose answer the host remembers.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use futures::StreamExt;
+use indexmap::IndexMap;
+use uuid::Uuid;
+
+use super::evidence::{Clock, Controller, Evidence, HostEvidence, Path, Stage, Trouble};
+use super::machine::{self, Machine};
+use crate::engine::explain;
+use crate::host::{Cause, ConnectOptions, Host, HostError, HostLogin, ObservedHost};
+use crate::name::{ClusterName, HostName, ImageName};
+use crate::network;
+use crate::plan::{Plan, PlanError, PlanInput, plan};
+use crate::topology::{self, Accel, Topology};
+
+/// The URI of this machine.
+pub(super) const LOCAL_URI: &str = "qemu:///system";
+/// Hosts that are worked on at once.
+const AT_ONCE: usize = 64;
+/// Peers that one host pings at once.
+const PINGS: usize = 16;
+/// Times that a host is asked for its time; the quickest answer counts.
+const CLOCKS: usize = 3;
+/// MTU of Ethernet, where the hosts' own is not known.
+const ETHERNET: u32 = 1500;
+
+/// What has to be known beforehand.
+#[derive(Clone, Debug)]
+pub struct Look<'a> {
+    /// The topology.
+    pub topology: &'a Topology,
+    /// The cluster's id.
+    pub cluster_id: Uuid,
+    /// Keys of its images.
+    pub image_keys: IndexMap<ImageName, String>,
+    /// Fingerprint of the cluster's client key.
+    pub client_key: String,
+    /// Clusters that have a record here: name and short id.
+    pub known: BTreeSet<(ClusterName, String)>,
+    /// How long things may take.
+    pub options: ConnectOptions,
+}
+
+/// A host while it is looked at.
+struct Visit {
+    evidence: HostEvidence,
+    login: Option<HostLogin>,
+    host: Option<Host>,
+}
+
+/// Looks at everything.
+pub async fn look<'a>(look: &Look<'a>) -> Evidence<'a> {
+    let mut visits: Vec<Visit> = futures::stream::iter(&look.topology.hosts)
+        .map(|config| visit(config, &look.options))
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    let observed: Vec<ObservedHost> = visits
+        .iter()
+        .filter_map(|visit| visit.evidence.seen.clone())
+        .collect();
+    let plan = (!observed.is_empty()).then(|| {
+        plan(&PlanInput {
+            topology: look.topology,
+            cluster_id: look.cluster_id,
+            image_keys: look.image_keys.clone(),
+            client_key: look.client_key.clone(),
+            observed,
+        })
+    });
+    let (tried, paths) = paths(look.topology, plan.as_ref(), &mut visits).await;
+    let mut hosts = Vec::with_capacity(visits.len());
+    for visit in visits {
+        if let Some(host) = visit.host {
+            host.close().await;
+        } else if let Some(login) = visit.login {
+            login.close().await;
+        }
+        hosts.push(visit.evidence);
+    }
+    Evidence {
+        topology: look.topology,
+        plan,
+        controller: controller(),
+        hosts,
+        tried,
+        paths,
+        known: look.known.clone(),
+    }
+}
+
+async fn visit(config: &topology::Host, options: &ConnectOptions) -> Visit {
+    let mut visit = Visit {
+        evidence: HostEvidence {
+            config: config.clone(),
+            troubles: Vec::new(),
+            local: false,
+            machine: None,
+            seen: None,
+            kvm: None,
+            clock: None,
+        },
+        login: None,
+        host: None,
+    };
+    let login = match HostLogin::open(config, options).await {
+        Ok(login) => login,
+        Err(error) => {
+            visit.trouble(Stage::Login, &error);
+            return visit;
+        }
+    };
+    visit.evidence.local = login.is_local();
+    visit.login = Some(login.clone());
+    match login.script("examine the machine", &machine::script()).await {
+        Ok(said) => {
+            visit.evidence.machine = Machine::read(&said);
+            if visit.evidence.machine.is_none() {
+                visit.note(
+                    Stage::Examine,
+                    "cannot understand what it says of itself".into(),
+                    None,
+                );
+            }
+        }
+        Err(error) => {
+            visit.trouble(Stage::Examine, &error);
+            return visit;
+        }
+    }
+    visit.evidence.clock = clock(&login).await;
+    let host = match login.libvirt().await {
+        Ok(host) => host,
+        Err(error) => {
+            visit.trouble(Stage::Libvirt, &error);
+            return visit;
+        }
+    };
+    match host.observe().await {
+        Ok(seen) => {
+            visit.evidence.kvm = seen.facts.kvm;
+            visit.evidence.seen = Some(seen);
+        }
+        Err(error) => visit.trouble(Stage::Libvirt, &error),
+    }
+    if visit.evidence.seen.is_some() && visit.evidence.kvm.is_none() && config.accel != Accel::Tcg {
+        match host.prove_kvm_here().await {
+            Ok(proof) => visit.evidence.kvm = proof,
+            Err(error) => visit.trouble(Stage::Kvm, &error),
+        }
+    }
+    visit.host = Some(host);
+    visit
+}
+
+impl Visit {
+    fn trouble(&mut self, stage: Stage, error: &HostError) {
+        let cause = match &error.cause {
+            // Its own text names the host as the URI does, which is wanted.
+            Cause::Ssh(error) => explain(error.as_ref()),
+            cause => cause.to_string(),
+        };
+        self.note(stage, format!("cannot {}: {cause}", error.doing), error.hint());
+    }
+
+    fn note(&mut self, stage: Stage, error: String, hint: Option<String>) {
+        self.evidence.troubles.push(Trouble { stage, error, hint });
+    }
+}
+
+/// Asks for the time, and holds it against the middle of the question.
+async fn clock(login: &HostLogin) -> Option<Clock> {
+    let mut best: Option<Clock> = None;
+    for _ in 0..CLOCKS {
+        let (before, began) = (SystemTime::now(), Instant::now());
+        let said = login.script("ask for the time", "date +%s.%N\n").await.ok()?;
+        let bound = began.elapsed() / 2;
+        let middle = before.duration_since(UNIX_EPOCH).ok()? + bound;
+        let apart = read_time(&said)?.abs_diff(middle);
+        if best.is_none_or(|best| bound < best.bound) {
+            best = Some(Clock { apart, bound });
+        }
+    }
+    best
+}
+
+/// `1763844000.123456789`.
+fn read_time(said: &str) -> Option<Duration> {
+    let (seconds, nanos) = said.trim().split_once('.')?;
+    let nanos = nanos.parse().ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    Some(Duration::new(seconds.parse().ok()?, nanos))
+}
+
+/// Pings between all pairs of hosts, from all of them at once.
+async fn paths(
+    topology: &Topology,
+    plan: Option<&Result<Plan, PlanError>>,
+    visits: &mut [Visit],
+) -> (Option<(u32, usize)>, Vec<Path>) {
+    let underlay = |visit: &Visit| {
+        let facts = &visit.evidence.seen.as_ref()?.facts;
+        Some((
+            visit.evidence.config.name.clone(),
+            facts.underlay?,
+            facts.underlay_mtu,
+        ))
+    };
+    let all: Vec<_> = visits.iter().filter_map(underlay).collect();
+    if topology.network.bridge.is_some() || all.len() < 2 {
+        return (None, Vec::new());
+    }
+    let narrowest = all
+        .iter()
+        .map(|(_, address, mtu)| {
+            mtu.unwrap_or(ETHERNET)
+                .saturating_sub(crate::plan::overhead(*address))
+        })
+        .min()
+        .unwrap_or(ETHERNET);
+    let mtu = match plan {
+        Some(Ok(plan)) => plan.network.mtu,
+        _ => topology.network.mtu.unwrap_or(narrowest),
+    };
+    let said: Vec<_> = futures::stream::iter(visits.iter())
+        .map(|visit| {
+            let all = &all;
+            async move {
+                let from = &visit.evidence.config.name;
+                let login = visit.login.as_ref()?;
+                let peers: Vec<(&HostName, _)> = all
+                    .iter()
+                    .filter(|(name, ..)| name != from)
+                    .map(|(name, address, _)| (name, *address))
+                    .collect();
+                Some(ping(login, from, mtu, &peers).await)
+            }
+        })
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    let mut paths = Vec::new();
+    let mut ways = 0;
+    for (visit, said) in visits.iter_mut().zip(said) {
+        match said {
+            Some(Ok((tried, mut failed))) => {
+                ways += tried;
+                paths.append(&mut failed);
+            }
+            Some(Err(error)) => visit.trouble(Stage::Paths, &error),
+            None => {}
+        }
+    }
+    (Some((mtu, ways)), paths)
+}
+
+async fn ping(
+    login: &HostLogin,
+    from: &HostName,
+    mtu: u32,
+    peers: &[(&HostName, std::net::IpAddr)],
+) -> Result<(usize, Vec<Path>), HostError> {
+    let mut failed = Vec::new();
+    for some in peers.chunks(PINGS) {
+        let script = network::mtu_script(mtu, some);
+        let said = login.script("ping the other hosts", &script).await?;
+        failed.extend(
+            network::read_mtu(&said, mtu, some)
+                .into_iter()
+                .map(|failure| Path {
+                    from: from.clone(),
+                    failure,
+                }),
+        );
+    }
+    Ok((peers.len(), failed))
+}
+
+/// Looks at this machine, as far as it is the controller.
+fn controller() -> Controller {
+    use nix::sys::resource::{Resource, getrlimit};
+    let (files, files_hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((u64::MAX, u64::MAX));
+    let number = |name: &str| -> Option<u64> {
+        let text = std::fs::read_to_string(format!("/proc/sys/net/ipv4/neigh/default/{name}")).ok()?;
+        text.trim().parse().ok()
+    };
+    let neighbours = std::fs::read_to_string("/proc/net/arp").unwrap_or_default();
+    Controller {
+        files,
+        files_hard,
+        // The first line is the heading.
+        neighbours: neighbours.lines().count().saturating_sub(1) as u64,
+        thresholds: number("gc_thresh2").zip(number("gc_thresh3")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_host_is_read_or_not_believed() {
+        assert_eq!(read_time("12.000000005\n"), Some(Duration::new(12, 5)));
+        for bad in ["", "12", "12.%N", "-1.5", "1.9999999999", "x.y"] {
+            assert_eq!(read_time(bad), None, "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_clock_of_this_machine_is_its_own() {
+        let text = "name: x\ngroups: { n: { count: 1 } }\n";
+        let topology = Topology::parse(text, "t.yaml", std::path::Path::new("/")).unwrap();
+        let login = HostLogin::open(&topology.hosts[0], &ConnectOptions::default())
+            .await
+            .unwrap();
+        // Without root no script is run, so there is no answer either.
+        if let Some(clock) = clock(&login).await {
+            assert!(
+                clock.apart <= clock.bound + Duration::from_millis(50),
+                "{clock:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What stands in the way of a topology on its hosts. [`look`] gathers [`Evidence`]; the checks, one idea per
+//! file, are pure: evidence in, [`Finding`]s out; [`fix`] runs the few commands that are safe to run.
+//! Makes nothing of a cluster, and judges by the same planner that `up` obeys.
+
+mod accel;
+mod arp;
+mod clock;
+mod commands;
+mod controller;
+mod evidence;
+mod files;
+mod finding;
+mod firewall;
+mod fix;
+mod libvirt;
+mod links;
+mod look;
+mod machine;
+mod memory;
+mod modules;
+mod mtu;
+mod reach;
+mod room;
+mod security;
+mod sshd;
+mod stale;
+mod versions;
+
+#[cfg(test)]
+mod fixture;
+
+pub use evidence::{Clock, Controller, Evidence, HostEvidence, Path, Stage, Trouble};
+pub use finding::{Finding, Mend, Severity, Subject};
+pub use fix::{Fix, Outcome, fix, fixes};
+pub use look::{Look, look};
+pub use machine::{Daemon, Family, Machine, Module};
+
+/// A check: evidence in, findings out.
+type Check = fn(&Evidence<'_>) -> Vec<Finding>;
+
+/// All checks, in the order in which their findings are shown.
+const CHECKS: [Check; 19] = [
+    reach::check,
+    libvirt::check,
+    libvirt::limits,
+    versions::check,
+    commands::check,
+    accel::check,
+    room::check,
+    memory::check,
+    files::check,
+    controller::check,
+    sshd::check,
+    modules::check,
+    mtu::check,
+    arp::check,
+    firewall::check,
+    links::check,
+    clock::check,
+    security::check,
+    stale::check,
+];
+
+/// Everything that the checks find.
+pub fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
+    CHECKS.iter().flat_map(|check| check(evidence)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_healthy_world_has_no_warnings() {
+        let world = fixture::World::new(3, 6);
+        let evidence = world.evidence();
+        let bad: Vec<Finding> = check(&evidence)
+            .into_iter()
+            .filter(|finding| finding.severity > Severity::Info)
+            .collect();
+        assert_eq!(bad, Vec::<Finding>::new());
+    }
+
+    #[test]
+    fn whatever_is_bad_says_why_and_what_mends_it() {
+        let mut world = fixture::World::new(3, 6);
+        for host in &mut world.hosts {
+            host.machine = Some(Machine::default());
+            host.seen = None;
+        }
+        world.hosts[0].machine = None;
+        let findings = check(&world.evidence());
+        let bad = findings
+            .iter()
+            .filter(|finding| finding.severity > Severity::Info);
+        for finding in bad {
+            assert!(!finding.why.is_empty() && finding.mend.is_some(), "{finding:?}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Kernel modules that the network of a cluster and its guests need.
+
+use super::evidence::Evidence;
+use super::finding::{Finding, Severity};
+use super::machine::Module;
+
+/// The check.
+pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let own = evidence.own_bridge();
+    let needed = [
+        ("tun", true, "every guest has a tap device"),
+        ("bridge", own, "the nodes of a host meet on a bridge"),
+        (
+            "vxlan",
+            evidence.spans(),
+            "the bridges of the hosts are joined by it",
+        ),
+        (
+            "nf_tables",
+            own && evidence.topology.network.nat,
+            "`nat` of the topology is made with it",
+        ),
+    ];
+    let mut findings = Vec::new();
+    for (host, machine) in evidence.machines() {
+        let mut good = true;
+        for (name, _, why) in needed.iter().filter(|(_, needed, _)| *needed) {
+            let state = machine.modules.get(*name).copied().unwrap_or(Module::Unknown);
+            let finding = match state {
+                Module::Loaded | Module::Loadable => continue,
+                Module::Absent => Finding::host(
+                    Severity::Error,
+                    "modules",
+                    host.name(),
+                    format!("the kernel has no module `{name}`"),
+                )
+                .advised("install the kernel's full set of modules there, or boot a kernel that has it"),
+                Module::Unknown => Finding::host(
+                    Severity::Warning,
+                    "modules",
+                    host.name(),
+                    format!("whether the kernel can load `{name}` is not known"),
+                )
+                .fixed_by(format!("modprobe {name}")),
+            };
+            good = false;
+            let why = match state {
+                Module::Unknown => {
+                    format!(
+                        "{why}; the modules of the running kernel are not on disk (upgraded without a reboot?)"
+                    )
+                }
+                _ => (*why).to_owned(),
+            };
+            findings.push(finding.because(why));
+        }
+        if good {
+            findings.push(Finding::host(
+                Severity::Ok,
+                "modules",
+                host.name(),
+                "the kernel has every module that is needed",
+            ));
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::World;
+    use super::*;
+
+    #[test]
+    fn a_module_matters_where_it_is_used() {
+        let mut world = World::new(2, 2);
+        let modules = &mut world.hosts[0].machine.as_mut().unwrap().modules;
+        modules.insert("vxlan".into(), Module::Absent);
+        modules.insert("nf_tables".into(), Module::Absent);
+        let findings = check(&world.evidence());
+        assert_eq!(findings[0].severity, Severity::Error);
+        assert!(
+            findings[0].what.contains("vxlan") && findings.len() == 2,
+            "{findings:?}"
+        );
+        world.topology.network.nat = true;
+        assert_eq!(check(&world.evidence()).len(), 3);
+    }
+
+    #[test]
+    fn what_cannot_be_known_is_a_warning_with_a_trial() {
+        let mut world = World::new(1, 1);
+        world.hosts[0].machine.as_mut().unwrap().modules.clear();
+        let findings = check(&world.evidence());
+        assert!(
+            findings
+                .iter()
+                .all(|found| found.severity == Severity::Warning && found.mend.is_some())
+        );
+        assert_eq!(findings.len(), 2, "tun and bridge");
+    }
+}

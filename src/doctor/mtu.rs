@@ -1,0 +1,131 @@
+//! Whether full packets get from every host to every other.
+
+use std::collections::BTreeMap;
+
+use super::evidence::{Evidence, Stage};
+use super::finding::{Finding, Severity};
+use crate::name::HostName;
+use crate::nodeset::fold;
+use crate::report::plural;
+
+/// The check.
+pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for host in &evidence.hosts {
+        if let Some(trouble) = host.trouble(Stage::Paths) {
+            findings.push(
+                Finding::host(Severity::Warning, "mtu", host.name(), &trouble.error)
+                    .because("whether full packets reach the other hosts is not known")
+                    .advised(
+                        trouble
+                            .hint
+                            .as_deref()
+                            .unwrap_or("see that `ping` works there for root"),
+                    ),
+            );
+        }
+    }
+    let Some((mtu, ways)) = evidence.tried else {
+        return findings;
+    };
+    let mut failed: BTreeMap<(&HostName, bool, u32, bool), Vec<&HostName>> = BTreeMap::new();
+    for path in &evidence.paths {
+        let failure = &path.failure;
+        // Hosts that get no nodes do not meet in this cluster.
+        let meets = |host: &HostName| {
+            evidence.good_plan().is_none() || evidence.part(host).is_some_and(|part| !part.nodes.is_empty())
+        };
+        let matters = meets(&path.from) && meets(&failure.peer);
+        failed
+            .entry((&path.from, matters, failure.size, failure.unreachable))
+            .or_default()
+            .push(&failure.peer);
+    }
+    for ((from, matters, size, silent), peers) in failed {
+        let peers = fold(peers);
+        let severity = if matters {
+            Severity::Error
+        } else {
+            Severity::Warning
+        };
+        let what = if silent {
+            format!("{peers} does not answer its ping")
+        } else {
+            format!("a packet of {size} bytes does not reach {peers} unbroken")
+        };
+        let why = if matters {
+            format!(
+                "nodes on both have an MTU of {mtu} and talk by VXLAN: `up` fails, or large packets vanish"
+            )
+        } else {
+            "they hold no nodes of this plan together; a larger one may place some there".to_owned()
+        };
+        let finding = Finding::host(severity, "mtu", from, what).because(why);
+        findings.push(if silent {
+            finding.advised("let ICMP echo through the firewalls between them, or write `address` for the hosts: where the others reach them")
+        } else {
+            finding.advised(format!(
+                "raise the MTU of the network between them to {size} bytes, or write an `mtu` below {mtu} in `network`"
+            ))
+        });
+    }
+    if evidence.paths.is_empty() {
+        findings.push(Finding::topology(
+            Severity::Ok,
+            "mtu",
+            format!(
+                "full packets (MTU {mtu}) get through on all {}",
+                plural(ways, "way") + " between hosts"
+            ),
+        ));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::evidence::Path;
+    use super::super::fixture::World;
+    use super::*;
+    use crate::network::MtuFailure;
+
+    fn path(from: &str, to: &str, unreachable: bool) -> Path {
+        Path {
+            from: from.parse().unwrap(),
+            failure: MtuFailure {
+                peer: to.parse().unwrap(),
+                address: [192, 0, 2, 1].into(),
+                size: 1500,
+                unreachable,
+            },
+        }
+    }
+
+    #[test]
+    fn ways_that_fail_are_told_for_each_beginning() {
+        let mut world = World::new(3, 30);
+        world.tried = Some((1450, 6));
+        assert_eq!(check(&world.evidence())[0].severity, Severity::Ok);
+        world.paths = vec![
+            path("bm1", "bm2", false),
+            path("bm1", "bm3", false),
+            path("bm2", "bm3", true),
+        ];
+        let findings = check(&world.evidence());
+        assert_eq!(findings.len(), 2);
+        assert_eq!(
+            findings[0].what,
+            "a packet of 1500 bytes does not reach bm[2-3] unbroken"
+        );
+        assert_eq!(findings[1].what, "bm3 does not answer its ping");
+        assert!(findings.iter().all(|found| found.severity == Severity::Error));
+    }
+
+    #[test]
+    fn a_way_that_no_node_uses_is_a_warning() {
+        let mut world = World::new(3, 1);
+        world.tried = Some((1450, 6));
+        world.paths = vec![path("bm2", "bm3", false)];
+        assert_eq!(check(&world.evidence())[0].severity, Severity::Warning);
+    }
+}

@@ -1,0 +1,67 @@
+//! Whether every host lets us in and can be examined.
+
+use super::evidence::{Evidence, Stage};
+use super::finding::{Finding, Severity};
+use crate::report::plural;
+
+/// The check.
+pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let all = evidence.hosts.len();
+    let mut findings = Vec::new();
+    for host in &evidence.hosts {
+        let login = host.trouble(Stage::Login);
+        let Some(trouble) = login.or(host.trouble(Stage::Examine)) else {
+            findings.push(Finding::host(
+                Severity::Ok,
+                "reach",
+                host.name(),
+                "lets us in as root",
+            ));
+            continue;
+        };
+        let left = evidence
+            .hosts
+            .iter()
+            .filter(|host| host.troubles.is_empty())
+            .count();
+        let why = format!(
+            "`up` needs every host that the topology names; without it {} would have to fit on {left} of {all} hosts",
+            plural(evidence.topology.nodes.len(), "node")
+        );
+        let advice = match (&trouble.hint, login) {
+            (Some(hint), _) => hint.clone(),
+            (None, Some(_)) => format!(
+                "see that it is on and that `ssh` gets there as the URI says ({}), or take it out of the topology",
+                host.config.uri
+            ),
+            (None, None) => "see that root has a POSIX shell there".to_owned(),
+        };
+        findings.push(
+            Finding::host(Severity::Error, "reach", host.name(), &trouble.error)
+                .because(why)
+                .advised(advice),
+        );
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::evidence::Trouble;
+    use super::super::fixture::World;
+    use super::*;
+
+    #[test]
+    fn a_dead_host_is_an_error_and_the_others_are_fine() {
+        let mut world = World::new(3, 6);
+        world.hosts[1].troubles.push(Trouble {
+            stage: Stage::Login,
+            error: "cannot log in: no route to host".into(),
+            hint: None,
+        });
+        let findings = check(&world.evidence());
+        let severities: Vec<Severity> = findings.iter().map(|finding| finding.severity).collect();
+        assert_eq!(severities, [Severity::Ok, Severity::Error, Severity::Ok]);
+        assert!(findings[1].why.contains("6 nodes") && findings[1].why.contains("2 of 3 hosts"));
+    }
+}

@@ -1,0 +1,235 @@
+//! What `doctor` found: a table with the hosts folded, then why each finding matters and what mends it.
+
+use serde_json::json;
+
+use super::table;
+use super::terminal::{Colour, paint};
+use super::text;
+use crate::doctor::{Evidence, Finding, Fix, Mend, Severity, Subject};
+use crate::nodeset::fold;
+use crate::report::plural;
+
+/// Equal findings together.
+struct Folded<'a> {
+    first: &'a Finding,
+    all: Vec<&'a Finding>,
+}
+
+impl Folded<'_> {
+    fn on(&self) -> String {
+        name(self.all.iter().map(|finding| &finding.subject))
+    }
+}
+
+/// A name for what findings are about.
+fn name<'a>(subjects: impl Iterator<Item = &'a Subject>) -> String {
+    let hosts: Vec<&str> = subjects
+        .map(|subject| match subject {
+            Subject::Topology => "topology",
+            Subject::Controller => "controller",
+            Subject::Host(host) => host.as_str(),
+        })
+        .collect();
+    fold(hosts)
+}
+
+/// Findings that say the same fold, the worst first. A host's finding is never one with the controller's.
+fn folded<'a>(findings: &'a [Finding], least: Severity) -> Vec<Folded<'a>> {
+    let is_host = |finding: &Finding| matches!(finding.subject, Subject::Host(_));
+    let mut groups: Vec<Folded<'a>> = Vec::new();
+    for finding in findings.iter().filter(|finding| finding.severity >= least) {
+        let same = groups.iter_mut().find(|group| {
+            let first = group.first;
+            first.severity == finding.severity
+                && first.check == finding.check
+                && first.what == finding.what
+                && first.why == finding.why
+                && is_host(first) == is_host(finding)
+        });
+        match same {
+            Some(group) => group.all.push(finding),
+            None => groups.push(Folded {
+                first: finding,
+                all: vec![finding],
+            }),
+        }
+    }
+    groups.sort_by_key(|group| std::cmp::Reverse(group.first.severity));
+    groups
+}
+
+/// All of it for people; only what is bad where `quiet`.
+pub fn findings(findings: &[Finding], quiet: bool, colour: bool) -> String {
+    let least = if quiet { Severity::Warning } else { Severity::Ok };
+    let groups = folded(findings, least);
+    if groups.is_empty() {
+        return String::new();
+    }
+    let mut rows = table::new(&["SEVERITY", "ON", "CHECK", "FINDING"]);
+    for group in &groups {
+        let first = group.first;
+        rows.add_row([
+            first.severity.as_str().to_owned(),
+            group.on(),
+            first.check.to_owned(),
+            text::line(first.what.as_bytes()),
+        ]);
+    }
+    let mut out = table::render(&rows, colour);
+    for group in groups.iter().filter(|group| group.first.severity > Severity::Ok) {
+        out.push_str(&details(group, colour));
+    }
+    out
+}
+
+fn details(group: &Folded<'_>, colour: bool) -> String {
+    let first = group.first;
+    let tint = match first.severity {
+        Severity::Error => Colour::Red,
+        Severity::Warning => Colour::Yellow,
+        Severity::Info | Severity::Ok => Colour::Cyan,
+    };
+    let head = format!("{}: {} on {}", first.severity.as_str(), first.check, group.on());
+    let mut out = format!("\n{}\n", paint(colour, tint, &head));
+    if !first.why.is_empty() {
+        out.push_str(&format!("  why:  {}\n", text::line(first.why.as_bytes())));
+    }
+    let mut mends: Vec<(&Mend, Vec<&Subject>)> = Vec::new();
+    for finding in &group.all {
+        let Some(mend) = &finding.mend else { continue };
+        match mends.iter_mut().find(|(known, _)| *known == mend) {
+            Some((_, subjects)) => subjects.push(&finding.subject),
+            None => mends.push((mend, vec![&finding.subject])),
+        }
+    }
+    for (mend, subjects) in mends {
+        let on = name(subjects.into_iter());
+        let line = match mend {
+            Mend::There { command, safe: true } => format!("on {on}, or by --fix:  {command}"),
+            Mend::There { command, safe: false } => format!("on {on}:  {command}"),
+            Mend::Here { command } => command.clone(),
+            Mend::Advice { text } => text.clone(),
+        };
+        out.push_str(&format!("  mend: {}\n", text::line(line.as_bytes())));
+    }
+    out
+}
+
+/// A command that is about to be run.
+pub fn fix(fix: &Fix) -> String {
+    format!(
+        "fix on {}: {}",
+        name(std::iter::once(&fix.subject)),
+        text::line(fix.command.as_bytes())
+    )
+}
+
+/// The closing line.
+pub fn verdict(findings: &[Finding]) -> String {
+    let (errors, warnings) = (
+        count(findings, Severity::Error),
+        count(findings, Severity::Warning),
+    );
+    match (errors, warnings) {
+        (0, 0) => "nothing stands in the way".into(),
+        (0, warnings) => format!("no errors, {}", plural(warnings, "warning")),
+        (errors, warnings) => format!("{}, {}", plural(errors, "error"), plural(warnings, "warning")),
+    }
+}
+
+fn count(findings: &[Finding], severity: Severity) -> usize {
+    findings
+        .iter()
+        .filter(|finding| finding.severity == severity)
+        .count()
+}
+
+/// JSON lines: what each host said, every finding unfolded, the counts.
+pub fn json(evidence: &Evidence<'_>, findings: &[Finding]) {
+    for host in &evidence.hosts {
+        let clock = host
+            .clock
+            .map(|clock| json!({ "apart": clock.apart.as_secs_f64(), "bound": clock.bound.as_secs_f64() }));
+        super::json::line(
+            "host",
+            &json!({
+                "host": host.name(), "machine": host.machine, "clock": clock, "kvm": host.kvm,
+                "facts": host.seen.as_ref().map(|seen| &seen.facts),
+            }),
+        );
+    }
+    for finding in findings {
+        super::json::line("finding", finding);
+    }
+    super::json::line(
+        "doctor",
+        &json!({
+            "cluster": evidence.topology.name,
+            "nodes": evidence.topology.nodes.len(),
+            "hosts": evidence.hosts.len(),
+            "controller": evidence.controller,
+            "errors": count(findings, Severity::Error),
+            "warnings": count(findings, Severity::Warning),
+        }),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(severity: Severity, host: &str, what: &str, command: Option<&str>) -> Finding {
+        Finding {
+            severity,
+            check: "files",
+            subject: Subject::Host(host.parse().unwrap()),
+            what: what.into(),
+            why: if severity == Severity::Ok {
+                ""
+            } else {
+                "guests end"
+            }
+            .into(),
+            mend: command.map(|command| Mend::There {
+                command: command.into(),
+                safe: true,
+            }),
+        }
+    }
+
+    #[test]
+    fn equal_findings_fold_and_the_worst_comes_first() {
+        let all = [
+            finding(Severity::Ok, "bm01", "fine", None),
+            finding(Severity::Error, "bm02", "too few", Some("raise 1")),
+            finding(Severity::Error, "bm03", "too few", Some("raise 2")),
+            finding(Severity::Ok, "bm04", "fine", None),
+        ];
+        insta::assert_snapshot!(findings(&all, false, false), @r"
+        SEVERITY  ON         CHECK  FINDING
+        error     bm[02-03]  files  too few
+        ok        bm[01,04]  files  fine
+
+        error: files on bm[02-03]
+          why:  guests end
+          mend: on bm02, or by --fix:  raise 1
+          mend: on bm03, or by --fix:  raise 2
+        ");
+        assert_eq!(verdict(&all), "2 errors, 0 warnings");
+        assert!(
+            !findings(&all, true, false).contains("fine"),
+            "quiet says only what is bad"
+        );
+        assert_eq!(findings(&all[..1], true, false), "");
+    }
+
+    #[test]
+    fn words_of_a_host_cannot_move_the_cursor() {
+        let shown = findings(
+            &[finding(Severity::Error, "bm01", "a\u{1b}[2Jb", None)],
+            false,
+            false,
+        );
+        assert!(shown.contains("a^[[2Jb"), "{shown}");
+    }
+}
