@@ -12,6 +12,7 @@ pub mod configure;
 mod digest;
 pub mod engine;
 pub mod exit;
+mod fault;
 pub mod host;
 pub mod image;
 pub mod name;
