@@ -13,6 +13,7 @@ mod digest;
 pub mod doctor;
 pub mod engine;
 pub mod exit;
+mod fault;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -45,6 +45,8 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         let nodes = cluster.nodes(&chosen, &args.hosts.options()).await?;
         let renderer = crate::template::context(&cluster.plan, &topology);
         let targets: BTreeSet<NodeName> = chosen.iter().cloned().collect();
+        let before = configured::configured(&cluster.dir)?;
+        configured::begin_configuring(&cluster.dir, &targets)?;
         let faults = Configuration {
             renderer: &renderer,
             nodes: &nodes,
@@ -59,9 +61,12 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             return Err(EngineError::Interrupted.into());
         }
         configured::failed(&cluster.plan, chosen.len(), faults)?;
-        if chosen.len() == cluster.plan.nodes.len() {
-            configured::mark_configured(&cluster.dir, &cluster.plan)?;
-        }
+        // A node that was configured only in part before, and in part now, may still lack what neither did.
+        let whole = chosen.len() == cluster.plan.nodes.len();
+        configured::end_configuring(
+            &cluster.dir,
+            targets.iter().filter(|node| whole || before.contains(*node)),
+        )?;
         Ok(Some(format!(
             "configured {} nodes of cluster `{}`",
             chosen.len(),

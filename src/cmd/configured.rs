@@ -33,6 +33,28 @@ pub fn forget_configured(dir: &ClusterDir, plan: &Plan) -> anyhow::Result<()> {
     Ok(dir.write("configured.json", &serde_json::to_vec(&done)?)?)
 }
 
+/// Notes that these nodes may be configured by half: until they are marked again, `up` configures them once more.
+pub fn begin_configuring<'a>(
+    dir: &ClusterDir,
+    nodes: impl IntoIterator<Item = &'a NodeName>,
+) -> anyhow::Result<()> {
+    let mut done = configured(dir)?;
+    for node in nodes {
+        done.remove(node);
+    }
+    Ok(dir.write("configured.json", &serde_json::to_vec(&done)?)?)
+}
+
+/// Notes that these nodes are configured, besides those that were.
+pub fn end_configuring<'a>(
+    dir: &ClusterDir,
+    nodes: impl IntoIterator<Item = &'a NodeName>,
+) -> anyhow::Result<()> {
+    let mut done = configured(dir)?;
+    done.extend(nodes.into_iter().cloned());
+    Ok(dir.write("configured.json", &serde_json::to_vec(&done)?)?)
+}
+
 /// The nodes where a step failed, as one error; none is no error.
 pub fn failed(plan: &Plan, tried: usize, faults: Vec<NodeFault>) -> Result<(), EngineError> {
     let what = format!("configuration failed on {} of {tried} nodes", faults.len());

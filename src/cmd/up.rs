@@ -15,7 +15,7 @@ use super::talk::Talk;
 use super::undo::undo;
 use super::{Context, Format};
 use crate::configure::Configuration;
-use crate::engine::{Apply, EngineError, Events, Fleet};
+use crate::engine::{self, Apply, EngineError, Events, Fleet};
 use crate::exit::ExitCode;
 use crate::host::ObservedHost;
 use crate::image::{self, BuildOptions, BuiltImage};
@@ -83,7 +83,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         options.results.clone_from(&args.summary);
         options.summary = !args.dry_run;
     });
-    talk.events.emit(crate::engine::Event::Started {
+    talk.events.emit(engine::Event::Started {
         verb: if args.dry_run { "plan" } else { "up" },
         cluster: topology.name.clone(),
         hosts: topology.hosts.len(),
@@ -119,7 +119,7 @@ async fn prepare_and_apply(
         prepared.fleet.close().await;
         return Ok(None);
     }
-    events.emit(crate::engine::Event::Planned {
+    events.emit(engine::Event::Planned {
         actions: counts(&prepared.plan),
         hosts: prepared.fleet.members().len(),
     });
@@ -198,6 +198,7 @@ async fn prepare(
         .iter()
         .map(|host| host.name.clone())
         .chain(plan.actions.iter().map(|action| action.host.clone()))
+        .chain(still_held(&plan, &observed))
         .collect();
     fleet.retain(|name| takes_part.contains(name)).await;
     Ok(Prepared {
@@ -209,6 +210,16 @@ async fn prepare(
         observed,
         plan,
     })
+}
+
+/// Hosts that hold something of the cluster, whatever the plan wants of them.
+fn still_held(plan: &Plan, observed: &[ObservedHost]) -> impl Iterator<Item = crate::name::HostName> {
+    let target = engine::Target {
+        cluster: plan.cluster.clone(),
+        short_id: Some(Plan::short_id(plan.cluster_id)),
+    };
+    let held = move |host: &&ObservedHost| engine::found(&target, std::slice::from_ref(*host)) != (0, 0);
+    observed.iter().filter(held).map(|host| host.name.clone())
 }
 
 /// The id of a cluster of this name that the hosts show, if they agree on one.

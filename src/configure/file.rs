@@ -33,6 +33,7 @@ pub fn files_script(files: &[FileStep]) -> String {
          dir=${2%/*}; [ -z \"$dir\" ] || [ -d \"$dir\" ] || (umask 022; mkdir -p \"$dir\")\n\
          [ ! -d \"$2\" ] || { echo \"$2 is a directory\" >&2; exit 1; }\n\
          base64 -d <&3 >\"$2.vcluster-new\"\n\
+         new=$(sha256sum \"$2.vcluster-new\"); [ \"${new%% *}\" = \"$3\" ] || { rm -f \"$2.vcluster-new\"; exit 1; }\n\
          chmod \"$4\" \"$2.vcluster-new\"; chown \"$5\" \"$2.vcluster-new\"\n\
          mv -f \"$2.vcluster-new\" \"$2\"; echo \"changed $1\"\n\
          else\n\

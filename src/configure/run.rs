@@ -345,6 +345,7 @@ impl Configuration<'_> {
             },
         };
         let session: Arc<_> = self.nodes.session(node).await.map_err(ssh)?;
+        crate::fault::point!("configure {step} before");
         // A step may be allowed minutes; a user who interrupts is not made to wait for them. The command
         // is killed on the node when its channel is given up.
         let output = tokio::select! {
@@ -353,6 +354,7 @@ impl Configuration<'_> {
                 return Err(StepFault::Interrupted { step: step.to_owned() });
             }
         };
+        crate::fault::point!("configure {step} after");
         if output.status == Some(0) {
             return Ok(output);
         }

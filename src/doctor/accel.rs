@@ -1,6 +1,6 @@
 //! Whether guests run with KVM, by proof where there is something to prove it with.
 
-use super::evidence::{Evidence, HostEvidence, Stage};
+use super::evidence::{Evidence, HostEvidence};
 use super::finding::{Finding, Severity};
 use super::machine::Machine;
 use crate::topology::Accel;
@@ -70,16 +70,6 @@ fn broken(host: &HostEvidence, machine: &Machine, accel: Accel) -> Finding {
 }
 
 fn unproved(host: &HostEvidence, machine: &Machine, accel: Accel) -> Finding {
-    if let Some(trouble) = host.trouble(Stage::Kvm) {
-        return Finding::host(Severity::Warning, "kvm", host.name(), &trouble.error)
-            .because("whether nodes run with KVM or many times slower is not known")
-            .advised(
-                trouble
-                    .hint
-                    .as_deref()
-                    .unwrap_or("see the log of libvirt there: `journalctl -u libvirtd`"),
-            );
-    }
     if !machine.kvm_device {
         return broken(host, machine, accel);
     }
@@ -90,7 +80,7 @@ fn unproved(host: &HostEvidence, machine: &Machine, accel: Accel) -> Finding {
         host.name(),
         format!("/dev/kvm is there, the CPU has {flag}; not proved"),
     )
-    .because("no image is on the host yet to boot a guest from; `up` proves it before the first node")
+    .because("doctor starts no guest; `up` proves it with one before the first node")
 }
 
 #[cfg(test)]

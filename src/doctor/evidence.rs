@@ -21,8 +21,6 @@ pub enum Stage {
     Examine,
     /// libvirt.
     Libvirt,
-    /// The proof of KVM.
-    Kvm,
     /// Packets to the other hosts.
     Paths,
 }

@@ -15,7 +15,7 @@ use crate::host::{Cause, ConnectOptions, Host, HostError, HostLogin, ObservedHos
 use crate::name::{ClusterName, HostName, ImageName};
 use crate::network;
 use crate::plan::{Plan, PlanError, PlanInput, plan};
-use crate::topology::{self, Accel, Topology};
+use crate::topology::{self, Topology};
 
 /// The URI of this machine.
 pub(super) const LOCAL_URI: &str = "qemu:///system";
@@ -146,12 +146,6 @@ async fn visit(config: &topology::Host, options: &ConnectOptions) -> Visit {
             visit.evidence.seen = Some(seen);
         }
         Err(error) => visit.trouble(Stage::Libvirt, &error),
-    }
-    if visit.evidence.seen.is_some() && visit.evidence.kvm.is_none() && config.accel != Accel::Tcg {
-        match host.prove_kvm_here().await {
-            Ok(proof) => visit.evidence.kvm = proof,
-            Err(error) => visit.trouble(Stage::Kvm, &error),
-        }
     }
     visit.host = Some(host);
     visit

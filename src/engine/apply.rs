@@ -11,6 +11,7 @@ use super::failure::{EngineError, Failure, explain};
 use super::fleet::{Fleet, Member, split};
 use super::raise::{Raise, emit};
 use super::ramp::{Ramp, RampHost};
+use super::remove::{Target, found};
 use super::watch::HostWatch;
 use crate::host::{Acceleration, HostImage, ObservedHost, ObservedNode};
 use crate::image::BuiltImage;
@@ -54,6 +55,8 @@ impl Apply<'_> {
         let work = self.work();
         self.expect(&work);
         self.remove().await?;
+        // Also when nothing else is to be done: an earlier `up` may have been cut off before it came to this.
+        self.leave_emptied_hosts().await?;
         if work.is_empty()
             && !self
                 .plan
@@ -63,7 +66,6 @@ impl Apply<'_> {
         {
             return Ok(());
         }
-        self.leave_emptied_hosts().await?;
         self.networks().await?;
         // Hosts where no guest is started need no image and no proof of KVM.
         let starting: BTreeSet<(&HostName, &ImageName)> = work
@@ -212,8 +214,16 @@ impl Apply<'_> {
 
     /// Hosts that lost their last node keep nothing of the cluster.
     async fn leave_emptied_hosts(&self) -> Result<(), EngineError> {
-        let emptied = self.fleet.only(|name| !self.has_nodes(name));
         let short_id = &Plan::short_id(self.plan.cluster_id);
+        let target = Target {
+            cluster: self.plan.cluster.clone(),
+            short_id: Some(short_id.clone()),
+        };
+        let held = |name: &HostName| {
+            let seen = self.observed.iter().find(|host| host.name == *name);
+            seen.is_some_and(|seen| found(&target, std::slice::from_ref(seen)) != (0, 0))
+        };
+        let emptied = self.fleet.only(|name| !self.has_nodes(name) && held(name));
         let done = emptied
             .stage(HostStage::Clean, self.events, |member| async move {
                 let removed = member.host.remove_cluster(&self.plan.cluster, short_id).await?;

@@ -18,18 +18,20 @@ impl Apply<'_> {
         let done = self
             .used()
             .stage(HostStage::Network, self.events, |member| async move {
+                // The directory says whose everything else is, so it comes before everything else.
+                let made = member.host.ensure_pools(self.plan).await?;
                 let change = member.host.ensure_network(self.plan).await?;
                 for note in change.notes {
                     self.events.warn(format!("{}: {note}", member.config.name));
                 }
-                Ok((change.changed, ()))
+                Ok((made || change.changed, ()))
             })
             .await;
         EngineError::from_failures("failed to make the network", split(done).1)?;
         self.go_on()
     }
 
-    /// Pools, and every image on every host that starts nodes of it.
+    /// Every image on every host that starts nodes of it.
     pub(super) async fn host_images(
         &self,
         starting: &BTreeSet<(&HostName, &ImageName)>,
@@ -44,7 +46,7 @@ impl Apply<'_> {
             .used()
             .stage(HostStage::Image, self.events, |member| async move {
                 let host = &member.config.name;
-                let mut changed = member.host.ensure_pools(self.plan).await?;
+                let mut changed = false;
                 let wanted = starting
                     .iter()
                     .filter(|(on, _)| *on == host)
@@ -101,7 +103,7 @@ impl Apply<'_> {
                     .collect();
                 here.sort_by_key(|image| (image.kernel.is_none(), &image.key));
                 match here.first() {
-                    Some(image) => (name, member.host.prove_kvm(image).await),
+                    Some(image) => (name, member.host.prove_kvm(self.plan, image).await),
                     None => (name, Ok(false)),
                 }
             })

@@ -210,11 +210,15 @@ impl Host {
         }
     }
 
-    pub(super) async fn script(&self, script: &str) -> Result<String, Cause> {
-        self.inner
-            .link
-            .script(script, self.inner.options.call_timeout)
-            .await
+    /// Runs a script that changes something.
+    #[cfg_attr(feature = "fault-points", track_caller)]
+    pub(super) fn script<'a>(&'a self, script: &'a str) -> impl Future<Output = Result<String, Cause>> + 'a {
+        self.inner.link.script(script, self.inner.options.call_timeout)
+    }
+
+    /// Runs a script that changes nothing.
+    pub(super) async fn ask(&self, script: &str) -> Result<String, Cause> {
+        self.inner.link.ask(script, self.inner.options.call_timeout).await
     }
 
     /// Runs libvirt calls on a thread of their own.

@@ -88,7 +88,7 @@ impl Host {
             quote(&directory),
             lines.min(TAIL)
         );
-        self.script(&script)
+        self.ask(&script)
             .await
             .map_err(self.failed(format!("read the console of `{node}`")))
     }

@@ -13,6 +13,7 @@ use super::image::HostImage;
 use super::libvirt::is;
 use super::pool;
 use super::xml;
+use crate::fault;
 use crate::plan::{NodePlan, Plan};
 use crate::ssh::quote;
 
@@ -110,7 +111,7 @@ impl Host {
         let data = archive(files).map_err(local)?;
         // A seed holds the node's private host key. The rename makes it appear whole.
         let script = format!(
-            "cd {directory} && [ -f owner.json ] && umask 077 && mkdir -p .new && tar -x -o -C .new && \
+            "cd {directory} && [ -f owner.json ] && umask 077 && rm -rf .new && mkdir .new && tar -x -o -C .new && \
              mv -f .new/* . && rmdir .new",
             directory = quote(directory)
         );
@@ -144,7 +145,10 @@ fn make_volume(
     volume: &str,
 ) -> Result<(), Error> {
     let pool = connection.lookup_storage_pool_by_name(pool)?;
-    match StorageVol::create_xml(&pool, volume, 0) {
+    fault::point!("volume create before");
+    let created = StorageVol::create_xml(&pool, volume, 0);
+    fault::point!("volume create after");
+    match created {
         Ok(_) => return Ok(()),
         Err(error) if is(&error, ErrorNumber::StorageVolExist) => {}
         Err(error) => {
@@ -156,6 +160,7 @@ fn make_volume(
         }
     }
     pool.lookup_storage_vol_by_name(name)?.delete(0)?;
+    fault::point!("volume delete after");
     StorageVol::create_xml(&pool, volume, 0)?;
     Ok(())
 }

@@ -14,6 +14,7 @@ use super::model::{DomainState, Mark};
 use super::observe::{mark_of, state_of};
 use super::pool;
 use super::xml::{Acceleration, DomainInput, domain};
+use crate::fault;
 use crate::plan::{NodePlan, Plan};
 
 impl Host {
@@ -56,7 +57,9 @@ impl Host {
                 Err(error) => return Err(error),
             }
             // A domain of another UUID with this name makes libvirt refuse: it is somebody else's.
+            fault::point!("domain define before");
             connection.define_domain_xml(&xml)?;
+            fault::point!("domain define after");
             Ok(true)
         })
         .await
@@ -68,7 +71,10 @@ impl Host {
         let name = domain.to_owned();
         self.call(move |connection| {
             let domain = connection.lookup_domain_by_name(&name)?;
-            match domain.create() {
+            fault::point!("domain start before");
+            let started = domain.create();
+            fault::point!("domain start after");
+            match started {
                 Ok(()) => Ok(true),
                 Err(error) if is(&error, ErrorNumber::OperationInvalid) => match state_of(&domain) {
                     Some(DomainState::Running) => Ok(false),
@@ -111,7 +117,10 @@ fn remove(domain: &Domain) -> Result<(), virt::error::Error> {
     use virt::sys;
     let gone = |error: &virt::error::Error| is(error, ErrorNumber::NoDomain);
     // Stopping one that is off is what `OperationInvalid` says.
-    match domain.destroy() {
+    fault::point!("domain destroy before");
+    let destroyed = domain.destroy();
+    fault::point!("domain destroy after");
+    match destroyed {
         Err(error) if !gone(&error) && !is(&error, ErrorNumber::OperationInvalid) => return Err(error),
         _ => {}
     }
@@ -119,7 +128,9 @@ fn remove(domain: &Domain) -> Result<(), virt::error::Error> {
         | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
         | sys::VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
         | sys::VIR_DOMAIN_UNDEFINE_NVRAM;
-    match domain.undefine_flags(all) {
+    let undefined = domain.undefine_flags(all);
+    fault::point!("domain undefine after");
+    match undefined {
         Err(error) if !gone(&error) => Err(error),
         _ => Ok(()),
     }

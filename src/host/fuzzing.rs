@@ -98,13 +98,12 @@ pub(crate) fn documents(a: &str, b: &str, c: &str) -> Vec<(String, Vec<(&'static
             ],
         ),
         (xml::pool(a, b), vec![("name", held(a)), ("path", held(b))]),
-        (xml::raw_volume(a, 1), vec![("name", held(a))]),
         (
             xml::overlay_volume(a, 1, Some((b, DiskFormat::Raw))),
             vec![("name", held(a)), ("path", held(b))],
         ),
         (
-            xml::probe_domain(a, b, c),
+            xml::probe_domain(&mark, uuid::Uuid::nil(), b, c),
             vec![("kernel", held(b)), ("log@file", held(c))],
         ),
     ]

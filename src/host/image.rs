@@ -177,10 +177,9 @@ impl Host {
     }
 
     async fn missing(&self, parts: &[ImagePart]) -> Result<Vec<ImagePart>, Cause> {
-        // Also clears away what uploads left that died a day ago or longer.
         let mut script = format!(
-            "mkdir -p {IMAGES_DIRECTORY} && chmod 0711 {root} {IMAGES_DIRECTORY} && cd {IMAGES_DIRECTORY} || exit\n\
-             find . -maxdepth 1 -type f -name '*.part' -mtime +0 -exec rm -f {{}} +\n",
+            "{sweep}mkdir -p {IMAGES_DIRECTORY} && chmod 0711 {root} {IMAGES_DIRECTORY} && cd {IMAGES_DIRECTORY} || exit\n",
+            sweep = sweep_script(),
             root = pool::ROOT
         );
         for part in parts {
@@ -195,6 +194,15 @@ impl Host {
         };
         Ok(parts.iter().filter(|part| !there(part)).cloned().collect())
     }
+}
+
+/// Clears away what uploads left that were cut off, as by a host that lost power. An upload holds a lock on its
+/// file for as long as any of its processes lives, so nothing that still comes in is touched.
+pub(super) fn sweep_script() -> String {
+    format!(
+        "if cd {IMAGES_DIRECTORY} 2>/dev/null && command -v flock >/dev/null; then\n\
+         for p in *.part; do [ ! -e \"$p\" ] || flock -n \"$p\" rm -f -- \"$p\" || :; done; cd /; fi\n"
+    )
 }
 
 /// The size that a guest sees. qcow2 says it big-endian at byte 24 (docs/interop/qcow2.txt of QEMU).
@@ -218,6 +226,26 @@ fn virtual_size(part: &ImagePart) -> Result<u64, Cause> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_cut_off_upload_left_is_swept_away_and_a_running_one_goes_on() {
+        use nix::fcntl::{Flock, FlockArg};
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["dead.part", "alive.part", "whole.disk"] {
+            std::fs::write(directory.path().join(name), "x").unwrap();
+        }
+        let alive = File::open(directory.path().join("alive.part")).unwrap();
+        let _lock = Flock::lock(alive, FlockArg::LockExclusive).unwrap();
+        let script = sweep_script().replace(IMAGES_DIRECTORY, directory.path().to_str().unwrap());
+        let status = std::process::Command::new("sh").args(["-ec", &script]).status();
+        assert!(status.unwrap().success());
+        let mut left: Vec<_> = std::fs::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["alive.part", "whole.disk"]);
+    }
 
     #[test]
     fn the_size_of_a_qcow2_image_is_what_its_header_says() {

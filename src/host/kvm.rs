@@ -9,49 +9,46 @@ use virt::sys;
 use super::connect::Host;
 use super::error::{Cause, HostError};
 use super::image::HostImage;
-use super::pool::IMAGES_DIRECTORY;
+use super::model::Mark;
+use super::pool::{self, IMAGES_DIRECTORY};
 use super::probe::{KvmKnown, Probe};
 use super::xml::probe_domain;
+use crate::fault;
+use crate::plan::Plan;
 use crate::ssh::quote;
 
 /// Time for the first word. A kernel under KVM takes a tenth of a second.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The node that the guest of the proof is. No group makes one of this name: nodes end in a number.
+const PROBE: &str = "vcluster-probe";
+
+/// The mark of the proof's guest; `None` for a plan without nodes, which needs no proof.
+fn mark(plan: &Plan) -> Option<Mark> {
+    let like = plan.nodes.first()?;
+    Some(Mark {
+        cluster: plan.cluster.clone(),
+        cluster_id: plan.cluster_id,
+        node: PROBE.parse().ok()?,
+        group: like.group.clone(),
+        index: 0,
+        spec: like.spec.clone(),
+    })
+}
+
 impl Host {
     /// Whether KVM runs guests here. Boots the kernel of `image`, or the host's own where the image has none;
     /// the answer is remembered on the host until it is booted anew or gets another QEMU.
-    pub async fn prove_kvm(&self, image: &HostImage) -> Result<bool, HostError> {
-        self.prove(image).await.map_err(self.failed("prove KVM"))
+    ///
+    /// The guest of the proof is a node of the cluster for as long as it lives, with the cluster's mark and its
+    /// console in the cluster's directory, so that whatever cuts the proof off, the next `up` or `down` clears it.
+    pub async fn prove_kvm(&self, plan: &Plan, image: &HostImage) -> Result<bool, HostError> {
+        self.prove(plan, image).await.map_err(self.failed("prove KVM"))
     }
 
-    /// As [`Self::prove_kvm`], with a kernel that an earlier `up` left on the host; `None` where there is none.
-    pub async fn prove_kvm_here(&self) -> Result<Option<bool>, HostError> {
-        let prove = async {
-            // A file with such a name is whole: its digest was compared before it got the name.
-            let said = self
-                .script(&format!(
-                    "ls {IMAGES_DIRECTORY} 2>/dev/null | grep -m1 -xE '[0-9a-f]{{64}}[.]kernel' || :"
-                ))
-                .await?;
-            let name = said.trim();
-            if name.is_empty() {
-                return Ok(None);
-            }
-            let image = HostImage {
-                key: String::new(),
-                kernel: Some(format!("{IMAGES_DIRECTORY}/{name}")),
-                initrd: None,
-                cmdline: String::new(),
-                disk: None,
-            };
-            self.prove(&image).await.map(Some)
-        };
-        prove.await.map_err(self.failed("prove KVM"))
-    }
-
-    async fn prove(&self, image: &HostImage) -> Result<bool, Cause> {
+    async fn prove(&self, plan: &Plan, image: &HostImage) -> Result<bool, Cause> {
         let (output, version) = (
-            self.script(&super::probe::script()).await?,
+            self.ask(&super::probe::script()).await?,
             self.call(virt::connect::Connect::hyp_version).await?,
         );
         let probe = Probe::read(&output).map_err(Cause::Nonsense)?;
@@ -66,17 +63,15 @@ impl Host {
                 None => return Ok(false),
             },
         };
-        let works = self.boots(&kernel).await?;
+        let works = self.boots(plan, &kernel).await?;
         let known = KvmKnown {
             boot_id: probe.boot_id,
             qemu_version: version,
             works,
         };
         let json = serde_json::to_string(&known).unwrap_or_default();
-        let remember = format!(
-            "cd {IMAGES_DIRECTORY} && printf '%s\\n' {} >kvm.json.new && mv kvm.json.new kvm.json",
-            quote(&json)
-        );
+        // Half of it is no JSON, and asks for another proof.
+        let remember = format!("printf '%s\\n' {} >{IMAGES_DIRECTORY}/kvm.json", quote(&json));
         self.script(&remember).await?;
         if let Ok(mut facts) = self.inner.facts.lock()
             && let Some(facts) = facts.as_mut()
@@ -88,20 +83,29 @@ impl Host {
 
     async fn own_kernel(&self) -> Result<Option<String>, Cause> {
         let said = self
-            .script("k=/boot/vmlinuz-$(uname -r); [ ! -f \"$k\" ] || echo \"$k\"")
+            .ask("k=/boot/vmlinuz-$(uname -r); [ ! -f \"$k\" ] || echo \"$k\"")
             .await?;
         let path = said.trim();
         Ok((!path.is_empty()).then(|| path.to_owned()))
     }
 
-    async fn boots(&self, kernel: &str) -> Result<bool, Cause> {
-        let name = format!("vcluster-probe-{}", Uuid::new_v4().simple());
-        let log = format!("{IMAGES_DIRECTORY}/{name}.console");
-        let xml = probe_domain(&name, kernel, &log);
+    async fn boots(&self, plan: &Plan, kernel: &str) -> Result<bool, Cause> {
+        let Some(mark) = mark(plan) else {
+            return Ok(false);
+        };
+        let short_id = Plan::short_id(plan.cluster_id);
+        let log = format!("{}/{PROBE}.console", pool::directory(&plan.cluster, &short_id));
+        let uuid = Uuid::new_v5(&plan.cluster_id, PROBE.as_bytes());
+        let xml = probe_domain(&mark, uuid, kernel, &log);
+        // One of a proof that was cut off goes with its connection, but maybe not this soon.
+        self.remove_domain(uuid, plan.cluster.clone(), short_id).await?;
         let started = self
             .call(move |connection| {
                 // It goes with our connection, whatever happens to us.
-                connection.create_domain_xml(&xml, sys::VIR_DOMAIN_START_AUTODESTROY)
+                fault::point!("probe start before");
+                let started = connection.create_domain_xml(&xml, sys::VIR_DOMAIN_START_AUTODESTROY);
+                fault::point!("probe start after");
+                started
             })
             .await;
         let domain = match started {
@@ -122,11 +126,13 @@ impl Host {
         let wait = format!(
             "i=0; while [ $i -lt {tries} ]; do [ -s {log} ] && echo yes && break; sleep 0.1; i=$((i+1)); done"
         );
-        let said = self.inner.link.script(&wait, PATIENCE * 2).await;
+        let said = self.inner.link.ask(&wait, PATIENCE * 2).await;
         let ended = self
-            .call(move |_| match domain.destroy() {
+            .call(move |_| {
                 // It may have ended by itself: a kernel without a root panics and stops.
-                Ok(()) | Err(_) => Ok(()),
+                let _ = domain.destroy();
+                fault::point!("probe destroy after");
+                Ok(())
             })
             .await;
         let cleared = self.script(&format!("rm -f {log} {log}.*")).await;

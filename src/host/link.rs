@@ -9,12 +9,28 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{OnceCell, mpsc};
 
 use super::error::Cause;
+use crate::fault;
 use crate::ssh::{ExecEvent, ExecRequest, Input, Output, Session, quote};
 
 /// The most bytes of output that are read of a script.
 const OUTPUT_LIMIT: usize = 16 << 20;
 /// Every script begins so. `$1` is what sshd says of the connection, `$2` the process that lives as long as it.
 const PREAMBLE: &str = "export LC_ALL=C PATH=\"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH\"; umask 022\n";
+
+/// A future with a fault point before and after it, named after the caller's place in the source.
+macro_rules! around {
+    ($what:literal, $work:expr) => {{
+        #[cfg(feature = "fault-points")]
+        let place = fault::place(std::panic::Location::caller());
+        let work = $work;
+        async move {
+            fault::point!("{} {place} before", $what);
+            let result = work.await;
+            fault::point!("{} {place} after", $what);
+            result
+        }
+    }};
+}
 
 /// The way to run commands on a host.
 #[derive(Clone)]
@@ -54,39 +70,51 @@ impl HostLink {
     }
 
     /// Runs a script as root and returns its standard output; a failure carries what it said.
-    pub(super) async fn script(&self, script: &str, timeout: Duration) -> Result<String, Cause> {
+    #[cfg_attr(feature = "fault-points", track_caller)]
+    pub(super) fn script(
+        &self,
+        script: &str,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<String, Cause>> {
+        around!("script", self.ask(script, timeout))
+    }
+
+    /// As `script`, for one that changes nothing.
+    pub(super) async fn ask(&self, script: &str, timeout: Duration) -> Result<String, Cause> {
         let sudo = self.sudo(timeout).await?;
         let command = format!("exec sh -c 'exec {sudo}sh -s -- \"$SSH_CONNECTION\" \"$PPID\"'");
-        let stdin = format!("{PREAMBLE}{script}").into_bytes();
+        let stdin = whole(script).into_bytes();
         let output = self.run(command, Input::Bytes(stdin), timeout).await?;
         good(output, sudo)
     }
 
     /// Runs a script as root with data on its standard input.
-    pub(super) async fn feed(&self, script: &str, data: Vec<u8>, timeout: Duration) -> Result<String, Cause> {
-        let sudo = self.sudo(timeout).await?;
-        let script = quote(&format!("{PREAMBLE}{script}"));
-        let output = self
-            .run(
-                format!("exec {sudo}sh -c {script} vcluster"),
-                Input::Bytes(data),
-                timeout,
-            )
-            .await?;
-        good(output, sudo)
+    #[cfg_attr(feature = "fault-points", track_caller)]
+    pub(super) fn feed(
+        &self,
+        script: &str,
+        data: Vec<u8>,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<String, Cause>> {
+        around!("feed", self.run_fed(script, Input::Bytes(data), timeout))
     }
 
     /// Runs a script as root with data on its standard input that comes in pieces.
-    pub(super) async fn pour(
+    #[cfg_attr(feature = "fault-points", track_caller)]
+    pub(super) fn pour(
         &self,
         script: &str,
         data: mpsc::Receiver<Vec<u8>>,
         timeout: Duration,
-    ) -> Result<String, Cause> {
+    ) -> impl Future<Output = Result<String, Cause>> {
+        around!("pour", self.run_fed(script, Input::Pieces(data), timeout))
+    }
+
+    async fn run_fed(&self, script: &str, data: Input, timeout: Duration) -> Result<String, Cause> {
         let sudo = self.sudo(timeout).await?;
         let script = quote(&format!("{PREAMBLE}{script}"));
         let command = format!("exec {sudo}sh -c {script} vcluster");
-        let output = self.run(command, Input::Pieces(data), timeout).await?;
+        let output = self.run(command, data, timeout).await?;
         good(output, sudo)
     }
 
@@ -98,8 +126,9 @@ impl HostLink {
     ) -> Result<mpsc::Receiver<Vec<u8>>, Cause> {
         let sudo = self.sudo(timeout).await?;
         let command = format!("exec sh -c 'exec {sudo}sh -s -- \"$SSH_CONNECTION\" \"$PPID\"'");
-        let stdin = format!("{PREAMBLE}{script}").into_bytes();
+        let stdin = whole(script).into_bytes();
         let (sender, receiver) = mpsc::channel(64);
+        fault::point!("stream before");
         match &self.way {
             Way::Local => {
                 let mut child = local_command(&command)
@@ -157,6 +186,7 @@ impl HostLink {
                 });
             }
         }
+        fault::point!("stream after");
         Ok(receiver)
     }
 
@@ -204,6 +234,12 @@ impl HostLink {
             .await
             .unwrap_or(Err(Cause::Timeout(timeout)))
     }
+}
+
+/// A script that the shell reads to its end before it runs any of it. The shell of `sh -s` runs what it has read,
+/// and a connection that ends in the middle would make it run half a script, or half a word of its last line.
+fn whole(script: &str) -> String {
+    format!("{PREAMBLE}{{\n{script}\n}}\n")
 }
 
 fn local_command(command: &str) -> tokio::process::Command {
@@ -301,6 +337,33 @@ mod tests {
             .await
             .unwrap_err();
         assert!(matches!(error, Cause::Timeout(_)), "{error}");
+    }
+
+    #[test]
+    fn a_script_that_is_cut_short_anywhere_runs_not_at_all() {
+        use std::io::Write as _;
+        let temp = tempfile::tempdir().unwrap();
+        let mark = temp.path().join("ran");
+        let script = whole(&format!(
+            "f() {{ touch {0}; }}\nf\ncat >{0} <<'EOF'\nsome\nlines\nEOF\nexit 0",
+            mark.display()
+        ));
+        let run = |text: &str| {
+            let mut child = std::process::Command::new("sh")
+                .arg("-s")
+                .stdin(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+            child.wait().unwrap();
+            mark.exists()
+        };
+        let end = script.trim_end().len();
+        for length in PREAMBLE.len()..end {
+            assert!(!run(&script[..length]), "ran {:?}", &script[..length]);
+        }
+        assert!(run(&script[..end]));
     }
 
     #[tokio::test]

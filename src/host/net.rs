@@ -29,7 +29,7 @@ impl Host {
         let doing = format!("make the network of `{}`", plan.cluster);
         let wanted = Wanted::new(plan, self.name()).map_err(|error| self.failed(&doing)(error.into()))?;
         let changes = async {
-            let output = self.script(&network::seen_script(&wanted)).await?;
+            let output = self.ask(&network::seen_script(&wanted)).await?;
             let seen = Seen::read(&output).map_err(|error| Cause::Nonsense(error.to_string()))?;
             Ok(network::changes(&wanted, &seen)?)
         };
@@ -56,7 +56,7 @@ impl Host {
         let mtu = plan.network.mtu;
         let doing = "reach the other hosts with full packets";
         let output = self
-            .script(&network::mtu_script(mtu, &peers))
+            .ask(&network::mtu_script(mtu, &peers))
             .await
             .map_err(self.failed(doing))?;
         let failures = network::read_mtu(&output, mtu, &peers);
@@ -81,7 +81,7 @@ impl Host {
     /// `None` where the kernel does not measure it.
     pub async fn cpu_pressure(&self) -> Result<Option<f64>, HostError> {
         let said = self
-            .script("cat /proc/pressure/cpu 2>/dev/null || :")
+            .ask("cat /proc/pressure/cpu 2>/dev/null || :")
             .await
             .map_err(self.failed("read the CPU pressure"))?;
         let average = said

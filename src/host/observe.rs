@@ -33,7 +33,7 @@ impl Host {
     /// Sees what the host is and holds.
     pub async fn observe(&self) -> Result<ObservedHost, HostError> {
         let script = probe::script();
-        let (output, told) = tokio::join!(self.script(&script), self.call(ask));
+        let (output, told) = tokio::join!(self.ask(&script), self.call(ask));
         let told = told.map_err(self.failed("ask libvirt"))?;
         let probe = output
             .and_then(|output| Probe::read(&output).map_err(Cause::Nonsense))

@@ -10,6 +10,7 @@ use super::connect::Host;
 use super::error::{Cause, HostError};
 use super::libvirt::is;
 use super::xml;
+use crate::fault;
 use crate::name::ClusterName;
 use crate::network::is_short_id;
 use crate::plan::Plan;
@@ -58,22 +59,33 @@ pub(super) fn read_pool_name(name: &str) -> Option<(ClusterName, String)> {
     Some((cluster.parse().ok()?, short_id.to_owned()))
 }
 
-/// Says `made`, `ours` or `foreign`. A directory with files but without an owner file is not ours;
-/// an empty one may be what a crash left between the two steps.
-fn directory_script(path: &str, owner: &Owner) -> String {
+/// Reads the name of a cluster's directory back.
+pub(super) fn read_directory_name(name: &str) -> Option<(ClusterName, String)> {
+    read_pool_name(&format!("vcluster.{name}"))
+}
+
+/// A function for scripts: whether `$d` is a directory of ours that its making or its removal was killed in:
+/// it holds nothing, or an owner file that says nothing yet. Nobody can lose anything with it.
+pub(super) const HALF: &str = r#"half() { [ -d "$d" ] && [ ! -L "$d" ] && [ ! -s "$d/owner.json" ] &&
+  [ -z "$(ls -A "$d" | grep -vxE 'owner\.json(\.new)?')" ]; }
+"#;
+
+/// Says `made`, `ours` or `foreign`. A directory with files but without an owner file is not ours.
+pub(super) fn directory_script(path: &str, owner: &Owner) -> String {
     let mark = owner_mark(&owner.cluster, &Plan::short_id(owner.id));
     let json = serde_json::to_string(owner).unwrap_or_default();
     format!(
         r#"set -e
 mkdir -p {IMAGES_DIRECTORY}; chmod 0711 {ROOT} {IMAGES_DIRECTORY}
 d={path}; o="$d/owner.json"
-if [ -L "$d" ] || [ -L "$o" ]; then echo foreign
+{HALF}if [ -L "$d" ] || [ -L "$o" ]; then echo foreign
+elif [ ! -e "$d" ] || half; then
+  mkdir -p "$d"; chmod 0711 "$d"
+  # On disk before it has its name: a host that loses power must not forget whose this is.
+  printf '%s\n' {json} >"$o.new"; sync "$o.new"; mv "$o.new" "$o"; sync "$d"; echo made
 elif [ -f "$o" ]; then
   case $(head -c 4096 "$o") in {mark}*) echo ours ;; *) echo foreign ;; esac
-elif [ -d "$d" ] && [ -n "$(ls -A "$d" | grep -v '^owner.json.new$')" ]; then echo foreign
-else
-  mkdir -p "$d"; chmod 0711 "$d"
-  printf '%s\n' {json} >"$o.new"; mv "$o.new" "$o"; echo made
+else echo foreign
 fi
 "#,
         path = quote(path),
@@ -94,7 +106,13 @@ pub(super) fn ensure(
             Ok((pool, started))
         }
         Err(error) if is(&error, ErrorNumber::NoStoragePool) => {
-            let pool = match connection.define_storage_pool_xml(&xml::pool(name, directory), 0) {
+            fault::point!(
+                "pool {} define before",
+                name.split('.').next().unwrap_or_default()
+            );
+            let defined = connection.define_storage_pool_xml(&xml::pool(name, directory), 0);
+            fault::point!("pool {} define after", name.split('.').next().unwrap_or_default());
+            let pool = match defined {
                 Ok(pool) => pool,
                 // Another vcluster was faster.
                 Err(error) => connection.lookup_storage_pool_by_name(name).map_err(|_| error)?,
@@ -110,7 +128,9 @@ fn start(pool: &StoragePool) -> Result<bool, Error> {
     if pool.is_active()? {
         return Ok(false);
     }
-    match pool.create(0) {
+    let started = pool.create(0);
+    fault::point!("pool start after");
+    match started {
         Ok(()) => Ok(true),
         // Another vcluster was faster.
         Err(error) => match pool.is_active() {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::model::ObservedObject;
-use super::pool::{IMAGES_DIRECTORY, Owner, ROOT};
+use super::pool::{HALF, IMAGES_DIRECTORY, Owner, ROOT, read_directory_name};
 use crate::name::ClusterName;
 use crate::network::{self, Link, section};
 use crate::plan::Plan;
@@ -24,8 +24,10 @@ echo @@links; ip -j -d addr show
 echo @@routes; ip -j -4 route show
 echo @@tsc; {{ dmesg 2>/dev/null || journalctl -k -b -o cat 2>/dev/null; }} | grep -E 'tsc: (Detected|Refined) .* MHz'
 [ -e /sys/devices/system/cpu/cpu0/cpufreq ] || grep -m1 'cpu MHz' /proc/cpuinfo
-echo @@dirs; for o in {ROOT}/*/owner.json; do
-  [ -f "$o" ] && [ ! -L "$o" ] && {{ d=${{o%/owner.json}}; printf '%s\t' "${{d##*/}}"; head -c 4096 "$o" | tr -d '\n'; echo; }}
+{HALF}echo @@dirs; for d in {ROOT}/*; do
+  o="$d/owner.json"
+  if half; then printf '%s\thalf\n' "${{d##*/}}"
+  elif [ -f "$o" ] && [ ! -L "$o" ]; then printf '%s\t' "${{d##*/}}"; head -c 4096 "$o" | tr -d '\n'; echo; fi
 done
 echo @@tables; if command -v nft >/dev/null; then
   for t in $(nft list tables | sed -n 's/^table inet \(vcluster_[0-9a-f]*\)$/\1/p'); do
@@ -135,6 +137,12 @@ impl Probe {
             }
         }
         for (name, json) in directories.lines().filter_map(|line| line.split_once('\t')) {
+            if json == "half" {
+                if let Some((cluster, short_id)) = read_directory_name(name) {
+                    self.objects.push(named("directory", name, cluster, short_id));
+                }
+                continue;
+            }
             let Ok(owner) = serde_json::from_str::<Owner>(json) else {
                 continue;
             };
@@ -151,6 +159,26 @@ impl Probe {
             };
             if name == network::table_name(&Plan::short_id(id)) {
                 self.objects.push(object("nft table", name, cluster, id));
+            }
+        }
+        self.read_half_made_links();
+    }
+
+    /// Links that were made but not marked yet belong to the cluster whose directory is there: that comes first
+    /// and goes last.
+    fn read_half_made_links(&mut self) {
+        for link in &self.links {
+            let Some((kind, id)) = network::read_link_name(&link.ifname) else {
+                continue;
+            };
+            let owner = self
+                .objects
+                .iter()
+                .find(|object| object.kind == "directory" && object.short_id == id);
+            if let (Some(owner), true) = (owner, link.is_half_made(kind)) {
+                let cluster = owner.cluster.clone();
+                self.objects
+                    .push(named(kind, &link.ifname, cluster, id.to_owned()));
             }
         }
     }
@@ -189,11 +217,15 @@ impl Probe {
 }
 
 fn object(kind: &str, name: &str, cluster: ClusterName, id: Uuid) -> ObservedObject {
+    named(kind, name, cluster, Plan::short_id(id))
+}
+
+fn named(kind: &str, name: &str, cluster: ClusterName, short_id: String) -> ObservedObject {
     ObservedObject {
         kind: kind.to_owned(),
         name: name.to_owned(),
         cluster,
-        short_id: Plan::short_id(id),
+        short_id,
     }
 }
 
@@ -246,6 +278,9 @@ Filesystem     1024-blocks  Used Available Capacity Mounted on
  {"ifname":"eth0","mtu":1600,"flags":["UP"],"addr_info":[{"family":"inet","local":"10.90.0.11","prefixlen":24,"scope":"global"}]},
  {"ifname":"vcb00000000","mtu":1550,"ifalias":"vcluster:demo:00000000-0000-0000-0000-000000000002","linkinfo":{"info_kind":"bridge"},"addr_info":[]},
  {"ifname":"vcb11111111","mtu":1550,"ifalias":"somebody's","linkinfo":{"info_kind":"bridge"},"addr_info":[]},
+ {"ifname":"vcb0000000f","linkinfo":{"info_kind":"bridge"},"addr_info":[]},
+ {"ifname":"vcx0000000f","flags":["UP"],"linkinfo":{"info_kind":"vxlan"},"addr_info":[]},
+ {"ifname":"vcb0000000e","linkinfo":{"info_kind":"bridge"},"addr_info":[]},
  {"ifname":"vcx00000000","mtu":1550,"ifalias":"vcluster:demo:00000000-0000-0000-0000-000000000002","linkinfo":{"info_kind":"vxlan","info_data":{"id":4242}},"addr_info":[]}]
 @@routes
 [{"dst":"default","gateway":"10.90.0.254","dev":"eth0"},{"dst":"10.90.0.0/24","dev":"eth0"},{"dst":"10.77.0.0/16","dev":"vcb00000000"},{"dst":"192.0.2.1","dev":"eth0"}]
@@ -255,6 +290,8 @@ Filesystem     1024-blocks  Used Available Capacity Mounted on
 cpu MHz		: 3000.000
 @@dirs
 demo.00000000	{"cluster":"demo","id":"00000000-0000-0000-0000-000000000002","controller":"c"}
+gone.0000000f	half
+not-ours	half
 other.00000000	{"cluster":"demo","id":"00000000-0000-0000-0000-000000000002","controller":"c"}
 x	{"cluster":"../x","id":"00000000-0000-0000-0000-000000000002","controller":"c"}
 @@tables
@@ -294,7 +331,9 @@ yes
                 "bridge vcb00000000",
                 "vxlan vcx00000000",
                 "directory demo.00000000",
-                "nft table vcluster_00000000"
+                "directory gone.0000000f",
+                "nft table vcluster_00000000",
+                "bridge vcb0000000f",
             ]
         );
         assert_eq!(

@@ -5,9 +5,11 @@ use virt::error::ErrorNumber;
 
 use super::connect::Host;
 use super::error::{Cause, HostError, shown};
+use super::image::sweep_script;
 use super::libvirt::is;
 use super::model::{ObservedNode, ObservedObject};
 use super::pool;
+use crate::fault;
 use crate::name::ClusterName;
 use crate::network::{self, is_short_id};
 use crate::ssh::quote;
@@ -132,10 +134,14 @@ impl Host {
                     Err(error) if is(&error, ErrorNumber::NoStoragePool) => return Ok(false),
                     Err(error) => return Err(error),
                 };
+                fault::point!("pool destroy before");
                 if pool.is_active()? {
                     pool.destroy()?;
                 }
-                match pool.undefine() {
+                fault::point!("pool destroy after");
+                let undefined = pool.undefine();
+                fault::point!("pool undefine after");
+                match undefined {
                     // Another vcluster was faster, or it was never persistent.
                     Err(error) if !is(&error, ErrorNumber::NoStoragePool) => Err(error),
                     _ => Ok(true),
@@ -153,10 +159,13 @@ impl Host {
     }
 
     async fn remove_rest(&self, cluster: &ClusterName, short_id: &str, removed: &mut Removed) {
+        // The directory goes last. It says whose the rest is, as long as there is any rest: a link that was killed
+        // before it got its alias has nothing else.
         let script = format!(
-            "{}{}",
+            "{}{}{}",
+            network::removal_script(cluster, short_id),
             directory_script(cluster, short_id),
-            network::removal_script(cluster, short_id)
+            sweep_script(),
         );
         match self.script(&format!("{script}exit 0\n")).await {
             Ok(said) => {
@@ -202,7 +211,9 @@ fn enter(cluster: &ClusterName, short_id: &str) -> String {
     format!(
         "d={directory}\n\
          ours() {{ [ -d \"$d\" ] && [ ! -L \"$d\" ] && [ -f \"$d/owner.json\" ] && [ ! -L \"$d/owner.json\" ] &&\n\
-           case $(head -c 4096 \"$d/owner.json\") in {mark}*) ;; *) false ;; esac; }}\n",
+           case $(head -c 4096 \"$d/owner.json\") in {mark}*) ;; *) false ;; esac; }}\n\
+         {half}",
+        half = pool::HALF,
         directory = quote(&pool::directory(cluster, short_id)),
         mark = quote(&mark),
     )
@@ -222,6 +233,9 @@ fn directory_script(cluster: &ClusterName, short_id: &str) -> String {
     format!(
         "{}if ours; then\n\
            if find \"$d\" -xdev -mindepth 1 -depth ! -path \"$d/owner.json\" -delete && rm -f \"$d/owner.json\" && rmdir \"$d\"\n\
+           then echo \"removed directory ${{d##*/}}\"; else echo \"left directory ${{d##*/}}\"; fi\n\
+         elif half; then\n\
+           if rm -f \"$d/owner.json\" \"$d/owner.json.new\" && rmdir \"$d\"\n\
            then echo \"removed directory ${{d##*/}}\"; else echo \"left directory ${{d##*/}}\"; fi\n\
          fi\n",
         enter(cluster, short_id)
@@ -251,6 +265,56 @@ mod tests {
         }
         let owner = format!("{{\"cluster\":\"demo\",\"id\":\"{id}-0000-0000-0000-000000000000\"}}");
         std::fs::write(directory.join("owner.json"), owner).unwrap();
+    }
+
+    /// Runs a script as a host does that loses power before its command number `cut`; says whether it got so far.
+    fn run_cut(script: &str, root: &Path, cut: usize) -> bool {
+        let script = script.replace(pool::ROOT, root.to_str().unwrap());
+        let power = format!("n=0; set -T; trap 'n=$((n+1)); [ $n -lt {cut} ] || kill -KILL $$' DEBUG\n");
+        let output = std::process::Command::new("bash")
+            .arg("-c")
+            .arg(format!("{power}{script}"))
+            .output()
+            .unwrap();
+        !output.status.success()
+    }
+
+    #[test]
+    fn a_directory_whose_making_or_removal_lost_power_anywhere_is_still_ours_and_goes() {
+        let cluster: ClusterName = "demo".parse().unwrap();
+        let make = pool::directory_script(
+            &pool::directory(&cluster, "0000000a"),
+            &pool::Owner {
+                cluster: cluster.clone(),
+                id: uuid::Uuid::from_u128(0xa << 96),
+                controller: "c".into(),
+            },
+        );
+        let remove = directory_script(&cluster, "0000000a");
+        let mut cuts = 0;
+        for cut in 1.. {
+            let root = tempfile::tempdir().unwrap();
+            let ours = root.path().join("demo.0000000a");
+            let killed = run_cut(&make, root.path(), cut);
+            run(&remove, root.path());
+            assert!(!ours.exists(), "removed after its making was cut at {cut}");
+
+            run_cut(&make, root.path(), cut);
+            let said = run(&make, root.path());
+            assert!(said == "made" || said == "ours", "cut at {cut}: {said}");
+            std::fs::write(ours.join("n1.seed"), "x").unwrap();
+            let killed_again = run_cut(&remove, root.path(), cut);
+            let said = run(&make, root.path());
+            assert!(said == "made" || said == "ours", "removal cut at {cut}: {said}");
+            run_cut(&remove, root.path(), cut);
+            run(&remove, root.path());
+            assert!(!ours.exists(), "removed after its removal was cut at {cut}");
+            cuts = cut;
+            if !killed && !killed_again {
+                break;
+            }
+        }
+        assert!(cuts > 10, "{cuts} cuts");
     }
 
     #[test]

@@ -126,9 +126,13 @@ impl Host {
 fn script(temporary: &str, sha256: &str, name: &str) -> String {
     format!(
         r#"cd {IMAGES_DIRECTORY} || exit
+command -v flock >/dev/null || {{ echo "vcluster-missing: flock" >&2; exit 9; }}
+# Who sweeps knows by the lock that this one is still coming in.
+exec 9>{temporary} && flock -n 9 && [ -e {temporary} ] || {{ echo "{temporary} went away" >&2; exit 1; }}
 trap 'rm -f {temporary}' EXIT
 trap 'exit 1' HUP INT TERM PIPE
-gzip -dc | dd of={temporary} bs=128k iflag=fullblock conv=sparse status=none || exit
+# On disk before it gets the name that says it is whole.
+gzip -dc | dd of={temporary} bs=128k iflag=fullblock conv=sparse,fsync status=none || exit
 s=$(sha256sum {temporary}) && [ "${{s%% *}}" = {sha256} ] && chmod 0444 {temporary} && mv -f {temporary} {name} && exit
 echo "the digest of what arrived is ${{s%% *}} and not {sha256}" >&2; exit 1
 "#

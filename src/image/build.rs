@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
-use super::cache::{self, Cache};
+use super::cache::{self, Cache, Held};
 use super::error::ImageError;
 use super::recipe::Recipe;
 use crate::engine::{Event, Events};
@@ -33,17 +33,18 @@ pub(super) struct Wanted<'a> {
     pub(super) key: &'a str,
 }
 
-/// Builds into the cache. The caller holds the lock of the key.
+/// Builds into the cache, under the lock of the key.
 pub(super) async fn run(
     cache: &Cache,
     wanted: &Wanted<'_>,
+    lock: &Held,
     cancel: &CancellationToken,
     events: &Events,
 ) -> Result<(), ImageError> {
     let making = cache.making(wanted.key);
     // What a killed build left; nobody else works here while we hold the lock.
     remove(&making)?;
-    let built = in_directory(cache, wanted, &making, cancel, events).await;
+    let built = in_directory(cache, wanted, lock, &making, cancel, events).await;
     let removed = remove(&making);
     built.and(removed)
 }
@@ -51,6 +52,7 @@ pub(super) async fn run(
 async fn in_directory(
     cache: &Cache,
     wanted: &Wanted<'_>,
+    lock: &Held,
     making: &Path,
     cancel: &CancellationToken,
     events: &Events,
@@ -70,7 +72,10 @@ async fn in_directory(
         .env("TMPDIR", &work)
         .env("VCLUSTER_DEB_CACHE", cache.debs(wanted.recipe))
         .env("DEBIAN_FRONTEND", "noninteractive")
-        .stdin(Stdio::null())
+        .stdin(
+            lock.for_child()
+                .map_err(ImageError::io("share the lock of", making))?,
+        )
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .process_group(0)

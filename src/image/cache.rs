@@ -25,7 +25,15 @@ pub struct Cache(PathBuf);
 /// Held while an image is built; released however the process ends.
 #[derive(Debug)]
 pub(super) struct Held {
-    _lock: Flock<fs::File>,
+    lock: Flock<fs::File>,
+}
+
+impl Held {
+    /// The lock's file, which is empty, as the standard input of a build: a build whose vcluster was killed holds
+    /// the lock for as long as it goes on, so that nobody builds in the same directory meanwhile.
+    pub(super) fn for_child(&self) -> std::io::Result<std::process::Stdio> {
+        Ok(self.lock.try_clone()?.into())
+    }
 }
 
 impl Cache {
@@ -122,6 +130,7 @@ impl Cache {
             .map_err(ImageError::io("create", &self.0))?;
         let path = self.0.join(format!("{key}.lock"));
         let mut file = fs::OpenOptions::new()
+            .read(true)
             .write(true)
             .create(true)
             .truncate(false)
@@ -130,7 +139,7 @@ impl Cache {
             .map_err(ImageError::io("open", &path))?;
         loop {
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(lock) => return Ok(Held { _lock: lock }),
+                Ok(lock) => return Ok(Held { lock }),
                 Err((same, Errno::EWOULDBLOCK)) => file = same,
                 Err((_, errno)) => return Err(ImageError::io("lock", &path)(errno.into())),
             }
@@ -205,4 +214,32 @@ fn check(dir: &Path, file: &ManifestFile) -> Result<ImageFile, String> {
         format: file.format,
         virtual_size,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_build_keeps_the_lock_of_a_vcluster_that_was_killed() {
+        let temp = tempfile::tempdir().unwrap();
+        let cache = Cache(temp.path().to_owned());
+        let held = cache.lock("i", "key", &CancellationToken::new()).await.unwrap();
+        let mut build = std::process::Command::new("sleep")
+            .arg("60")
+            .stdin(held.for_child().unwrap())
+            .spawn()
+            .unwrap();
+        // As a kill does it: our descriptor is closed, and nobody unlocks.
+        let file = std::mem::ManuallyDrop::new(held.lock);
+        nix::unistd::close(file.as_raw_fd()).unwrap();
+        let now = CancellationToken::new();
+        now.cancel();
+        assert!(cache.lock("i", "key", &now).await.is_err());
+        build.kill().unwrap();
+        build.wait().unwrap();
+        assert!(cache.lock("i", "key", &CancellationToken::new()).await.is_ok());
+    }
 }

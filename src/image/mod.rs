@@ -134,7 +134,7 @@ pub async fn ensure_built(
         packages: &image.packages,
         key: &key,
     };
-    build::run(&cache, &wanted, &options.cancel, events).await?;
+    build::run(&cache, &wanted, &lock, &options.cancel, events).await?;
     drop(lock);
     cache.find(&name, &key)?.ok_or(ImageError::Incomplete {
         image: name,

@@ -45,18 +45,30 @@ pub fn changes(wanted: &Wanted, seen: &Seen) -> Result<Changes, NetworkError> {
     Ok(todo)
 }
 
-fn own<'a>(seen: &'a Seen, name: &str, alias: &str) -> Result<Option<&'a Link>, NetworkError> {
-    match seen.link(name) {
-        Some(link) if link.ifalias == alias => Ok(Some(link)),
-        Some(_) => Err(NetworkError::ForeignLink(name.to_owned())),
-        None => Ok(None),
-    }
-}
-
 impl Changes {
+    /// Our link if it is there. The kernel takes no alias when it makes a link, so a host that lost power between
+    /// the two has a link that bears our name and nothing else, was never up, and goes.
+    fn own<'a>(
+        &mut self,
+        seen: &'a Seen,
+        name: &str,
+        kind: &str,
+        alias: &str,
+    ) -> Result<Option<&'a Link>, NetworkError> {
+        match seen.link(name) {
+            Some(link) if link.ifalias == alias => Ok(Some(link)),
+            Some(link) if link.is_half_made(kind) => {
+                self.make.push(format!("link del dev {name}"));
+                Ok(None)
+            }
+            Some(_) => Err(NetworkError::ForeignLink(name.to_owned())),
+            None => Ok(None),
+        }
+    }
+
     fn bridge_link(&mut self, wanted: &Wanted, seen: &Seen) -> Result<(), NetworkError> {
         let (bridge, alias, mtu) = (&wanted.bridge, &wanted.alias, wanted.mtu);
-        let there = own(seen, bridge, alias)?;
+        let there = self.own(seen, bridge, "bridge", alias)?;
         if there.is_none() {
             let mac = wanted
                 .address
@@ -105,7 +117,7 @@ impl Changes {
             return Ok(());
         };
         let device = &vxlan.device;
-        let mut there = own(seen, device, alias)?;
+        let mut there = self.own(seen, device, "vxlan", alias)?;
         // Neither of these can be changed on a device that exists.
         let stale = there.is_some_and(|link| {
             link.vni() != Some(vxlan.vni)

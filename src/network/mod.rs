@@ -34,6 +34,16 @@ pub fn read_alias(alias: &str) -> Option<(ClusterName, Uuid)> {
     Some((cluster.parse().ok()?, uuid))
 }
 
+/// The short id in the name of a link of ours, with the kind that such a link is of.
+pub fn read_link_name(name: &str) -> Option<(&'static str, &str)> {
+    let (kind, id) = match (name.strip_prefix("vcb"), name.strip_prefix("vcx")) {
+        (Some(id), _) => ("bridge", id),
+        (_, Some(id)) => ("vxlan", id),
+        _ => return None,
+    };
+    is_short_id(id).then_some((kind, id))
+}
+
 /// Name of our nft table (family `inet`).
 pub fn table_name(short_id: &str) -> String {
     format!("vcluster_{short_id}")

@@ -16,9 +16,14 @@ pub fn removal_script(cluster: &ClusterName, short_id: &str) -> String {
         r#"mark='vcluster:{cluster}:{short_id}-'
 for l in vcx{short_id} vcb{short_id}; do
   [ -e "/sys/class/net/$l" ] || continue
-  read -r a <"/sys/class/net/$l/ifalias" || a=
-  case $a in "$mark"*) ;; *) continue ;; esac
   kind=bridge; case $l in vcx*) kind=vxlan ;; esac
+  read -r a <"/sys/class/net/$l/ifalias" || a=
+  # Without an alias it is ours only where its making was cut off: of our kind and never up.
+  case $a in
+    "$mark"*) ;;
+    "") case $(ip -d link show dev "$l") in *[\<,]UP[,\>]*) continue ;; *" $kind "*) ;; *) continue ;; esac ;;
+    *) continue ;;
+  esac
   if ip link del dev "$l" >&2; then echo "removed $kind $l"; else echo "left $kind $l"; fi
 done
 if command -v nft >/dev/null && nft list table inet {table} 2>/dev/null | grep -qF "comment \"$mark"; then

@@ -67,6 +67,12 @@ impl Link {
         (self.kind() == "vxlan").then(|| self.number("id")).flatten()
     }
 
+    /// Whether it is of a kind, has no alias and was never brought up: what the making of one of our links leaves
+    /// when it is cut off. Says nothing of whose it is; its name does.
+    pub fn is_half_made(&self, kind: &str) -> bool {
+        self.kind() == kind && self.ifalias.is_empty() && !self.is_up()
+    }
+
     pub(super) fn number(&self, key: &str) -> Option<u32> {
         u32::try_from(self.linkinfo.data.get(key)?.as_u64()?).ok()
     }

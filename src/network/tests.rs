@@ -290,3 +290,34 @@ fn removal_takes_only_what_carries_the_mark_and_only_a_true_id() {
         assert_eq!(removal_script(&cluster, bad), "");
     }
 }
+
+#[test]
+fn a_link_whose_making_was_cut_off_before_its_alias_is_made_anew_and_one_that_was_up_is_foreign() {
+    let half = |flags: &str| {
+        format!(
+            r#"@@links
+[{{"ifname":"eth0","mtu":1600}},
+ {{"ifname":"vcb00000000","mtu":1500,{flags}"linkinfo":{{"info_kind":"bridge"}}}},
+ {{"ifname":"vcx00000000","mtu":1550,"linkinfo":{{"info_kind":"vxlan","info_data":{{"id":4242}}}}}}]
+@@end
+"#
+        )
+    };
+    let script = compare(&plan(), &half("")).unwrap().script();
+    for link in ["vcb00000000", "vcx00000000"] {
+        let gone = script.find(&format!("link del dev {link}\n")).unwrap();
+        let made = script.find(&format!("link add {link} ")).unwrap();
+        assert!(gone < made, "{script}");
+    }
+    let foreign = compare(&plan(), &half(r#""flags":["UP"],"#));
+    assert_eq!(foreign, Err(NetworkError::ForeignLink("vcb00000000".into())));
+}
+
+#[test]
+fn names_of_links_tell_their_kind_and_cluster() {
+    assert_eq!(read_link_name("vcb0000000a"), Some(("bridge", "0000000a")));
+    assert_eq!(read_link_name("vcx0000000a"), Some(("vxlan", "0000000a")));
+    for other in ["vcb0000000", "vcy0000000a", "eth0", "vcb0000000g"] {
+        assert_eq!(read_link_name(other), None);
+    }
+}

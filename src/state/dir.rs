@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use crate::exit::ExitCode;
+use crate::fault;
 use crate::name::ClusterName;
 
 /// Why the state directory could not be used.
@@ -193,6 +194,7 @@ impl ClusterDir {
                 .mode(0o700)
                 .create(&path)
                 .map_err(StateError::io("create", &path))?;
+            fault::point!("state create {}", self.shown(&path));
         }
         self.secure()
     }
@@ -247,6 +249,7 @@ impl ClusterDir {
     pub fn remove(&self) -> Result<(), StateError> {
         for name in ["keys", "logs"] {
             let path = self.join(name);
+            fault::point!("state remove {name} before");
             ignore_missing(fs::remove_dir_all(&path)).map_err(StateError::io("remove", &path))?;
         }
         // The record and the journal go last: while one is there, `down` can be run again.
@@ -258,16 +261,22 @@ impl ClusterDir {
             "journal.jsonl",
             "cluster.json",
         ] {
-            let path = self.join(name);
-            ignore_missing(fs::remove_file(&path)).map_err(StateError::io("remove", &path))?;
+            for name in [format!("{name}.new"), name.to_owned()] {
+                let path = self.join(&name);
+                fault::point!("state remove {name} before");
+                ignore_missing(fs::remove_file(&path)).map_err(StateError::io("remove", &path))?;
+            }
         }
+        fault::point!("state removed");
         let _ = fs::remove_dir(self.join("results"));
         Ok(())
     }
 
     /// Removes what is left when nothing but the lock is: called by the holder of the lock.
     pub fn remove_if_empty(&self) {
+        fault::point!("state remove lock before");
         let _ = fs::remove_file(self.join("lock"));
+        fault::point!("state remove lock after");
         // Fails where there are results, which belong to the user.
         let _ = fs::remove_dir(&self.0);
     }
@@ -286,6 +295,7 @@ impl ClusterDir {
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StateError> {
         let path = self.join(name);
         let temporary = self.join(&format!("{name}.new"));
+        fault::point!("state write {name} before");
         let written = (|| {
             // One that a crash left may have another mode or be anything; a new file has ours from its first byte.
             ignore_missing(fs::remove_file(&temporary))?;
@@ -296,9 +306,26 @@ impl ClusterDir {
                 .open(&temporary)?;
             file.write_all(bytes)?;
             file.sync_data()?;
-            fs::rename(&temporary, &path)
+            fault::point!("state write {name} rename");
+            fs::rename(&temporary, &path)?;
+            sync_parent(&path)
         })();
+        fault::point!("state write {name} after");
         written.map_err(StateError::io("write", &path))
+    }
+
+    /// A path inside it as part of a fault point's name.
+    #[cfg(feature = "fault-points")]
+    fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(&self.0).unwrap_or(path).display().to_string()
+    }
+}
+
+/// Makes the name of a file as lasting as its contents, in case this machine loses power.
+pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) => fs::File::open(parent)?.sync_all(),
+        None => Ok(()),
     }
 }
 
@@ -373,6 +400,18 @@ mod tests {
             }
         }
         assert!(root.only().unwrap_err().to_string().contains("one, two"));
+    }
+
+    #[test]
+    fn removing_takes_what_a_write_that_was_killed_left() {
+        let (_temp, root) = root();
+        let dir = root.cluster(&"a".parse().unwrap());
+        dir.create().unwrap();
+        dir.write("cluster.json", b"{}").unwrap();
+        fs::write(dir.join("plan.json.new"), "{").unwrap();
+        dir.remove().unwrap();
+        dir.remove_if_empty();
+        assert!(!dir.path().exists());
     }
 
     #[test]

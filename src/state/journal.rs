@@ -8,8 +8,9 @@ use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
-use super::dir::{ClusterDir, StateError};
+use super::dir::{ClusterDir, StateError, sync_parent};
 use super::record::HostRecord;
+use crate::fault;
 use crate::name::{HostName, NodeName};
 
 const FILE: &str = "journal.jsonl";
@@ -49,15 +50,30 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal of a cluster for appending.
+    /// Opens the journal of a cluster for appending. A torn last line goes: what is written next would become
+    /// part of it.
     pub fn open(dir: &ClusterDir) -> Result<Self, StateError> {
         let path = dir.join(FILE);
-        let file = fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(StateError::io("open", &path))?;
+        let whole = dir.read(FILE)?.map(|bytes| {
+            let end = bytes.iter().rposition(|&byte| byte == b'\n');
+            (end.map_or(0, |end| end + 1), bytes.len())
+        });
+        let open = || {
+            let file = fs::OpenOptions::new()
+                .append(true)
+                .create(true)
+                .mode(0o600)
+                .open(&path)?;
+            match whole {
+                None => sync_parent(&path)?,
+                Some((whole, length)) if whole < length => file.set_len(whole as u64)?,
+                Some(_) => {}
+            }
+            Ok(file)
+        };
+        fault::point!("journal open before");
+        let file = open().map_err(StateError::io("open", &path))?;
+        fault::point!("journal open after");
         Ok(Self {
             file: Mutex::new(file),
             dir: dir.clone(),
@@ -78,9 +94,13 @@ impl Journal {
             .file
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        file.write_all(&text)
+        fault::point!("journal write before");
+        let written = file
+            .write_all(&text)
             .and_then(|()| file.sync_data())
-            .map_err(StateError::io("write", &self.dir.join(FILE)))
+            .map_err(StateError::io("write", &self.dir.join(FILE)));
+        fault::point!("journal write after");
+        written
     }
 }
 
@@ -128,7 +148,13 @@ mod tests {
         let whole = dir.read(FILE).unwrap().unwrap();
         dir.write(FILE, &[&whole[..], b"{\"intent\":\"no"].concat())
             .unwrap();
-        assert_eq!(read_intents(&dir).unwrap(), vec![intent]);
+        assert_eq!(read_intents(&dir).unwrap(), vec![intent.clone()]);
+        // The next command writes behind it.
+        Journal::open(&dir)
+            .unwrap()
+            .write(std::slice::from_ref(&intent))
+            .unwrap();
+        assert_eq!(read_intents(&dir).unwrap(), vec![intent.clone(), intent]);
         dir.write(FILE, &[b"{\"intent\":\"no\n", &whole[..]].concat())
             .unwrap();
         assert!(read_intents(&dir).is_err());

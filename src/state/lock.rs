@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::dir::{ClusterDir, StateError};
+use crate::fault;
 use crate::name::ClusterName;
 
 /// A held lock; released when dropped or when the process ends, however it ends.
@@ -48,6 +49,7 @@ impl Lock {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 other => other.map_err(StateError::io("open", &path))?,
             };
+            fault::point!("lock made");
             match Flock::lock(file, how) {
                 Ok(mut lock) => {
                     if !is_current(&lock, &path) {
@@ -59,6 +61,7 @@ impl Lock {
                         .and_then(|()| lock.rewind())
                         .and_then(|()| lock.write_all(holder.as_bytes()))
                         .map_err(StateError::io("write", &path))?;
+                    fault::point!("lock taken");
                     return Ok(Held { _lock: lock });
                 }
                 Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {

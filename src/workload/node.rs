@@ -169,6 +169,7 @@ async fn command(
     if barrier.is_none() {
         input = None;
     }
+    crate::fault::point!("workload {} before", step.name);
     let mut output = session
         .stream_with_input(&request, pieces)
         .await
@@ -207,6 +208,7 @@ async fn command(
                     return Err("not started: not all nodes became ready to start".into());
                 }
                 let _ = go.send(b"go\n".to_vec()).await;
+                crate::fault::point!("workload {} let go", step.name);
                 input = None;
                 *started = Instant::now();
                 deadline
@@ -232,6 +234,7 @@ async fn command(
         }
     };
     *bytes = stdout.finish() + stderr.finish();
+    crate::fault::point!("workload {} after", step.name);
     Ok(outcome)
 }
 

@@ -86,7 +86,10 @@ impl Results {
             };
             match fs::DirBuilder::new().mode(0o700).create(parent.join(&name)) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Ok(()) => return Ok(Self(parent.join(name))),
+                Ok(()) => {
+                    crate::fault::point!("results created");
+                    return Ok(Self(parent.join(name)));
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -102,13 +105,17 @@ impl Results {
     pub fn step(&self, step: &str) -> io::Result<PathBuf> {
         let path = self.0.join(step);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+        crate::fault::point!("results step created");
         Ok(path)
     }
 
     /// Writes `results.json`.
     pub fn write(&self, cluster: &str, steps: &[super::StepReport]) -> io::Result<()> {
         let value = serde_json::json!({ "version": RESULTS_VERSION, "cluster": cluster, "steps": steps });
-        private(&self.0.join("results.json"))?.write_all(format!("{value:#}\n").as_bytes())
+        crate::fault::point!("results written before");
+        private(&self.0.join("results.json"))?.write_all(format!("{value:#}\n").as_bytes())?;
+        crate::fault::point!("results written after");
+        Ok(())
     }
 }
 

@@ -111,8 +111,10 @@ pub(in crate::host) fn domain(input: &DomainInput<'_>) -> String {
 }
 
 /// A throw-away domain that boots a kernel under KVM to see whether it ever says a word.
-pub(in crate::host) fn probe_domain(name: &str, kernel: &str, log: &str) -> String {
-    frame(name, Acceleration::Kvm)
+pub(in crate::host) fn probe_domain(mark: &Mark, uuid: uuid::Uuid, kernel: &str, log: &str) -> String {
+    frame(&format!("{}.{}", mark.cluster, mark.node), Acceleration::Kvm)
+        .child(element("uuid").text(uuid))
+        .child(element("metadata").child(write_mark(mark)))
         .children(machine(MiB(128), 1, Acceleration::Kvm, TB_CACHE))
         .child(kernel_boot(
             kernel,
@@ -375,7 +377,8 @@ pub(in crate::host) mod tests {
     #[test]
     fn the_probe_of_kvm() {
         insta::assert_snapshot!(probe_domain(
-            "vcluster-probe-1",
+            &mark(),
+            uuid::Uuid::from_u128(3),
             "/images/k.kernel",
             "/images/probe.log"
         ));

@@ -1,3 +1,4 @@
+mod convergence;
 mod fixture;
 mod properties;
 mod units;

@@ -97,7 +97,7 @@ fn world(hosts: &[HostShape], groups: &[GroupShape]) -> World {
     world
 }
 
-fn worlds(hosts: usize, groups: usize, nodes: usize) -> impl Strategy<Value = World> {
+pub(super) fn worlds(hosts: usize, groups: usize, nodes: usize) -> impl Strategy<Value = World> {
     (
         prop::collection::vec(host_shape(), 1..=hosts),
         prop::collection::vec(group_shape(nodes), 1..=groups),
@@ -107,7 +107,7 @@ fn worlds(hosts: usize, groups: usize, nodes: usize) -> impl Strategy<Value = Wo
 
 /// Whether a layout (a host for each node, by index) keeps every promise. Written without
 /// any of the planner's own code.
-fn is_valid(world: &World, host_of: &[usize]) -> bool {
+pub(super) fn is_valid(world: &World, host_of: &[usize]) -> bool {
     let topology = &world.topology;
     for (h, host) in topology.hosts.iter().enumerate() {
         let observed = world
@@ -175,7 +175,7 @@ fn some_layout_is_valid(world: &World) -> bool {
     }
 }
 
-fn host_of(world: &World, plan: &Plan) -> Vec<usize> {
+pub(super) fn host_of(world: &World, plan: &Plan) -> Vec<usize> {
     let hosts: HashMap<_, _> = world
         .topology
         .hosts

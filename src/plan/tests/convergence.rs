@@ -1,0 +1,264 @@
+//! Killed anywhere, it converges: any prefix of what `up` or `down` does, then `up`, is as good as `up` from
+//! nothing. The hosts here are a model; `tests/crash` shows the same on real ones.
+
+use proptest::prelude::*;
+
+use super::fixture::{ID, World, object};
+use super::properties::{host_of, is_valid, worlds};
+use crate::host::{DomainState, Mark, ObservedNode};
+use crate::name::{HostName, NodeName};
+use crate::plan::{ActionKind, NodePlan, Plan};
+
+/// One thing that the engine does and that a kill may come before or after.
+#[derive(Clone, Debug)]
+enum Step {
+    RemoveNode(HostName, NodeName),
+    /// Directory, pool, bridge, VXLAN.
+    Make(HostName, &'static str, String, Option<u32>),
+    Define(Box<NodePlan>),
+    Start(HostName, NodeName),
+    Unmake(HostName, &'static str),
+}
+
+/// What a host holds of a cluster besides nodes, in the order of its making.
+const KINDS: [&str; 4] = ["directory", "pool", "bridge", "vxlan"];
+
+/// The steps of `up`, stage by stage, as `engine/apply.rs` goes; within a stage in any order.
+fn steps_up(world: &World, plan: &Plan, dice: &mut impl FnMut(usize) -> usize) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut stage = |mut stage: Vec<Vec<Step>>| {
+        // Chains run side by side, each in its own order.
+        stage.retain(|chain| !chain.is_empty());
+        while !stage.is_empty() {
+            let chain = dice(stage.len());
+            steps.push(stage[chain].remove(0));
+            stage.retain(|chain| !chain.is_empty());
+        }
+    };
+    let gone = |kind| matches!(kind, ActionKind::Remove | ActionKind::Recreate);
+    let removed = plan.actions.iter().filter(|action| gone(action.kind));
+    stage(
+        removed
+            .map(|action| vec![Step::RemoveNode(action.host.clone(), action.node.clone())])
+            .collect(),
+    );
+    let used = |name: &HostName| plan.nodes.iter().any(|node| node.host == *name);
+    let emptied = world.observed.iter().filter(|host| !used(&host.name));
+    stage(emptied.map(|host| unmake(&host.name)).collect());
+    let make = |host: &HostName| {
+        let vxlan = plan.network.vxlan.as_ref();
+        let short_id = Plan::short_id(ID);
+        let mut steps = vec![
+            Step::Make(host.clone(), "directory", format!("demo.{short_id}"), None),
+            Step::Make(host.clone(), "pool", Plan::pool_name(&plan.cluster, ID), None),
+            Step::Make(host.clone(), "bridge", plan.network.bridge.clone(), None),
+        ];
+        steps.extend(
+            vxlan.map(|vxlan| Step::Make(host.clone(), "vxlan", vxlan.device.clone(), Some(vxlan.vni))),
+        );
+        steps
+    };
+    let hosts = world.observed.iter().filter(|host| used(&host.name));
+    stage(hosts.map(|host| make(&host.name)).collect());
+    let raise = |node: &NodePlan| {
+        let action = plan
+            .actions
+            .iter()
+            .find(|action| action.node == node.name && action.kind != ActionKind::Remove)
+            .unwrap();
+        let start = Step::Start(node.host.clone(), node.name.clone());
+        match action.kind {
+            ActionKind::Keep => vec![],
+            ActionKind::Start => vec![start],
+            _ => vec![Step::Define(Box::new(node.clone())), start],
+        }
+    };
+    stage(plan.nodes.iter().map(raise).collect());
+    steps
+}
+
+/// The steps of `down`.
+fn steps_down(world: &World, dice: &mut impl FnMut(usize) -> usize) -> Vec<Step> {
+    let mut chains: Vec<Vec<Step>> = world
+        .observed
+        .iter()
+        .map(|host| {
+            let ours = host.nodes.iter().filter(|node| node.mark.cluster_id == ID);
+            let mut steps: Vec<Step> = ours
+                .map(|node| Step::RemoveNode(host.name.clone(), node.mark.node.clone()))
+                .collect();
+            steps.extend(unmake(&host.name));
+            steps
+        })
+        .collect();
+    let mut steps = Vec::new();
+    while !chains.is_empty() {
+        let chain = dice(chains.len());
+        steps.push(chains[chain].remove(0));
+        chains.retain(|chain| !chain.is_empty());
+    }
+    steps
+}
+
+fn unmake(host: &HostName) -> Vec<Step> {
+    // The directory goes last: it says whose the rest is.
+    KINDS
+        .iter()
+        .rev()
+        .map(|kind| Step::Unmake(host.clone(), kind))
+        .collect()
+}
+
+fn take(world: &mut World, plan: &Plan, step: &Step) {
+    let ours = |node: &ObservedNode, name: &NodeName| node.mark.cluster_id == ID && node.mark.node == *name;
+    match step {
+        Step::RemoveNode(host, name) => world.at(host.as_str()).nodes.retain(|node| !ours(node, name)),
+        Step::Make(host, kind, name, vni) => {
+            let host = world.at(host.as_str());
+            let made = object(kind, name);
+            if !host.objects.contains(&made) {
+                host.objects.push(made);
+            }
+            if let Some(vni) = vni.filter(|vni| !host.facts.vnis.contains(vni)) {
+                host.facts.vnis.push(vni);
+            }
+        }
+        Step::Define(node) => {
+            let mark = Mark {
+                cluster: plan.cluster.clone(),
+                cluster_id: ID,
+                node: node.name.clone(),
+                group: node.group.clone(),
+                index: node.index,
+                spec: node.spec.clone(),
+            };
+            world.at(node.host.as_str()).nodes.push(ObservedNode {
+                mark,
+                domain: node.domain.clone(),
+                uuid: node.uuid,
+                state: DomainState::Off,
+            });
+        }
+        Step::Start(host, name) => {
+            let host = world.at(host.as_str());
+            for node in host.nodes.iter_mut().filter(|node| ours(node, name)) {
+                node.state = DomainState::Running;
+            }
+        }
+        Step::Unmake(host, kind) => {
+            let host = world.at(host.as_str());
+            host.objects.retain(|object| object.kind != *kind);
+            if *kind == "vxlan" {
+                host.facts.vnis.clear();
+            }
+        }
+    }
+}
+
+/// Makes lots from one number.
+fn dice(mut seed: u64) -> impl FnMut(usize) -> usize {
+    move |below| {
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % below.max(1)
+    }
+}
+
+/// `up`, killed after some of its steps, or whole.
+fn up(world: &mut World, kill: Option<f64>, seed: u64) -> Result<Plan, TestCaseError> {
+    let plan = world
+        .plan()
+        .map_err(|error| TestCaseError::fail(format!("no plan any more: {error}")))?;
+    let steps = steps_up(world, &plan, &mut dice(seed));
+    let count = kill.map_or(steps.len(), |kill| (kill * (steps.len() + 1) as f64) as usize);
+    for step in steps.iter().take(count) {
+        take(world, &plan, step);
+    }
+    Ok(plan)
+}
+
+fn down(world: &mut World, plan: &Plan, kill: Option<f64>, seed: u64) {
+    let steps = steps_down(world, &mut dice(seed));
+    let count = kill.map_or(steps.len(), |kill| (kill * (steps.len() + 1) as f64) as usize);
+    for step in steps.iter().take(count) {
+        take(world, plan, step);
+    }
+}
+
+/// All that the hosts hold of the cluster, in an order of its own.
+fn held(world: &World) -> Vec<String> {
+    let mut all = Vec::new();
+    for host in &world.observed {
+        let objects = host
+            .objects
+            .iter()
+            .filter(|object| object.short_id == Plan::short_id(ID));
+        all.extend(objects.map(|object| format!("{}: {} {}", host.name, object.kind, object.name)));
+        let nodes = host.nodes.iter().filter(|node| node.mark.cluster_id == ID);
+        all.extend(nodes.map(|node| {
+            format!(
+                "{}: {} {:?} {:?}",
+                host.name, node.domain, node.state, node.mark.spec
+            )
+        }));
+    }
+    all.sort();
+    all
+}
+
+fn names(held: &[String]) -> Vec<&str> {
+    let mut names: Vec<&str> = held
+        .iter()
+        .filter_map(|line| line.split_whitespace().nth(1))
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_up_or_down_killed_anywhere_and_again_is_mended_by_up_and_emptied_by_down(
+        world in worlds(5, 3, 5),
+        kills in prop::collection::vec((any::<bool>(), 0.0..1.0_f64, any::<u64>()), 1..5),
+    ) {
+        if world.plan().is_err() {
+            return Ok(());
+        }
+        let untouched = world.clone();
+        let mut fresh = world.clone();
+        let plan = up(&mut fresh, None, 0)?;
+
+        let mut killed = world;
+        for (is_up, kill, seed) in kills {
+            if is_up {
+                up(&mut killed, Some(kill), seed)?;
+            } else {
+                down(&mut killed, &plan, Some(kill), seed);
+            }
+        }
+        let mended = up(&mut killed, None, 1)?;
+        prop_assert!(is_valid(&killed, &host_of(&killed, &mended)));
+        prop_assert_eq!(names(&held(&killed)).len(), killed.topology.nodes.len() + objects(&mended));
+        let again = killed.plan().unwrap();
+        prop_assert!(again.actions.iter().all(|action| action.kind == ActionKind::Keep), "{:?}", again.actions);
+        // Whoever stayed may have led the others elsewhere; where nobody had to choose, all is the same.
+        if host_of(&killed, &mended) == host_of(&fresh, &plan) {
+            prop_assert_eq!(&mended.nodes, &plan.nodes);
+            prop_assert_eq!(held(&killed), held(&fresh));
+        }
+        down(&mut killed, &plan, None, 2);
+        prop_assert_eq!(held(&killed), Vec::<String>::new());
+        prop_assert_eq!(held(&untouched), Vec::<String>::new());
+        up(&mut killed, None, 3)?;
+        prop_assert_eq!(held(&killed), held(&fresh), "as if nothing had ever been");
+    }
+}
+
+/// How many objects besides nodes a plan makes.
+fn objects(plan: &Plan) -> usize {
+    let hosts = plan.hosts.iter().filter(|host| !host.nodes.is_empty()).count();
+    hosts * (3 + usize::from(plan.network.vxlan.is_some()))
+}
