@@ -3,6 +3,7 @@
 use super::evidence::{Evidence, HostEvidence, Stage};
 use super::finding::{Finding, Severity};
 use super::machine::{Family, Machine};
+use super::sshd;
 
 /// Calls that vcluster has in flight on one connection, and the keepalive beside them.
 const REQUESTS: u64 = 5;
@@ -14,18 +15,15 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for host in &evidence.hosts {
         if let Some(trouble) = host.trouble(Stage::Libvirt) {
-            findings.push(silent(evidence, host, &trouble.error, trouble.hint.as_deref()));
+            findings.push(silent(host, &trouble.error, trouble.hint.as_deref()));
         }
     }
     findings
 }
 
-fn silent(evidence: &Evidence<'_>, host: &HostEvidence, error: &str, hint: Option<&str>) -> Finding {
-    let nodes = evidence.nodes_on(host);
-    let finding = Finding::host(Severity::Error, "libvirt", host.name(), error).because(format!(
-        "nothing can be started there; {nodes} of the {} nodes may be meant for it",
-        evidence.topology.nodes.len()
-    ));
+fn silent(host: &HostEvidence, error: &str, hint: Option<&str>) -> Finding {
+    let finding = Finding::host(Severity::Error, "libvirt", host.name(), error)
+        .because("no node can be started there, and `up` needs every host that the topology names");
     let Some(machine) = &host.machine else {
         return finding.advised(hint.unwrap_or("see why libvirt does not answer there"));
     };
@@ -34,6 +32,10 @@ fn silent(evidence: &Evidence<'_>, host: &HostEvidence, error: &str, hint: Optio
         return finding.mended_by(install(machine));
     }
     if runs("libvirtd") || runs("virtqemud") {
+        if sshd::refuses(machine) {
+            return finding
+                .advised("the daemon runs and sshd keeps us from it: mend what `sshd` found there");
+        }
         let restart = if runs("libvirtd") { "libvirtd" } else { "virtqemud" };
         return match hint {
             Some(hint) => finding.advised(hint),
@@ -167,6 +169,14 @@ mod tests {
                 "{finding:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_daemon_behind_a_closed_sshd_is_not_restarted() {
+        let finding = silent_world(|machine| {
+            machine.sshd.insert("allowtcpforwarding".into(), "no".into());
+        });
+        assert!(matches!(finding.mend, Some(Mend::Advice { text }) if text.contains("sshd")));
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use super::evidence::Evidence;
 use super::finding::{Finding, Severity};
+use super::machine::Machine;
 
 /// The check.
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (host, machine) in evidence.machines().filter(|(host, _)| !host.local) {
-        let said = |key: &str| machine.sshd.get(key).map(String::as_str);
         if machine.sshd.is_empty() {
             findings.push(
                 Finding::host(Severity::Info, "sshd", host.name(), "`sshd -T` says nothing").because(
@@ -17,36 +17,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             continue;
         }
         let mut good = true;
-        let faults = [
-            (
-                said("disableforwarding") == Some("yes"),
-                "DisableForwarding yes",
-                "DisableForwarding no",
-                "neither libvirt nor the nodes can be reached",
-            ),
-            (
-                !matches!(said("allowtcpforwarding"), Some("yes" | "all" | "local") | None),
-                "AllowTcpForwarding does not allow `local`",
-                "AllowTcpForwarding local",
-                "the nodes are reached through it, so none can be logged in to",
-            ),
-            (
-                !matches!(
-                    said("allowstreamlocalforwarding"),
-                    Some("yes" | "all" | "local") | None
-                ),
-                "AllowStreamLocalForwarding does not allow `local`",
-                "AllowStreamLocalForwarding local",
-                "libvirt's socket is reached through it",
-            ),
-            (
-                !matches!(said("permitopen"), Some("any") | None),
-                "PermitOpen restricts where connections may lead",
-                "PermitOpen any",
-                "the nodes are reached through it; those that it does not name cannot be logged in to",
-            ),
-        ];
-        for (_, what, line, why) in faults.into_iter().filter(|(bad, ..)| *bad) {
+        for (what, line, why) in faults(machine) {
             good = false;
             findings.push(
                 Finding::host(Severity::Error, "sshd", host.name(), what)
@@ -58,7 +29,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             );
         }
         if good {
-            let starts = said("maxstartups").unwrap_or("unknown");
+            let starts = said(machine, "maxstartups").unwrap_or("unknown");
             findings.push(Finding::host(
                 Severity::Ok,
                 "sshd",
@@ -68,6 +39,48 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Whether sshd is set so that something of ours cannot get through.
+pub(super) fn refuses(machine: &Machine) -> bool {
+    faults(machine).next().is_some()
+}
+
+fn said<'a>(machine: &'a Machine, key: &str) -> Option<&'a str> {
+    machine.sshd.get(key).map(String::as_str)
+}
+
+/// What is set wrong: the setting, the line that mends it, why it matters.
+fn faults(machine: &Machine) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let local = |key| matches!(said(machine, key), Some("yes" | "all" | "local") | None);
+    let all = [
+        (
+            said(machine, "disableforwarding") == Some("yes"),
+            "DisableForwarding yes",
+            "DisableForwarding no",
+            "neither libvirt nor the nodes can be reached",
+        ),
+        (
+            !local("allowtcpforwarding"),
+            "AllowTcpForwarding does not allow `local`",
+            "AllowTcpForwarding local",
+            "the nodes are reached through it, and sshd then refuses libvirt's socket too",
+        ),
+        (
+            !local("allowstreamlocalforwarding"),
+            "AllowStreamLocalForwarding does not allow `local`",
+            "AllowStreamLocalForwarding local",
+            "libvirt's socket is reached through it",
+        ),
+        (
+            !matches!(said(machine, "permitopen"), Some("any") | None),
+            "PermitOpen restricts where connections may lead",
+            "PermitOpen any",
+            "the nodes are reached through it; those that it does not name cannot be logged in to",
+        ),
+    ];
+    all.into_iter()
+        .filter_map(|(bad, what, line, why)| bad.then_some((what, line, why)))
 }
 
 #[cfg(test)]
