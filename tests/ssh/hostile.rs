@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use vcluster::report::LineBuffer;
 use vcluster::ssh::fanout::{self, Ended, FanEvent, FanRequest};
 use vcluster::ssh::transfer::{PullLimits, Pulled, TransferError, pull};
-use vcluster::ssh::{ExecRequest, Nodes, Reach, Session, SshError};
+use vcluster::ssh::{ExecRequest, Nodes, Reach, Session, SshError, Via};
 
 use crate::server::Server;
 
