@@ -98,7 +98,6 @@ pub(crate) fn documents(a: &str, b: &str, c: &str) -> Vec<(String, Vec<(&'static
             ],
         ),
         (xml::pool(a, b), vec![("name", held(a)), ("path", held(b))]),
-        (xml::raw_volume(a, 1), vec![("name", held(a))]),
         (
             xml::overlay_volume(a, 1, Some((b, DiskFormat::Raw))),
             vec![("name", held(a)), ("path", held(b))],
@@ -182,4 +181,19 @@ pub(crate) fn names(text: &str) {
         assert!(!owner.directory_name().contains(['/', '\n']));
     });
     let _ = uri::parse(text);
+}
+
+/// A URI that is taken names nothing that ssh would take for an option, and fits on a line.
+pub(crate) fn uri(text: &str) {
+    let Ok(place) = uri::parse(text) else { return };
+    assert!(
+        !text.chars().any(|c| c.is_control() || c.is_whitespace()),
+        "{text:?}"
+    );
+    if let uri::Place::Ssh { user, host, .. } = place {
+        for name in user.iter().chain([&host]) {
+            let odd = name.is_empty() || name.starts_with('-') || name.contains(['/', '?', '{']);
+            assert!(!odd, "{text:?}");
+        }
+    }
 }

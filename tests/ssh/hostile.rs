@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use vcluster::report::LineBuffer;
 use vcluster::ssh::fanout::{self, Ended, FanEvent, FanRequest};
 use vcluster::ssh::transfer::{PullLimits, Pulled, TransferError, pull};
-use vcluster::ssh::{ExecRequest, Nodes, Reach, Session, SshError};
+use vcluster::ssh::{ExecRequest, Nodes, Reach, Session, SshError, Via};
 
 use crate::server::Server;
 
@@ -187,7 +187,7 @@ async fn output_without_end_takes_bounded_memory_and_ends_with_its_time() {
     let names = vec!["n1".to_owned()];
     let nodes = Nodes::new([Reach {
         target: server.node("n1"),
-        via: None,
+        via: Via::Direct,
         host: "gate".into(),
     }]);
     let request = FanRequest {
