@@ -30,15 +30,6 @@ pub fn host(data: &[u8]) {
             }
             crate::host::fuzzing::names(&text);
         }
-        _ => {
-            let text = pieces.rest();
-            if crate::host::check_uri(&text).is_ok() {
-                // A URI that is taken names no host and user that ssh would take for an option.
-                assert!(
-                    !text.contains("://-") && !text.contains(['\n', '\0', ' ']),
-                    "{text:?}"
-                );
-            }
-        }
+        _ => crate::host::fuzzing::uri(&pieces.rest()),
     }
 }

@@ -182,3 +182,18 @@ pub(crate) fn names(text: &str) {
     });
     let _ = uri::parse(text);
 }
+
+/// A URI that is taken names nothing that ssh would take for an option, and fits on a line.
+pub(crate) fn uri(text: &str) {
+    let Ok(place) = uri::parse(text) else { return };
+    assert!(
+        !text.chars().any(|c| c.is_control() || c.is_whitespace()),
+        "{text:?}"
+    );
+    if let uri::Place::Ssh { user, host, .. } = place {
+        for name in user.iter().chain([&host]) {
+            let odd = name.is_empty() || name.starts_with('-') || name.contains(['/', '?', '{']);
+            assert!(!odd, "{text:?}");
+        }
+    }
+}

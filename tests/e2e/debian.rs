@@ -50,8 +50,8 @@ fn a_debian_node_is_configured_by_cloud_init_and_by_steps_that_run_as_root() {
 }
 
 /// Modes of all files that hold the node's private key, passwords that anybody has, and what the login user
-/// reads of the seed.
-const SECRETS: &str = "sudo -n grep -rl 'OPENSSH PRIVATE KEY' /run /var/lib/cloud /etc /var/log /root 2>/dev/null | \
+/// reads of the seed. (The brackets keep the search from finding itself in the log of sudo.)
+const SECRETS: &str = "sudo -n grep -rl 'OPENSSH PRIVATE[ ]KEY' /run /var/lib/cloud /etc /var/log /root 2>/dev/null | \
     sudo -n xargs stat -c '%U %a' | sort -u; sudo -n awk -F: '$2 !~ /^[!*]/' /etc/shadow | wc -l; \
     cat /dev/vdb 2>/dev/null | wc -c; sudo -n sshd -T | grep -iE '^(kbdinteractive|permitempty|permitroot)' | sort";
 

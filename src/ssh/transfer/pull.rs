@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -61,7 +62,11 @@ pub async fn pull(
         path: path.into(),
         message: "not a path of a file or directory".into(),
     })?;
-    std::fs::create_dir_all(into).map_err(|error| TransferError::local(into, error))?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(unpack::DIRECTORY_MODE)
+        .create(into)
+        .map_err(|error| TransferError::local(into, error))?;
     let (directory, name) = (quote(directory), quote(&format!("./{name}")));
     let command = format!("cd -- {directory} && exec tar -cf - {name}");
     let request = ExecRequest {

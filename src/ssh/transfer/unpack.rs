@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -25,6 +25,9 @@ const HEADER_LIMIT: u64 = 64 * 1024;
 /// The longest path, and the deepest one: each step costs a look at the file system.
 const PATH_LIMIT: usize = 4096;
 const DEPTH_LIMIT: usize = 256;
+
+/// Nobody else writes into what is fetched, whatever the umask.
+pub(super) const DIRECTORY_MODE: u32 = 0o755;
 
 /// Bytes of all names together: they are kept until the digests are compared.
 const NAMES_LIMIT: usize = 256 << 20;
@@ -292,7 +295,8 @@ impl Work<'_> {
                 Ok(meta) if meta.is_dir() => {}
                 Ok(_) => return Err(refused(shown, "something that is no directory is in the way")),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    fs::create_dir(&at).map_err(|source| UnpackError::Local {
+                    let made = fs::DirBuilder::new().mode(DIRECTORY_MODE).create(&at);
+                    made.map_err(|source| UnpackError::Local {
                         path: at.clone(),
                         source,
                     })?;
