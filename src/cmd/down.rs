@@ -35,6 +35,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let name = common::cluster_name(args.cluster.as_deref(), &root, context)?;
     let dir = root.cluster(&name);
     if !dir.exists() && args.hosts.is_empty() {
+        clear(&dir, &name)?;
         return Err(root.unknown(&name)?.into());
     }
     let lock = Lock::take(&dir, &name, "down")?;
@@ -46,6 +47,20 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     }
     drop(lock);
     result
+}
+
+/// Removes what an `up` left here that was killed before it had a record, and so before it had made anything.
+fn clear(dir: &ClusterDir, name: &ClusterName) -> anyhow::Result<()> {
+    if !dir.path().is_dir() {
+        return Ok(());
+    }
+    let lock = Lock::take(dir, name, "down")?;
+    if !dir.exists() {
+        dir.remove()?;
+        dir.remove_if_empty();
+    }
+    drop(lock);
+    Ok(())
 }
 
 async fn remove(

@@ -1,0 +1,20 @@
+# shellcheck shell=bash disable=SC2012
+# What a cluster is made of on a host: the same for two clusters of the same topology.
+root=/var/lib/libvirt/images/vcluster
+id=$(ls -d $root/*.???????? 2>/dev/null | head -n 1)
+id=${id##*.}
+{
+  virsh -q list --all | awk '{ print "domain", $2, $3, $4 }' | sort
+  virsh -q pool-list --all | awk '{ print "pool", $1, $2 }' | sort
+  ip -o -d link show | grep -oE '^[0-9]+: vc[bx][^@:]*|alias vcluster:[^ ]*|mtu [0-9]+ .* state [A-Z]+' |
+    grep -A2 -E ': vc[bx]' | sed 's/^[0-9]*: //'
+  ip -o -4 addr show | awk '$2 ~ /^vc/ { print "address", $2, $4 }'
+  for l in $(ip -o link | grep -oE 'vcx[0-9a-f]{8}' | sort -u); do
+    ip -d link show "$l" | grep -oE 'vxlan id [0-9]+ .*|neigh_suppress [a-z]+' | sed -E 's/id [0-9]+/id N/; s/ (ageing|addrgenmode|numtxqueues).*//'
+    # Not its own address, which is random, nor what IPv6 listens to.
+    bridge fdb show brport "$l" | grep -vE 'master .*permanent|^(33:33|01:00)' | sort
+  done
+  for l in $(ip -o link | grep -oE 'vcb[0-9a-f]{8}' | sort -u); do ip -4 neigh show dev "$l" nud permanent | sort; done
+  nft list ruleset
+  find $root -mindepth 1 ! -path "$root/images*" -printf '%P %y %m\n' | sort
+} 2>&1 | sed -E "s/${id:-none}-[0-9a-f-]{27}/UUID/g; s/${id:-none}/ID/g"

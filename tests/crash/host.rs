@@ -1,0 +1,90 @@
+//! The hosts of the lab, looked at and cleaned by stock ssh: nothing of vcluster's is used here.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+const AUDIT: &str = include_str!("../../scripts/lib/audit-host");
+const FINGERPRINT: &str = include_str!("fingerprint.sh");
+/// Takes everything of any cluster away, for the next trial after one that failed.
+const WIPE: &str = r"
+for d in $(virsh -q list --all --name); do virsh -q destroy $d; virsh -q undefine $d; done
+for p in $(virsh -q pool-list --all --name); do virsh -q pool-destroy $p; virsh -q pool-undefine $p; done
+for l in $(ip -o link | grep -oE 'vc[bx][0-9a-f]{8}' | sort -u); do ip link del $l; done
+for t in $(nft list tables | grep -oE 'vcluster_[0-9a-f]+'); do nft delete table inet $t; done
+rm -rf /var/lib/libvirt/images/vcluster
+";
+/// Makes a host one that never saw an image.
+const BARE: &str = r"
+virsh -q pool-destroy vcluster-images; virsh -q pool-undefine vcluster-images
+rm -rf /var/lib/libvirt/images/vcluster
+";
+
+/// The hosts, by the lab's ssh config.
+pub(crate) fn hosts() -> Vec<String> {
+    let text = std::fs::read_to_string(config()).unwrap();
+    text.lines()
+        .filter_map(|line| line.trim().strip_prefix("Host "))
+        .flat_map(str::split_whitespace)
+        .filter(|host| host.starts_with("bm") && !host.contains('*'))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn config() -> String {
+    std::env::var("VCLUSTER_SSH_CONFIG").unwrap()
+}
+
+/// Runs a script on all hosts at once; gives what each printed.
+fn everywhere(script: &str) -> Vec<(String, String)> {
+    let started: Vec<_> = hosts()
+        .into_iter()
+        .map(|host| {
+            let mut child = Command::new("ssh")
+                .args(["-F", &config(), &host, "bash -s"])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+            (host, child)
+        })
+        .collect();
+    started
+        .into_iter()
+        .map(|(host, child)| {
+            let output = child.wait_with_output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            (host, text)
+        })
+        .collect()
+}
+
+/// Everything on any host that a fresh host does not have, but for the images.
+pub(crate) fn leaks() -> Vec<String> {
+    // The last line proves that the script came to its end.
+    let script = format!("{AUDIT}\necho audited\n");
+    let mut leaks = Vec::new();
+    for (host, text) in everywhere(&script) {
+        if !text.lines().any(|line| line == "audited") {
+            leaks.push(format!("{host}: could not be looked at"));
+        }
+        let found = text.lines().filter(|line| *line != "audited");
+        leaks.extend(found.map(|line| format!("{host}: {line}")));
+    }
+    leaks
+}
+
+/// All that a cluster is made of on the hosts, without what is random in it.
+pub(crate) fn fingerprint() -> String {
+    let all = everywhere(FINGERPRINT);
+    all.iter().map(|(host, text)| format!("{host}\n{text}")).collect()
+}
+
+pub(crate) fn wipe() {
+    everywhere(WIPE);
+}
+
+pub(crate) fn make_bare() {
+    everywhere(BARE);
+}

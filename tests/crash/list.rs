@@ -1,0 +1,234 @@
+//! Which trials there are: traces say which points each verb passes.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::args::Args;
+use crate::host;
+use crate::world::{Kill, World};
+
+/// What is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Scene {
+    /// `up` on hosts that never saw an image.
+    UpBare,
+    /// `up`.
+    Up,
+    Configure,
+    Run,
+    Down,
+}
+
+/// When.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum When {
+    /// At the N-th point of this name.
+    Point(String, u64),
+    /// After so many milliseconds.
+    Instant(u64),
+}
+
+/// What follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Recovery {
+    /// `up` again, which must come to what a fresh `up` comes to.
+    Up,
+    /// `down`.
+    Down,
+    /// `down` from another controller that knows nothing.
+    Elsewhere,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Trial {
+    pub(crate) scene: Scene,
+    pub(crate) when: When,
+    pub(crate) recovery: Recovery,
+}
+
+impl Scene {
+    pub(crate) const ALL: [Self; 5] = [Self::UpBare, Self::Up, Self::Configure, Self::Run, Self::Down];
+
+    pub(crate) fn verb(self) -> &'static str {
+        match self {
+            Self::UpBare | Self::Up => "up",
+            Self::Configure => "configure",
+            Self::Run => "run",
+            Self::Down => "down",
+        }
+    }
+
+    /// Whether the cluster must be up beforehand.
+    pub(crate) fn needs_cluster(self) -> bool {
+        !matches!(self, Self::UpBare | Self::Up)
+    }
+
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::UpBare => "`up`, bare hosts",
+            Self::Up => "`up`",
+            Self::Configure => "`configure`",
+            Self::Run => "`run`",
+            Self::Down => "`down`",
+        }
+    }
+}
+
+impl fmt::Display for Trial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = self.scene.title();
+        match &self.when {
+            When::Point(name, number) => write!(f, "{verb} killed at `{name}` #{number}")?,
+            When::Instant(ms) => write!(f, "{verb} killed after {ms} ms")?,
+        }
+        f.write_str(match self.recovery {
+            Recovery::Up => ", up again",
+            Recovery::Down => ", down",
+            Recovery::Elsewhere => ", down from elsewhere",
+        })
+    }
+}
+
+/// All trials in their order. Traces of an earlier call are used again.
+pub(crate) fn trials(args: &Args, world: &mut World) -> Vec<Trial> {
+    let mut all = Vec::new();
+    let mut lasted = Vec::new();
+    let mut seen_warm = Vec::new();
+    // The warm `up` comes first, so that the bare one is tried only where it does something else.
+    for scene in [
+        Scene::Up,
+        Scene::UpBare,
+        Scene::Configure,
+        Scene::Run,
+        Scene::Down,
+    ] {
+        if scene == Scene::UpBare && !args.bare {
+            continue;
+        }
+        let (points, took) = trace(world, scene);
+        let points: Vec<_> = match scene {
+            Scene::Up => {
+                seen_warm.clone_from(&points);
+                points
+            }
+            Scene::UpBare => points
+                .into_iter()
+                .filter(|point| !seen_warm.contains(point))
+                .collect(),
+            _ => points,
+        };
+        lasted.push((scene, took));
+        for (index, (name, number)) in points.into_iter().enumerate() {
+            all.push(Trial {
+                scene,
+                when: When::Point(name, number),
+                recovery: recovery(scene, index),
+            });
+        }
+    }
+    all.sort_by_key(|trial| Scene::ALL.iter().position(|scene| *scene == trial.scene));
+    if let Some(wanted) = args.points {
+        let count = all.len();
+        let mut index = 0..count;
+        all.retain(|_| {
+            let at = index.next().unwrap_or(0);
+            // Even steps through all of them.
+            (at * wanted) / count != ((at + 1) * wanted) / count
+        });
+    }
+    let mut dice = Dice(args.seed);
+    for index in 0..args.random {
+        let (scene, took) = lasted[index % lasted.len()];
+        all.push(Trial {
+            scene,
+            when: When::Instant(dice.roll(took.as_millis() as u64)),
+            recovery: recovery(scene, dice.roll(60) as usize),
+        });
+    }
+    all
+}
+
+/// What follows the trial with this number. A cluster that stays up saves the next trial a boot, so those that
+/// begin with one mostly end with one.
+fn recovery(scene: Scene, index: usize) -> Recovery {
+    let turns: &[Recovery] = match scene {
+        Scene::Configure | Scene::Run => &[
+            Recovery::Up,
+            Recovery::Up,
+            Recovery::Down,
+            Recovery::Up,
+            Recovery::Up,
+            Recovery::Elsewhere,
+        ],
+        _ => &[Recovery::Up, Recovery::Down, Recovery::Elsewhere],
+    };
+    turns[index % turns.len()]
+}
+
+type Points = Vec<(String, u64)>;
+
+/// The points that a verb passes, and how long it takes.
+fn trace(world: &mut World, scene: Scene) -> (Points, Duration) {
+    let key = serde_json::to_value(scene).unwrap();
+    let file = world.path(&format!("trace-{}", key.as_str().unwrap()));
+    let time = world.path(&format!("time-{}", key.as_str().unwrap()));
+    if !time.exists() {
+        match scene {
+            Scene::UpBare => host::make_bare(),
+            // Brings the image to the hosts.
+            Scene::Up => {
+                let (_, fault) = world.raise();
+                assert_eq!(fault, None);
+                let (_, fault) = world.remove();
+                assert_eq!(fault, None);
+            }
+            _ => {}
+        }
+        if scene.needs_cluster() && !world.is_up {
+            let (_, fault) = world.raise();
+            assert_eq!(fault, None);
+        }
+        let _ = std::fs::remove_file(&file);
+        let fault = format!("trace:{}", file.display());
+        let ran = world.run(&World::verb(scene.verb()), Kill::Fault(&fault));
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        std::fs::write(&time, ran.took.as_millis().to_string()).unwrap();
+        if scene == Scene::Down {
+            world.is_up = false;
+        } else if !scene.needs_cluster() {
+            let (_, fault) = world.remove();
+            assert_eq!(fault, None);
+        }
+    }
+    let mut count: HashMap<String, u64> = HashMap::new();
+    let points = std::fs::read_to_string(file)
+        .unwrap()
+        .lines()
+        .map(|name| {
+            let number = count.entry(name.to_owned()).or_default();
+            *number += 1;
+            (name.to_owned(), *number)
+        })
+        .collect();
+    let took = std::fs::read_to_string(time).unwrap().parse().unwrap();
+    (points, Duration::from_millis(took))
+}
+
+/// splitmix64: the same seed gives the same instants.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % below.max(1)
+    }
+}
