@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::event::{Event, Events, HostStage, NodeStage, Progress};
 use super::failure::{EngineError, Failure, explain};
 use super::fleet::{Fleet, Member, split};
+use super::losses::Losses;
 use super::raise::{Raise, emit};
 use super::ramp::{Ramp, RampHost};
 use super::remove::{Target, found};
@@ -49,8 +50,34 @@ pub struct Apply<'a> {
 }
 
 impl Apply<'_> {
-    /// Brings hosts and nodes to where the plan wants them. The nodes that failed are in the error.
-    pub async fn run(&self) -> Result<(), EngineError> {
+    /// Brings hosts and nodes to where the plan wants them. A host or node that fails takes nothing
+    /// else with it; all that failed is returned. A failure of a host stands for all its nodes.
+    pub async fn run(self) -> Result<Vec<Failure>, EngineError> {
+        let round = Round {
+            apply: self,
+            losses: Losses::default(),
+        };
+        round.run().await?;
+        Ok(round.losses.take())
+    }
+}
+
+/// One obedience to a plan, with what failed so far.
+pub(super) struct Round<'a> {
+    pub(super) apply: Apply<'a>,
+    pub(super) losses: Losses,
+}
+
+impl<'a> std::ops::Deref for Round<'a> {
+    type Target = Apply<'a>;
+
+    fn deref(&self) -> &Apply<'a> {
+        &self.apply
+    }
+}
+
+impl Round<'_> {
+    async fn run(&self) -> Result<(), EngineError> {
         self.write_intents()?;
         let work = self.work();
         self.expect(&work);
@@ -196,13 +223,14 @@ impl Apply<'_> {
             .buffer_unordered(256)
             .collect()
             .await;
-        EngineError::from_failures("failed to remove nodes", failures.into_iter().flatten().collect())?;
+        self.losses.nodes(failures.into_iter().flatten());
         self.go_on()
     }
 
-    /// The hosts that will have nodes.
+    /// The hosts that will have nodes, without those that dropped out.
     pub(super) fn used(&self) -> Fleet {
-        self.fleet.only(|name| self.has_nodes(name))
+        self.fleet
+            .only(|name| self.has_nodes(name) && !self.losses.has_host(name))
     }
 
     fn has_nodes(&self, name: &HostName) -> bool {
@@ -234,7 +262,13 @@ impl Apply<'_> {
                 Ok((removed.objects > 0, ()))
             })
             .await;
-        EngineError::from_failures("failed to clean up hosts without nodes", split(done).1)?;
+        // No node needs them, and the record keeps them in mind for `down`.
+        for failure in split(done).1 {
+            self.events.warn(format!(
+                "{}; `vcluster down` will look there again",
+                failure.error
+            ));
+        }
         self.go_on()
     }
 
@@ -245,13 +279,18 @@ impl Apply<'_> {
         acceleration: &HashMap<HostName, Acceleration>,
     ) -> Result<(), EngineError> {
         let ramp = Ramp::new(&self.ramp_hosts(acceleration), self.boots);
+        // What could not be removed may still have the node's name and addresses.
+        let work: Vec<(&NodePlan, ActionKind)> = work
+            .iter()
+            .filter(|(node, _)| !self.losses.has_host(&node.host) && !self.losses.has_node(&node.name))
+            .copied()
+            .collect();
         let starting: BTreeSet<&HostName> = work
             .iter()
             .filter(|(_, kind)| *kind != ActionKind::Keep)
             .map(|(node, _)| &node.host)
             .collect();
         let mut watches = HashMap::new();
-        let mut failures = Vec::new();
         let begun: Vec<_> =
             futures::stream::iter(starting.into_iter().filter_map(|host| self.fleet.get(host)))
                 .map(|member| {
@@ -271,10 +310,9 @@ impl Apply<'_> {
                 Ok(watch) => {
                     watches.insert(host, watch);
                 }
-                Err(error) => failures.push(Failure::of_host(host, error)),
+                Err(error) => self.losses.hosts([Failure::of_host(host, error)]),
             }
         }
-        EngineError::from_failures("failed to follow the consoles", failures)?;
         let raise = Raise {
             plan: self.plan,
             seeds: self.seeds,
@@ -288,19 +326,18 @@ impl Apply<'_> {
             cancel: self.cancel,
             boot_timeout: self.boot_timeout,
         };
+        let work = work.iter().filter(|(node, _)| !self.losses.has_host(&node.host));
         let failures: Vec<Option<Failure>> = futures::stream::iter(work)
             .map(|(node, kind)| {
                 let raise = &raise;
                 async move { raise.node(self.fleet.get(&node.host)?, node, *kind).await }
             })
-            .buffer_unordered(work.len().max(1))
+            .buffer_unordered(self.plan.nodes.len().max(1))
             .collect()
             .await;
         self.go_on()?;
-        let mut failures: Vec<Failure> = failures.into_iter().flatten().collect();
-        failures.sort_by(|a, b| a.node.cmp(&b.node));
-        let what = format!("{} of {} nodes did not come up", failures.len(), work.len());
-        EngineError::from_failures(&what, failures)
+        self.losses.nodes(failures.into_iter().flatten());
+        Ok(())
     }
 
     fn ramp_hosts(&self, acceleration: &HashMap<HostName, Acceleration>) -> Vec<RampHost> {

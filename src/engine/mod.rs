@@ -5,6 +5,7 @@ pub(crate) mod cloud_init;
 mod event;
 mod failure;
 mod fleet;
+mod losses;
 mod prepare;
 mod raise;
 mod ramp;
