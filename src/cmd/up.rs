@@ -1,9 +1,10 @@
 //! `vcluster up`: raises a cluster, or brings it to what its topology says now.
 //!
-//! `look` sees the hosts and plans, `rounds` obeys the plan and gets round what fails meanwhile, `store`
-//! keeps what later verbs need, `steps` configures the nodes.
+//! `look` sees the hosts and plans, `rounds` obeys the plan and gets round what fails meanwhile, `past`
+//! judges what failed, `store` keeps what later verbs need, `steps` configures the nodes.
 
 mod look;
+mod past;
 mod rounds;
 mod steps;
 mod store;

@@ -1,6 +1,7 @@
 //! The engine obeys a plan and emits events. It makes no choice and prints nothing.
 
 mod apply;
+mod clear;
 pub(crate) mod cloud_init;
 mod event;
 mod failure;

@@ -57,7 +57,7 @@ fn heal(name: &str) {
         name,
         "sh",
         "-c",
-        "nft delete table inet fault 2>/dev/null; umount /var/lib/libvirt/images 2>/dev/null; true",
+        "nft delete table inet fault 2>/dev/null; umount -l /var/lib/libvirt/images 2>/dev/null; true",
     ]);
 }
 

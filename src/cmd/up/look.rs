@@ -8,10 +8,11 @@ use indexmap::IndexMap;
 use uuid::Uuid;
 
 use super::Args;
+use super::past::Past;
 use crate::engine::{EngineError, Events, Failure, Fleet};
 use crate::host::{ConnectOptions, ObservedHost};
 use crate::image;
-use crate::name::{HostName, ImageName, NodeName};
+use crate::name::{HostName, ImageName};
 use crate::plan::{Plan, PlanError, PlanInput, Trouble, plan};
 use crate::state::{ClusterDir, ClusterKeys, ClusterRecord};
 use crate::topology::{self, Topology};
@@ -33,14 +34,8 @@ pub(super) struct Known {
     pub(super) observed: Vec<ObservedHost>,
     /// What they held before this command changed anything.
     pub(super) first: Vec<ObservedHost>,
-    /// The hosts that do not answer, and why.
-    pub(super) lost: BTreeMap<HostName, String>,
-    /// Hosts whose connection was lost and could be made anew.
-    pub(super) reopened: BTreeSet<HostName>,
-    /// What failed so far, as the planner needs it.
-    pub(super) trouble: Trouble,
-    /// How often a node failed by itself.
-    pub(super) strikes: BTreeMap<NodeName, u32>,
+    /// What failed so far.
+    pub(super) past: Past,
     /// The plan to obey.
     pub(super) plan: Plan,
     cluster_id: Uuid,
@@ -122,10 +117,7 @@ pub(super) async fn look(
         fleet,
         first: observed.clone(),
         observed,
-        lost,
-        reopened: BTreeSet::new(),
-        trouble,
-        strikes: BTreeMap::new(),
+        past: Past::new(lost, trouble),
         plan,
         cluster_id,
         image_keys,
@@ -201,7 +193,8 @@ impl Known {
 
     /// Hosts that do not answer and hold something of the cluster, as far as we know.
     pub(super) fn stranded(&self) -> BTreeMap<HostName, String> {
-        self.lost
+        self.past
+            .lost
             .iter()
             .filter(|(host, _)| self.touched.contains(*host))
             .map(|(host, why)| (host.clone(), why.clone()))
@@ -210,14 +203,14 @@ impl Known {
 
     /// Makes the plan anew from what is known now.
     pub(super) fn plan_again(&mut self) -> Result<(), PlanError> {
-        self.trouble.before = Some(self.plan.clone());
+        self.past.trouble.before = Some(self.plan.clone());
         self.plan = plan(&PlanInput {
             topology: &self.topology,
             cluster_id: self.cluster_id,
             image_keys: self.image_keys.clone(),
             client_key: self.keys.fingerprint(),
             observed: self.observed.clone(),
-            trouble: self.trouble.clone(),
+            trouble: self.past.trouble.clone(),
         })?;
         Ok(())
     }
@@ -256,10 +249,10 @@ impl Known {
         for failure in lost {
             if let Some(host) = failure.host {
                 events.warn(format!("{host} is lost: {}", failure.error));
-                self.lost.insert(host, failure.error);
+                self.past.lost.insert(host, failure.error);
             }
         }
-        let lost = &self.lost;
+        let lost = &self.past.lost;
         self.fleet.retain(|name| !lost.contains_key(name)).await;
         self.fleet.join(fleet).await;
         self.observed = observed;

@@ -8,15 +8,16 @@ use anyhow::Context as _;
 
 use super::Args;
 use super::look::Known;
+use super::past::{Lost, failed_nodes};
 use super::steps;
 use super::store::{store, users};
 use crate::cmd::Context;
 use crate::cmd::cluster::nodes_of;
 use crate::cmd::seeds::Seeds;
-use crate::engine::{Apply, EngineError, Events, Failure};
+use crate::engine::{Apply, EngineError, Events};
 use crate::image::{self, BuildOptions, BuiltImage};
-use crate::name::{HostName, ImageName, NodeName};
-use crate::plan::{ActionKind, Plan, PlanError};
+use crate::name::{ImageName, NodeName};
+use crate::plan::{ActionKind, PlanError};
 use crate::state::Journal;
 
 /// Rounds after the first in which what failed is tried again.
@@ -25,13 +26,6 @@ const FURTHER: usize = 2;
 const ROUNDS: usize = 8;
 
 type Images = HashMap<ImageName, BuiltImage>;
-
-/// What failed in a round.
-struct Lost {
-    failures: Vec<Failure>,
-    /// Whether it was the configuration that failed: that is not tried again elsewhere.
-    configuring: bool,
-}
 
 /// Raises the cluster. Afterwards the plan holds the nodes that are up, and those that are missing.
 pub(super) async fn raise(
@@ -55,17 +49,10 @@ pub(super) async fn raise(
             back = known.look_again(&options, events) => back,
             () = context.cancel.cancelled() => return Err(EngineError::Interrupted.into()),
         };
-        let first_time: BTreeSet<HostName> = back.difference(&known.reopened).cloned().collect();
-        known.reopened.extend(back);
-        judge(known, &lost, &first_time, number > FURTHER);
+        let is_over = number > FURTHER;
+        known.past.judge(&known.plan, &lost, &back, is_over);
         let failed = failed_nodes(&known.plan, &lost.failures);
-        let given_up = known
-            .trouble
-            .failed
-            .values()
-            .filter(|failed| failed.given_up)
-            .count();
-        if given_up > known.may_miss() || number == ROUNDS {
+        if known.past.given_up() > known.may_miss() || number == ROUNDS {
             return Err(too_few(known, lost));
         }
         match known.plan_again() {
@@ -172,84 +159,6 @@ async fn build_images(
         built.insert(name.clone(), image);
     }
     Ok(())
-}
-
-/// The planned nodes that failed, with the host and why. A host that failed stands for all its nodes.
-fn failed_nodes(plan: &Plan, failures: &[Failure]) -> BTreeMap<NodeName, String> {
-    let mut failed = BTreeMap::new();
-    for node in &plan.nodes {
-        let of_host = failures
-            .iter()
-            .find(|failure| failure.node.is_none() && failure.host.as_ref() == Some(&node.host));
-        let of_node = failures
-            .iter()
-            .find(|failure| failure.node.as_ref() == Some(&node.name));
-        if let Some(failure) = of_node.or(of_host) {
-            failed.insert(node.name.clone(), brief(&failure.error));
-        }
-    }
-    failed
-}
-
-/// The error without what a guest wrote, on one line.
-fn brief(error: &str) -> String {
-    let line = error.lines().next().unwrap_or_default();
-    let line = line.split("; the last of its console").next().unwrap_or_default();
-    line.trim_end_matches(':').to_owned()
-}
-
-/// Draws the planner's conclusions from what failed. `back` are hosts whose connection was lost for the
-/// first time and is a new one: there the same is tried again, unless that `is_over`.
-fn judge(known: &mut Known, lost: &Lost, back: &BTreeSet<HostName>, is_over: bool) {
-    let failed = failed_nodes(&known.plan, &lost.failures);
-    // Who came up (at last) has no past.
-    for node in &known.plan.nodes {
-        if !failed.contains_key(&node.name) {
-            known.trouble.failed.remove(&node.name);
-        }
-    }
-    let hosts_that_failed: BTreeSet<&HostName> = lost
-        .failures
-        .iter()
-        .filter(|failure| failure.node.is_none())
-        .filter_map(|failure| failure.host.as_ref())
-        .filter(|host| !known.lost.contains_key(*host) && !back.contains(*host))
-        .collect();
-    known
-        .trouble
-        .closed
-        .extend(hosts_that_failed.iter().map(|host| (*host).clone()));
-    let kept: BTreeSet<&NodeName> = known
-        .plan
-        .actions
-        .iter()
-        .filter(|action| action.kind == ActionKind::Keep)
-        .map(|action| &action.node)
-        .collect();
-    for node in &known.plan.nodes {
-        let Some(why) = failed.get(&node.name) else {
-            continue;
-        };
-        let gone = known.lost.get(&node.host);
-        if !is_over && (gone.is_some() || back.contains(&node.host)) {
-            continue;
-        }
-        let entry = known.trouble.failed.entry(node.name.clone()).or_default();
-        entry.why = match gone {
-            Some(why) => format!("its host {} is lost: {}", node.host, brief(why)),
-            None => why.clone(),
-        };
-        let by_host = hosts_that_failed.contains(&node.host);
-        if !by_host {
-            *known.strikes.entry(node.name.clone()).or_default() += 1;
-        }
-        let strikes = known.strikes.get(&node.name).copied().unwrap_or(0);
-        entry.given_up = is_over || strikes > 1 || (lost.configuring && gone.is_none());
-        // One that ran before this command is made anew where it is; it may have been half-made.
-        if by_host || !kept.contains(&node.name) {
-            entry.on.insert(node.host.clone());
-        }
-    }
 }
 
 fn say_what_next(known: &Known, failed: &BTreeMap<NodeName, String>, events: &Events) {
