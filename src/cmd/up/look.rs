@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::Args;
 use super::past::Past;
-use crate::engine::{EngineError, Events, Failure, Fleet};
+use crate::engine::{self, EngineError, Events, Failure, Fleet};
 use crate::host::{ConnectOptions, ObservedHost};
 use crate::image;
 use crate::name::{HostName, ImageName};
@@ -176,8 +176,17 @@ impl Known {
         let named: BTreeSet<&HostName> = hosts
             .chain(self.plan.actions.iter().map(|action| &action.host))
             .collect();
+        // Whatever the plan wants of them: what they hold of the cluster may have to go.
+        let target = engine::Target {
+            cluster: self.plan.cluster.clone(),
+            short_id: Some(Plan::short_id(self.plan.cluster_id)),
+        };
+        let held = |name: &HostName| {
+            let seen = self.observed.iter().find(|host| host.name == *name);
+            seen.is_some_and(|seen| engine::found(&target, std::slice::from_ref(seen)) != (0, 0))
+        };
         self.fleet
-            .only(|name| named.contains(name) || self.touched.contains(name))
+            .only(|name| named.contains(name) || self.touched.contains(name) || held(name))
     }
 
     /// Takes note that a round begins.
