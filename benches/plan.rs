@@ -11,8 +11,8 @@ use serde_json::Map;
 use uuid::Uuid;
 use vcluster::host::{DomainState, HostFacts, Mark, ObservedHost, ObservedNode};
 use vcluster::name::{GroupName, ImageName};
-use vcluster::plan::{Plan, PlanInput, plan};
-use vcluster::topology::{Accel, Group, Host, Network, Node, Place, Topology};
+use vcluster::plan::{Plan, PlanInput, Trouble, plan};
+use vcluster::topology::{Accel, Group, Host, MinReady, Network, Node, Place, Topology};
 use vcluster::units::MiB;
 
 const ROUNDS: usize = 7;
@@ -54,6 +54,7 @@ fn run((topology, observed): &World) -> Plan {
         image_keys: IndexMap::from([(micro, "key".to_owned())]),
         client_key: "SHA256:key".to_owned(),
         observed: observed.clone(),
+        trouble: Trouble::default(),
     })
     .unwrap()
 }
@@ -120,6 +121,7 @@ fn world(nodes: u32, hosts: u32, place: Place, mixed: bool) -> World {
         },
         groups: groups.iter().map(group).collect(),
         nodes: all.clone(),
+        min_ready: MinReady::default(),
         vars: Map::new(),
         configure: Vec::new(),
         workload: Vec::new(),

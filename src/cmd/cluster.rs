@@ -113,6 +113,12 @@ impl Cluster {
                     .iter()
                     .find(|node| node.name.as_str() == name)
                     .ok_or_else(|| {
+                        let mut missing = self.plan.missing.iter();
+                        if let Some(missing) = missing.find(|missing| missing.node.as_str() == name) {
+                            let text = format!("`{}` is missing: {}", missing.node, missing.reason);
+                            let hint = "`vcluster up` tries again to make it";
+                            return Misuse::new(ExitCode::Usage, text).with_hint(hint);
+                        }
                         let all = crate::nodeset::fold(self.plan.nodes.iter().map(|node| node.name.as_str()));
                         let text = format!(
                             "cluster `{}` has no node `{}` (it has {all})",

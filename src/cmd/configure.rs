@@ -53,6 +53,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             events: &talk.events,
             cancel: &context.cancel,
             fanout: args.fanout,
+            may_lose: 0,
         }
         .run(&topology.configure, &targets, &targets)
         .await;

@@ -14,9 +14,10 @@ pub fn configured(dir: &ClusterDir) -> anyhow::Result<BTreeSet<NodeName>> {
     Ok(serde_json::from_slice(&bytes).unwrap_or_default())
 }
 
-/// Notes that all nodes of the plan are configured.
-pub fn mark_configured(dir: &ClusterDir, plan: &Plan) -> anyhow::Result<()> {
-    let names: Vec<&NodeName> = plan.nodes.iter().map(|node| &node.name).collect();
+/// Notes that all nodes of the plan are configured but these.
+pub fn mark_configured(dir: &ClusterDir, plan: &Plan, failed: &BTreeSet<&NodeName>) -> anyhow::Result<()> {
+    let names = plan.nodes.iter().map(|node| &node.name);
+    let names: Vec<&NodeName> = names.filter(|name| !failed.contains(name)).collect();
     Ok(dir.write("configured.json", &serde_json::to_vec(&names)?)?)
 }
 
@@ -55,9 +56,8 @@ pub fn end_configuring<'a>(
     Ok(dir.write("configured.json", &serde_json::to_vec(&done)?)?)
 }
 
-/// The nodes where a step failed, as one error; none is no error.
-pub fn failed(plan: &Plan, tried: usize, faults: Vec<NodeFault>) -> Result<(), EngineError> {
-    let what = format!("configuration failed on {} of {tried} nodes", faults.len());
+/// The nodes where a step failed.
+pub fn failures(plan: &Plan, faults: Vec<NodeFault>) -> Vec<Failure> {
     let failures = faults.into_iter().map(|fault| {
         let planned = plan.nodes.iter().find(|node| node.name == fault.node);
         Failure {
@@ -67,5 +67,11 @@ pub fn failed(plan: &Plan, tried: usize, faults: Vec<NodeFault>) -> Result<(), E
             hint: None,
         }
     });
-    EngineError::from_failures(&what, failures.collect())
+    failures.collect()
+}
+
+/// The nodes where a step failed, as one error; none is no error.
+pub fn failed(plan: &Plan, tried: usize, faults: Vec<NodeFault>) -> Result<(), EngineError> {
+    let what = format!("configuration failed on {} of {tried} nodes", faults.len());
+    EngineError::from_failures(&what, failures(plan, faults))
 }

@@ -9,11 +9,11 @@ use serde::Serialize;
 use super::cluster::{Cluster, nodes_of};
 use super::common::{FANOUT, HostArgs};
 use super::{Context, Format};
-use crate::engine::{Events, Fleet, HostStage, explain};
+use crate::engine::{Events, Failure, Fleet, HostStage, explain};
 use crate::exit::ExitCode;
 use crate::host::DomainState;
 use crate::name::HostName;
-use crate::plan::NodePlan;
+use crate::plan::{MissingNode, NodePlan, Plan};
 use crate::report;
 use crate::ssh::{ExecRequest, Nodes};
 
@@ -46,6 +46,9 @@ struct Row {
     address: String,
     ssh: Option<String>,
     uptime_seconds: Option<f64>,
+    /// Why it is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 /// Runs the verb.
@@ -62,7 +65,9 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         .record
         .hosts
         .iter()
-        .filter(|host| wanted.iter().any(|node| node.host == host.name))
+        .filter(|host| {
+            wanted.iter().any(|node| node.host == host.name) || cluster.record.stranded.contains(&host.name)
+        })
         .map(crate::state::HostRecord::to_host)
         .collect();
     let (events, _silent) = Events::channel();
@@ -76,7 +81,8 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         .filter_map(|(host, states)| Some((host, states.ok()?)))
         .collect();
     let nodes = nodes_of(&cluster.plan, &cluster.record.users, &cluster.keys, &fleet)?;
-    let rows: Vec<Row> = futures::stream::iter(wanted)
+    let stale = stale_copies(&cluster.plan, &states);
+    let mut rows: Vec<Row> = futures::stream::iter(wanted)
         .map(|node| {
             let (states, nodes, args) = (&states, &nodes, &args);
             async move { row(node, states.get(&node.host), nodes, args).await }
@@ -86,11 +92,23 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         .await;
     nodes.close().await;
     fleet.close().await;
+    if args.nodes.is_none() {
+        rows.extend(cluster.plan.missing.iter().map(missing));
+    }
     for failure in &failures {
         let host = failure.host.as_ref().map(HostName::as_str).unwrap_or_default();
         report::talk(&format!("warning: {host}: {}", report::sanitize(&failure.error)));
     }
-    let healthy = failures.is_empty()
+    for text in &stale {
+        report::talk(&format!("warning: {text}"));
+    }
+    // A host that is only feared to hold remains says nothing about the nodes.
+    let needed = |failure: &Failure| {
+        let nodes = &cluster.plan.nodes;
+        nodes.iter().any(|node| failure.host.as_ref() == Some(&node.host))
+    };
+    let healthy = !failures.iter().any(needed)
+        && stale.is_empty()
         && rows
             .iter()
             .all(|row| row.state == "running" && row.ssh.as_deref().is_none_or(|ssh| ssh == "ok"));
@@ -132,7 +150,42 @@ async fn row(
         address: node.spec.address.to_string(),
         ssh,
         uptime_seconds: uptime,
+        reason: None,
     }
+}
+
+/// A node that the cluster does without.
+fn missing(node: &MissingNode) -> Row {
+    Row {
+        node: node.node.to_string(),
+        group: node.group.to_string(),
+        host: "-".to_owned(),
+        state: "missing".to_owned(),
+        address: "-".to_owned(),
+        ssh: None,
+        uptime_seconds: None,
+        reason: Some(node.reason.clone()),
+    }
+}
+
+/// Copies of nodes on hosts where they are not any more: the host was silent when they were made anew.
+fn stale_copies(plan: &Plan, states: &HashMap<HostName, HashMap<String, DomainState>>) -> Vec<String> {
+    let mut stale: Vec<String> = states
+        .iter()
+        .flat_map(|(host, states)| {
+            let elsewhere = plan.nodes.iter().filter(move |node| node.host != *host);
+            elsewhere
+                .filter(move |node| states.contains_key(&node.domain))
+                .map(move |node| {
+                    format!(
+                        "{host} holds a stale copy of {}, which is on {} now: `vcluster up` removes it",
+                        node.name, node.host
+                    )
+                })
+        })
+        .collect();
+    stale.sort();
+    stale
 }
 
 async fn uptime(node: &NodePlan, nodes: &Nodes, allowed: Duration) -> Result<Option<f64>, String> {
@@ -184,6 +237,13 @@ fn show(cluster: &Cluster, rows: &[Row], context: &Context) {
         &table,
         report::Terminal::detect().stdout_colour,
     ));
+    for (reason, nodes) in report::plan::missing(&cluster.plan) {
+        report::talk(&format!(
+            "warning: missing {}: {}",
+            crate::nodeset::fold(nodes),
+            report::sanitize(reason)
+        ));
+    }
     let running = rows.iter().filter(|row| row.state == "running").count();
     report::talk(&format!(
         "cluster `{}`: {running} of {} nodes running",

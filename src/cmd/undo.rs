@@ -1,7 +1,10 @@
 //! What an interrupted `up` takes back: what this very command made, and nothing that was there before.
 
-use crate::engine::{self, Events, Fleet, Target};
+use std::collections::BTreeMap;
+
+use crate::engine::{self, EngineError, Events, Fleet, Target};
 use crate::host::ObservedHost;
+use crate::name::HostName;
 use crate::plan::Plan;
 use crate::state::{ClusterDir, Intent, Journal};
 
@@ -12,6 +15,7 @@ pub(super) async fn undo(
     fleet: &Fleet,
     plan: &Plan,
     before: &[ObservedHost],
+    lost: &BTreeMap<HostName, String>,
     events: &Events,
 ) -> anyhow::Result<()> {
     if !dir.exists() {
@@ -23,15 +27,22 @@ pub(super) async fn undo(
         short_id: Some(Plan::short_id(plan.cluster_id)),
     };
     let (now, failures) = fleet.observe(events).await;
-    engine::EngineError::from_failures("failed to look at the hosts", failures)?;
-    let held = |name: &crate::name::HostName| {
+    let mut left = engine::unknown(&failures);
+    left.extend(
+        lost.iter()
+            .map(|(host, why)| format!("whatever is on {host} ({why})")),
+    );
+    // The hosts that do not answer are left for `down`; the others are not made to wait for it.
+    let fleet = &fleet.only(|name| now.iter().any(|host| host.name == *name));
+    let held = |name: &HostName| {
         let seen = before.iter().find(|host| host.name == *name);
         seen.is_some_and(|host| engine::found(&target, std::slice::from_ref(host)) != (0, 0))
     };
     let journal = Journal::open(dir)?;
     if !before.iter().any(|host| held(&host.name)) {
         journal.write(&[Intent::Down])?;
-        engine::remove(fleet, &now, &target, events).await?;
+        left.extend(left_behind(engine::remove(fleet, &now, &target, events).await)?);
+        engine::nothing_left(left)?;
         return Ok(dir.remove()?);
     }
     let made = made(&target, plan, before, &now);
@@ -45,8 +56,20 @@ pub(super) async fn undo(
         .collect();
     journal.write(&intents)?;
     let fresh = engine::remove(&fleet.only(|name| !held(name)), &now, &target, events).await;
-    engine::remove_nodes_only(&fleet.only(held), &made, &target, events).await?;
-    Ok(fresh?)
+    left.extend(left_behind(fresh)?);
+    left.extend(left_behind(
+        engine::remove_nodes_only(&fleet.only(held), &made, &target, events).await,
+    )?);
+    Ok(engine::nothing_left(left)?)
+}
+
+/// What a removal left behind; another error stays one.
+fn left_behind(removed: Result<(), EngineError>) -> Result<Vec<String>, EngineError> {
+    match removed {
+        Ok(()) => Ok(Vec::new()),
+        Err(EngineError::LeftBehind { left }) => Ok(left),
+        Err(error) => Err(error),
+    }
 }
 
 /// The nodes that were not there before as they are now. A node that was recreated keeps its UUID but not

@@ -99,20 +99,24 @@ pub struct Configuration<'a> {
     pub cancel: &'a CancellationToken,
     /// The most nodes at once.
     pub fanout: usize,
+    /// The most nodes that may fail while the others go on.
+    pub may_lose: usize,
 }
 
 /// What a wave did on one node: for every step of it whether it changed anything, or the fault.
 type NodeResult = Result<Vec<(usize, bool)>, StepFault>;
 
 impl Configuration<'_> {
-    /// Runs the steps. Files go to `files_on`, commands run on `commands_on`. Stops after the first
-    /// wave in which a node failed, because the next step may rest on it; says which nodes failed.
+    /// Runs the steps. Files go to `files_on`, commands run on `commands_on`. A node that failed takes no
+    /// part in later steps. Stops after the wave in which more nodes have failed than may, because the
+    /// next step may rest on it; says which nodes failed.
     pub async fn run(
         &self,
         steps: &[ConfigureStep],
         files_on: &BTreeSet<NodeName>,
         commands_on: &BTreeSet<NodeName>,
     ) -> Vec<NodeFault> {
+        let mut lost: Vec<NodeFault> = Vec::new();
         for wave in waves(steps) {
             let (members, targets) = match &wave {
                 Wave::Files(files) => (files.clone(), files_on),
@@ -122,12 +126,13 @@ impl Configuration<'_> {
                 .iter()
                 .flat_map(|step| &step.on)
                 .filter(|node| targets.contains(*node))
+                .filter(|node| lost.iter().all(|fault| fault.node != **node))
                 .collect();
             if nodes.is_empty() {
                 continue;
             }
             for step in &members {
-                let nodes = step.on.iter().filter(|node| targets.contains(*node)).count();
+                let nodes = step.on.iter().filter(|node| nodes.contains(node)).count();
                 self.events.emit(Event::StepBegun {
                     name: step.name.clone(),
                     nodes,
@@ -142,12 +147,13 @@ impl Configuration<'_> {
                 .buffer_unordered(self.fanout.max(1))
                 .collect()
                 .await;
-            let faults = self.report(&members, results, began.elapsed());
-            if !faults.is_empty() {
-                return faults;
+            lost.extend(self.report(&members, results, began.elapsed()));
+            if lost.len() > self.may_lose {
+                break;
             }
         }
-        Vec::new()
+        lost.sort_by(|a, b| a.node.cmp(&b.node));
+        lost
     }
 
     fn report(

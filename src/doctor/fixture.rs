@@ -11,7 +11,7 @@ use super::evidence::{Clock, Controller, Evidence, HostEvidence, Path};
 use super::machine::{Machine, tests::HEALTHY};
 use crate::host::{HostFacts, ObservedHost};
 use crate::name::ClusterName;
-use crate::plan::{PlanInput, plan};
+use crate::plan::{PlanInput, Trouble, plan};
 use crate::topology::Topology;
 use crate::units::MiB;
 
@@ -109,6 +109,7 @@ impl World {
             image_keys: std::iter::once(("micro".parse().unwrap(), "k".to_owned())).collect(),
             client_key: "SHA256:x".into(),
             observed,
+            trouble: Trouble::default(),
         };
         let plan = (!input.observed.is_empty()).then(|| plan(&input));
         Evidence {

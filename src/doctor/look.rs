@@ -70,6 +70,7 @@ pub async fn look<'a>(look: &Look<'a>) -> Evidence<'a> {
             image_keys: look.image_keys.clone(),
             client_key: look.client_key.clone(),
             observed,
+            trouble: crate::plan::Trouble::default(),
         })
     });
     let (tried, paths) = paths(look.topology, plan.as_ref(), &mut visits).await;

@@ -6,17 +6,17 @@ use std::time::Duration;
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
-use super::event::{Event, Events, HostStage, NodeStage, Progress};
+use super::event::{Event, Events, NodeStage};
 use super::failure::{EngineError, Failure, explain};
-use super::fleet::{Fleet, Member, split};
-use super::raise::{Raise, emit};
+use super::fleet::Fleet;
+use super::losses::Losses;
+use super::raise::Raise;
 use super::ramp::{Ramp, RampHost};
-use super::remove::{Target, found};
 use super::watch::HostWatch;
-use crate::host::{Acceleration, HostImage, ObservedHost, ObservedNode};
+use crate::host::{Acceleration, HostImage, ObservedHost};
 use crate::image::BuiltImage;
 use crate::name::{HostName, ImageName, NodeName};
-use crate::plan::{Action, ActionKind, NodePlan, Plan};
+use crate::plan::{ActionKind, NodePlan, Plan};
 use crate::ssh::Nodes;
 use crate::state::{HostRecord, Intent, Journal};
 
@@ -49,8 +49,34 @@ pub struct Apply<'a> {
 }
 
 impl Apply<'_> {
-    /// Brings hosts and nodes to where the plan wants them. The nodes that failed are in the error.
-    pub async fn run(&self) -> Result<(), EngineError> {
+    /// Brings hosts and nodes to where the plan wants them. A host or node that fails takes nothing
+    /// else with it; all that failed is returned. A failure of a host stands for all its nodes.
+    pub async fn run(self) -> Result<Vec<Failure>, EngineError> {
+        let round = Round {
+            apply: self,
+            losses: Losses::default(),
+        };
+        round.run().await?;
+        Ok(round.losses.take())
+    }
+}
+
+/// One obedience to a plan, with what failed so far.
+pub(super) struct Round<'a> {
+    pub(super) apply: Apply<'a>,
+    pub(super) losses: Losses,
+}
+
+impl<'a> std::ops::Deref for Round<'a> {
+    type Target = Apply<'a>;
+
+    fn deref(&self) -> &Apply<'a> {
+        &self.apply
+    }
+}
+
+impl Round<'_> {
+    async fn run(&self) -> Result<(), EngineError> {
         self.write_intents()?;
         let work = self.work();
         self.expect(&work);
@@ -136,106 +162,17 @@ impl Apply<'_> {
         })
     }
 
-    async fn remove(&self) -> Result<(), EngineError> {
-        let short_id = Plan::short_id(self.plan.cluster_id);
-        let gone = self
-            .plan
-            .actions
-            .iter()
-            .filter(|action| matches!(action.kind, ActionKind::Remove | ActionKind::Recreate));
-        let work: Vec<(&Action, &Member, &ObservedNode)> = gone
-            .filter_map(|action| {
-                let member = self.fleet.get(&action.host)?;
-                let seen = self.observed.iter().find(|host| host.name == action.host)?;
-                let node = seen.nodes.iter().find(|node| {
-                    node.mark.node == action.node && node.mark.cluster_id == self.plan.cluster_id
-                })?;
-                Some((action, member, node))
-            })
-            .collect();
-        let failures: Vec<Option<Failure>> = futures::stream::iter(work)
-            .map(|(action, member, node)| {
-                let short_id = &short_id;
-                async move {
-                    let say = |progress| {
-                        emit(
-                            self.events,
-                            &action.node,
-                            &action.host,
-                            NodeStage::Remove,
-                            progress,
-                        );
-                    };
-                    if self.cancel.is_cancelled() {
-                        return None;
-                    }
-                    say(Progress::Begun);
-                    let began = std::time::Instant::now();
-                    match member.host.remove_node(&self.plan.cluster, short_id, node).await {
-                        Ok(changed) => {
-                            say(Progress::Done {
-                                changed,
-                                took: began.elapsed(),
-                            });
-                            None
-                        }
-                        Err(error) => {
-                            say(Progress::Failed {
-                                error: explain(&error),
-                            });
-                            Some(Failure::of_node(
-                                action.node.clone(),
-                                action.host.clone(),
-                                explain(&error),
-                                error.hint(),
-                            ))
-                        }
-                    }
-                }
-            })
-            .buffer_unordered(256)
-            .collect()
-            .await;
-        EngineError::from_failures("failed to remove nodes", failures.into_iter().flatten().collect())?;
-        self.go_on()
-    }
-
-    /// The hosts that will have nodes.
+    /// The hosts that will have nodes, without those that dropped out.
     pub(super) fn used(&self) -> Fleet {
-        self.fleet.only(|name| self.has_nodes(name))
+        self.fleet
+            .only(|name| self.has_nodes(name) && !self.losses.has_host(name))
     }
 
-    fn has_nodes(&self, name: &HostName) -> bool {
+    pub(super) fn has_nodes(&self, name: &HostName) -> bool {
         self.plan
             .hosts
             .iter()
             .any(|host| host.name == *name && !host.nodes.is_empty())
-    }
-
-    /// Hosts that lost their last node keep nothing of the cluster.
-    async fn leave_emptied_hosts(&self) -> Result<(), EngineError> {
-        let short_id = &Plan::short_id(self.plan.cluster_id);
-        let target = Target {
-            cluster: self.plan.cluster.clone(),
-            short_id: Some(short_id.clone()),
-        };
-        let held = |name: &HostName| {
-            let seen = self.observed.iter().find(|host| host.name == *name);
-            seen.is_some_and(|seen| found(&target, std::slice::from_ref(seen)) != (0, 0))
-        };
-        let emptied = self.fleet.only(|name| !self.has_nodes(name) && held(name));
-        let done = emptied
-            .stage(HostStage::Clean, self.events, |member| async move {
-                let removed = member.host.remove_cluster(&self.plan.cluster, short_id).await?;
-                for error in &removed.errors {
-                    self.events
-                        .warn(format!("{}: {}", member.config.name, explain(error)));
-                }
-                Ok((removed.objects > 0, ()))
-            })
-            .await;
-        EngineError::from_failures("failed to clean up hosts without nodes", split(done).1)?;
-        self.go_on()
     }
 
     async fn raise(
@@ -245,13 +182,18 @@ impl Apply<'_> {
         acceleration: &HashMap<HostName, Acceleration>,
     ) -> Result<(), EngineError> {
         let ramp = Ramp::new(&self.ramp_hosts(acceleration), self.boots);
+        // What could not be removed may still have the node's name and addresses.
+        let work: Vec<(&NodePlan, ActionKind)> = work
+            .iter()
+            .filter(|(node, _)| !self.losses.has_host(&node.host) && !self.losses.has_node(&node.name))
+            .copied()
+            .collect();
         let starting: BTreeSet<&HostName> = work
             .iter()
             .filter(|(_, kind)| *kind != ActionKind::Keep)
             .map(|(node, _)| &node.host)
             .collect();
         let mut watches = HashMap::new();
-        let mut failures = Vec::new();
         let begun: Vec<_> =
             futures::stream::iter(starting.into_iter().filter_map(|host| self.fleet.get(host)))
                 .map(|member| {
@@ -271,10 +213,9 @@ impl Apply<'_> {
                 Ok(watch) => {
                     watches.insert(host, watch);
                 }
-                Err(error) => failures.push(Failure::of_host(host, error)),
+                Err(error) => self.losses.hosts([Failure::of_host(host, error)]),
             }
         }
-        EngineError::from_failures("failed to follow the consoles", failures)?;
         let raise = Raise {
             plan: self.plan,
             seeds: self.seeds,
@@ -288,19 +229,18 @@ impl Apply<'_> {
             cancel: self.cancel,
             boot_timeout: self.boot_timeout,
         };
+        let work = work.iter().filter(|(node, _)| !self.losses.has_host(&node.host));
         let failures: Vec<Option<Failure>> = futures::stream::iter(work)
             .map(|(node, kind)| {
                 let raise = &raise;
                 async move { raise.node(self.fleet.get(&node.host)?, node, *kind).await }
             })
-            .buffer_unordered(work.len().max(1))
+            .buffer_unordered(self.plan.nodes.len().max(1))
             .collect()
             .await;
         self.go_on()?;
-        let mut failures: Vec<Failure> = failures.into_iter().flatten().collect();
-        failures.sort_by(|a, b| a.node.cmp(&b.node));
-        let what = format!("{} of {} nodes did not come up", failures.len(), work.len());
-        EngineError::from_failures(&what, failures)
+        self.losses.nodes(failures.into_iter().flatten());
+        Ok(())
     }
 
     fn ramp_hosts(&self, acceleration: &HashMap<HostName, Acceleration>) -> Vec<RampHost> {

@@ -202,6 +202,13 @@ pub enum Event {
         /// The line without its end, control characters replaced.
         line: String,
     },
+    /// Nodes that the cluster does without, for one reason.
+    Missing {
+        /// The nodes.
+        nodes: Vec<NodeName>,
+        /// Why.
+        reason: String,
+    },
     /// Something worth knowing.
     Note {
         /// The text.

@@ -77,6 +77,12 @@ impl Fleet {
         self.members.iter().find(|member| member.config.name == *name)
     }
 
+    /// Takes the members of another fleet over; a host that both have is the other's from now on.
+    pub async fn join(&mut self, other: Self) {
+        self.retain(|name| other.get(name).is_none()).await;
+        self.members.extend(other.members);
+    }
+
     /// Keeps only the named hosts; the others are closed.
     pub async fn retain(&mut self, keep: impl Fn(&HostName) -> bool) {
         let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.members)

@@ -1,10 +1,12 @@
 //! The engine obeys a plan and emits events. It makes no choice and prints nothing.
 
 mod apply;
+mod clear;
 pub(crate) mod cloud_init;
 mod event;
 mod failure;
 mod fleet;
+mod losses;
 mod prepare;
 mod raise;
 mod ramp;

@@ -4,16 +4,17 @@ use std::collections::{BTreeSet, HashMap};
 
 use futures::StreamExt;
 
-use super::apply::Apply;
+use super::apply::Round;
 use super::event::{Event, HostStage};
 use super::failure::{EngineError, Failure};
 use super::fleet::split;
-use crate::host::{Acceleration, DiskFormat, HostImage, ImagePart, Packed, PartRole};
+use super::losses::cut_off;
+use crate::host::{Acceleration, Cause, DiskFormat, HostImage, ImagePart, Packed, PartRole};
 use crate::image::{BuiltImage, Format, ImageFile, Role};
 use crate::name::{HostName, ImageName};
 use crate::topology::Accel;
 
-impl Apply<'_> {
+impl Round<'_> {
     pub(super) async fn networks(&self) -> Result<(), EngineError> {
         let done = self
             .used()
@@ -27,7 +28,7 @@ impl Apply<'_> {
                 Ok((made || change.changed, ()))
             })
             .await;
-        EngineError::from_failures("failed to make the network", split(done).1)?;
+        self.losses.hosts(split(done).1);
         self.go_on()
     }
 
@@ -75,7 +76,7 @@ impl Apply<'_> {
             })
             .await;
         let (images, failures) = split(done);
-        EngineError::from_failures("failed to bring the images to the hosts", failures)?;
+        self.losses.hosts(failures);
         self.go_on()?;
         Ok(images.into_iter().flatten().collect())
     }
@@ -133,7 +134,7 @@ impl Apply<'_> {
                 (Err(error), _) => failures.push(Failure::of_host(name.clone(), error)),
             }
         }
-        EngineError::from_failures("failed to choose the acceleration", failures)?;
+        self.losses.hosts(failures);
         self.go_on()?;
         let of = |wanted| {
             let mut hosts: Vec<&str> = chosen
@@ -159,20 +160,54 @@ impl Apply<'_> {
         Ok(chosen)
     }
 
+    /// Hosts that nobody reaches drop out. One that is reached but not with full packets is no host that
+    /// fails: the MTU is wrong, and would be with other hosts as well.
     pub(super) async fn path_mtu(&self) -> Result<(), EngineError> {
         if self.plan.network.vxlan.is_none() {
             return Ok(());
         }
-        let done = self
-            .used()
+        let used = self.used();
+        let among: BTreeSet<HostName> = used
+            .members()
+            .iter()
+            .map(|member| member.config.name.clone())
+            .collect();
+        let among = &among;
+        let done = used
             .stage(HostStage::Mtu, self.events, |member| async move {
-                Ok((false, member.host.prove_mtu(self.plan).await?))
+                let silent = member.host.prove_mtu(self.plan, among).await?;
+                Ok((false, (member.config.name.clone(), silent)))
             })
             .await;
+        let mut narrow = Vec::new();
+        let mut broken = Vec::new();
+        for (host, result) in done {
+            match result {
+                Ok((host, silent)) => broken.extend(silent.into_iter().map(|peer| (host.clone(), peer))),
+                Err(error) if matches!(error.cause, Cause::Path(_)) => {
+                    narrow.push(Failure::of_host(host, error));
+                }
+                Err(error) => self.losses.hosts([Failure::of_host(host, error)]),
+            }
+        }
         EngineError::from_failures(
             "the network between the hosts does not carry the nodes' MTU",
-            split(done).1,
+            narrow,
         )?;
+        // Who died meanwhile is no witness, and is not blamed twice.
+        broken.retain(|(from, to)| !self.losses.has_host(from) && !self.losses.has_host(to));
+        let order: Vec<HostName> = self.plan.hosts.iter().map(|host| host.name.clone()).collect();
+        for (host, others) in cut_off(&order, &broken) {
+            let others = crate::nodeset::fold(&others);
+            let error = format!("no ping gets through between `{host}` and {others}");
+            self.events.warn(error.clone());
+            self.losses.hosts([Failure {
+                host: Some(host),
+                node: None,
+                error,
+                hint: Some("see that the hosts reach each other, and let ICMP and the VXLAN port through their firewalls".into()),
+            }]);
+        }
         self.go_on()
     }
 }

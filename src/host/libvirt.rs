@@ -20,7 +20,22 @@ pub(super) struct Libvirt {
     forward: Arc<Forward>,
     permits: Arc<Semaphore>,
     timeout: Duration,
+    open_timeout: Duration,
     dead: AtomicBool,
+    reopening: tokio::sync::Mutex<()>,
+}
+
+async fn open(forward: &Forward, timeout: Duration) -> Result<Connect, Cause> {
+    let uri = forward.uri();
+    let open = tokio::task::spawn_blocking(move || Connect::open(Some(&uri)));
+    match tokio::time::timeout(timeout, open).await {
+        Ok(Ok(opened)) => Ok(opened?),
+        Ok(Err(_)) => Err(Cause::Closed),
+        Err(_) => {
+            forward.close();
+            Err(Cause::Timeout(timeout))
+        }
+    }
 }
 
 impl Libvirt {
@@ -33,21 +48,14 @@ impl Libvirt {
         static SILENCE: Once = Once::new();
         // By default libvirt's client library prints every error to stderr, behind our back.
         SILENCE.call_once(virt::error::clear_error_callback);
-        let uri = forward.uri();
-        let open = tokio::task::spawn_blocking(move || Connect::open(Some(&uri)));
-        let connection = match tokio::time::timeout(timeout, open).await {
-            Ok(Ok(opened)) => opened?,
-            Ok(Err(_)) => return Err(Cause::Closed),
-            Err(_) => {
-                forward.close();
-                return Err(Cause::Timeout(timeout));
-            }
-        };
+        let connection = open(&forward, timeout).await?;
         Ok(Self {
             connection: Mutex::new(Some(connection)),
             forward,
             permits: Arc::new(Semaphore::new(CALLS)),
+            open_timeout: timeout,
             timeout: call_timeout,
+            reopening: tokio::sync::Mutex::new(()),
             dead: AtomicBool::new(false),
         })
     }
@@ -73,17 +81,10 @@ impl Libvirt {
             .acquire_owned()
             .await
             .map_err(|_| Cause::Closed)?;
-        let connection = self
-            .connection
-            .lock()
-            .ok()
-            .and_then(|connection| connection.clone());
-        let Some(connection) = connection else {
-            return Err(Cause::Closed);
-        };
         if self.dead.load(Ordering::Relaxed) {
             return Err(Cause::Closed);
         }
+        let connection = self.alive().await?;
         let work = tokio::task::spawn_blocking(move || {
             // Held by the thread, not by the waiter: a call that is given up still occupies the connection.
             let _permit = permit;
@@ -102,6 +103,34 @@ impl Libvirt {
 }
 
 impl Libvirt {
+    /// The connection, opened anew if the daemon has ended it: it was restarted. The call that met the
+    /// end has failed, because nobody knows how far it came; the next ones need not.
+    async fn alive(&self) -> Result<Connect, Cause> {
+        // One at a time, so that a restart is answered with one connection.
+        let _reopening = self.reopening.lock().await;
+        let known = self
+            .connection
+            .lock()
+            .ok()
+            .and_then(|connection| connection.clone());
+        let Some(known) = known else {
+            return Err(Cause::Closed);
+        };
+        // Looks at the socket only; asks nobody.
+        if known.is_alive().unwrap_or(false) {
+            return Ok(known);
+        }
+        let opened = open(&self.forward, self.open_timeout).await?;
+        if let Ok(mut connection) = self.connection.lock() {
+            // Closed meanwhile: it stays so.
+            if connection.is_none() {
+                return Err(Cause::Closed);
+            }
+            *connection = Some(opened.clone());
+        }
+        Ok(opened)
+    }
+
     /// Closes the connection politely, within a moment.
     pub(super) async fn close(&self) {
         let taken = self

@@ -1,7 +1,10 @@
 //! Brings a host's part of the cluster's network into being, by the scripts of [`crate::network`].
 
+use std::collections::BTreeSet;
+
 use super::connect::Host;
 use super::error::{Cause, HostError};
+use crate::name::HostName;
 use crate::network::{self, NetworkError, Seen, Wanted};
 use crate::plan::Plan;
 
@@ -47,11 +50,16 @@ impl Host {
         Ok(change)
     }
 
-    /// Proves that packets as large as the plan needs reach the next hosts, each way round the ring.
-    pub async fn prove_mtu(&self, plan: &Plan) -> Result<(), HostError> {
-        let peers = network::mtu_peers(plan, self.name());
+    /// Proves that packets as large as the plan needs reach the next of these hosts, each way round the
+    /// ring. Returns the hosts that do not answer at all; one that only small packets reach is an error.
+    pub async fn prove_mtu(
+        &self,
+        plan: &Plan,
+        among: &BTreeSet<HostName>,
+    ) -> Result<Vec<HostName>, HostError> {
+        let peers = network::mtu_peers(plan, self.name(), |peer| among.contains(peer));
         if peers.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let mtu = plan.network.mtu;
         let doing = "reach the other hosts with full packets";
@@ -59,19 +67,17 @@ impl Host {
             .ask(&network::mtu_script(mtu, &peers))
             .await
             .map_err(self.failed(doing))?;
-        let failures = network::read_mtu(&output, mtu, &peers);
-        if failures.is_empty() {
-            return Ok(());
+        let (silent, narrow): (Vec<_>, Vec<_>) = network::read_mtu(&output, mtu, &peers)
+            .into_iter()
+            .partition(|failure| failure.unreachable);
+        if narrow.is_empty() {
+            return Ok(silent.into_iter().map(|failure| failure.peer).collect());
         }
-        let words: Vec<String> = failures
+        let words: Vec<String> = narrow
             .iter()
             .map(|failure| {
                 let (peer, address, size) = (&failure.peer, failure.address, failure.size);
-                if failure.unreachable {
-                    format!("`{peer}` ({address}) does not answer a ping")
-                } else {
-                    format!("a packet of {size} bytes does not reach `{peer}` ({address}) unbroken")
-                }
+                format!("a packet of {size} bytes does not reach `{peer}` ({address}) unbroken")
             })
             .collect();
         Err(self.failed(doing)(Cause::Path(words.join("; "))))

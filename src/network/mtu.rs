@@ -25,16 +25,21 @@ pub struct MtuFailure {
     pub unreachable: bool,
 }
 
-/// The peers that a host pings; empty without VXLAN.
-pub fn mtu_peers<'a>(plan: &'a Plan, host: &HostName) -> Vec<(&'a HostName, IpAddr)> {
+/// The peers that a host pings, of those that take part; empty without VXLAN.
+pub fn mtu_peers<'a>(
+    plan: &'a Plan,
+    host: &HostName,
+    takes_part: impl Fn(&HostName) -> bool,
+) -> Vec<(&'a HostName, IpAddr)> {
     let Some(at) = plan.hosts.iter().position(|candidate| candidate.name == *host) else {
         return Vec::new();
     };
     if plan.network.vxlan.is_none() {
         return Vec::new();
     }
-    let ring = plan.hosts.iter().cycle().skip(at + 1);
-    ring.take(PEERS.min(plan.hosts.len() - 1))
+    let ring = plan.hosts.iter().cycle().skip(at + 1).take(plan.hosts.len() - 1);
+    ring.filter(|peer| takes_part(&peer.name))
+        .take(PEERS)
         .filter_map(|peer| Some((&peer.name, peer.underlay?)))
         .collect()
 }

@@ -1,6 +1,6 @@
 //! The plan's parts, put together once every choice is made.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 
 use uuid::Uuid;
@@ -9,8 +9,8 @@ use super::capacity::Needs;
 use super::existing::{Existing, Found};
 use super::model::{Action, ActionKind, HostPlan, NetworkPlan, NodePlan, NodeSpec};
 use super::natural::{Natural, natural};
-use super::{PlanInput, Site, address, diff, network};
-use crate::name::ImageName;
+use super::{Placed, PlanInput, Site, address, diff, network};
+use crate::name::{HostName, ImageName};
 use crate::topology;
 use crate::units::MiB;
 
@@ -50,8 +50,9 @@ pub(super) fn node_plan(
 /// Removals first, then the rest in topology order.
 pub(super) fn actions(
     sites: &[Site<'_>],
-    site_of: &[usize],
+    placed: &[Placed],
     existing: &Existing<'_>,
+    silent: &HashMap<&str, &HostName>,
     nodes: &[NodePlan],
 ) -> Vec<Action> {
     let mut removals: Vec<(usize, Natural, Action)> = Vec::new();
@@ -71,12 +72,18 @@ pub(super) fn actions(
         remove(*found, reason.clone());
     }
     let mut rest = Vec::with_capacity(nodes.len());
-    for (index, node) in nodes.iter().enumerate() {
+    for (&Placed { index, site }, node) in placed.iter().zip(nodes) {
         let found = existing.found.get(&index).copied();
         let (kind, reason) = match (found, existing.moves.get(&index)) {
-            (None, _) => (ActionKind::Create, "not there yet".to_owned()),
+            (None, _) => {
+                let why = silent.get(node.name.as_str()).map_or_else(
+                    || "not there yet".to_owned(),
+                    |host| format!("its host {host} does not answer"),
+                );
+                (ActionKind::Create, why)
+            }
             (Some(found), None) => diff::action(found, node),
-            (Some(found), Some(why)) if found.site == site_of[index] => (ActionKind::Recreate, why.clone()),
+            (Some(found), Some(why)) if found.site == site => (ActionKind::Recreate, why.clone()),
             (Some(found), Some(why)) => {
                 remove(found, format!("moves to {}: {why}", node.host));
                 (
@@ -104,7 +111,7 @@ pub(super) fn actions(
 pub(super) fn host_plans(
     sites: &[Site<'_>],
     by_order: &[usize],
-    site_of: &[usize],
+    placed: &[Placed],
     bridge_addresses: &[Ipv4Addr],
     actions: &[Action],
     nodes: &[NodePlan],
@@ -115,8 +122,8 @@ pub(super) fn host_plans(
         .map(|action| action.host.as_str())
         .collect();
     let mut on: Vec<Vec<&NodePlan>> = vec![Vec::new(); sites.len()];
-    for (node, &site) in nodes.iter().zip(site_of) {
-        on[site].push(node);
+    for (node, placed) in nodes.iter().zip(placed) {
+        on[placed.site].push(node);
     }
     by_order
         .iter()

@@ -23,6 +23,8 @@ pub enum Lack {
     Separate,
     /// The `on:` of its group does not name the host.
     On,
+    /// Something failed there.
+    Failed,
     /// The host was not reached.
     Unreached,
 }
@@ -160,6 +162,7 @@ impl PlanError {
                 Lack::Places => "add hosts, or raise their `max_nodes`".to_owned(),
                 Lack::Separate => "add hosts, or relax `separate`".to_owned(),
                 Lack::On => "widen `on` of the group".to_owned(),
+                Lack::Failed => "add hosts, or mend those that failed".to_owned(),
                 Lack::Unreached => "`vcluster doctor` says what is wrong with the hosts".to_owned(),
             },
             Self::SubnetTooSmall { .. } => "write a larger subnet, such as 10.77.0.0/16".to_owned(),

@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 
-use super::Site;
 use super::capacity::{Needs, Room};
+use super::model::{MissingNode, NodePlan};
 use super::place::Rules;
+use super::{PlanInput, Site};
 use crate::host::{DomainState, ObservedNode};
 use crate::topology::Topology;
 
@@ -34,6 +35,7 @@ pub(super) fn pair<'a>(
     sites: &[Site<'a>],
     groups: &[Rules],
     group_of: &[usize],
+    before: &HashMap<&str, &NodePlan>,
 ) -> Existing<'a> {
     let wanted: HashMap<&str, usize> = topology
         .nodes
@@ -60,10 +62,14 @@ pub(super) fn pair<'a>(
         let Some(old) = existing.found.insert(index, new) else {
             continue;
         };
-        // Left over from an interrupted move: the one that may stay and runs is kept.
+        // Left over from an interrupted move, or on a host that is back: its node was made anew
+        // elsewhere meanwhile, with the same addresses. The one that may stay is kept, first the
+        // one that we have worked with since, then the one that runs.
+        let last = before.get(node.mark.node.as_str()).map(|node| &node.host);
         let worth = |found: Found<'_>| {
             let allowed = groups[group_of[index]].allowed[found.site];
-            (allowed, found.node.state == DomainState::Running)
+            let true_one = last == Some(&sites[found.site].host.name);
+            (allowed, true_one, found.node.state == DomainState::Running)
         };
         let (kept, spare) = if worth(new) > worth(old) {
             (new, old)
@@ -74,25 +80,41 @@ pub(super) fn pair<'a>(
         let host = &sites[kept.site].host.name;
         existing
             .unwanted
-            .push((spare, format!("exists a second time, on {host}")));
+            .push((spare, format!("a stale copy: the node is on {host}")));
     }
     existing
 }
 
 impl Existing<'_> {
+    /// What is there of a node that the cluster does without goes.
+    pub(super) fn remove_missing(&mut self, topology: &Topology, missing: &[MissingNode]) {
+        let missing: HashMap<&str, &str> = missing
+            .iter()
+            .map(|missing| (missing.node.as_str(), missing.reason.as_str()))
+            .collect();
+        for (index, node) in topology.nodes.iter().enumerate() {
+            if let Some(reason) = missing.get(node.name.as_str())
+                && let Some(&found) = self.found.get(&index)
+            {
+                self.unwanted.push((found, (*reason).to_owned()));
+            }
+        }
+    }
+
     /// Takes room for the nodes that stay, and says of the others why they must move.
     ///
     /// Nodes whose needs did not change stay even where a host is fuller than its limits
     /// allow today: they are there. The rest stay where there is room for what they need now.
     pub(super) fn settle(
         &mut self,
-        topology: &Topology,
+        input: &PlanInput<'_>,
         sites: &[Site<'_>],
         groups: &[Rules],
         group_of: &[usize],
         ranks: &[usize],
         rooms: &mut [Room],
     ) {
+        let (topology, trouble) = (input.topology, &input.trouble);
         let mut order: Vec<usize> = self.found.keys().copied().collect();
         order.sort_unstable_by_key(|&index| ranks[index]);
         let mut changed = Vec::new();
@@ -105,7 +127,9 @@ impl Existing<'_> {
                 .conflicts
                 .iter()
                 .find(|group| rooms[site].groups.contains_key(group));
-            if !rules.allowed[site] {
+            if let Some(failed) = trouble.failed.get(&topology.nodes[index].name) {
+                self.moves.insert(index, failed.why.clone());
+            } else if !rules.allowed[site] {
                 let why = format!("`on` of {} does not name {host}", topology.groups[group].name);
                 self.moves.insert(index, why);
             } else if let Some(&other) = shared {

@@ -2,7 +2,7 @@
 //!
 //! One idea per file: `existing` pairs domains with nodes, `capacity` and `place` give the new
 //! ones a host, `address` and `network` number them, `diff` says what is done and why, `refusal`
-//! why there is no plan, and `assemble` writes the result down.
+//! why there is no plan, `missing` which nodes the cluster does without, and `assemble` writes the result down.
 
 mod address;
 mod assemble;
@@ -10,6 +10,7 @@ mod capacity;
 mod diff;
 mod error;
 mod existing;
+mod missing;
 mod model;
 mod natural;
 mod network;
@@ -21,17 +22,19 @@ use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 
 use crate::host::ObservedHost;
+use crate::name::HostName;
 use crate::topology::{self, Topology};
 use address::Addresses;
-use capacity::{Needs, Room};
+use capacity::Room;
 pub use error::{Lack, PlanError};
 use existing::Existing;
+use missing::{Placed, place_all};
 pub use model::{
-    Action, ActionKind, Capacity, HostPlan, Mac, NetworkPlan, NodePlan, NodeSpec, PLAN_VERSION, Plan,
-    PlanInput, VxlanPlan,
+    Action, ActionKind, Capacity, FailedNode, HostPlan, Mac, MissingNode, NetworkPlan, NodePlan, NodeSpec,
+    PLAN_VERSION, Plan, PlanInput, Trouble, VxlanPlan,
 };
 pub(crate) use network::overhead;
-use place::{Item, Rules, Task};
+use place::Rules;
 
 /// A host of the topology that was reached.
 #[derive(Clone, Copy, Debug)]
@@ -61,33 +64,34 @@ pub fn plan(input: &PlanInput<'_>) -> Result<Plan, PlanError> {
     let ranks = natural::ranks(topology.nodes.iter().map(|node| node.name.as_str()));
 
     let mut rooms: Vec<Room> = sites.iter().map(|site| Room::new(site.capacity)).collect();
-    let mut existing = existing::pair(topology, input.cluster_id, &sites, &groups, &group_of);
-    existing.settle(topology, &sites, &groups, &group_of, &ranks, &mut rooms);
-    let site_of = place_all(topology, &sites, groups, &group_of, &ranks, &existing, rooms)?;
+    let before = before(input);
+    let mut existing = existing::pair(topology, input.cluster_id, &sites, &groups, &group_of, &before);
+    existing.settle(input, &sites, &groups, &group_of, &ranks, &mut rooms);
+    let (placed, missing) = place_all(input, &sites, groups, &group_of, &ranks, &existing, rooms)?;
+    existing.remove_missing(topology, &missing);
 
     let mut used = vec![false; sites.len()];
-    for &site in &site_of {
-        used[site] = true;
+    for placed in &placed {
+        used[placed.site] = true;
     }
     let mut by_order: Vec<usize> = (0..sites.len()).collect();
     by_order.sort_unstable_by_key(|&site| sites[site].order);
     let used: Vec<usize> = by_order.iter().copied().filter(|&site| used[site]).collect();
     let network = network::network(input, &sites, &used)?;
-    let (bridge_addresses, addresses) = addresses(input, &network, &existing)?;
+    let (bridge_addresses, addresses) = addresses(input, &network, &existing, &before)?;
 
-    let nodes: Vec<NodePlan> = topology
-        .nodes
+    let nodes: Vec<NodePlan> = placed
         .iter()
-        .zip(addresses)
-        .zip(&site_of)
-        .map(|((node, address), &site)| {
+        .map(|&Placed { index, site }| {
+            let (node, address) = (&topology.nodes[index], addresses[index]);
             let bridge_address = bridge_addresses.get(sites[site].order).copied();
             assemble::node_plan(input, node, &sites[site], address, &network, bridge_address)
         })
         .collect();
     let mut actions = stranded(input);
-    actions.extend(assemble::actions(&sites, &site_of, &existing, &nodes));
-    let hosts = assemble::host_plans(&sites, &by_order, &site_of, &bridge_addresses, &actions, &nodes);
+    let silent = silent(&sites, &before);
+    actions.extend(assemble::actions(&sites, &placed, &existing, &silent, &nodes));
+    let hosts = assemble::host_plans(&sites, &by_order, &placed, &bridge_addresses, &actions, &nodes);
     Ok(Plan {
         version: PLAN_VERSION,
         cluster: topology.name.clone(),
@@ -95,8 +99,29 @@ pub fn plan(input: &PlanInput<'_>) -> Result<Plan, PlanError> {
         network,
         hosts,
         nodes,
+        missing,
         actions,
     })
+}
+
+/// The nodes of the plan before, by name.
+fn before<'a>(input: &'a PlanInput<'_>) -> HashMap<&'a str, &'a NodePlan> {
+    let plan = input.trouble.before.as_ref();
+    plan.filter(|plan| plan.cluster_id == input.cluster_id)
+        .into_iter()
+        .flat_map(|plan| &plan.nodes)
+        .map(|node| (node.name.as_str(), node))
+        .collect()
+}
+
+/// Of the nodes of the plan before, those on hosts that were not reached.
+fn silent<'a>(sites: &[Site<'_>], before: &HashMap<&'a str, &'a NodePlan>) -> HashMap<&'a str, &'a HostName> {
+    let reached: HashSet<&HostName> = sites.iter().map(|site| &site.host.name).collect();
+    before
+        .iter()
+        .filter(|(_, node)| !reached.contains(&node.host))
+        .map(|(name, node)| (*name, &node.host))
+        .collect()
 }
 
 /// Removals on hosts that left the topology.
@@ -206,61 +231,12 @@ fn group_of(topology: &Topology) -> Vec<usize> {
         .collect()
 }
 
-/// The site of each node.
-fn place_all(
-    topology: &Topology,
-    sites: &[Site<'_>],
-    groups: Vec<Rules>,
-    group_of: &[usize],
-    ranks: &[usize],
-    existing: &Existing<'_>,
-    rooms: Vec<Room>,
-) -> Result<Vec<usize>, PlanError> {
-    let stays = |index: usize| {
-        existing
-            .found
-            .get(&index)
-            .filter(|_| !existing.moves.contains_key(&index))
-            .map(|found| found.site)
-    };
-    let mut site_of: Vec<usize> = (0..topology.nodes.len())
-        .map(|i| stays(i).unwrap_or(usize::MAX))
-        .collect();
-    let new: Vec<usize> = (0..topology.nodes.len())
-        .filter(|&i| site_of[i] == usize::MAX)
-        .collect();
-    let items = new
-        .iter()
-        .map(|&i| Item {
-            group: group_of[i],
-            needs: Needs::of(&topology.nodes[i]),
-            rank: ranks[i],
-        })
-        .collect();
-    let task = Task { rooms, groups, items };
-    let placed = task.solve().map_err(|failure| {
-        let index = new[failure.item];
-        let group = group_of[index];
-        refusal::refuse(
-            topology,
-            sites,
-            &topology.nodes[index],
-            group,
-            &task.groups[group],
-            &failure,
-        )
-    })?;
-    for (index, site) in new.into_iter().zip(placed) {
-        site_of[index] = site;
-    }
-    Ok(site_of)
-}
-
 /// Bridge addresses of the hosts, in topology order, and addresses of the nodes.
 fn addresses(
     input: &PlanInput<'_>,
     network: &NetworkPlan,
     existing: &Existing<'_>,
+    before: &HashMap<&str, &NodePlan>,
 ) -> Result<(Vec<Ipv4Addr>, Vec<Ipv4Addr>), PlanError> {
     let topology = input.topology;
     let hosts = if network.own_bridge {
@@ -282,10 +258,19 @@ fn addresses(
     for _ in 0..hosts {
         bridge_addresses.extend(free.take_last());
     }
-    let kept: HashMap<usize, Ipv4Addr> = (0..topology.nodes.len())
+    let mut kept: HashMap<usize, Ipv4Addr> = (0..topology.nodes.len())
         .filter_map(|index| Some((index, existing.found.get(&index)?.node.mark.spec.address)))
         .filter(|&(_, address)| free.take(address))
         .collect();
+    // A node that is made anew, because its host is silent, is known to the others by its old address.
+    for (index, node) in topology.nodes.iter().enumerate() {
+        if let Some(old) = before.get(node.name.as_str())
+            && !kept.contains_key(&index)
+            && free.take(old.spec.address)
+        {
+            kept.insert(index, old.spec.address);
+        }
+    }
     let mut nodes = Vec::with_capacity(topology.nodes.len());
     for index in 0..topology.nodes.len() {
         nodes.extend(kept.get(&index).copied().or_else(|| free.take_first()));

@@ -1,5 +1,6 @@
 //! What a plan is: every choice made, nothing left to decide. Serialisable, deterministic.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use indexmap::IndexMap;
@@ -211,8 +212,22 @@ pub struct Plan {
     pub hosts: Vec<HostPlan>,
     /// The nodes as they will be, in topology order.
     pub nodes: Vec<NodePlan>,
+    /// Nodes of the topology that will not be there, in topology order; never more than `min_ready` leaves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<MissingNode>,
     /// What is done: removals first, then the rest in topology order.
     pub actions: Vec<Action>,
+}
+
+/// A node of the topology that the cluster does without.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingNode {
+    /// The node.
+    pub node: NodeName,
+    /// Its group.
+    pub group: GroupName,
+    /// Why it is missing.
+    pub reason: String,
 }
 
 /// Names of host objects, all derived from the cluster's id.
@@ -242,4 +257,29 @@ pub struct PlanInput<'a> {
     pub client_key: String,
     /// What was seen on the hosts; a host of the topology that is missing here gets no nodes.
     pub observed: Vec<crate::host::ObservedHost>,
+    /// What went wrong so far.
+    pub trouble: Trouble,
+}
+
+/// What went wrong so far, and what was there before: what the hosts that answer cannot tell.
+#[derive(Clone, Debug, Default)]
+pub struct Trouble {
+    /// The last plan of the cluster. Tells the true copy of a node from a stale one, and keeps the
+    /// addresses of nodes whose host is silent.
+    pub before: Option<Plan>,
+    /// Hosts that answer but get no new nodes, because something else of theirs failed.
+    pub closed: BTreeSet<HostName>,
+    /// Nodes that did not come up.
+    pub failed: BTreeMap<NodeName, FailedNode>,
+}
+
+/// A node that did not come up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FailedNode {
+    /// Hosts where it is not tried again.
+    pub on: BTreeSet<HostName>,
+    /// Why, on one line.
+    pub why: String,
+    /// Whether it is not tried again at all.
+    pub given_up: bool,
 }

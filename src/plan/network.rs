@@ -82,6 +82,15 @@ pub(super) fn network(
     // later must not change the MTU of those that run.
     if input.topology.hosts.len() > 1 {
         plan.mtu = mtu(input, sites)?;
+        // Without the narrowest host the others could carry more; a host that is silent must not make all nodes anew.
+        let before = input
+            .trouble
+            .before
+            .as_ref()
+            .filter(|_| sites.len() < input.topology.hosts.len());
+        if let Some(before) = before.filter(|before| before.cluster_id == input.cluster_id) {
+            plan.mtu = plan.mtu.min(before.network.mtu);
+        }
     }
     let device = format!("vcx{short_id}");
     let has_device = |site: &Site<'_>| site.observed.objects.iter().any(|object| object.name == device);

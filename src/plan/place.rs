@@ -21,8 +21,21 @@ use crate::topology::Place;
 pub(super) struct Item {
     pub(super) group: usize,
     pub(super) needs: Needs,
+    /// Hosts that it must not go to although its group may, ascending.
+    pub(super) avoid: Vec<usize>,
     /// Place of its name in the natural order of all names.
     pub(super) rank: usize,
+}
+
+impl Item {
+    /// Whether the two are interchangeable.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.group == other.group && self.needs == other.needs && self.avoid == other.avoid
+    }
+
+    pub(super) fn may_be_on(&self, host: usize, rules: &Rules) -> bool {
+        rules.allowed[host] && self.avoid.binary_search(&host).is_err()
+    }
 }
 
 /// What is common to the nodes of a group.
@@ -104,6 +117,7 @@ impl Task {
                 Reverse(sizes[i]),
                 self.groups[item.group].rank,
                 item.needs,
+                &item.avoid,
                 item.rank,
             )
         });
@@ -112,27 +126,30 @@ impl Task {
 
     fn by_choice(&self) -> Vec<usize> {
         let sizes = self.sizes();
-        let choice: Vec<_> = self
+        let hosts: Vec<usize> = self
             .groups
             .iter()
-            .map(|rules| {
-                let hosts = rules.allowed.iter().filter(|&&allowed| allowed).count();
-                (
-                    hosts,
-                    Reverse(rules.conflicts.len().min(1)),
-                    rules.place == Place::Pack,
-                )
-            })
+            .map(|rules| rules.allowed.iter().filter(|&&allowed| allowed).count())
             .collect();
+        let choice = |item: &Item| {
+            let rules = &self.groups[item.group];
+            let avoided = item.avoid.iter().filter(|&&host| rules.allowed[host]).count();
+            (
+                hosts[item.group] - avoided,
+                Reverse(rules.conflicts.len().min(1)),
+                rules.place == Place::Pack,
+            )
+        };
         let mut order: Vec<usize> = (0..self.items.len()).collect();
         order.sort_by_cached_key(|&i| {
             let item = &self.items[i];
             let rules = &self.groups[item.group];
             (
-                choice[item.group],
+                choice(item),
                 Reverse(sizes[i]),
                 rules.rank,
                 item.needs,
+                &item.avoid,
                 item.rank,
             )
         });
@@ -147,15 +164,14 @@ impl Task {
         let mut rooms = self.rooms.clone();
         let mut hosts = vec![usize::MAX; self.items.len()];
         let mut failure: Option<Failure> = None;
-        let class = |&i: &usize, &j: &usize| {
-            self.items[i].group == self.items[j].group && self.items[i].needs == self.items[j].needs
-        };
+        let class = |&i: &usize, &j: &usize| self.items[i].is_like(&self.items[j]);
         for class in order.chunk_by(class) {
-            let Item { group, needs, .. } = self.items[class[0]];
+            let first = &self.items[class[0]];
+            let Item { group, needs, .. } = *first;
             let rules = &self.groups[group];
             let place = (!pack_all).then_some(rules.place);
             let mut heap: BinaryHeap<Reverse<(u32, u32, usize)>> = (0..rooms.len())
-                .filter(|&host| rules.allowed[host])
+                .filter(|&host| first.may_be_on(host, rules))
                 .map(|host| Reverse(preference(place, &rooms[host], group, host)))
                 .collect();
             for &item in class {

@@ -18,20 +18,25 @@ pub(super) fn refuse(
     node: &Node,
     group: usize,
     rules: &Rules,
+    avoid: &[usize],
     failure: &Failure,
 ) -> PlanError {
     let needs = Needs::of(node);
     let mut reasons: BTreeMap<Lack, Vec<&str>> = BTreeMap::new();
     let mut closest: Option<(u128, usize, Lack)> = None;
     for (index, (site, room)) in sites.iter().zip(&failure.rooms).enumerate() {
-        let lack = if rules.allowed[index] {
-            room.lacks(needs, &rules.conflicts).unwrap_or(Lack::Places)
-        } else {
+        let lack = if !rules.allowed[index] {
             Lack::On
+        } else if avoid.contains(&index) {
+            Lack::Failed
+        } else {
+            room.lacks(needs, &rules.conflicts).unwrap_or(Lack::Places)
         };
         reasons.entry(lack).or_default().push(site.host.name.as_str());
         let share = share(room, needs);
-        if !matches!(lack, Lack::On | Lack::Separate) && closest.is_none_or(|(most, ..)| share > most) {
+        if !matches!(lack, Lack::On | Lack::Separate | Lack::Failed)
+            && closest.is_none_or(|(most, ..)| share > most)
+        {
             closest = Some((share, index, lack));
         }
     }
@@ -106,6 +111,7 @@ fn phrase(lack: Lack, topology: &Topology, group: usize) -> String {
         Lack::Places => "`max_nodes` is reached".to_owned(),
         Lack::Separate => format!("holds nodes from which {group} is separate"),
         Lack::On => format!("not in `on` of {group}"),
+        Lack::Failed => "failed there".to_owned(),
         Lack::Unreached => "not reached".to_owned(),
     }
 }

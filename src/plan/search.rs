@@ -41,9 +41,7 @@ impl Search<'_> {
         let rules = &self.task.groups[group];
         // Equal items are interchangeable: the later one never goes to an earlier host.
         let from = match depth.checked_sub(1).map(|before| self.order[before]) {
-            Some(twin) if self.task.items[twin].group == group && self.task.items[twin].needs == needs => {
-                self.hosts[twin]
-            }
+            Some(twin) if self.task.items[twin].is_like(&self.task.items[item]) => self.hosts[twin],
             _ => 0,
         };
         for host in from..self.rooms.len() {
@@ -51,7 +49,9 @@ impl Search<'_> {
             if self.steps > MAX_STEPS {
                 return false;
             }
-            if !rules.allowed[host] || self.rooms[host].lacks(needs, &rules.conflicts).is_some() {
+            if !self.task.items[item].may_be_on(host, rules)
+                || self.rooms[host].lacks(needs, &rules.conflicts).is_some()
+            {
                 continue;
             }
             self.rooms[host].place(needs, group);

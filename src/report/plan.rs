@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use crate::name::NodeName;
 use crate::nodeset::fold;
 use crate::plan::{Action, ActionKind, HostPlan, Plan};
 use crate::units::MiB;
@@ -22,9 +23,24 @@ pub fn plan(plan: &Plan) -> String {
             let _ = writeln!(out, "  {:<8} {}  {reason}", word(kind), fold(nodes));
         }
     }
+    for (reason, nodes) in missing(plan) {
+        let _ = writeln!(out, "\nmissing  {}  {reason}", fold(nodes));
+    }
     out.push('\n');
     out.push_str(&total(plan));
     out
+}
+
+/// The nodes that the cluster does without, by reason, in the order in which they first appear.
+pub fn missing(plan: &Plan) -> Vec<(&str, Vec<&NodeName>)> {
+    let mut groups: Vec<(&str, Vec<&NodeName>)> = Vec::new();
+    for missing in &plan.missing {
+        match groups.iter_mut().find(|(reason, _)| *reason == missing.reason) {
+            Some((_, nodes)) => nodes.push(&missing.node),
+            None => groups.push((&missing.reason, vec![&missing.node])),
+        }
+    }
+    groups
 }
 
 /// The plan as a JSON line, for other programs: the same data, nothing folded.

@@ -47,6 +47,20 @@ pub struct Summary {
     pub failures: Vec<FailureGroup>,
     /// The warnings, equal ones once, with their number.
     pub warnings: Vec<(String, usize)>,
+    /// Nodes that the cluster does without (`min_ready`), by reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<MissingNodes>,
+}
+
+/// Nodes that the cluster does without.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MissingNodes {
+    /// The nodes as a node set.
+    pub nodes: String,
+    /// How many they are.
+    pub count: usize,
+    /// Why.
+    pub reason: String,
 }
 
 /// One stage.
@@ -134,6 +148,15 @@ impl Summary {
                 .into_iter()
                 .map(|(text, count)| (text.to_owned(), count))
                 .collect(),
+            missing: tally
+                .missing
+                .iter()
+                .map(|(nodes, reason)| MissingNodes {
+                    nodes: crate::nodeset::fold(nodes),
+                    count: nodes.len(),
+                    reason: reason.clone(),
+                })
+                .collect(),
         }
     }
 
@@ -211,6 +234,10 @@ impl Summary {
         }
         if self.failed > 0 {
             parts.push(paint(colour, Colour::Red, &format!("{} failed", self.failed)));
+        }
+        let missing: usize = self.missing.iter().map(|missing| missing.count).sum();
+        if missing > 0 {
+            parts.push(paint(colour, Colour::Yellow, &format!("{missing} missing")));
         }
         let warnings: usize = self.warnings.iter().map(|(_, count)| count).sum();
         if warnings > 0 {

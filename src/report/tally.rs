@@ -150,6 +150,8 @@ pub struct Tally {
     pub failures: Vec<Failure>,
     /// All warnings in order.
     pub warnings: Vec<String>,
+    /// Nodes that the cluster does without, by reason.
+    pub missing: Vec<(Vec<String>, String)>,
     expected: HashMap<NodeStage, usize>,
     steps: HashMap<String, usize>,
 }
@@ -228,6 +230,10 @@ impl Tally {
                 self.images.insert((image.clone(), doing.clone()), bytes);
             }
             Event::Warning { text } => self.warnings.push(text.clone()),
+            Event::Missing { nodes, reason } => {
+                let nodes = nodes.iter().map(ToString::to_string).collect();
+                self.missing.push((nodes, reason.clone()));
+            }
             Event::Step { .. } | Event::Output { .. } | Event::Note { .. } => {}
         }
     }

@@ -78,6 +78,11 @@ pub(super) fn planned(actions: &[(ActionKind, usize)]) -> String {
 pub(super) fn alarm(event: &Event, colour: bool) -> Option<String> {
     let (word, tint, said) = match event {
         Event::Warning { text } => ("warning", Colour::Yellow, text.clone()),
+        Event::Missing { nodes, reason } => (
+            "warning",
+            Colour::Yellow,
+            format!("missing {}: {reason}", crate::nodeset::fold(nodes)),
+        ),
         Event::Host {
             host,
             stage,

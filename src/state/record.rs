@@ -77,6 +77,9 @@ pub struct ClusterRecord {
     pub base_dir: PathBuf,
     /// The hosts of the topology.
     pub hosts: Vec<HostRecord>,
+    /// Hosts that did not answer when the cluster was last raised, and may still hold something of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stranded: Vec<HostName>,
     /// Login user of each image.
     pub users: IndexMap<ImageName, String>,
 }

@@ -3,6 +3,7 @@
 
 mod diagnostics;
 pub mod limits;
+mod min_ready;
 mod model;
 mod raw;
 mod reader;
@@ -14,6 +15,7 @@ use std::path::Path;
 
 pub(crate) use diagnostics::suggest;
 pub use diagnostics::{Diagnostic, Diagnostics};
+pub use min_ready::MinReady;
 pub use model::{
     Accel, ConfigureAction, ConfigureStep, Group, Host, Image, ImageSource, Location, Network, Node, Place,
     Topology, WorkloadStep,

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::min_ready::MinReady;
 use crate::name::{ClusterName, GroupName, HostName, ImageName, NodeName};
 use crate::units::MiB;
 
@@ -46,6 +47,8 @@ pub struct Topology {
     pub groups: Vec<Group>,
     /// All nodes, in the order of the groups, then of their index.
     pub nodes: Vec<Node>,
+    /// How many of them must be up for the cluster to count as up.
+    pub min_ready: MinReady,
     /// The user's variables.
     pub vars: Map<String, Value>,
     /// Configuration steps, in order.

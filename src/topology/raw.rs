@@ -128,6 +128,42 @@ impl JsonSchema for Number {
     }
 }
 
+/// A count of nodes, or a share of them; judged when the topology is resolved.
+#[derive(Clone, Debug)]
+pub(super) struct MinReady(pub(super) String);
+
+impl<'de> Deserialize<'de> for MinReady {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(Self(text)),
+            Value::Number(number) => Ok(Self(number.to_string())),
+            _ => Err(serde::de::Error::custom(
+                "expected a number of nodes or a percentage",
+            )),
+        }
+    }
+}
+
+impl JsonSchema for MinReady {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "MinReady".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({
+            "anyOf": [
+                { "type": "integer", "minimum": 1 },
+                { "type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,2})? ?%?$" }
+            ],
+            "examples": ["95%", 140]
+        })
+    }
+}
+
 /// Free-form variables of the user's.
 pub(super) type Vars = serde_json::Map<String, Value>;
 
@@ -149,6 +185,8 @@ pub(super) struct RawTopology {
     pub(super) defaults: Field<RawDefaults>,
     /// The groups of nodes by name.
     pub(super) groups: Field<Entries<RawGroup>>,
+    /// How many nodes must be up for `up` to succeed: a count, or a share of all nodes. Default: `100%`.
+    pub(super) min_ready: Field<MinReady>,
     /// Variables for templates: `{{vars.NAME}}`.
     pub(super) vars: Field<Vars>,
     /// Steps that configure the nodes, in order.

@@ -1,7 +1,12 @@
 //! The barrier: nobody starts before everybody is ready to, and one that fails to come lets the
-//! others go on only as a failure.
+//! others go on only as a failure, which names it.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tokio::sync::watch;
+
+use crate::name::NodeName;
 
 /// What the nodes that wait are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,41 +19,72 @@ pub(super) enum Signal {
     Broken,
 }
 
-/// A barrier for a known number of nodes.
+/// A barrier for known nodes.
 #[derive(Debug)]
 pub(super) struct Barrier {
-    state: watch::Sender<(usize, Signal)>,
-    wanted: usize,
+    signal: watch::Sender<Signal>,
+    /// Who has not arrived yet.
+    absent: Mutex<BTreeSet<NodeName>>,
+    /// The first that will never arrive.
+    broken_by: OnceLock<NodeName>,
 }
 
 impl Barrier {
-    /// A barrier that opens when so many have arrived.
-    pub(super) fn new(wanted: usize) -> Self {
+    /// A barrier that opens when all of these have arrived.
+    pub(super) fn new(wanted: &[NodeName]) -> Self {
         Self {
-            state: watch::Sender::new((0, if wanted == 0 { Signal::Go } else { Signal::Wait })),
-            wanted,
+            signal: watch::Sender::new(if wanted.is_empty() {
+                Signal::Go
+            } else {
+                Signal::Wait
+            }),
+            absent: Mutex::new(wanted.iter().cloned().collect()),
+            broken_by: OnceLock::new(),
         }
     }
 
     /// Arrives, and waits for all others. `false`: it will never open.
-    pub(super) async fn arrive(&self) -> bool {
-        let mut receiver = self.state.subscribe();
-        self.state.send_modify(|(arrived, signal)| {
-            *arrived += 1;
-            if *arrived == self.wanted && *signal == Signal::Wait {
-                *signal = Signal::Go;
-            }
-        });
-        let signal = receiver.wait_for(|(_, signal)| *signal != Signal::Wait).await;
-        signal.is_ok_and(|state| state.1 == Signal::Go)
+    pub(super) async fn arrive(&self, node: &NodeName) -> bool {
+        let mut receiver = self.signal.subscribe();
+        let last = {
+            let mut absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
+            absent.remove(node) && absent.is_empty()
+        };
+        if last {
+            self.turn(Signal::Go);
+        }
+        let signal = receiver.wait_for(|signal| *signal != Signal::Wait).await;
+        signal.is_ok_and(|signal| *signal == Signal::Go)
     }
 
-    /// Says that somebody will never arrive.
-    pub(super) fn break_up(&self) {
-        self.state.send_if_modified(|(_, signal)| {
+    /// Says that a node has ended. If it never arrived, nobody needs to wait for it; a barrier that is
+    /// open stays open.
+    pub(super) fn ended(&self, node: &NodeName) {
+        let absent = self
+            .absent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(node);
+        if absent {
+            // Before the signal, so that who hears it knows the name.
+            let _ = self.broken_by.set(node.clone());
+        }
+        self.turn(Signal::Broken);
+    }
+
+    /// For whom the others waited in vain.
+    pub(super) fn culprits(&self) -> String {
+        match self.broken_by.get() {
+            Some(node) => node.to_string(),
+            None => crate::nodeset::fold(&*self.absent.lock().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+
+    fn turn(&self, to: Signal) {
+        self.signal.send_if_modified(|signal| {
             let waiting = *signal == Signal::Wait;
             if waiting {
-                *signal = Signal::Broken;
+                *signal = to;
             }
             waiting
         });
@@ -62,28 +98,36 @@ mod tests {
 
     use super::*;
 
+    fn two() -> (Arc<Barrier>, NodeName, NodeName) {
+        let nodes: Vec<NodeName> = ["a", "b"].map(|name| name.parse().unwrap()).into();
+        (Arc::new(Barrier::new(&nodes)), nodes[0].clone(), nodes[1].clone())
+    }
+
+    fn arrives(barrier: &Arc<Barrier>, node: &NodeName) -> tokio::task::JoinHandle<bool> {
+        let (barrier, node) = (Arc::clone(barrier), node.clone());
+        tokio::spawn(async move { barrier.arrive(&node).await })
+    }
+
     #[tokio::test]
     async fn nobody_passes_before_the_last_one_arrives() {
-        let barrier = Arc::new(Barrier::new(2));
-        let first = tokio::spawn({
-            let barrier = Arc::clone(&barrier);
-            async move { barrier.arrive().await }
-        });
+        let (barrier, a, b) = two();
+        let first = arrives(&barrier, &a);
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert!(!first.is_finished());
-        assert!(barrier.arrive().await);
+        assert!(barrier.arrive(&b).await);
         assert!(first.await.unwrap());
     }
 
     #[tokio::test]
-    async fn a_broken_barrier_lets_nobody_wait_for_ever() {
-        let barrier = Arc::new(Barrier::new(2));
-        let first = tokio::spawn({
-            let barrier = Arc::clone(&barrier);
-            async move { barrier.arrive().await }
-        });
+    async fn a_broken_barrier_lets_nobody_wait_for_ever_and_names_who_did_not_come() {
+        let (barrier, a, b) = two();
+        let first = arrives(&barrier, &a);
         tokio::time::sleep(Duration::from_millis(20)).await;
-        barrier.break_up();
+        assert_eq!(barrier.culprits(), "b", "it is not here yet");
+        barrier.ended(&b);
         assert!(!first.await.unwrap());
+        // That the first one gives up in turn changes nothing.
+        barrier.ended(&a);
+        assert_eq!(barrier.culprits(), "b");
     }
 }

@@ -109,10 +109,8 @@ pub(super) async fn run(
     let outcome = command(workload, step, node, dir, barrier, &mut started, &mut bytes)
         .await
         .unwrap_or_else(|error| Outcome::Error { error });
-    // However it ended: if it never came to the barrier, nobody needs to wait for it there. An open
-    // barrier stays open.
     if let Some(barrier) = barrier {
-        barrier.break_up();
+        barrier.ended(node);
     }
     let took = started.elapsed();
     let outcome = match (&outcome, collect(workload, step, node, dir).await) {
@@ -152,7 +150,16 @@ async fn command(
     } else {
         inner
     };
-    let session = workload.nodes.session(node).await.map_err(|error| text(&error))?;
+    let login = workload.nodes.session(node);
+    let session = if barrier.is_some() {
+        // The others wait for it.
+        tokio::time::timeout(workload.barrier_timeout, login)
+            .await
+            .map_err(|_| "no login within the time for the barrier".to_owned())?
+    } else {
+        login.await
+    };
+    let session = session.map_err(|error| text(&error))?;
     // The time spent waiting for others is not the command's.
     let waiting = if barrier.is_some() {
         workload.barrier_timeout
@@ -199,13 +206,27 @@ async fn command(
                 if !ahead.starts_with(AT_BARRIER) {
                     return Err("the node said something else than that it is ready to start".into());
                 }
-                let open = tokio::select! {
-                    open = barrier.arrive() => open,
-                    () = tokio::time::sleep(workload.barrier_timeout) => false,
-                    () = workload.cancel.cancelled() => false,
+                let arrival = barrier.arrive(node);
+                let patience = tokio::time::sleep(workload.barrier_timeout);
+                tokio::pin!(arrival, patience);
+                let open = loop {
+                    let event = tokio::select! {
+                        open = &mut arrival => break open,
+                        () = &mut patience => break false,
+                        () = workload.cancel.cancelled() => break false,
+                        event = output.recv() => event,
+                    };
+                    match event {
+                        Some(ExecEvent::Stderr(data)) => stderr.write(&data).map_err(io)?,
+                        Some(ExecEvent::Lost(why)) => {
+                            return Err(format!("connection lost at the barrier: {why}"));
+                        }
+                        _ => return Err("the command ended at the barrier".into()),
+                    }
                 };
                 if !open {
-                    return Err("not started: not all nodes became ready to start".into());
+                    let culprits = barrier.culprits();
+                    return Err(format!("not started: {culprits} did not become ready to start"));
                 }
                 let _ = go.send(b"go\n".to_vec()).await;
                 crate::fault::point!("workload {} let go", step.name);

@@ -74,7 +74,7 @@ impl Workload<'_> {
             name: step.name.clone(),
             nodes: step.on.len(),
         });
-        let barrier = step.barrier.then(|| Barrier::new(step.on.len()));
+        let barrier = step.barrier.then(|| Barrier::new(&step.on));
         // Behind a barrier everyone must be there at once, whatever the fan-out.
         let at_once = if step.barrier { step.on.len() } else { self.fanout };
         let mut results: Vec<(usize, NodeResult)> = futures::stream::iter(step.on.iter().enumerate())

@@ -6,6 +6,7 @@
 mod change;
 mod debian;
 mod doctor;
+mod faults;
 mod interrupt;
 mod main_job;
 mod secrets;

@@ -207,7 +207,7 @@ pub(crate) fn lab_hosts() -> Vec<String> {
         .collect()
 }
 
-fn traces_on(host: &str, cluster: &str) -> Vec<String> {
+pub(crate) fn traces_on(host: &str, cluster: &str) -> Vec<String> {
     let script = format!(
         "virsh list --all --name | grep '^{cluster}[.]'; virsh pool-list --all --name | grep '[.]{cluster}[.]'; \
          ip -d link show | grep 'vcluster:{cluster}:'; ls /var/lib/libvirt/images/vcluster 2>/dev/null | grep '^{cluster}[.]'; true"

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::host::{DomainState, HostFacts, Mark, ObservedHost, ObservedNode, ObservedObject};
 use crate::name::{GroupName, HostName, ImageName, NodeName};
-use crate::plan::{ActionKind, Plan, PlanError, PlanInput, plan};
-use crate::topology::{Accel, Group, Host, Location, Network, Node, Place, Topology};
+use crate::plan::{ActionKind, Plan, PlanError, PlanInput, Trouble, plan};
+use crate::topology::{Accel, Group, Host, Location, MinReady, Network, Node, Place, Topology};
 use crate::units::MiB;
 
 pub(super) const ID: Uuid = Uuid::from_u128(0x1234_5678_9abc_4def_8123_4567_89ab_cdef);
@@ -21,6 +21,7 @@ pub(super) struct World {
     pub(super) observed: Vec<ObservedHost>,
     pub(super) image_key: String,
     pub(super) client_key: String,
+    pub(super) trouble: Trouble,
 }
 
 fn at(line: usize) -> Location {
@@ -48,6 +49,7 @@ impl World {
             },
             groups: Vec::new(),
             nodes: Vec::new(),
+            min_ready: MinReady::default(),
             vars: Map::new(),
             configure: Vec::new(),
             workload: Vec::new(),
@@ -60,6 +62,7 @@ impl World {
             observed: Vec::new(),
             image_key: "key1".into(),
             client_key: "SHA256:one".into(),
+            trouble: Trouble::default(),
         }
     }
 
@@ -152,6 +155,7 @@ impl World {
             image_keys: IndexMap::from([(micro, self.image_key.clone())]),
             client_key: self.client_key.clone(),
             observed: self.observed.clone(),
+            trouble: self.trouble.clone(),
         })
     }
 

@@ -1,4 +1,5 @@
 mod convergence;
 mod fixture;
 mod properties;
+mod trouble;
 mod units;

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::fixture::{ID, World};
 use crate::plan::{ActionKind, Plan, PlanError};
-use crate::topology::Place;
+use crate::topology::{MinReady, Place};
 use crate::units::MiB;
 
 #[derive(Clone, Debug)]
@@ -216,6 +216,27 @@ proptest! {
             Err(PlanError::DoesNotFit { .. }) => prop_assert!(!some_layout_is_valid(&world)),
             Err(other) => prop_assert!(false, "{other}"),
         }
+    }
+
+    #[test]
+    fn as_many_nodes_as_fit_are_placed_when_some_may_be_missing(world in worlds(6, 4, 6), share in 1..=10_000_u32) {
+        let all = world.plan();
+        let mut fewer = world.clone();
+        fewer.topology.min_ready = MinReady::Share(share);
+        let nodes = world.topology.nodes.len();
+        let plan = match (all, fewer.plan()) {
+            (Ok(all), Ok(plan)) => {
+                prop_assert_eq!(&all, &plan);
+                return Ok(());
+            }
+            (Err(PlanError::DoesNotFit { .. }), Ok(plan)) => plan,
+            (Err(_), Err(_)) => return Ok(()),
+            (all, fewer) => return Err(TestCaseError::fail(format!("{all:?}\n{fewer:?}"))),
+        };
+        prop_assert!(plan.nodes.len() >= fewer.topology.min_ready.of(nodes));
+        prop_assert_eq!(plan.nodes.len() + plan.missing.len(), nodes);
+        fewer.topology.nodes.retain(|node| plan.nodes.iter().any(|planned| planned.name == node.name));
+        prop_assert!(is_valid(&fewer, &host_of(&fewer, &plan)));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use serde_json::Map;
 pub use files::check_remote_path;
 
 use super::diagnostics::Sink;
+use super::min_ready::MinReady;
 use super::model::Topology;
 use super::raw::RawTopology;
 use crate::name::ClusterName;
@@ -71,6 +72,19 @@ pub(super) fn topology(raw: &RawTopology, sink: &Sink<'_>, base_dir: &Path) -> O
     let network = network::resolve(&scope, raw.network.as_ref(), groups.nodes.len(), hosts.len());
     let configure = steps::configure(&scope, raw.configure.as_ref(), &groups);
     let workload = steps::workload(&scope, raw.workload.as_ref(), &groups);
+    let min_ready = raw
+        .min_ready
+        .as_ref()
+        .and_then(|at| {
+            min_ready(
+                &scope,
+                &at.span,
+                &at.get()?.0,
+                groups.nodes.len(),
+                groups.complete,
+            )
+        })
+        .unwrap_or_default();
     let complete = groups.complete;
     let topology = Topology {
         // A placeholder is never seen: without a name there is a mistake in the sink.
@@ -80,6 +94,7 @@ pub(super) fn topology(raw: &RawTopology, sink: &Sink<'_>, base_dir: &Path) -> O
         network,
         groups: groups.list,
         nodes: groups.nodes,
+        min_ready,
         vars,
         configure: configure.iter().map(|step| step.step.clone()).collect(),
         workload: workload.iter().map(|step| step.step.clone()).collect(),
@@ -92,4 +107,28 @@ pub(super) fn topology(raw: &RawTopology, sink: &Sink<'_>, base_dir: &Path) -> O
         templates::check(&scope, &topology, &configure, &workload);
     }
     Some(topology)
+}
+
+/// A count may not be larger than the number of nodes, as far as that is known.
+fn min_ready(
+    scope: &Scope<'_>,
+    span: &values::Span,
+    text: &str,
+    nodes: usize,
+    complete: bool,
+) -> Option<MinReady> {
+    let fault = match text.trim().parse() {
+        Ok(MinReady::Nodes(count)) if complete && count as usize > nodes => {
+            format!("the topology has only {nodes} nodes")
+        }
+        Ok(min_ready) => return Some(min_ready),
+        Err(error) => error.to_string(),
+    };
+    let text = super::tree::shorten(text);
+    scope.sink.error_hint(
+        span,
+        format!("min_ready: `{text}`: {fault}"),
+        "write a share such as 95%, or a number of nodes".to_owned(),
+    );
+    None
 }

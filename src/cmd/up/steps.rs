@@ -1,0 +1,103 @@
+//! The configuration of the nodes that are up: files everywhere, commands only on nodes that are new.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::look::Known;
+use crate::cmd::{Context, common, configured};
+use crate::configure::Configuration;
+use crate::engine::{Events, Failure};
+use crate::name::NodeName;
+use crate::plan::{ActionKind, Plan};
+use crate::ssh::Nodes;
+use crate::state::ClusterDir;
+use crate::topology::{ConfigureAction, ConfigureStep};
+
+/// Runs the configuration. Nodes where it failed are returned; the others go on without them as long as
+/// enough are left.
+pub(super) async fn configure(
+    context: &Context,
+    known: &Known,
+    nodes: &Nodes,
+    unfinished: &BTreeSet<NodeName>,
+    events: &Events,
+) -> anyhow::Result<Vec<Failure>> {
+    let Known {
+        topology, dir, plan, ..
+    } = known;
+    let new: BTreeSet<NodeName> = plan
+        .actions
+        .iter()
+        .filter(|action| {
+            matches!(
+                action.kind,
+                ActionKind::Create | ActionKind::Recreate | ActionKind::Start
+            )
+        })
+        .map(|action| action.node.clone())
+        .chain(unfinished.iter().cloned())
+        .collect();
+    let members_changed = plan
+        .actions
+        .iter()
+        .any(|action| !matches!(action.kind, ActionKind::Keep));
+    if new.is_empty() && !members_changed {
+        return Ok(Vec::new());
+    }
+    let mut steps = topology.configure.clone();
+    let kept: Vec<NodeName> = plan
+        .nodes
+        .iter()
+        .map(|node| node.name.clone())
+        .filter(|node| !new.contains(node))
+        .collect();
+    if members_changed && !kept.is_empty() {
+        steps.insert(0, hosts_step(plan, kept));
+    }
+    let renderer = crate::template::context(plan, topology);
+    let all = plan.nodes.iter().map(|node| node.name.clone()).collect();
+    let may_lose = known.may_miss().saturating_sub(plan.missing.len());
+    let faults = Configuration {
+        renderer: &renderer,
+        nodes,
+        events,
+        cancel: &context.cancel,
+        fanout: common::FANOUT,
+        may_lose,
+    }
+    .run(&steps, &all, &new)
+    .await;
+    if faults.len() <= may_lose {
+        let failed: BTreeSet<&NodeName> = faults.iter().map(|fault| &fault.node).collect();
+        configured::mark_configured(dir, plan, &failed)?;
+    }
+    Ok(configured::failures(plan, faults))
+}
+
+/// Nodes that were there before know the new ones by `/etc/hosts` too.
+fn hosts_step(plan: &Plan, on: Vec<NodeName>) -> ConfigureStep {
+    ConfigureStep {
+        name: "hosts file".into(),
+        on,
+        action: ConfigureAction::Template {
+            text: common::hosts_file(plan),
+            source: None,
+            to: "/etc/hosts".into(),
+            mode: 0o644,
+            owner: None,
+        },
+        timeout: Duration::from_mins(1),
+        at: None,
+    }
+}
+
+/// Running nodes of the plan whose configuration was never finished.
+pub(super) fn unfinished(dir: &ClusterDir, plan: &Plan) -> anyhow::Result<BTreeSet<NodeName>> {
+    let done = configured::configured(dir)?;
+    Ok(plan
+        .actions
+        .iter()
+        .filter(|action| action.kind == ActionKind::Keep && !done.contains(&action.node))
+        .map(|action| action.node.clone())
+        .collect())
+}

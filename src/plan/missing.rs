@@ -1,0 +1,126 @@
+//! Places the nodes, and decides which ones the cluster does without when not all have a place
+//! and the topology's `min_ready` allows for it.
+
+use std::collections::BTreeMap;
+
+use super::PlanInput;
+use super::Site;
+use super::capacity::{Needs, Room};
+use super::error::PlanError;
+use super::existing::Existing;
+use super::model::MissingNode;
+use super::place::{Item, Rules, Task};
+use super::refusal;
+
+/// A node (by its index in the topology) with its site (by index).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Placed {
+    pub(super) index: usize,
+    pub(super) site: usize,
+}
+
+/// A site for each node, in topology order, and the nodes that have none.
+///
+/// Of nodes that are alike in all that matters for their place, the last in topology order are left
+/// out; nodes that are there already and may stay always do.
+pub(super) fn place_all(
+    input: &PlanInput<'_>,
+    sites: &[Site<'_>],
+    groups: Vec<Rules>,
+    group_of: &[usize],
+    ranks: &[usize],
+    existing: &Existing<'_>,
+    rooms: Vec<Room>,
+) -> Result<(Vec<Placed>, Vec<MissingNode>), PlanError> {
+    let nodes = &input.topology.nodes;
+    let may_miss = nodes.len() - input.topology.min_ready.of(nodes.len());
+    let mut missing: BTreeMap<usize, String> = BTreeMap::new();
+    let mut placed: Vec<Placed> = Vec::with_capacity(nodes.len());
+    let mut new: Vec<usize> = Vec::new();
+    for (index, node) in nodes.iter().enumerate() {
+        let stays = existing
+            .found
+            .get(&index)
+            .filter(|_| !existing.moves.contains_key(&index));
+        match (input.trouble.failed.get(&node.name), stays) {
+            (Some(failed), _) if failed.given_up => {
+                missing.insert(index, failed.why.clone());
+            }
+            (_, Some(found)) => placed.push(Placed {
+                index,
+                site: found.site,
+            }),
+            (_, None) => new.push(index),
+        }
+    }
+    let items = new.iter().map(|&index| Item {
+        group: group_of[index],
+        needs: Needs::of(&nodes[index]),
+        avoid: avoided(input, sites, index),
+        rank: ranks[index],
+    });
+    let items = items.collect();
+    let mut task = Task { rooms, groups, items };
+    let mut reasons: Vec<(Item, String)> = Vec::new();
+    let mut first = None;
+    let chosen = loop {
+        let failure = match task.solve() {
+            Ok(chosen) => break chosen,
+            Err(failure) => failure,
+        };
+        let item = task.items[failure.item].clone();
+        let index = new[failure.item];
+        let rules = &task.groups[item.group];
+        let (node, group) = (&nodes[index], item.group);
+        let refused = refusal::refuse(input.topology, sites, node, group, rules, &item.avoid, &failure);
+        if missing.len() >= may_miss {
+            return Err(first.unwrap_or(refused));
+        }
+        // One text for all that are alike, so that they are told together.
+        let known = reasons.iter().find(|(known, _)| known.is_like(&item));
+        let reason = if let Some((_, reason)) = known {
+            reason.clone()
+        } else {
+            reasons.push((item.clone(), why(&refused)));
+            why(&refused)
+        };
+        first.get_or_insert(refused);
+        let last = task.items.iter().rposition(|other| other.is_like(&item));
+        let last = last.unwrap_or(failure.item);
+        let failed = input.trouble.failed.get(&nodes[new[last]].name);
+        let reason = failed.map_or(reason.clone(), |failed| format!("{}; {reason}", failed.why));
+        missing.insert(new[last], reason);
+        task.items.remove(last);
+        new.remove(last);
+    };
+    placed.extend(
+        new.into_iter()
+            .zip(chosen)
+            .map(|(index, site)| Placed { index, site }),
+    );
+    placed.sort_unstable_by_key(|placed| placed.index);
+    let missing = missing.into_iter().map(|(index, reason)| MissingNode {
+        node: nodes[index].name.clone(),
+        group: nodes[index].group.clone(),
+        reason,
+    });
+    Ok((placed, missing.collect()))
+}
+
+/// The sites where a node is not tried, ascending.
+fn avoided(input: &PlanInput<'_>, sites: &[Site<'_>], index: usize) -> Vec<usize> {
+    let trouble = &input.trouble;
+    let failed = trouble.failed.get(&input.topology.nodes[index].name);
+    let bad = |site: &Site<'_>| {
+        let host = &site.host.name;
+        trouble.closed.contains(host) || failed.is_some_and(|failed| failed.on.contains(host))
+    };
+    (0..sites.len()).filter(|&site| bad(&sites[site])).collect()
+}
+
+fn why(refused: &PlanError) -> String {
+    match refused {
+        PlanError::DoesNotFit { needs, best, .. } => format!("no host has room: it needs {needs}; {best}"),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,163 @@
+//! Plans that get round what failed.
+
+use super::fixture::{World, doings, layout};
+use crate::host::DomainState;
+use crate::plan::{FailedNode, Plan, PlanError};
+use crate::topology::{MinReady, Place};
+
+fn missing(plan: &Plan) -> Vec<String> {
+    plan.missing
+        .iter()
+        .map(|missing| format!("{}: {}", missing.node, missing.reason))
+        .collect()
+}
+
+/// The plan is what the hosts look like now.
+fn raise(world: &mut World) -> Plan {
+    let plan = world.plan().unwrap();
+    world.apply(&plan);
+    world.trouble.before = Some(plan.clone());
+    plan
+}
+
+fn fail(world: &mut World, node: &str, on: &[&str], given_up: bool) {
+    let failed = FailedNode {
+        on: on.iter().map(|host| host.parse().unwrap()).collect(),
+        why: "did not boot".into(),
+        given_up,
+    };
+    world.trouble.failed.insert(node.parse().unwrap(), failed);
+}
+
+#[test]
+fn the_last_nodes_that_have_no_place_are_missing_as_far_as_the_quorum_allows() {
+    let mut world = World::new()
+        .hosts(2, 2048, 16)
+        .group("a", 4, 1024, Place::Pack)
+        .group("b", 2, 512, Place::Pack);
+    assert!(matches!(world.plan(), Err(PlanError::DoesNotFit { .. })));
+    world.topology.min_ready = MinReady::Share(6_600);
+    let plan = world.plan().unwrap();
+    assert_eq!(layout(&plan), "bm1: a[01-02] | bm2: a[03-04]");
+    assert_eq!(
+        missing(&plan),
+        [
+            "b01: no host has room: it needs 512 MiB of memory and 1 vCPU; `bm1` comes closest with 0 MiB of memory, 14 vCPUs and 8 places left (too little memory); bm2: too little memory",
+            "b02: no host has room: it needs 512 MiB of memory and 1 vCPU; `bm1` comes closest with 0 MiB of memory, 14 vCPUs and 8 places left (too little memory); bm2: too little memory"
+        ]
+    );
+    world.topology.min_ready = MinReady::Nodes(5);
+    assert!(matches!(world.plan(), Err(PlanError::DoesNotFit { .. })));
+}
+
+#[test]
+fn nodes_that_are_there_are_never_the_missing_ones() {
+    let mut world = World::new().hosts(2, 2048, 16).group("a", 3, 1024, Place::Pack);
+    raise(&mut world);
+    world.topology.min_ready = MinReady::Share(5_000);
+    // a03 is on bm2; a01 and a02 were on bm1, which is silent.
+    world.observed.remove(0);
+    let plan = world.plan().unwrap();
+    assert_eq!(layout(&plan), "bm2: a[01,03]");
+    assert_eq!(plan.missing.len(), 1);
+    assert_eq!(doings(&plan), ["Create a01 on bm2: its host bm1 does not answer"]);
+}
+
+#[test]
+fn nodes_of_a_silent_host_keep_their_addresses_and_the_others_their_mtu() {
+    let mut world = World::new().hosts(3, 2048, 16).group("a", 3, 1024, Place::Spread);
+    world.at("bm2").facts.underlay_mtu = Some(1400);
+    let before = raise(&mut world);
+    world.observed.remove(1);
+    let plan = world.plan().unwrap();
+    assert_eq!(layout(&plan), "bm1: a[01-02] | bm3: a03");
+    assert_eq!(doings(&plan), ["Create a02 on bm1: its host bm2 does not answer"]);
+    assert_eq!(plan.nodes[1].spec, before.nodes[1].spec);
+}
+
+#[test]
+fn a_stale_copy_on_a_host_that_is_back_goes_even_if_it_runs() {
+    let mut world = World::new().hosts(3, 2048, 16).group("a", 3, 1024, Place::Spread);
+    raise(&mut world);
+    let silent = world.observed.remove(1);
+    let plan = raise(&mut world);
+    assert_eq!(plan.nodes[1].host.as_str(), "bm1");
+    world.observed.insert(1, silent);
+    for (copy, new) in [
+        (DomainState::Off, DomainState::Running),
+        (DomainState::Running, DomainState::Running),
+    ] {
+        world.at("bm2").nodes[0].state = copy;
+        world.at("bm1").nodes[1].state = new;
+        let plan = world.plan().unwrap();
+        assert_eq!(layout(&plan), "bm1: a[01-02] | bm3: a03");
+        assert_eq!(
+            doings(&plan),
+            ["Remove a02 on bm2: a stale copy: the node is on bm1"]
+        );
+    }
+    // The node that we have worked with since counts, even if only the stale one runs.
+    world.at("bm1").nodes[1].state = DomainState::Off;
+    assert_eq!(
+        doings(&world.plan().unwrap()),
+        [
+            "Remove a02 on bm2: a stale copy: the node is on bm1",
+            "Start a02 on bm1: its domain is off"
+        ]
+    );
+}
+
+#[test]
+fn a_node_that_failed_is_made_on_another_host_that_has_room() {
+    let mut world = World::new().hosts(2, 3072, 16).group("a", 3, 1024, Place::Pack);
+    raise(&mut world);
+    fail(&mut world, "a02", &["bm1"], false);
+    let plan = world.plan().unwrap();
+    assert_eq!(
+        doings(&plan),
+        [
+            "Remove a02 on bm1: moves to bm2: did not boot",
+            "Create a02 on bm2: moves from bm1: did not boot"
+        ]
+    );
+    // One that ran before is made anew where it is.
+    fail(&mut world, "a02", &[], false);
+    assert_eq!(
+        doings(&world.plan().unwrap()),
+        ["Recreate a02 on bm1: did not boot"]
+    );
+    // On a host that is closed, nodes stay and none is added.
+    world.trouble.closed.insert("bm2".parse().unwrap());
+    fail(&mut world, "a02", &["bm1"], false);
+    let error = world.plan().unwrap_err().to_string();
+    assert!(error.contains("bm[1-2]: failed there"), "{error}");
+}
+
+#[test]
+fn a_node_that_is_given_up_is_removed_and_missing_with_its_reason() {
+    let mut world = World::new().hosts(1, 4096, 16).group("a", 3, 1024, Place::Pack);
+    world.topology.min_ready = MinReady::Nodes(2);
+    let old = raise(&mut world).nodes[1].spec.address;
+    fail(&mut world, "a02", &["bm1"], true);
+    let plan = world.plan().unwrap();
+    assert_eq!(doings(&plan), ["Remove a02 on bm1: did not boot"]);
+    assert_eq!(missing(&plan), ["a02: did not boot"]);
+    assert_eq!(plan.nodes.len(), 2);
+    // Not given up, but without room elsewhere, it comes to the same.
+    fail(&mut world, "a02", &["bm1"], false);
+    let plan = world.plan().unwrap();
+    assert!(
+        missing(&plan)[0].starts_with("a02: did not boot; no host has room"),
+        "{:?}",
+        plan.missing
+    );
+    // A later `up` tries it anew, with the addresses that it had.
+    world.apply(&plan);
+    world.trouble = crate::plan::Trouble {
+        before: Some(plan),
+        ..Default::default()
+    };
+    let plan = world.plan().unwrap();
+    assert_eq!(doings(&plan), ["Create a02 on bm1: not there yet"]);
+    assert_eq!(plan.nodes[1].spec.address, old);
+}
