@@ -26,7 +26,7 @@ impl Args {
     pub(crate) fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut args = Self {
             points: None,
-            random: 50,
+            random: 60,
             seed: 1,
             bare: true,
             budget: None,
