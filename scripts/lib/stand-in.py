@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Run on a lab host: answers SSH for guests that boot nothing. Standard library only; Linux.
 
-stand-in.py DIRECTORY NODES BRIDGE   for each seed in the directory: its address on the bridge, and an sshd there with
-                                     the node's host key and its authorized key; ends when it is told to
+stand-in.py DIRECTORY NODES   for each seed in directories that begin so: an interface on the cluster's bridge with the
+                              node's address and Ethernet address, and an sshd there with the node's host key and its
+                              authorized key; ends with the cluster, or after 20 minutes
 
 With it a thousand nodes need neither a thousand kernels nor their memory: domains, seeds, networks and logins are
 real, only what runs inside the guests is missing. A measure of the controller, never of guests.
@@ -18,17 +19,20 @@ import time
 
 
 def seed(path):
-    """Host key, authorized keys and address of a seed volume. Its files lie in one piece each: the volume was
-    written once, by one writer."""
+    """Host key, authorized keys, address and Ethernet address of a seed volume. Its files lie in one piece each: the
+    volume was written once, by one writer."""
     with open(path, "rb") as file:
         data = file.read()
     begin = data.index(b"#cloud-config\n") + len(b"#cloud-config\n")
     # What follows the file in its last cluster is no text.
     text = data[begin:begin + (1 << 20)].decode(errors="replace")
     config, _ = json.JSONDecoder().raw_decode(text)
-    begin = data.index(b"addresses:\n      - \"") + len(b"addresses:\n      - \"")
-    address = data[begin:data.index(b'"', begin)].decode().split("/")[0]
-    return config["ssh_keys"]["ed25519_private"], config["users"][0]["ssh_authorized_keys"], address
+    def after(mark):
+        begin = data.index(mark) + len(mark)
+        return data[begin:data.index(b'"', begin)].decode()
+
+    return (config["ssh_keys"]["ed25519_private"], config["users"][0]["ssh_authorized_keys"],
+            after(b'addresses:\n      - "'), after(b'macaddress: "'))
 
 
 def private(path, text):
@@ -36,14 +40,18 @@ def private(path, text):
         file.write(text)
 
 
-def serve(path, work, bridge):
+def call(*words):
+    subprocess.run(words, check=True)
+
+
+def serve(path, work, number, space):
     node = os.path.basename(path)[:-len(".seed")]
-    host_key, authorized, address = seed(path)
+    host_key, authorized, address, mac = seed(path)
     base = os.path.join(work, node)
     private(base + ".key", host_key)
     private(base + ".authorized", "".join(key + "\n" for key in authorized))
     private(base + ".conf", f"""
-ListenAddress {address}
+ListenAddress {address.split("/")[0]}
 HostKey {base}.key
 AuthorizedKeysFile {base}.authorized
 PidFile none
@@ -52,16 +60,28 @@ PasswordAuthentication no
 PermitRootLogin prohibit-password
 UsePAM no
 """)
-    subprocess.run(["ip", "addr", "replace", f"{address}/32", "dev", bridge], check=True)
-    return subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", base + ".conf"],
+    # A cluster's bridge is called after its short id, as its directory is.
+    bridge = "vcb" + os.path.basename(os.path.dirname(path)).rsplit(".", 1)[1]
+    with open(f"/sys/class/net/{bridge}/mtu", encoding="utf-8") as file:
+        mtu = file.read().strip()
+    call("ip", "link", "add", f"standin{number}", "mtu", mtu, "type", "veth",
+         "peer", "name", f"eth{number}", "address", mac, "mtu", mtu, "netns", str(space))
+    call("ip", "link", "set", f"standin{number}", "master", bridge, "up")
+    inside = ("nsenter", "-t", str(space), "-n", "--")
+    call(*inside, "ip", "addr", "add", address, "dev", f"eth{number}")
+    call(*inside, "ip", "link", "set", f"eth{number}", "up")
+    return subprocess.Popen([*inside, "/usr/sbin/sshd", "-D", "-e", "-f", base + ".conf"],
                             stderr=open(base + ".log", "wb"))
 
 
-def main(directory, nodes, bridge):
+def main(directory, nodes):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     work = f"/run/stand-in.{os.getpid()}"
     os.makedirs(work, mode=0o700, exist_ok=True)
     os.makedirs("/run/sshd", exist_ok=True)
+    # A network of its own for all of them: on the host's the port is taken by the host's sshd.
+    space = subprocess.Popen(["unshare", "--net", "sleep", "1200"])
+    time.sleep(0.5)
     servers = {}
     deadline = time.monotonic() + 1200
     try:
@@ -70,7 +90,7 @@ def main(directory, nodes, bridge):
             for path in found if len(servers) < nodes else []:
                 if path not in servers:
                     try:
-                        servers[path] = serve(path, work, bridge_of(path, bridge))
+                        servers[path] = serve(path, work, len(servers), space.pid)
                     except (ValueError, OSError, subprocess.CalledProcessError) as error:
                         print(f"stand-in: {path}: {error}", file=sys.stderr)
             if servers and not found:
@@ -81,15 +101,13 @@ def main(directory, nodes, bridge):
             server.terminate()
         for server in servers.values():
             server.wait()
+        # The interfaces go with their other ends.
+        space.terminate()
+        space.wait()
         subprocess.run(["rm", "-rf", work], check=False)
 
 
-def bridge_of(path, prefix):
-    """A cluster's bridge is called after its short id, as its directory is."""
-    return prefix + os.path.basename(os.path.dirname(path)).rsplit(".", 1)[1]
-
-
 if __name__ == "__main__":
-    if len(sys.argv) != 4:
+    if len(sys.argv) != 3:
         sys.exit(__doc__)
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
+    main(sys.argv[1], int(sys.argv[2]))
