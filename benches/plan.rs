@@ -127,6 +127,7 @@ fn world(nodes: u32, hosts: u32, place: Place, mixed: bool) -> World {
         workload: Vec::new(),
         base_dir: "/".into(),
         text: String::new(),
+        ttl: None,
         file: "bench".into(),
     };
     (topology, observed)
@@ -170,6 +171,8 @@ fn observed(number: u32) -> ObservedHost {
         objects: Vec::new(),
         foreign_memory: MiB(0),
         foreign_vcpus: 0,
+        claims: Vec::new(),
+        token: String::new(),
     }
 }
 

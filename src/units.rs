@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
@@ -75,9 +76,134 @@ impl fmt::Display for MiB {
     }
 }
 
+/// A cluster is leased for so long when its topology does not say.
+pub const LEASE: Duration = Duration::from_hours(4);
+
+/// Why a lease could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LeaseError {
+    /// Not a length of time.
+    #[error("`{0}` is not a length of time")]
+    Malformed(String),
+    /// Shorter than a minute or longer than a year.
+    #[error("a lease of {0} is out of bounds, 1m to 365days are allowed")]
+    Bounds(String),
+}
+
+impl LeaseError {
+    /// What to write instead.
+    pub fn hint(&self) -> &'static str {
+        "write a number with its unit, such as 30m, 4h or 2days, or `never`"
+    }
+}
+
+/// Reads the length of a lease.
+pub fn lease(text: &str) -> Result<Duration, LeaseError> {
+    let shown = || {
+        text.trim()
+            .chars()
+            .take(40)
+            .collect::<String>()
+            .escape_debug()
+            .to_string()
+    };
+    let time = humantime::parse_duration(text.trim()).map_err(|_| LeaseError::Malformed(shown()))?;
+    if (60..=365 * 24 * 3600).contains(&time.as_secs()) {
+        Ok(time)
+    } else {
+        Err(LeaseError::Bounds(shown()))
+    }
+}
+
+/// A point in time to the second, in UTC; as text it is RFC 3339 (`2026-01-31T12:00:00Z`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Moment(u64);
+
+/// Why a point in time could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a time in UTC such as 2026-01-31T12:00:00Z")]
+pub struct MomentError(String);
+
+impl Moment {
+    /// The last second that RFC 3339 can write.
+    const LAST: u64 = 253_402_300_799;
+
+    /// Now, by the clock of this machine.
+    pub fn now() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self(since.as_secs().min(Self::LAST))
+    }
+
+    /// So much later; the end of time at the latest.
+    #[must_use]
+    pub fn after(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(time.as_secs()).min(Self::LAST))
+    }
+
+    /// The time from an earlier moment to this one; nothing if that is later.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_secs(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl FromStr for Moment {
+    type Err = MomentError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        humantime::parse_rfc3339_weak(text.trim())
+            .ok()
+            .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+            .map(|since| Self(since.as_secs().min(Self::LAST)))
+            .ok_or_else(|| MomentError(text.chars().take(40).collect()))
+    }
+}
+
+impl TryFrom<String> for Moment {
+    type Error = MomentError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Moment> for String {
+    fn from(moment: Moment) -> Self {
+        moment.to_string()
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = UNIX_EPOCH + Duration::from_secs(self.0);
+        humantime::format_rfc3339_seconds(time).fmt(f)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_are_read_and_written_as_rfc_3339_and_never_overflow() {
+        let noon: Moment = "2026-01-31T12:00:00Z".parse().unwrap();
+        assert_eq!(
+            noon.after(Duration::from_secs(90)).to_string(),
+            "2026-01-31T12:01:30Z"
+        );
+        assert_eq!("2026-01-31 12:00:00".parse(), Ok(noon));
+        assert_eq!(noon.after(Duration::MAX).to_string(), "9999-12-31T23:59:59Z");
+        assert_eq!(noon.since(noon.after(Duration::from_secs(5))), Duration::ZERO);
+        for bad in [
+            "",
+            "tomorrow",
+            "2026-13-01T00:00:00Z",
+            "1960-01-01T00:00:00Z",
+            "12:00",
+        ] {
+            assert!(bad.parse::<Moment>().is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn sizes_are_read_with_binary_and_decimal_units() {

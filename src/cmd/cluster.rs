@@ -12,17 +12,19 @@ use super::Context;
 use super::common::{FANOUT, cluster_name};
 use crate::engine::{EngineError, Failure, Fleet, explain};
 use crate::exit::ExitCode;
-use crate::host::ConnectOptions;
+use crate::host::{ConnectOptions, Held, Hold, HoldRequest, Standing};
 use crate::name::{ClusterName, HostName, ImageName, NodeName};
 use crate::plan::Plan;
 use crate::report;
 use crate::report::error::Failure as Misuse;
 use crate::ssh::{NodeTarget, Nodes, Reach, Session, Via};
-use crate::state::{ClusterDir, ClusterKeys, ClusterRecord, Held, HostRecord, StateError, StateRoot};
+use crate::state::{
+    ClusterDir, ClusterKeys, ClusterRecord, Held as LocallyHeld, HostRecord, StateError, StateRoot,
+};
 use crate::topology::Topology;
 
 /// [`Lock::take`](crate::state::Lock::take) or [`Lock::share`](crate::state::Lock::share).
-type LockFn = fn(&ClusterDir, &ClusterName, &str) -> Result<Held, StateError>;
+type LockFn = fn(&ClusterDir, &ClusterName, &str) -> Result<LocallyHeld, StateError>;
 
 /// A cluster that was raised from here.
 pub struct Cluster {
@@ -50,7 +52,7 @@ impl Cluster {
         context: &Context,
         verb: &str,
         lock: LockFn,
-    ) -> anyhow::Result<(Self, Held)> {
+    ) -> anyhow::Result<(Self, LocallyHeld)> {
         let root = StateRoot::from_env()?;
         let name = cluster_name(argument, &root, context)?;
         let dir = root.cluster(&name);
@@ -178,10 +180,81 @@ impl Cluster {
             .collect();
         let records = self.record.hosts.iter().filter(|host| hosts.contains(&host.name));
         let ways = ways(records.map(HostRecord::to_host), options).await?;
+        self.nodes_over(&ways)
+    }
+
+    /// As [`Self::nodes`], and holds the cluster on these hosts: nobody removes it there meanwhile. A host that
+    /// cannot say whether it is held is passed over; one where somebody else works on the cluster is an error.
+    pub async fn nodes_held(
+        &self,
+        chosen: &[NodeName],
+        options: &ConnectOptions,
+        verb: &str,
+        how: Hold,
+    ) -> anyhow::Result<(Nodes, Holds)> {
+        let wanted: BTreeSet<&NodeName> = chosen.iter().collect();
+        let nodes = self.plan.nodes.iter().filter(|node| wanted.contains(&node.name));
+        let hosts: BTreeSet<_> = nodes.map(|node| node.host.clone()).collect();
+        let records = self.record.hosts.iter().filter(|host| hosts.contains(&host.name));
+        let ways = ways(records.map(HostRecord::to_host), options).await?;
+        let short_id = Plan::short_id(self.plan.cluster_id);
+        let request = HoldRequest {
+            cluster: &self.plan.cluster,
+            short_id: &short_id,
+            verb,
+            how,
+            claim: None,
+        };
+        let mut holds = Holds::default();
+        let sessions = ways.iter().filter_map(|(host, way)| match way {
+            Via::Direct => Some((host, None)),
+            Via::Host(session) => Some((host, Some(session.clone()))),
+            Via::Lost(_) => None,
+        });
+        let answers: Vec<_> = futures::stream::iter(sessions)
+            .map(|(host, session)| {
+                let request = &request;
+                async move {
+                    let answer = crate::host::hold_by_session(host, session, options, request).await;
+                    (host, answer)
+                }
+            })
+            .buffer_unordered(FANOUT)
+            .collect()
+            .await;
+        for (host, answer) in answers {
+            match answer {
+                Ok((Standing::Busy { holder }, _)) => {
+                    return Err(crate::engine::ClaimError::Busy {
+                        cluster: self.plan.cluster.clone(),
+                        hosts: host.to_string(),
+                        holder,
+                    }
+                    .into());
+                }
+                Ok((_, held)) => holds.0.extend(held),
+                Err(error) => tracing::debug!("{error}"),
+            }
+        }
+        Ok((self.nodes_over(&ways)?, holds))
+    }
+
+    fn nodes_over(&self, ways: &HashMap<HostName, Via>) -> anyhow::Result<Nodes> {
         nodes_with(&self.plan, &self.record.users, &self.keys, |host| {
             let way = ways.get(host).cloned();
             way.unwrap_or_else(|| Via::Lost("no chosen node is there".to_owned()))
         })
+    }
+}
+
+/// What a verb holds on hosts over their sessions; free again when this is dropped.
+#[derive(Debug, Default)]
+pub struct Holds(Vec<Held>);
+
+impl Holds {
+    /// Frees them and waits until they are free.
+    pub async fn release(self) {
+        futures::future::join_all(self.0.into_iter().map(Held::release)).await;
     }
 }
 

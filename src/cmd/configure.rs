@@ -10,6 +10,7 @@ use super::talk::Talk;
 use crate::configure::Configuration;
 use crate::engine::{EngineError, Event};
 use crate::exit::ExitCode;
+use crate::host::Hold;
 use crate::name::NodeName;
 use crate::state::Lock;
 
@@ -42,7 +43,9 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         nodes: Some(chosen.len()),
     });
     let result = async {
-        let nodes = cluster.nodes(&chosen, &args.hosts.options()).await?;
+        let (nodes, holds) = cluster
+            .nodes_held(&chosen, &args.hosts.options(), "configure", Hold::Alone)
+            .await?;
         let renderer = crate::template::context(&cluster.plan, &topology);
         let targets: BTreeSet<NodeName> = chosen.iter().cloned().collect();
         let before = configured::configured(&cluster.dir)?;
@@ -58,6 +61,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         .run(&topology.configure, &targets, &targets)
         .await;
         nodes.close().await;
+        holds.release().await;
         if context.cancel.is_cancelled() {
             return Err(EngineError::Interrupted.into());
         }

@@ -5,6 +5,7 @@ use super::common::{self, HostArgs};
 use super::talk::Talk;
 use crate::engine::{self, EngineError, Events, Failure, Fleet, Target};
 use crate::exit::ExitCode;
+use crate::host::Hold;
 use crate::name::ClusterName;
 use crate::plan::Plan;
 use crate::report;
@@ -140,6 +141,7 @@ async fn carry_out(
     unreached: Vec<Failure>,
     events: &Events,
 ) -> anyhow::Result<()> {
+    engine::hold(fleet, observed, target, "down", Hold::Alone).await?;
     if dir.exists() {
         Journal::open(dir)?.write(&[Intent::Down])?;
     }
@@ -155,6 +157,18 @@ async fn carry_out(
 
 /// Every host that may hold something: named on the command line, in the record, in the journal.
 fn hosts(args: &Args, record: Option<&ClusterRecord>, dir: &ClusterDir) -> anyhow::Result<Vec<HostRecord>> {
+    let mut hosts = known_hosts(record, dir)?;
+    for text in &args.hosts {
+        add_hosts(&mut hosts, parse_hosts(text)?)?;
+    }
+    Ok(hosts)
+}
+
+/// The hosts in the record and in the journal.
+pub(super) fn known_hosts(
+    record: Option<&ClusterRecord>,
+    dir: &ClusterDir,
+) -> anyhow::Result<Vec<HostRecord>> {
     let mut hosts: Vec<HostRecord> = record.map(|record| record.hosts.clone()).unwrap_or_default();
     for intent in read_intents(dir)? {
         if let Intent::Host { host } = intent
@@ -163,15 +177,12 @@ fn hosts(args: &Args, record: Option<&ClusterRecord>, dir: &ClusterDir) -> anyho
             hosts.push(host);
         }
     }
-    for text in &args.hosts {
-        add_hosts(&mut hosts, parse_hosts(text)?)?;
-    }
     Ok(hosts)
 }
 
 /// Adds hosts that are not known yet. A host is its URI: another one that only has the name of a known one
 /// gets a name of its own, because passing over it would leave there what it holds.
-fn add_hosts(hosts: &mut Vec<HostRecord>, more: Vec<HostRecord>) -> anyhow::Result<()> {
+pub(super) fn add_hosts(hosts: &mut Vec<HostRecord>, more: Vec<HostRecord>) -> anyhow::Result<()> {
     for mut host in more {
         if hosts.iter().any(|known| known.uri == host.uri) {
             continue;
@@ -189,7 +200,7 @@ fn add_hosts(hosts: &mut Vec<HostRecord>, more: Vec<HostRecord>) -> anyhow::Resu
 }
 
 /// `bm[01-03]`, `root@bm01`, or libvirt URIs; several with commas.
-fn parse_hosts(text: &str) -> anyhow::Result<Vec<HostRecord>> {
+pub(super) fn parse_hosts(text: &str) -> anyhow::Result<Vec<HostRecord>> {
     let record = |name: &str, uri: String| -> anyhow::Result<HostRecord> {
         Ok(HostRecord {
             name: name.parse()?,

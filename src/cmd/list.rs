@@ -6,6 +6,7 @@ use super::{Context, Format};
 use crate::exit::ExitCode;
 use crate::report;
 use crate::state::{ClusterRecord, StateRoot};
+use crate::units::Moment;
 
 /// List the clusters that were raised from here
 #[derive(Debug, clap::Args)]
@@ -19,6 +20,7 @@ struct Row {
     nodes: Option<usize>,
     hosts: Option<usize>,
     created: Option<String>,
+    expires: Option<Moment>,
     topology: Option<String>,
 }
 
@@ -37,6 +39,7 @@ pub fn run(_args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             nodes: plan.as_ref().map(|plan| plan.nodes.len()),
             hosts: plan.as_ref().map(|plan| plan.hosts.len()),
             created: record.as_ref().map(|record| record.created.clone()),
+            expires: record.as_ref().and_then(|record| record.expires),
             topology: record
                 .and_then(|record| record.topology)
                 .map(|file| file.display().to_string()),
@@ -51,7 +54,7 @@ pub fn run(_args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         report::talk("no clusters");
         return Ok(ExitCode::Ok);
     }
-    let mut table = report::table::new(&["NAME", "NODES", "HOSTS", "CREATED", "TOPOLOGY"]);
+    let mut table = report::table::new(&["NAME", "NODES", "HOSTS", "CREATED", "LEASE ENDS", "TOPOLOGY"]);
     for row in rows {
         let number =
             |number: Option<usize>| number.map_or_else(|| "?".to_owned(), |number| number.to_string());
@@ -60,6 +63,8 @@ pub fn run(_args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             number(row.nodes),
             number(row.hosts),
             row.created.unwrap_or_else(|| "?".into()),
+            row.expires
+                .map_or_else(|| "never".into(), |expires| expires.to_string()),
             row.topology.unwrap_or_else(|| "-".into()),
         ]);
     }

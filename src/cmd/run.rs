@@ -11,6 +11,7 @@ use super::talk::Talk;
 use super::{Context, Format};
 use crate::engine::{EngineError, Event};
 use crate::exit::ExitCode;
+use crate::host::Hold;
 use crate::report::error::Failure;
 use crate::report::{self, junit};
 use crate::state::Lock;
@@ -69,7 +70,9 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         nodes: Some(chosen.len()),
     });
     let outcome = async {
-        let nodes = cluster.nodes(&chosen, &args.hosts.options()).await?;
+        let (nodes, holds) = cluster
+            .nodes_held(&chosen, &args.hosts.options(), "run", Hold::Shared)
+            .await?;
         let renderer = crate::template::context(&cluster.plan, &topology);
         let reports = Workload {
             renderer: &renderer,
@@ -85,6 +88,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         .await
         .context("failed to write results")?;
         nodes.close().await;
+        holds.release().await;
         results
             .write(cluster.record.name.as_str(), &reports)
             .context("failed to write results.json")?;

@@ -1,6 +1,6 @@
 //! `vcluster status`: what the hosts and nodes of a cluster do right now.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -8,14 +8,15 @@ use serde::Serialize;
 
 use super::cluster::{Cluster, nodes_of};
 use super::common::{FANOUT, HostArgs};
-use super::{Context, Format};
+use super::{Context, Format, leases};
 use crate::engine::{Events, Failure, Fleet, HostStage, explain};
 use crate::exit::ExitCode;
-use crate::host::DomainState;
+use crate::host::{Claim, DomainState};
 use crate::name::HostName;
 use crate::plan::{MissingNode, NodePlan, Plan};
 use crate::report;
 use crate::ssh::{ExecRequest, Nodes};
+use crate::units::Moment;
 
 /// Show every node: host, state, address, SSH and uptime
 #[derive(Debug, clap::Args)]
@@ -72,6 +73,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         .collect();
     let (events, _silent) = Events::channel();
     let (fleet, failures) = Fleet::connect(&hosts, &args.hosts.options(), &events).await;
+    let claims = leases::claims(&cluster, &fleet).await;
     let states: HashMap<HostName, HashMap<String, DomainState>> = fleet
         .stage(HostStage::Probe, &events, |member| async move {
             Ok((false, member.host.states().await?))
@@ -112,7 +114,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         && rows
             .iter()
             .all(|row| row.state == "running" && row.ssh.as_deref().is_none_or(|ssh| ssh == "ok"));
-    show(&cluster, &rows, context);
+    show(&cluster, &rows, &claims, context);
     Ok(if healthy {
         ExitCode::Ok
     } else {
@@ -208,11 +210,14 @@ async fn uptime(node: &NodePlan, nodes: &Nodes, allowed: Duration) -> Result<Opt
         .unwrap_or_else(|_| Err("no answer".into()))
 }
 
-fn show(cluster: &Cluster, rows: &[Row], context: &Context) {
+fn show(cluster: &Cluster, rows: &[Row], claims: &[Claim], context: &Context) {
+    // Where hosts differ, an extension did not reach them all.
+    let ends: BTreeSet<Option<Moment>> = claims.iter().map(|claim| claim.expires).collect();
     if context.format == Format::Json {
         let value = serde_json::json!({
             "version": 1, "cluster": cluster.record.name, "id": cluster.record.id,
-            "created": cluster.record.created, "nodes": rows,
+            "created": cluster.record.created,
+            "expires": ends.first().copied().flatten(), "nodes": rows,
         });
         report::data(&report::json::harmless(format!("{value:#}\n")));
         return;
@@ -246,8 +251,11 @@ fn show(cluster: &Cluster, rows: &[Row], context: &Context) {
     }
     let running = rows.iter().filter(|row| row.state == "running").count();
     report::talk(&format!(
-        "cluster `{}`: {running} of {} nodes running",
+        "cluster `{}`: {running} of {} nodes running{}",
         cluster.record.name,
-        rows.len()
+        rows.len(),
+        ends.iter()
+            .map(|end| format!("; {}", leases::lease_words(*end)))
+            .collect::<String>()
     ));
 }

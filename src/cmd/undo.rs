@@ -60,6 +60,7 @@ pub(super) async fn undo(
     left.extend(left_behind(
         engine::remove_nodes_only(&fleet.only(held), &made, &target, events).await,
     )?);
+    engine::restore(&fleet.only(held), plan, before).await?;
     Ok(engine::nothing_left(left)?)
 }
 

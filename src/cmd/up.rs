@@ -12,10 +12,11 @@ mod store;
 use std::time::Duration;
 
 use super::common::{self, HostArgs};
+use super::leases::lease_words;
 use super::talk::Talk;
 use super::undo::undo;
 use super::{Context, Format};
-use crate::engine::{EngineError, Event, Events};
+use crate::engine::{ClaimError, EngineError, Event, Events};
 use crate::exit::ExitCode;
 use crate::plan::{ActionKind, Plan};
 use crate::report;
@@ -108,6 +109,18 @@ async fn prepare_and_apply(
         hosts: known.taking_part().members().len(),
     });
     let raised = rounds::raise(args, context, &mut known, events).await;
+    if !known.is_claimed()
+        && let Err(error) = raised
+    {
+        let stuck = error.downcast_ref::<ClaimError>();
+        let left_nothing = stuck.is_none_or(ClaimError::left_nothing) && known.stranded().is_empty();
+        known.fleet.close().await;
+        if known.record.is_none() && left_nothing {
+            // No host has anything of it, so neither do we.
+            dir.remove()?;
+        }
+        return Err(error);
+    }
     let interrupted = raised.is_err() && context.cancel.is_cancelled();
     let undone = if interrupted && !args.keep {
         let touched = known.taking_part();
@@ -131,7 +144,11 @@ async fn prepare_and_apply(
             });
         }
         known.fleet.close().await;
-        return Ok(Some(ready_line(&known.plan)));
+        return Ok(Some(format!(
+            "{}; {}",
+            ready_line(&known.plan),
+            lease_words(known.expires)
+        )));
     };
     known.fleet.close().await;
     if !interrupted || args.keep {

@@ -78,6 +78,8 @@ impl World {
                     objects: Vec::new(),
                     foreign_memory: MiB(0),
                     foreign_vcpus: 0,
+                    claims: Vec::new(),
+                    token: String::new(),
                 }),
                 kvm: Some(true),
                 clock: Some(Clock {

@@ -1,6 +1,7 @@
 //! The engine obeys a plan and emits events. It makes no choice and prints nothing.
 
 mod apply;
+mod claim;
 mod clear;
 pub(crate) mod cloud_init;
 mod event;
@@ -14,6 +15,7 @@ mod remove;
 mod watch;
 
 pub use apply::Apply;
+pub use claim::{ClaimError, Claimed, Reserve, hold, restore};
 pub use event::{Event, Events, HostStage, NodeStage, Progress, Stream};
 pub use failure::{EngineError, Failure, explain};
 pub use fleet::{Fleet, Member};

@@ -27,7 +27,7 @@ impl Target {
     }
 
     /// Short ids of this cluster that a host shows.
-    fn ids(&self, observed: &ObservedHost) -> Vec<String> {
+    pub(super) fn ids(&self, observed: &ObservedHost) -> Vec<String> {
         if let Some(id) = &self.short_id {
             return vec![id.clone()];
         }

@@ -46,6 +46,8 @@ pub(super) struct Inner {
     /// What was last observed.
     pub(super) facts: Mutex<Option<HostFacts>>,
     pub(super) seeds: SeedQueue,
+    /// The locks that we hold there.
+    pub(super) holds: tokio::sync::Mutex<Vec<super::claim::Held>>,
 }
 
 /// A connected bare-metal host. Cheap to clone.
@@ -140,6 +142,7 @@ impl HostLogin {
                 socket: self.socket.clone(),
                 facts: Mutex::new(None),
                 seeds: SeedQueue::default(),
+                holds: tokio::sync::Mutex::default(),
             }),
         })
     }
@@ -192,6 +195,10 @@ impl Host {
 
     /// Ends the connections. Calls that are still in flight fail.
     pub async fn close(&self) {
+        // Before the connection, so that who comes next finds them free.
+        for held in std::mem::take(&mut *self.inner.holds.lock().await) {
+            held.release().await;
+        }
         self.inner.libvirt.close().await;
         self.inner.forward.close();
         if let Some(session) = self.session() {

@@ -190,6 +190,76 @@ impl HostLink {
         Ok(receiver)
     }
 
+    /// Runs a script as root whose standard input stays open until the sender is dropped or this process ends.
+    /// Its standard output comes in pieces; dropping the receiver ends it too.
+    pub(super) async fn attend(
+        &self,
+        script: &str,
+        timeout: Duration,
+    ) -> Result<(mpsc::Sender<Vec<u8>>, mpsc::Receiver<Vec<u8>>), Cause> {
+        let sudo = self.sudo(timeout).await?;
+        let script = quote(&format!("{PREAMBLE}{script}"));
+        let command = format!("exec {sudo}sh -c {script} vcluster");
+        let (input, mut typed) = mpsc::channel::<Vec<u8>>(4);
+        let (sender, receiver) = mpsc::channel(4);
+        match &self.way {
+            Way::Local => {
+                let mut child = local_command(&command)
+                    .spawn()
+                    .map_err(|error| Cause::local("cannot run sh", &error))?;
+                let (to_child, from_child) = (child.stdin.take(), child.stdout.take());
+                tokio::spawn(async move {
+                    let Some(mut to_child) = to_child else { return };
+                    while let Some(bytes) = typed.recv().await {
+                        if to_child.write_all(&bytes).await.is_err() {
+                            break;
+                        }
+                    }
+                });
+                tokio::spawn(async move {
+                    let Some(mut from_child) = from_child else { return };
+                    let mut buffer = vec![0; 4096];
+                    loop {
+                        let read = tokio::select! {
+                            read = from_child.read(&mut buffer) => read,
+                            () = sender.closed() => break,
+                        };
+                        match read {
+                            Ok(count @ 1..) if sender.send(buffer[..count].to_vec()).await.is_ok() => {}
+                            _ => break,
+                        }
+                    }
+                    let _ = child.kill().await;
+                });
+            }
+            Way::Ssh(session) => {
+                let request = ExecRequest {
+                    command,
+                    ..ExecRequest::default()
+                };
+                let mut events = session.stream_with_input(&request, typed).await?;
+                tokio::spawn(async move {
+                    loop {
+                        let event = tokio::select! {
+                            event = events.recv() => event,
+                            () = sender.closed() => break,
+                        };
+                        match event {
+                            Some(ExecEvent::Stdout(bytes)) => {
+                                if sender.send(bytes).await.is_err() {
+                                    break;
+                                }
+                            }
+                            Some(ExecEvent::Stderr(_)) => {}
+                            _ => break,
+                        }
+                    }
+                });
+            }
+        }
+        Ok((input, receiver))
+    }
+
     async fn sudo(&self, timeout: Duration) -> Result<&'static str, Cause> {
         self.sudo
             .get_or_try_init(|| async {

@@ -115,4 +115,10 @@ pub struct ObservedHost {
     pub foreign_memory: MiB,
     /// Their vCPUs.
     pub foreign_vcpus: u32,
+    /// What our clusters are promised there.
+    #[serde(default)]
+    pub claims: Vec<super::ObservedClaim>,
+    /// Digest of these claims: who claims more says by it what he knew.
+    #[serde(default)]
+    pub token: String,
 }

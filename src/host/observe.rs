@@ -77,6 +77,8 @@ impl Host {
             objects,
             foreign_memory: told.foreign_memory,
             foreign_vcpus: told.foreign_vcpus,
+            claims: probe.claims,
+            token: probe.token,
         })
     }
 

@@ -16,6 +16,8 @@ use crate::network::is_short_id;
 use crate::plan::Plan;
 use crate::ssh::quote;
 
+/// Where libvirt keeps images by default: it is there before us, so it is what we lock, host-wide, for a moment.
+pub(super) const BASE: &str = "/var/lib/libvirt/images";
 /// Everything of ours is below this directory, which the security profiles of distributions let QEMU read.
 pub(crate) const ROOT: &str = "/var/lib/libvirt/images/vcluster";
 /// Directory of the images. No cluster's directory is called so: those hold a dot.
@@ -67,7 +69,7 @@ pub(super) fn read_directory_name(name: &str) -> Option<(ClusterName, String)> {
 /// A function for scripts: whether `$d` is a directory of ours that its making or its removal was killed in:
 /// it holds nothing, or an owner file that says nothing yet. Nobody can lose anything with it.
 pub(super) const HALF: &str = r#"half() { [ -d "$d" ] && [ ! -L "$d" ] && [ ! -s "$d/owner.json" ] &&
-  [ -z "$(ls -A "$d" | grep -vxE 'owner\.json(\.new)?')" ]; }
+  [ -z "$(find "$d" -mindepth 1 ! -path "$d/owner.json" ! -path "$d/owner.json.new")" ]; }
 "#;
 
 /// Says `made`, `ours` or `foreign`. A directory with files but without an owner file is not ours.
@@ -172,7 +174,8 @@ impl Host {
     }
 }
 
-fn controller() -> String {
+/// The name of this machine, for people.
+pub(crate) fn controller() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .map(|name| name.trim().to_owned())
         .unwrap_or_default()

@@ -7,8 +7,10 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::claim::{self, Claim, ObservedClaim};
+use super::error::shown;
 use super::model::ObservedObject;
-use super::pool::{HALF, IMAGES_DIRECTORY, Owner, ROOT, read_directory_name};
+use super::pool::{BASE, HALF, IMAGES_DIRECTORY, Owner, ROOT, read_directory_name};
 use crate::name::ClusterName;
 use crate::network::{self, Link, section};
 use crate::plan::Plan;
@@ -17,7 +19,19 @@ use crate::units::MiB;
 /// The script. `$1` is `SSH_CONNECTION`.
 pub(super) fn script() -> String {
     format!(
-        r#"echo @@mem; cat /proc/meminfo
+        r#"{token}echo @@token; claims() {{
+  token
+  echo @@claims; for c in "$root"/*/claim.json; do
+    if [ -f "$c" ] && [ ! -L "$c" ]; then
+      d=${{c%/claim.json}} h=
+      if [ -f "$d/lock" ] && [ ! -L "$d/lock" ] && ! flock -n "$d/lock" true; then h=$(head -c 1024 "$d/lock" | tr '\n\t' '  '); fi
+      printf '%s\t%s\t' "${{d##*/}}" "$h"; head -c 4096 "$c" | tr -d '\n'; echo
+    fi
+  done
+}}
+# Who tries a lock keeps it for that moment from who wants it, so nobody may want one meanwhile.
+if [ -d {BASE} ] && command -v flock >/dev/null; then ( flock -w 5 8; claims ) 8<{BASE}; else claims 2>/dev/null; fi
+echo @@mem; cat /proc/meminfo
 echo @@disk; d={ROOT}; while [ ! -d "$d" ]; do d=${{d%/*}}; [ "$d" ] || d=/; done; df -Pk "$d"
 echo @@ssh; echo "$1"
 echo @@links; ip -j -d addr show
@@ -38,7 +52,8 @@ echo @@boot; cat /proc/sys/kernel/random/boot_id
 echo @@kvm; [ -c /dev/kvm ] && echo yes
 echo @@kvmknown; cat {IMAGES_DIRECTORY}/kvm.json 2>/dev/null
 echo; echo @@end
-"#
+"#,
+        token = claim::token(),
     )
 }
 
@@ -70,6 +85,8 @@ pub(super) struct Probe {
     pub(super) boot_id: String,
     pub(super) has_kvm: bool,
     pub(super) kvm_known: Option<KvmKnown>,
+    pub(super) claims: Vec<ObservedClaim>,
+    pub(super) token: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -104,6 +121,8 @@ impl Probe {
         };
         probe.read_routes(part("routes"));
         probe.read_objects(part("dirs"), part("tables"));
+        probe.token = part("token").trim().chars().take(64).collect();
+        probe.claims = part("claims").lines().filter_map(read_claim).collect();
         Ok(probe)
     }
 
@@ -216,6 +235,15 @@ impl Probe {
     }
 }
 
+fn read_claim(line: &str) -> Option<ObservedClaim> {
+    let mut parts = line.splitn(3, '\t');
+    let (directory, holder, json) = (parts.next()?, parts.next()?, parts.next()?);
+    Some(ObservedClaim {
+        claim: Claim::read(directory, json)?,
+        holder: (!holder.is_empty()).then(|| shown(holder)),
+    })
+}
+
 fn object(kind: &str, name: &str, cluster: ClusterName, id: Uuid) -> ObservedObject {
     named(kind, name, cluster, Plan::short_id(id))
 }
@@ -297,6 +325,11 @@ x	{"cluster":"../x","id":"00000000-0000-0000-0000-000000000002","controller":"c"
 @@tables
 vcluster_00000000		comment "vcluster:demo:00000000-0000-0000-0000-000000000002 10.77.0.0/16"
 vcluster_11111111	
+@@token
+0123abcd
+@@claims
+demo.00000000	`vcluster up` on c	{"version":1,"cluster":"demo","id":"00000000-0000-0000-0000-000000000002","controller":"c","made":"2026-01-31T12:00:00Z","expires":null,"subnet":"10.77.0.0/16","vni":4242,"nodes":2,"memory":192,"vcpus":2,"disk":0}
+other.00000000		{"version":1,"cluster":"demo","id":"00000000-0000-0000-0000-000000000002","controller":"c","made":"2026-01-31T12:00:00Z","expires":null,"subnet":null,"vni":1,"nodes":2,"memory":192,"vcpus":2,"disk":0}
 @@boot
 cf8f09dd-047b-40d3-8e1a-9745e1b1a981
 @@kvm
@@ -340,6 +373,15 @@ yes
             probe.links.iter().filter_map(Link::vni).collect::<Vec<_>>(),
             [4242]
         );
+    }
+
+    #[test]
+    fn a_claim_is_read_with_its_holder_and_only_from_its_own_directory() {
+        let probe = Probe::read(OUTPUT).unwrap();
+        assert_eq!(probe.token, "0123abcd");
+        assert_eq!(probe.claims.len(), 1);
+        assert_eq!(probe.claims[0].claim.memory, MiB(192));
+        assert_eq!(probe.claims[0].holder.as_deref(), Some("`vcluster up` on c"));
     }
 
     #[test]

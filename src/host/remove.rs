@@ -8,11 +8,10 @@ use super::error::{Cause, HostError, shown};
 use super::image::sweep_script;
 use super::libvirt::is;
 use super::model::{ObservedNode, ObservedObject};
-use super::pool;
+use super::pool::{BASE, HALF, ROOT};
 use crate::fault;
 use crate::name::ClusterName;
 use crate::network::{self, is_short_id};
-use crate::ssh::quote;
 
 /// Domains that are stopped at once on one host.
 const AT_ONCE: usize = 4;
@@ -205,17 +204,38 @@ fn object(kind: &str, name: &str, cluster: &ClusterName, short_id: &str) -> Obse
     }
 }
 
-/// Changes into the cluster's directory if that is really ours, else does nothing.
-fn enter(cluster: &ClusterName, short_id: &str) -> String {
-    let mark = pool::owner_mark(cluster, short_id);
+/// Defines `$d`, the cluster's directory, `ours`, which says whether it really is, and [`half`](HALF); for a cluster whose name is in
+/// `$cluster` and whose short id is in `$short`.
+pub(super) fn ours() -> String {
     format!(
-        "d={directory}\n\
-         ours() {{ [ -d \"$d\" ] && [ ! -L \"$d\" ] && [ -f \"$d/owner.json\" ] && [ ! -L \"$d/owner.json\" ] &&\n\
-           case $(head -c 4096 \"$d/owner.json\") in {mark}*) ;; *) false ;; esac; }}\n\
-         {half}",
-        half = pool::HALF,
-        directory = quote(&pool::directory(cluster, short_id)),
-        mark = quote(&mark),
+        r#"d={ROOT}/$cluster.$short
+ours() {{
+  [ -d "$d" ] && [ ! -L "$d" ] && [ -f "$d/owner.json" ] && [ ! -L "$d/owner.json" ] || return 1
+  case $(head -c 4096 "$d/owner.json") in "{{\"cluster\":\"$cluster\",\"id\":\"$short-"*) ;; *) return 1 ;; esac
+}}
+{HALF}"#
+    )
+}
+
+/// As [`ours`] for one cluster. `short_id` was checked.
+pub(super) fn enter(cluster: &ClusterName, short_id: &str) -> String {
+    format!("cluster={cluster} short={short_id}\n{}", ours())
+}
+
+/// Removes the directory of a cluster, behind [`ours`]. The owner file goes last: after a half-done removal the
+/// directory is still known as ours. Our root goes too when nothing else is in it, unless somebody makes a
+/// directory in it right now.
+pub(super) fn directory_removal() -> String {
+    format!(
+        r#"if ours; then
+  if find "$d" -xdev -mindepth 1 -depth ! -path "$d/owner.json" -delete && rm -f "$d/owner.json" && rmdir "$d"
+  then echo "removed directory ${{d##*/}}"; else echo "left directory ${{d##*/}}"; fi
+  ( if flock -n 8; then rmdir {ROOT} 2>/dev/null || :; fi ) 8<{BASE}
+elif half; then
+  if rm -f "$d/owner.json" "$d/owner.json.new" && rmdir "$d"
+  then echo "removed directory ${{d##*/}}"; else echo "left directory ${{d##*/}}"; fi
+fi
+"#
     )
 }
 
@@ -229,17 +249,7 @@ fn node_files_script(cluster: &ClusterName, short_id: &str, node: &str) -> Strin
 }
 
 fn directory_script(cluster: &ClusterName, short_id: &str) -> String {
-    // The owner file goes last: after a half-done removal the directory is still known as ours.
-    format!(
-        "{}if ours; then\n\
-           if find \"$d\" -xdev -mindepth 1 -depth ! -path \"$d/owner.json\" -delete && rm -f \"$d/owner.json\" && rmdir \"$d\"\n\
-           then echo \"removed directory ${{d##*/}}\"; else echo \"left directory ${{d##*/}}\"; fi\n\
-         elif half; then\n\
-           if rm -f \"$d/owner.json\" \"$d/owner.json.new\" && rmdir \"$d\"\n\
-           then echo \"removed directory ${{d##*/}}\"; else echo \"left directory ${{d##*/}}\"; fi\n\
-         fi\n",
-        enter(cluster, short_id)
-    )
+    format!("{}{}", enter(cluster, short_id), directory_removal())
 }
 
 #[cfg(test)]
@@ -249,13 +259,19 @@ mod tests {
     use super::*;
 
     fn run(script: &str, root: &Path) -> String {
-        let script = script.replace(pool::ROOT, root.to_str().unwrap());
+        let script = script.replace(BASE, root.to_str().unwrap());
         let output = std::process::Command::new("sh")
             .arg("-c")
             .arg(script)
             .output()
             .unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn root(temp: &tempfile::TempDir) -> std::path::PathBuf {
+        let root = temp.path().join("vcluster");
+        std::fs::create_dir(&root).unwrap();
+        root
     }
 
     fn fill(directory: &Path, id: &str) {
@@ -269,7 +285,7 @@ mod tests {
 
     /// Runs a script as a host does that loses power before its command number `cut`; says whether it got so far.
     fn run_cut(script: &str, root: &Path, cut: usize) -> bool {
-        let script = script.replace(pool::ROOT, root.to_str().unwrap());
+        let script = script.replace(BASE, root.to_str().unwrap());
         let power = format!("n=0; set -T; trap 'n=$((n+1)); [ $n -lt {cut} ] || kill -KILL $$' DEBUG\n");
         let output = std::process::Command::new("bash")
             .arg("-c")
@@ -282,9 +298,9 @@ mod tests {
     #[test]
     fn a_directory_whose_making_or_removal_lost_power_anywhere_is_still_ours_and_goes() {
         let cluster: ClusterName = "demo".parse().unwrap();
-        let make = pool::directory_script(
-            &pool::directory(&cluster, "0000000a"),
-            &pool::Owner {
+        let make = crate::host::pool::directory_script(
+            &crate::host::pool::directory(&cluster, "0000000a"),
+            &crate::host::pool::Owner {
                 cluster: cluster.clone(),
                 id: uuid::Uuid::from_u128(0xa << 96),
                 controller: "c".into(),
@@ -292,9 +308,9 @@ mod tests {
         );
         let remove = directory_script(&cluster, "0000000a");
         let mut cuts = 0;
-        for cut in 1.. {
+        for cut in 1..300 {
             let root = tempfile::tempdir().unwrap();
-            let ours = root.path().join("demo.0000000a");
+            let ours = root.path().join("vcluster/demo.0000000a");
             let killed = run_cut(&make, root.path(), cut);
             run(&remove, root.path());
             assert!(!ours.exists(), "removed after its making was cut at {cut}");
@@ -314,52 +330,55 @@ mod tests {
                 break;
             }
         }
-        assert!(cuts > 10, "{cuts} cuts");
+        assert!((11..299).contains(&cuts), "{cuts} cuts");
     }
 
     #[test]
     fn only_a_directory_with_our_owner_file_is_removed() {
-        let root = tempfile::tempdir().unwrap();
+        let temp = tempfile::tempdir().unwrap();
+        let root = root(&temp);
         let cluster: ClusterName = "demo".parse().unwrap();
-        let ours = root.path().join("demo.0000000a");
-        let other = root.path().join("demo.0000000b");
+        let ours = root.join("demo.0000000a");
+        let other = root.join("demo.0000000b");
         fill(&ours, "0000000a");
         fill(&other, "0000000c");
         assert_eq!(
-            run(&directory_script(&cluster, "0000000a"), root.path()),
+            run(&directory_script(&cluster, "0000000a"), temp.path()),
             "removed directory demo.0000000a"
         );
         assert!(!ours.exists());
-        assert_eq!(run(&directory_script(&cluster, "0000000a"), root.path()), "");
-        assert_eq!(run(&directory_script(&cluster, "0000000b"), root.path()), "");
+        assert_eq!(run(&directory_script(&cluster, "0000000a"), temp.path()), "");
+        assert_eq!(run(&directory_script(&cluster, "0000000b"), temp.path()), "");
         assert!(other.join("n1.seed").exists());
     }
 
     #[test]
     fn a_link_that_leads_elsewhere_is_not_followed() {
-        let root = tempfile::tempdir().unwrap();
+        let temp = tempfile::tempdir().unwrap();
+        let root = root(&temp);
         let cluster: ClusterName = "demo".parse().unwrap();
-        let elsewhere = root.path().join("elsewhere");
+        let elsewhere = root.join("elsewhere");
         fill(&elsewhere, "0000000a");
-        std::os::unix::fs::symlink(&elsewhere, root.path().join("demo.0000000a")).unwrap();
-        assert_eq!(run(&directory_script(&cluster, "0000000a"), root.path()), "");
+        std::os::unix::fs::symlink(&elsewhere, root.join("demo.0000000a")).unwrap();
+        assert_eq!(run(&directory_script(&cluster, "0000000a"), temp.path()), "");
         assert!(elsewhere.join("n1.seed").exists());
     }
 
     #[test]
     fn the_files_of_one_node_go_and_those_of_its_namesakes_stay() {
-        let root = tempfile::tempdir().unwrap();
+        let temp = tempfile::tempdir().unwrap();
+        let root = root(&temp);
         let cluster: ClusterName = "demo".parse().unwrap();
-        let ours = root.path().join("demo.0000000a");
+        let ours = root.join("demo.0000000a");
         fill(&ours, "0000000a");
         assert_eq!(
-            run(&node_files_script(&cluster, "0000000a", "n1"), root.path()),
+            run(&node_files_script(&cluster, "0000000a", "n1"), temp.path()),
             "removed"
         );
         assert!(ours.join("n10.seed").exists() && ours.join("owner.json").exists());
         assert!(!ours.join("n1.console.0").exists());
         assert_eq!(
-            run(&node_files_script(&cluster, "0000000a", "n1"), root.path()),
+            run(&node_files_script(&cluster, "0000000a", "n1"), temp.path()),
             ""
         );
     }

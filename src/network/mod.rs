@@ -10,8 +10,8 @@ mod wanted;
 
 pub use change::{Changes, changes};
 pub use mtu::{MtuFailure, mtu_peers, mtu_script, read_mtu};
-pub(crate) use remove::is_short_id;
 pub use remove::removal_script;
+pub(crate) use remove::{REMOVAL, is_short_id};
 pub(crate) use seen::section;
 pub use seen::{Link, Seen, SeenError, read_links, seen_script};
 pub use wanted::Wanted;

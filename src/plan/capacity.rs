@@ -1,11 +1,12 @@
 //! What a host has for the nodes of this cluster, and what is left of it while nodes are
 //! placed. Nothing is promised twice: the host's reserve, foreign domains and the nodes of
-//! our other clusters are taken off first, whether they run or not.
+//! our other clusters are taken off first, whether they run, are off or are only claimed yet.
 
 use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
+use super::claims;
 use super::error::Lack;
 use super::model::{Capacity, NodeSpec};
 use crate::host::ObservedHost;
@@ -70,18 +71,14 @@ pub(super) fn capacity(host: &topology::Host, observed: &ObservedHost, cluster_i
         vcpus: all_vcpus.saturating_sub(observed.foreign_vcpus),
         disk: facts.disk_free,
     };
-    for node in observed
-        .nodes
-        .iter()
-        .filter(|node| node.mark.cluster_id != cluster_id)
-    {
-        take(&mut capacity, Needs::of_spec(&node.mark.spec));
+    for (nodes, needs) in claims::taken(observed, cluster_id) {
+        take(&mut capacity, nodes, needs);
     }
     capacity
 }
 
-fn take(capacity: &mut Capacity, needs: Needs) {
-    capacity.nodes = capacity.nodes.saturating_sub(1);
+fn take(capacity: &mut Capacity, nodes: u32, needs: Needs) {
+    capacity.nodes = capacity.nodes.saturating_sub(nodes);
     capacity.memory.0 = capacity.memory.0.saturating_sub(needs.memory);
     capacity.vcpus = capacity.vcpus.saturating_sub(needs.vcpus);
     capacity.disk.0 = capacity.disk.0.saturating_sub(needs.disk);
@@ -126,7 +123,7 @@ impl Room {
 
     /// Takes what a node needs. A node that exists is taken even where nothing is left.
     pub(super) fn place(&mut self, needs: Needs, group: usize) {
-        take(&mut self.left, needs);
+        take(&mut self.left, 1, needs);
         self.count += 1;
         *self.groups.entry(group).or_default() += 1;
     }

@@ -79,7 +79,7 @@ pub enum PlanError {
         at: Option<Location>,
     },
     /// The name is taken by a cluster with another id.
-    #[error("cluster `{cluster}` exists on `{host}` with another id ({other})")]
+    #[error("cluster `{cluster}` exists on `{host}` with another id ({other}{by})")]
     NameTaken {
         /// The name.
         cluster: ClusterName,
@@ -87,6 +87,8 @@ pub enum PlanError {
         host: HostName,
         /// The other id; its short form where no more is known.
         other: String,
+        /// Who works on it, or raised it, as far as that is known; empty, or with a comma before it.
+        by: String,
     },
     /// VXLAN is needed but a host has no known underlay address.
     #[error("no underlay address is known for `{host}`")]

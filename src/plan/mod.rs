@@ -7,6 +7,7 @@
 mod address;
 mod assemble;
 mod capacity;
+mod claims;
 mod diff;
 mod error;
 mod existing;
@@ -26,6 +27,7 @@ use crate::name::HostName;
 use crate::topology::{self, Topology};
 use address::Addresses;
 use capacity::Room;
+pub use claims::Promise;
 pub use error::{Lack, PlanError};
 use existing::Existing;
 use missing::{Placed, place_all};

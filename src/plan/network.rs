@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use uuid::Uuid;
 
+use super::claims;
 use super::error::PlanError;
 use super::model::{NetworkPlan, Plan, VxlanPlan};
 use super::{PlanInput, Site};
@@ -46,7 +47,16 @@ pub(super) fn check_name(input: &PlanInput<'_>) -> Result<(), PlanError> {
                 .map(|object| object.short_id.clone())
         };
         if let Some(other) = by_node.or_else(by_object) {
+            let claims = host.claims.iter().filter(|seen| seen.claim.cluster == *cluster);
+            let by = claims
+                .map(|seen| match &seen.holder {
+                    Some(holder) => format!(", held by {holder}"),
+                    None => format!(", raised from {} at {}", seen.claim.controller, seen.claim.made),
+                })
+                .next()
+                .unwrap_or_default();
             return Err(PlanError::NameTaken {
+                by,
                 cluster: cluster.clone(),
                 host: host.name.clone(),
                 other,
@@ -172,6 +182,18 @@ fn vni(cluster_id: Uuid, sites: &[Site<'_>], has_device: impl Fn(&Site<'_>) -> b
     let (ours, others): (Vec<&Site<'_>>, Vec<&Site<'_>>) = sites.iter().partition(|site| has_device(site));
     let of_others: std::collections::HashSet<u32> = others.iter().flat_map(|site| site.vnis()).collect();
     let of_ours: std::collections::HashSet<u32> = ours.iter().flat_map(|site| site.vnis()).collect();
+    let claimed: std::collections::HashSet<u32> = sites
+        .iter()
+        .flat_map(|site| claims::of_others(site.observed, cluster_id))
+        .filter_map(|claim| claim.vni)
+        .collect();
+    let of_others: std::collections::HashSet<u32> = of_others.union(&claimed).copied().collect();
+    let promised = sites
+        .iter()
+        .find_map(|site| claims::own(site.observed, cluster_id)?.vni);
+    if let Some(promised) = promised.filter(|vni| !of_others.contains(vni) && (1..=ALL).contains(vni)) {
+        return promised;
+    }
     if let Some((one, rest)) = ours.split_first() {
         // Which of a host's identifiers belongs to our device is not observed; it is one that
         // all hosts with the device share, and the first of these that we would have chosen.
@@ -206,8 +228,16 @@ fn check_subnet(
             .filter(|(_, device)| *device != plan.bridge)
             .find(|(route, _)| subnet.contains(route) || route.contains(&subnet))
             .map(|(route, device)| format!("it has a route to {route} by {device}"));
+        let by_claim = || {
+            let mut others = claims::of_others(site.observed, input.cluster_id);
+            let (claim, taken) = others.find_map(|claim| {
+                let taken = claim.subnet?;
+                (subnet.contains(&taken) || taken.contains(&subnet)).then_some((claim, taken))
+            })?;
+            Some(format!("cluster `{}` claims {taken} there", claim.cluster))
+        };
         let by_cluster = || other_cluster(input, site.observed, |address| subnet.contains(&address));
-        if let Some(route) = by_route.or_else(by_cluster) {
+        if let Some(route) = by_route.or_else(by_cluster).or_else(by_claim) {
             let (host, at) = (site.host.name.clone(), input.topology.network.at.clone());
             return Err(PlanError::SubnetInUse {
                 subnet,

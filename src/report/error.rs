@@ -64,6 +64,7 @@ fn known(cause: &(dyn Error + 'static)) -> Known {
         crate::name::NameError, error => Some(error.hint().to_owned()), None;
         crate::nodeset::NodeSetError, error => error.hint(), Some(ExitCode::Usage);
         crate::topology::Diagnostics, error => error.hint(), Some(error.exit_code());
+        crate::engine::ClaimError, error => error.hint(), Some(error.exit_code());
         crate::engine::EngineError, error => error.hint(), Some(error.exit_code());
         crate::state::StateError, error => error.hint(), Some(error.exit_code());
         crate::host::HostError, error => error.hint(), Some(error.exit_code());

@@ -11,7 +11,7 @@ use super::dir::{ClusterDir, StateError};
 use crate::name::{ClusterName, HostName, ImageName};
 use crate::plan::Plan;
 use crate::topology::{Accel, Host};
-use crate::units::MiB;
+use crate::units::{MiB, Moment};
 
 /// Version of the record's JSON form.
 pub const RECORD_VERSION: u32 = 1;
@@ -71,6 +71,9 @@ pub struct ClusterRecord {
     pub id: Uuid,
     /// When it was first raised, RFC 3339 in UTC.
     pub created: String,
+    /// End of its lease as it was last set from here; `None` is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Moment>,
     /// The topology file, absolute; `None` when it came from standard input.
     pub topology: Option<PathBuf>,
     /// What relative paths in it are relative to.

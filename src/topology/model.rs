@@ -55,6 +55,8 @@ pub struct Topology {
     pub configure: Vec<ConfigureStep>,
     /// Workload steps, in order.
     pub workload: Vec<WorkloadStep>,
+    /// How long the cluster is leased with every `up`; `None` is for ever.
+    pub ttl: Option<Duration>,
     /// The directory that relative paths are relative to.
     pub base_dir: PathBuf,
     /// The file as the user named it.

@@ -66,6 +66,10 @@ text!(
     Time, "time", r"^\s*([0-9]+\s*[a-z]+\s*)+$", ["30s", "5m", "1h"]
 );
 text!(
+    /// How long a cluster is leased: `4h`, `2days`, or `never` for no end.
+    Lease, "lease", r"^\s*(never|([0-9]+\s*[a-z]+\s*)+)\s*$", ["4h", "2days", "never"]
+);
+text!(
     /// A node set as in ClusterShell: names with ranges, `,` union, `!` difference, `&` intersection,
     /// `^` symmetric difference.
     NodeSet, "node set", r"^[^\s].*$", ["bm[01-15]", "web[1-5],db1"]
@@ -175,6 +179,8 @@ pub(super) type Vars = serde_json::Map<String, Value>;
 pub(super) struct RawTopology {
     /// Name of the cluster, at most 40 characters.
     pub(super) name: Field<Name>,
+    /// How long the cluster is leased; every `up` renews it, `vcluster gc` removes what has ended. Default: 4h.
+    pub(super) ttl: Field<Lease>,
     /// The bare-metal hosts by node set; this machine (`qemu:///system`) when left out.
     pub(super) hosts: Field<Entries<RawHost>>,
     /// Images besides the built-in `micro` and `debian`.

@@ -253,3 +253,22 @@ fn the_first_example_of_the_reference_is_valid() {
         Topology::parse(example, "topology.md", dir.path()).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(topology.nodes.len(), 150);
 }
+
+#[test]
+fn a_lease_is_four_hours_unless_it_is_written_and_never_is_for_ever() {
+    let with = |ttl: &str| format!("name: small\n{ttl}groups: {{ web: {{ count: 2 }} }}\n");
+    assert_eq!(good(&with("")).ttl, Some(Duration::from_hours(4)));
+    assert_eq!(good(&with("ttl: 1h 30m\n")).ttl, Some(Duration::from_mins(90)));
+    assert_eq!(good(&with("ttl: never\n")).ttl, None);
+    for (text, words) in [
+        ("ttl: soon\n", "`soon` is not a length of time"),
+        ("ttl: 30s\n", "out of bounds"),
+        ("ttl: 400days\n", "out of bounds"),
+    ] {
+        let said = bad(&with(text));
+        assert!(
+            said.contains(words) && said.contains("topology.yaml:2:6"),
+            "{said}"
+        );
+    }
+}

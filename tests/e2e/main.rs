@@ -10,6 +10,7 @@ mod faults;
 mod interrupt;
 mod main_job;
 mod secrets;
+mod sharing;
 mod terminal;
 mod tools;
 mod trouble;

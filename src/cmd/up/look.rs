@@ -1,6 +1,7 @@
 //! What `up` knows: the topology, the hosts as they are, and the plan that follows. Changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -9,13 +10,14 @@ use uuid::Uuid;
 
 use super::Args;
 use super::past::Past;
-use crate::engine::{self, EngineError, Events, Failure, Fleet};
+use crate::engine::{self, ClaimError, EngineError, Events, Failure, Fleet, Reserve};
 use crate::host::{ConnectOptions, ObservedHost};
 use crate::image;
 use crate::name::{HostName, ImageName};
 use crate::plan::{Plan, PlanError, PlanInput, Trouble, plan};
 use crate::state::{ClusterDir, ClusterKeys, ClusterRecord};
 use crate::topology::{self, Topology};
+use crate::units::Moment;
 
 /// A daemon that is being restarted is back within this time.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -38,6 +40,10 @@ pub(super) struct Known {
     pub(super) past: Past,
     /// The plan to obey.
     pub(super) plan: Plan,
+    /// End of the lease that this command gives.
+    pub(super) expires: Option<Moment>,
+    /// Whether its hosts are claimed: until then nothing is made.
+    claimed: AtomicBool,
     cluster_id: Uuid,
     image_keys: IndexMap<ImageName, String>,
     /// Hosts that took part in an earlier round or `up`.
@@ -110,6 +116,8 @@ pub(super) async fn look(
     let stranded = record.iter().flat_map(|record| &record.stranded);
     let touched = planned.chain(stranded).cloned().collect();
     Ok(Known {
+        expires: topology.ttl.map(|ttl| Moment::now().after(ttl)),
+        claimed: AtomicBool::new(false),
         topology,
         dir: dir.clone(),
         record,
@@ -210,9 +218,31 @@ impl Known {
             .collect()
     }
 
+    /// Claims what the plan promises on the hosts that take part.
+    pub(super) async fn claim(&self) -> Result<(), ClaimError> {
+        let reserve = Reserve {
+            plan: &self.plan,
+            observed: &self.observed,
+            expires: self.expires,
+        };
+        reserve.run(&self.taking_part()).await?;
+        self.claimed.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether its hosts are claimed.
+    pub(super) fn is_claimed(&self) -> bool {
+        self.claimed.load(Ordering::Relaxed)
+    }
+
     /// Makes the plan anew from what is known now.
     pub(super) fn plan_again(&mut self) -> Result<(), PlanError> {
         self.past.trouble.before = Some(self.plan.clone());
+        self.replan()
+    }
+
+    /// Replaces a plan that was not begun.
+    pub(super) fn replan(&mut self) -> Result<(), PlanError> {
         self.plan = plan(&PlanInput {
             topology: &self.topology,
             cluster_id: self.cluster_id,

@@ -13,12 +13,13 @@ use super::steps;
 use super::store::{store, users};
 use crate::cmd::Context;
 use crate::cmd::cluster::nodes_of;
+use crate::cmd::leases::Turns;
 use crate::cmd::seeds::Seeds;
 use crate::engine::{Apply, EngineError, Events};
 use crate::image::{self, BuildOptions, BuiltImage};
 use crate::name::{ImageName, NodeName};
 use crate::plan::{ActionKind, PlanError};
-use crate::state::Journal;
+use crate::state::{HostRecord, Intent, Journal};
 
 /// Rounds after the first in which what failed is tried again.
 const FURTHER: usize = 2;
@@ -35,9 +36,18 @@ pub(super) async fn raise(
     events: &Events,
 ) -> anyhow::Result<()> {
     let mut images = Images::new();
+    let mut turns = Turns::default();
     for number in 1..=ROUNDS {
-        known.begin_round();
-        let lost = round(args, context, known, &mut images, events).await?;
+        let lost = loop {
+            match round(args, context, known, &mut images, events).await {
+                // Another cluster claimed something between our look and our claim.
+                Err(error) if turns.again(&error, &context.cancel).await => {
+                    known.look_again(&args.hosts.options(), events).await;
+                    known.replan()?;
+                }
+                lost => break lost?,
+            }
+        };
         if context.cancel.is_cancelled() {
             return Err(EngineError::Interrupted.into());
         }
@@ -72,32 +82,40 @@ pub(super) async fn raise(
 async fn round(
     args: &Args,
     context: &Context,
-    known: &Known,
+    known: &mut Known,
     images: &mut Images,
     events: &Events,
 ) -> anyhow::Result<Lost> {
-    let Known {
-        topology,
-        dir,
-        keys,
-        plan,
-        ..
-    } = known;
-    let busy = plan
+    let busy = known
+        .plan
         .actions
         .iter()
         .any(|action| !matches!(action.kind, ActionKind::Keep | ActionKind::Remove));
-    let unfinished = steps::unfinished(dir, plan)?;
+    let unfinished = steps::unfinished(&known.dir, &known.plan)?;
     if busy || !unfinished.is_empty() {
         build_images(known, images, context, events).await?;
     }
     if context.cancel.is_cancelled() {
         return Err(EngineError::Interrupted.into());
     }
-    // From here on things are made: what later commands need to find them is written first.
-    store(args, known)?;
-    let journal = Journal::open(dir)?;
+    // From here on things are made: what later commands need to find them is written first. What is known of a
+    // cluster that is there already stays as it is until its hosts are claimed.
+    if known.record.is_none() {
+        store(args, known)?;
+    }
+    let journal = Journal::open(&known.dir)?;
     let fleet = known.taking_part();
+    let intents = fleet.members().iter().map(|member| Intent::Host {
+        host: HostRecord::from(&member.config),
+    });
+    journal.write(&intents.collect::<Vec<_>>())?;
+    known.begin_round();
+    known.claim().await?;
+    store(args, known)?;
+    let known = &*known;
+    let Known {
+        topology, keys, plan, ..
+    } = known;
     let nodes = nodes_of(plan, &users(topology), keys, &fleet)?;
     let seeds = Seeds::new(plan, topology, keys);
     let seed = |node: &crate::plan::NodePlan| seeds.volume(node);

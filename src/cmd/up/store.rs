@@ -47,6 +47,7 @@ pub(super) fn store(args: &Args, known: &Known) -> anyhow::Result<()> {
             || humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
             |record| record.created.clone(),
         ),
+        expires: known.expires,
         topology: file,
         base_dir: topology.base_dir.clone(),
         hosts,

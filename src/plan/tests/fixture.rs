@@ -56,6 +56,7 @@ impl World {
             base_dir: "/".into(),
             file: "test.yaml".into(),
             text: String::new(),
+            ttl: None,
         };
         Self {
             topology,
@@ -100,6 +101,8 @@ impl World {
             objects: Vec::new(),
             foreign_memory: MiB(0),
             foreign_vcpus: 0,
+            claims: Vec::new(),
+            token: String::new(),
         });
         self.topology.hosts.push(Host {
             name,

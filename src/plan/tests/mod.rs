@@ -1,3 +1,4 @@
+mod claims;
 mod convergence;
 mod fixture;
 mod properties;

@@ -66,6 +66,10 @@ pub(super) fn topology(raw: &RawTopology, sink: &Sink<'_>, base_dir: &Path) -> O
         .and_then(|vars| vars.get())
         .cloned()
         .unwrap_or_else(Map::new);
+    let ttl = match raw.ttl.as_ref().and_then(|ttl| Some((ttl.get()?, &ttl.span))) {
+        Some((text, span)) => values::lease(&scope, span, &text.0),
+        None => Some(crate::units::LEASE),
+    };
     let hosts = hosts::resolve(&scope, raw.hosts.as_ref());
     let images = images::resolve(&scope, raw.images.as_ref());
     let groups = groups::resolve(&scope, raw, &hosts, &images, &vars);
@@ -98,6 +102,7 @@ pub(super) fn topology(raw: &RawTopology, sink: &Sink<'_>, base_dir: &Path) -> O
         vars,
         configure: configure.iter().map(|step| step.step.clone()).collect(),
         workload: workload.iter().map(|step| step.step.clone()).collect(),
+        ttl,
         base_dir: scope.base_dir.clone(),
         file: sink.file().to_owned(),
         text: String::new(),

@@ -75,6 +75,20 @@ pub(super) fn time(scope: &Scope<'_>, span: &Span, text: &str) -> Option<Duratio
     Some(time)
 }
 
+/// A lease: a length of time from a minute to a year, or `never`.
+pub(super) fn lease(scope: &Scope<'_>, span: &Span, text: &str) -> Option<Duration> {
+    if text.trim() == "never" {
+        return None;
+    }
+    crate::units::lease(text)
+        .inspect_err(|error| {
+            scope
+                .sink
+                .error_hint(span, error.to_string(), error.hint().to_owned());
+        })
+        .ok()
+}
+
 /// A whole number from 1 to a limit.
 pub(super) fn number(scope: &Scope<'_>, span: &Span, text: &str, what: &str, limit: u64) -> Option<u32> {
     match text.trim().parse::<u64>() {

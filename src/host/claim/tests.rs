@@ -1,0 +1,236 @@
+//! The scripts, run for true against a directory in place of libvirt's.
+
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::host::probe::Probe;
+
+const ALLOWED: Duration = Duration::from_secs(20);
+
+fn claim(name: &str, id: u128) -> Claim {
+    Claim {
+        version: CLAIM_VERSION,
+        cluster: name.parse().unwrap(),
+        id: Uuid::from_u128(id << 96),
+        controller: "it's".into(),
+        made: "2026-01-31T12:00:00Z".parse().unwrap(),
+        expires: Some("2026-01-31T16:00:00Z".parse().unwrap()),
+        subnet: Some("10.77.0.0/16".parse().unwrap()),
+        vni: Some(7),
+        nodes: 2,
+        memory: MiB(192),
+        vcpus: 2,
+        disk: MiB(0),
+    }
+}
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn script(&self, script: &str) -> String {
+        script.replace(BASE, self.0.path().to_str().unwrap())
+    }
+
+    async fn run(&self, script: &str) -> String {
+        HostLink::local()
+            .script(&self.script(script), ALLOWED)
+            .await
+            .unwrap()
+    }
+
+    async fn token(&self) -> String {
+        self.run(&format!("{}token", super::token()))
+            .await
+            .trim()
+            .to_owned()
+    }
+
+    fn path(&self, claim: &Claim) -> PathBuf {
+        self.0
+            .path()
+            .join(format!("vcluster/{}.{}", claim.cluster, claim.short_id()))
+    }
+
+    async fn hold(&self, claim: &Claim, how: Hold, token: Option<&str>) -> (Standing, Option<Held>) {
+        let short_id = claim.short_id();
+        let request = HoldRequest {
+            cluster: &claim.cluster,
+            short_id: &short_id,
+            verb: "up",
+            how,
+            claim: token.map(|token| (claim, token)),
+        };
+        let script = self.script(&hold_script(&request));
+        attend(&HostLink::local(), &request, &script, ALLOWED)
+            .await
+            .unwrap()
+    }
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn of_two_who_planned_with_the_same_claims_the_second_is_told_to_plan_again() {
+    let place = Place::new();
+    let (one, two) = (claim("one", 1), claim("two", 2));
+    let token = place.token().await;
+    let (standing, held) = place.hold(&one, Hold::Alone, Some(&token)).await;
+    assert_eq!(
+        standing,
+        Standing::Held {
+            made: true,
+            claim: Some(one.clone())
+        }
+    );
+    let Standing::Changed { by: Some(by) } = place.hold(&two, Hold::Alone, Some(&token)).await.0 else {
+        panic!("it must be told");
+    };
+    assert!(by.contains("cluster `one`, held by `vcluster up` on "), "{by}");
+    assert!(!place.path(&two).exists(), "nothing of it is there");
+    let token = place.token().await;
+    let (standing, _held) = place.hold(&two, Hold::Alone, Some(&token)).await;
+    assert!(
+        matches!(standing, Standing::Held { made: true, .. }),
+        "{standing:?}"
+    );
+    held.unwrap().release().await;
+
+    // A claim that is there already is written anew, with the token of now.
+    let token = place.token().await;
+    let wider = Claim {
+        nodes: 9,
+        ..one.clone()
+    };
+    let (standing, _held) = place.hold(&wider, Hold::Alone, Some(&token)).await;
+    assert_eq!(
+        standing,
+        Standing::Held {
+            made: false,
+            claim: Some(wider)
+        }
+    );
+    assert_ne!(place.token().await, token);
+    assert_eq!(names(&place.path(&one)), ["claim.json", "lock", "owner.json"]);
+}
+
+#[tokio::test]
+async fn who_holds_a_cluster_is_named_to_others_and_let_go_with_his_connection() {
+    let place = Place::new();
+    let one = claim("one", 1);
+    assert_eq!(place.hold(&one, Hold::Alone, None).await.0, Standing::Nothing);
+    assert!(!place.path(&one).exists(), "asking for a lock makes nothing");
+    let (_, held) = place.hold(&one, Hold::Alone, Some("")).await;
+    for how in [Hold::Alone, Hold::Shared] {
+        let Standing::Busy { holder } = place.hold(&one, how, None).await.0 else {
+            panic!("it is held");
+        };
+        assert!(
+            holder.starts_with("`vcluster up` on ")
+                && holder.contains(&format!("(pid {})", std::process::id())),
+            "{holder}"
+        );
+    }
+    held.unwrap().release().await;
+    let (_, first) = place.hold(&one, Hold::Shared, None).await;
+    let (standing, second) = place.hold(&one, Hold::Shared, None).await;
+    assert!(
+        matches!(standing, Standing::Held { .. }),
+        "those who only use it share it"
+    );
+    assert!(matches!(
+        place.hold(&one, Hold::Alone, None).await.0,
+        Standing::Busy { .. }
+    ));
+    // Without a farewell, as when the process dies.
+    drop((first, second));
+    let mut free = false;
+    for _ in 0..100 {
+        if let (Standing::Held { .. }, Some(held)) = place.hold(&one, Hold::Alone, None).await {
+            held.release().await;
+            free = true;
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(free);
+}
+
+#[tokio::test]
+async fn a_claim_is_taken_back_with_its_directory_unless_more_is_in_it() {
+    let place = Place::new();
+    let one = claim("one", 1);
+    let unclaim = unclaim_script(&one.cluster, &one.short_id());
+    let (_, held) = place.hold(&one, Hold::Alone, Some("")).await;
+    std::fs::write(place.path(&one).join("n1.seed"), "x").unwrap();
+    place.run(&unclaim).await;
+    assert!(place.path(&one).join("claim.json").exists());
+    std::fs::remove_file(place.path(&one).join("n1.seed")).unwrap();
+    place.run(&unclaim).await;
+    assert!(names(place.0.path()).is_empty(), "not even our root stays");
+    held.unwrap().release().await;
+    assert_eq!(place.hold(&one, Hold::Alone, None).await.0, Standing::Nothing);
+    let rewritten = HostLink::local()
+        .script(&place.script(&rewrite_script(&one)), ALLOWED)
+        .await;
+    assert!(rewritten.is_err(), "what is gone is not written anew");
+    assert!(names(place.0.path()).is_empty());
+}
+
+#[tokio::test]
+async fn a_directory_that_is_not_ours_is_neither_claimed_nor_locked() {
+    let place = Place::new();
+    let one = claim("one", 1);
+    std::fs::create_dir_all(place.path(&one)).unwrap();
+    std::fs::write(place.path(&one).join("x"), "x").unwrap();
+    let short_id = one.short_id();
+    let request = HoldRequest {
+        cluster: &one.cluster,
+        short_id: &short_id,
+        verb: "up",
+        how: Hold::Alone,
+        claim: Some((&one, "")),
+    };
+    let script = place.script(&hold_script(&request));
+    let error = attend(&HostLink::local(), &request, &script, ALLOWED)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Cause::Foreign(_)), "{error}");
+    assert_eq!(names(&place.path(&one)), ["x"]);
+    // An empty one is what a crash may leave between two steps.
+    std::fs::remove_file(place.path(&one).join("x")).unwrap();
+    let (standing, _held) = place.hold(&one, Hold::Alone, Some("")).await;
+    assert!(matches!(standing, Standing::Held { made: true, .. }));
+    assert_eq!(
+        names(&place.0.path().join("vcluster")),
+        [format!("one.{short_id}")]
+    );
+}
+
+#[tokio::test]
+async fn the_probe_shows_claims_with_who_holds_them() {
+    let place = Place::new();
+    let (one, two) = (claim("one", 1), claim("two", 2));
+    let (_, _held) = place.hold(&one, Hold::Alone, Some("")).await;
+    let (_, other) = place.hold(&two, Hold::Alone, Some("")).await;
+    other.unwrap().release().await;
+    let said = place.run(&crate::host::probe::script()).await;
+    let probe = Probe::read(&said).unwrap();
+    assert_eq!(probe.token, place.token().await);
+    let seen: Vec<(&Claim, bool)> = probe
+        .claims
+        .iter()
+        .map(|seen| (&seen.claim, seen.holder.is_some()))
+        .collect();
+    assert_eq!(seen, [(&one, true), (&two, false)]);
+}
