@@ -166,24 +166,8 @@ impl HostLink {
                     stdin,
                     ..ExecRequest::default()
                 };
-                let mut events = session.stream(&request).await?;
-                tokio::spawn(async move {
-                    loop {
-                        let event = tokio::select! {
-                            event = events.recv() => event,
-                            () = sender.closed() => break,
-                        };
-                        match event {
-                            Some(ExecEvent::Stdout(bytes)) => {
-                                if sender.send(bytes).await.is_err() {
-                                    break;
-                                }
-                            }
-                            Some(ExecEvent::Stderr(_)) => {}
-                            _ => break,
-                        }
-                    }
-                });
+                let events = session.stream(&request).await?;
+                tokio::spawn(pass_on(events, sender));
             }
         }
         fault::point!("stream after");
@@ -237,24 +221,8 @@ impl HostLink {
                     command,
                     ..ExecRequest::default()
                 };
-                let mut events = session.stream_with_input(&request, typed).await?;
-                tokio::spawn(async move {
-                    loop {
-                        let event = tokio::select! {
-                            event = events.recv() => event,
-                            () = sender.closed() => break,
-                        };
-                        match event {
-                            Some(ExecEvent::Stdout(bytes)) => {
-                                if sender.send(bytes).await.is_err() {
-                                    break;
-                                }
-                            }
-                            Some(ExecEvent::Stderr(_)) => {}
-                            _ => break,
-                        }
-                    }
-                });
+                let events = session.stream_with_input(&request, typed).await?;
+                tokio::spawn(pass_on(events, sender));
             }
         }
         Ok((input, receiver))
@@ -310,6 +278,25 @@ impl HostLink {
 /// and a connection that ends in the middle would make it run half a script, or half a word of its last line.
 fn whole(script: &str) -> String {
     format!("{PREAMBLE}{{\n{script}\n}}\n")
+}
+
+/// Passes on what a command writes until it ends, or nobody listens any more.
+async fn pass_on(mut events: mpsc::Receiver<ExecEvent>, sender: mpsc::Sender<Vec<u8>>) {
+    loop {
+        let event = tokio::select! {
+            event = events.recv() => event,
+            () = sender.closed() => break,
+        };
+        match event {
+            Some(ExecEvent::Stdout(bytes)) => {
+                if sender.send(bytes).await.is_err() {
+                    break;
+                }
+            }
+            Some(ExecEvent::Stderr(_)) => {}
+            _ => break,
+        }
+    }
 }
 
 fn local_command(command: &str) -> tokio::process::Command {
