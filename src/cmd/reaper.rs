@@ -7,7 +7,7 @@ use super::leases::HostChoice;
 use super::{Context, Format};
 use crate::engine::{EngineError, Events, Failure, Fleet, HostStage};
 use crate::exit::ExitCode;
-use crate::host::{HostError, ReaperState, reaper_script};
+use crate::host::{HostError, ReaperState, reaper_install_script, reaper_script};
 use crate::name::HostName;
 use crate::report;
 use crate::report::error::Failure as Misuse;
@@ -34,8 +34,15 @@ enum Verb {
     Remove(On),
     /// Show where it is, and whether it is this version's
     Status(On),
-    /// Print the script
-    Script,
+    /// Print the script, or with `--install` one that puts it on a host
+    Script {
+        /// A script for root on a host, where it does what `reaper install` does: for images and other installers
+        #[arg(long)]
+        install: bool,
+        /// How often the reaper looks
+        #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration, requires = "install")]
+        every: Duration,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -49,8 +56,12 @@ struct On {
 /// Runs the verb.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     match args.verb {
-        Verb::Script => {
-            report::data(&reaper_script());
+        Verb::Script { install, every } => {
+            report::data(&if install {
+                reaper_install_script(every)
+            } else {
+                reaper_script()
+            });
             Ok(ExitCode::Ok)
         }
         Verb::Install { on, every } => on_hosts(&on, context, Deed::Install(every)).await,

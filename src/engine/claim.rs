@@ -38,6 +38,14 @@ pub enum ClaimError {
         /// Who claimed last there.
         by: Option<String>,
     },
+    /// This process stood still for so long that the hosts freed its locks.
+    #[error(
+        "vcluster stood still for so long that its locks on the hosts ended; others may be at work on `{cluster}`"
+    )]
+    Overslept {
+        /// The cluster.
+        cluster: ClusterName,
+    },
     /// Hosts failed.
     #[error(transparent)]
     Failed(#[from] EngineError),
@@ -67,7 +75,7 @@ impl ClaimError {
 
     /// Whether nothing of it is on any host.
     pub fn left_nothing(&self) -> bool {
-        !matches!(self, Self::Stuck { .. })
+        !matches!(self, Self::Stuck { .. } | Self::Overslept { .. })
     }
 
     /// What to do about it.
@@ -76,6 +84,9 @@ impl ClaimError {
             Self::Busy { .. } => Some("wait for it to end, or end it; nothing was changed".into()),
             Self::Changed { .. } => Some("other clusters come and go on these hosts: try again".into()),
             Self::Failed(error) => error.hint(),
+            Self::Overslept { cluster } => Some(format!(
+                "see `vcluster status -c {cluster}`; `up` goes on from what is there, `down` removes it"
+            )),
             Self::Stuck { .. } => Some("`vcluster gc` removes them when the hosts are back".into()),
         }
     }
@@ -84,6 +95,7 @@ impl ClaimError {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Failed(error) => error.exit_code(),
+            Self::Overslept { .. } => ExitCode::ApplyFailed,
             Self::Stuck { .. } => ExitCode::LeftBehind,
             // As for a cluster that is held by another command on this machine.
             Self::Busy { .. } | Self::Changed { .. } => ExitCode::Unexpected,
@@ -98,6 +110,8 @@ pub struct Reserve<'a> {
     pub plan: &'a Plan,
     /// What was seen when it was made.
     pub observed: &'a [ObservedHost],
+    /// What was seen before any claim that may have to be taken back.
+    pub before: &'a [ObservedHost],
     /// End of the lease.
     pub expires: Option<Moment>,
 }
@@ -200,7 +214,7 @@ impl Reserve<'_> {
     }
 
     fn before(&self, host: &HostName) -> Option<&Claim> {
-        let claims = &self.seen(host)?.claims;
+        let claims = &self.before.iter().find(|seen| seen.name == *host)?.claims;
         let own = claims.iter().find(|seen| seen.claim.id == self.plan.cluster_id)?;
         Some(&own.claim)
     }

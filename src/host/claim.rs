@@ -4,32 +4,33 @@
 //! Whoever claims does so under a lock on the whole host, held for a moment, and only if the claims there are still
 //! those that he planned with. So two controllers may plan at once, and one of them plans again.
 
+mod lock;
+mod script;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
-use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
+pub use lock::Held;
+pub(super) use script::token;
+
 use super::connect::{ConnectOptions, Host};
-use super::error::{Cause, HostError, Leftovers, shown};
+use super::error::{Cause, HostError, Leftovers};
 use super::link::HostLink;
-use super::pool::{BASE, Owner, ROOT, controller};
-use super::remove::enter;
+use crate::fault;
 use crate::name::{ClusterName, HostName};
 use crate::network::is_short_id;
 use crate::plan::Plan;
-use crate::ssh::{Session, quote};
+use crate::ssh::Session;
 use crate::units::{MiB, Moment};
+use lock::{BEAT, SILENCE, attend};
+use script::{hold_script, myself, read_answer, rewrite_script, unclaim_script};
 
 /// Version of the claim's JSON form.
 pub const CLAIM_VERSION: u32 = 1;
-/// How often the holder of a lock says that he is alive.
-const BEAT: Duration = Duration::from_secs(20);
-/// After so long without a word the lock is free: the controller's machine or network died without a farewell.
-const SILENCE: Duration = Duration::from_mins(2);
 /// The most of a claim or of a holder's name that is read.
 const LIMIT: usize = 4096;
 
@@ -137,30 +138,25 @@ pub enum Standing {
     },
 }
 
-/// A lock on a host: free again when this is dropped, or when this process ends, however it ends.
-#[derive(Debug)]
-pub struct Held {
-    short_id: String,
-    pieces: mpsc::Receiver<Vec<u8>>,
-    stop: DropGuard,
-}
-
-impl Held {
-    /// Frees the lock and waits until it is free.
-    pub async fn release(mut self) {
-        drop(self.stop);
-        let end = async { while self.pieces.recv().await.is_some() {} };
-        let _ = tokio::time::timeout(Duration::from_secs(5), end).await;
-    }
-}
-
 impl Host {
     /// Holds a cluster until this host is closed, claiming for it where that is asked for.
     pub async fn hold(&self, request: &HoldRequest<'_>) -> Result<Standing, HostError> {
         let doing = format!("hold `{}`", request.cluster);
         let allowed = self.inner.options.call_timeout;
         let mut holds = self.inner.holds.lock().await;
-        // A further claim of the same command: whoever comes between changes what was planned with, and that shows.
+        // A further claim of the same command: the lock is not let go for it.
+        if let Some(held) = own(&holds, request.short_id).filter(|held| !held.is_lost()) {
+            let script = hold_script(request, &held.holder, true);
+            fault::point!("hold again before");
+            let said = self.inner.link.ask(&script, allowed).await;
+            fault::point!("hold again after");
+            let standing = said
+                .and_then(|said| read_answer(request, &said))
+                .map_err(self.failed(&doing))?;
+            if standing != Standing::Nothing {
+                return Ok(standing);
+            }
+        }
         for held in holds.extract_if(.., |held| held.short_id == request.short_id) {
             held.release().await;
         }
@@ -211,7 +207,7 @@ impl Host {
     pub async fn claim_of(&self, cluster: &ClusterName, short_id: &str) -> Result<Option<Claim>, HostError> {
         let directory = super::pool::directory(cluster, short_id);
         let said = self
-            .script(&format!(
+            .ask(&format!(
                 "head -c {LIMIT} {directory}/claim.json 2>/dev/null || :"
             ))
             .await
@@ -221,6 +217,11 @@ impl Host {
             said.trim(),
         ))
     }
+}
+
+/// The lock on a cluster among those held.
+fn own<'h>(holds: &'h [Held], short_id: &str) -> Option<&'h Held> {
+    holds.iter().find(|held| held.short_id == short_id)
 }
 
 /// As [`Host::hold`] over a session alone, or on this machine: for verbs that do not need libvirt.
@@ -252,203 +253,18 @@ async fn take(
             request.short_id.escape_debug()
         )));
     }
-    attend(link, request, &hold_script(request), allowed).await
-}
-
-async fn attend(
-    link: &HostLink,
-    request: &HoldRequest<'_>,
-    script: &str,
-    allowed: Duration,
-) -> Result<(Standing, Option<Held>), Cause> {
-    let (input, mut pieces) = link.attend(script, allowed).await?;
-    let first = async {
-        let mut said = Vec::new();
-        while !said.contains(&b'\n') && said.len() < 2 * LIMIT {
-            match pieces.recv().await {
-                Some(piece) => said.extend(piece),
-                None => break,
-            }
-        }
-        said
-    };
-    let said = tokio::time::timeout(allowed, first)
-        .await
-        .map_err(|_| Cause::Timeout(allowed))?;
-    let standing = read_answer(request, &String::from_utf8_lossy(&said))?;
-    if !matches!(standing, Standing::Held { .. }) {
-        return Ok((standing, None));
-    }
-    let stop = CancellationToken::new();
-    let stopped = stop.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                () = stopped.cancelled() => break,
-                () = tokio::time::sleep(BEAT) => {}
-            }
-            if input.send(b".".to_vec()).await.is_err() {
-                break;
-            }
-        }
-    });
-    let stop = stop.drop_guard();
-    let short_id = request.short_id.to_owned();
-    let held = Held {
-        short_id,
-        pieces,
-        stop,
-    };
-    Ok((standing, Some(held)))
-}
-
-fn read_answer(request: &HoldRequest<'_>, said: &str) -> Result<Standing, Cause> {
-    let mut parts = said.trim_end_matches('\n').split('\t');
-    let verb = parts.next().unwrap_or_default();
-    let mut next = || parts.next().filter(|text| !text.is_empty());
-    Ok(match verb {
-        "held" => {
-            let directory = super::pool::directory_name(request.cluster, request.short_id);
-            Standing::Held {
-                made: next() == Some("made"),
-                claim: next().and_then(|json| Claim::read(&directory, json)),
-            }
-        }
-        "nothing" => Standing::Nothing,
-        "busy" => Standing::Busy {
-            holder: next().map_or_else(|| "another command".to_owned(), shown),
-        },
-        "changed" => Standing::Changed {
-            by: next().map(|directory| {
-                let cluster = shown(directory.rsplit_once('.').map_or(directory, |(name, _)| name));
-                next().map_or_else(
-                    || format!("cluster `{cluster}`"),
-                    |holder| format!("cluster `{cluster}`, held by {}", shown(holder)),
-                )
-            }),
-        },
-        "foreign" => {
-            return Err(Cause::Foreign(format!(
-                "{} exists and is not this cluster's",
-                super::pool::directory(request.cluster, request.short_id)
-            )));
-        }
-        "missing" => return Err(Cause::Missing(next().map(shown).unwrap_or_default())),
-        "" => return Err(Cause::Nonsense("it ended without an answer".into())),
-        other => return Err(Cause::Other(shown(other))),
-    })
-}
-
-/// Defines `token`: the digest of all claims. Behind it `$root` is our root.
-pub(super) fn token() -> String {
-    format!(
-        r#"root={ROOT}
-token() {{
-  for c in "$root"/*/claim.json; do
-    if [ -f "$c" ] && [ ! -L "$c" ]; then printf '%s\n' "$c"; cat "$c"; fi
-  done | sha256sum | cut -c1-64
-}}
-"#
+    let holder = script::holder(request.verb);
+    fault::point!("hold before");
+    let answer = attend(
+        link,
+        request,
+        &holder,
+        &hold_script(request, &holder, false),
+        allowed,
     )
-}
-
-/// Who works here, as others are told.
-fn myself(verb: &str) -> String {
-    format!(
-        "`vcluster {verb}` on {} (pid {})",
-        controller(),
-        std::process::id()
-    )
-}
-
-/// Says on one line how it stands, and where the cluster is held stays until its input ends.
-fn hold_script(request: &HoldRequest<'_>) -> String {
-    let (claim, owner, token_wanted) = match request.claim {
-        Some((claim, token)) => {
-            let owner = Owner {
-                cluster: claim.cluster.clone(),
-                id: claim.id,
-                controller: claim.controller.clone(),
-            };
-            let json = |text: serde_json::Result<String>| text.unwrap_or_default();
-            (
-                json(serde_json::to_string(claim)),
-                json(serde_json::to_string(&owner)),
-                token,
-            )
-        }
-        None => (String::new(), String::new(), ""),
-    };
-    let how = match request.how {
-        Hold::Alone => "-x",
-        Hold::Shared => "-s",
-    };
-    let holder = format!("{} since {}", myself(request.verb), Moment::now());
-    format!(
-        r#"{enter}{token}claim={claim} owner={owner} wanted={wanted} holder={holder}
-say() {{ printf '%s\t%s\t%s\n' "$1" "$2" "$3"; }}
-line() {{ head -c 1024 "$1" 2>/dev/null | tr '\n\t' '  '; }}
-last() {{
-  c=$(ls -t "$root"/*/claim.json 2>/dev/null | grep -vxF "$d/claim.json" | head -n 1); c=${{c%/claim.json}}
-  [ -z "$c" ] || printf '%s\t%s' "${{c##*/}}" "$(line "$c/lock")"
-}}
-command -v flock >/dev/null || {{ say missing flock; exit; }}
-mkdir -p {BASE} && exec 8<{BASE} && flock -w 20 8 || {{ say "another command keeps {BASE} locked"; exit; }}
-if [ "$wanted" ] && [ "$(token)" != "$wanted" ]; then say changed "$(last)"; exit; fi
-made=
-if ! ours; then
-  [ "$claim" ] || {{ say nothing; exit; }}
-  if half; then rm -f "$d/owner.json" "$d/owner.json.new"; rmdir "$d"; fi
-  if [ -e "$d" ] || [ -L "$d" ]; then say foreign; exit; fi
-  # Whole or not at all, and on disk before it has its name; what a crash leaves here is nobody's.
-  mkdir -p "$root" && chmod 0711 "$root" && n=$(mktemp -d "$root/.new.XXXXXX") && chmod 0711 "$n" &&
-    printf '%s\n' "$owner" >"$n/owner.json" && printf '%s\n' "$claim" >"$n/claim.json" && : >"$n/lock" &&
-    sync "$n/owner.json" "$n/claim.json" && mv "$n" "$d" || {{ rm -rf "$n"; say "cannot write below $root"; exit; }}
-  made=made
-fi
-[ ! -L "$d/lock" ] && [ ! -L "$d/claim.json" ] || {{ say foreign; exit; }}
-exec 9>>"$d/lock" || exit
-flock -n {how} 9 || {{ say busy "$(line "$d/lock")"; exit; }}
-# Its holder may have removed it with the cluster while we waited for the host.
-[ "$d/lock" -ef "/proc/$$/fd/9" ] || {{ say changed; exit; }}
-printf '%s\n' "$holder" >"$d/lock"
-if [ "$claim" ] && [ -z "$made" ]; then
-  printf '%s\n' "$claim" >"$d/claim.json.new" && mv "$d/claim.json.new" "$d/claim.json" ||
-    {{ say "cannot write $d/claim.json"; exit; }}
-fi
-exec 8<&-
-say held "$made" "$(line "$d/claim.json")"
-# The lock is ours until the other side ends or falls silent: then the kernel frees it.
-while b=$(timeout {silence} head -c 1) && [ "$b" ]; do :; done
-"#,
-        enter = enter(request.cluster, request.short_id),
-        token = token(),
-        claim = quote(&claim),
-        owner = quote(&owner),
-        wanted = quote(token_wanted),
-        holder = quote(&holder),
-        silence = SILENCE.as_secs(),
-    )
-}
-
-fn rewrite_script(claim: &Claim) -> String {
-    let json = serde_json::to_string(claim).unwrap_or_default();
-    format!(
-        "{}ours && [ -f \"$d/claim.json\" ] && [ ! -L \"$d/claim.json\" ] || {{ echo \"there is no claim\" >&2; exit 1; }}\n\
-         set -e; printf '%s\\n' {} >\"$d/claim.json.new\"; mv \"$d/claim.json.new\" \"$d/claim.json\"\n",
-        enter(&claim.cluster, &claim.short_id()),
-        quote(&json)
-    )
-}
-
-/// Removes a directory that holds nothing but a claim.
-fn unclaim_script(cluster: &ClusterName, short_id: &str) -> String {
-    format!(
-        "{}ours || exit 0\n\
-         [ -z \"$(ls -A \"$d\" | grep -vxE 'owner[.]json|claim[.]json|claim[.]json[.]new|lock')\" ] || exit 0\n{}",
-        enter(cluster, short_id),
-        super::remove::directory_removal()
-    )
+    .await;
+    fault::point!("hold after");
+    answer
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::claim::Held;
 use super::disk::SeedQueue;
 use super::error::{Cause, HostError, Leftovers};
 use super::forward::{FarEnd, Forward};
@@ -47,7 +48,7 @@ pub(super) struct Inner {
     pub(super) facts: Mutex<Option<HostFacts>>,
     pub(super) seeds: SeedQueue,
     /// The locks that we hold there.
-    pub(super) holds: tokio::sync::Mutex<Vec<super::claim::Held>>,
+    pub(super) holds: tokio::sync::Mutex<Vec<Held>>,
 }
 
 /// A connected bare-metal host. Cheap to clone.
@@ -220,7 +221,25 @@ impl Host {
     /// Runs a script that changes something.
     #[cfg_attr(feature = "fault-points", track_caller)]
     pub(super) fn script<'a>(&'a self, script: &'a str) -> impl Future<Output = Result<String, Cause>> + 'a {
-        self.inner.link.script(script, self.inner.options.call_timeout)
+        let script = Box::pin(self.inner.link.script(script, self.inner.options.call_timeout));
+        async move {
+            self.still_held()?;
+            script.await
+        }
+    }
+
+    /// An error once a lock that we took here may be free: somebody else may be at work.
+    fn still_held(&self) -> Result<(), Cause> {
+        // While a lock is being taken nothing else is done here.
+        match self.inner.holds.try_lock() {
+            Ok(holds) if holds.iter().any(Held::is_lost) => Err(Cause::LockLost),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a lock that we took here is lost because this process stood still.
+    pub async fn overslept(&self) -> bool {
+        self.inner.holds.lock().await.iter().any(Held::overslept)
     }
 
     /// Runs a script that changes nothing.
@@ -234,6 +253,7 @@ impl Host {
         T: Send + 'static,
         F: FnOnce(&virt::connect::Connect) -> Result<T, virt::error::Error> + Send + 'static,
     {
+        self.still_held()?;
         self.inner.libvirt.call(calls).await
     }
 }

@@ -7,7 +7,7 @@ use virt::domain::Domain;
 use virt::error::ErrorNumber;
 
 use super::connect::Host;
-use super::error::HostError;
+use super::error::{Cause, HostError};
 use super::image::HostImage;
 use super::libvirt::is;
 use super::model::{DomainState, Mark};
@@ -15,6 +15,7 @@ use super::observe::{mark_of, state_of};
 use super::pool;
 use super::xml::{Acceleration, DomainInput, domain};
 use crate::fault;
+use crate::name::ClusterName;
 use crate::plan::{NodePlan, Plan};
 
 impl Host {
@@ -88,13 +89,15 @@ impl Host {
         .map_err(self.failed(format!("start `{domain}`")))
     }
 
-    /// Stops and undefines the domain with this UUID if it carries the mark of this cluster; returns whether there was one.
-    pub(super) async fn remove_domain(
+    /// Does something to the domain with this UUID if it carries the mark of this cluster; returns whether there was one.
+    pub(super) async fn with_domain(
         &self,
         uuid: Uuid,
-        cluster: crate::name::ClusterName,
-        short_id: String,
-    ) -> Result<bool, super::error::Cause> {
+        cluster: &ClusterName,
+        short_id: &str,
+        deed: fn(&Domain) -> Result<(), virt::error::Error>,
+    ) -> Result<bool, Cause> {
+        let (cluster, short_id) = (cluster.clone(), short_id.to_owned());
         self.call(move |connection| {
             let domain = match connection.lookup_domain_by_uuid(uuid) {
                 Ok(domain) => domain,
@@ -106,24 +109,38 @@ impl Host {
             if !ours {
                 return Ok(false);
             }
-            remove(&domain)?;
+            deed(&domain)?;
             Ok(true)
         })
         .await
     }
 }
 
-fn remove(domain: &Domain) -> Result<(), virt::error::Error> {
-    use virt::sys;
-    let gone = |error: &virt::error::Error| is(error, ErrorNumber::NoDomain);
+/// Stops and undefines a domain.
+pub(super) fn remove(domain: &Domain) -> Result<(), virt::error::Error> {
+    stop(domain)?;
+    undefine(domain)
+}
+
+fn is_gone(error: &virt::error::Error) -> bool {
+    is(error, ErrorNumber::NoDomain)
+}
+
+/// Stops a domain, as by cutting its power.
+pub(super) fn stop(domain: &Domain) -> Result<(), virt::error::Error> {
     // Stopping one that is off is what `OperationInvalid` says.
     fault::point!("domain destroy before");
     let destroyed = domain.destroy();
     fault::point!("domain destroy after");
     match destroyed {
-        Err(error) if !gone(&error) && !is(&error, ErrorNumber::OperationInvalid) => return Err(error),
-        _ => {}
+        Err(error) if !is_gone(&error) && !is(&error, ErrorNumber::OperationInvalid) => Err(error),
+        _ => Ok(()),
     }
+}
+
+/// Undefines a domain that is off.
+pub(super) fn undefine(domain: &Domain) -> Result<(), virt::error::Error> {
+    use virt::sys;
     let all = sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
         | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
         | sys::VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
@@ -131,7 +148,7 @@ fn remove(domain: &Domain) -> Result<(), virt::error::Error> {
     let undefined = domain.undefine_flags(all);
     fault::point!("domain undefine after");
     match undefined {
-        Err(error) if !gone(&error) => Err(error),
+        Err(error) if !is_gone(&error) => Err(error),
         _ => Ok(()),
     }
 }

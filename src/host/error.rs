@@ -52,6 +52,11 @@ pub enum Cause {
     /// The connection was ended before.
     #[error("the connection is closed")]
     Closed,
+    /// Our lock there may be free, because its host heard nothing of us for too long.
+    #[error(
+        "vcluster lost its lock there: it was not heard for too long, and others may be at work on the cluster"
+    )]
+    LockLost,
     /// A script of ours failed there.
     #[error("{}", script_words(.status.as_ref(), .words))]
     Script {
@@ -114,6 +119,7 @@ impl HostError {
                  VXLAN port through their firewalls"
                     .to_owned(),
             ),
+            Cause::LockLost => Some("give the same command again: it goes on from what is there".to_owned()),
             Cause::Missing(command) => Some(format!("install `{command}` on {host}")),
             Cause::Timeout(_) => Some(format!("see whether {host} and its libvirtd are alive and not overloaded")),
             Cause::Libvirt(error) => libvirt_hint(error, host),

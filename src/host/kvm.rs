@@ -7,6 +7,7 @@ use uuid::Uuid;
 use virt::sys;
 
 use super::connect::Host;
+use super::domain;
 use super::error::{Cause, HostError};
 use super::image::HostImage;
 use super::model::Mark;
@@ -98,7 +99,8 @@ impl Host {
         let uuid = Uuid::new_v5(&plan.cluster_id, PROBE.as_bytes());
         let xml = probe_domain(&mark, uuid, kernel, &log);
         // One of a proof that was cut off goes with its connection, but maybe not this soon.
-        self.remove_domain(uuid, plan.cluster.clone(), short_id).await?;
+        self.with_domain(uuid, &plan.cluster, &short_id, domain::remove)
+            .await?;
         let started = self
             .call(move |connection| {
                 // It goes with our connection, whatever happens to us.

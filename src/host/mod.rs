@@ -35,7 +35,7 @@ pub use image::{DiskFormat, HostDisk, HostImage, ImagePart, PartRole};
 pub use model::{DomainState, HostFacts, Mark, ObservedHost, ObservedNode, ObservedObject};
 pub use net::NetworkChange;
 pub(crate) use pool::{ROOT as IMAGES_ROOT, controller};
-pub use reaper::{ReaperState, reaper_script};
+pub use reaper::{ReaperState, reaper_install_script, reaper_script};
 pub use remove::Removed;
 pub use upload::Packed;
 pub use uri::{check_uri, ssh_target};

@@ -72,6 +72,14 @@ fn state_script() -> String {
     )
 }
 
+/// A script that puts the reaper on the machine where root runs it, as [`Host::install_reaper`] does.
+pub fn reaper_install_script(every: Duration) -> String {
+    format!(
+        "#!/bin/sh\n# Puts the reaper of vcluster on this host. Made by `vcluster reaper script --install`.\n{}",
+        install(every)
+    )
+}
+
 fn install(every: Duration) -> String {
     let service = format!(
         "[Unit]\nDescription=Remove clusters of vcluster whose lease has ended\n\n\
@@ -288,10 +296,7 @@ mod tests {
         use std::io::Write;
         for (name, script) in [
             ("reaper", reaper_script()),
-            (
-                "install",
-                format!("#!/bin/sh\n{}", install(Duration::from_mins(5))),
-            ),
+            ("install", reaper_install_script(Duration::from_mins(5))),
             ("removal", format!("#!/bin/sh\n{}", removal())),
         ] {
             let Ok(mut child) = std::process::Command::new("shellcheck")

@@ -4,6 +4,7 @@ use futures::stream::{self, StreamExt as _};
 use virt::error::ErrorNumber;
 
 use super::connect::Host;
+use super::domain::{remove, stop, undefine};
 use super::error::{Cause, HostError, shown};
 use super::image::sweep_script;
 use super::libvirt::is;
@@ -40,11 +41,10 @@ impl Host {
         let doing = format!("remove `{}`", node.domain);
         let files = node_files_script(cluster, short_id, node.mark.node.as_str());
         let work = async {
-            let domain = self
-                .remove_domain(node.uuid, cluster.clone(), short_id.to_owned())
-                .await?;
-            // The files only once nothing has them open.
+            // The files only once nothing has them open, and before the domain, by which the next attempt finds them.
+            self.with_domain(node.uuid, cluster, short_id, stop).await?;
             let said = self.script(&files).await?;
+            let domain = self.with_domain(node.uuid, cluster, short_id, undefine).await?;
             Ok(domain || said.trim() == "removed")
         };
         work.await
@@ -69,9 +69,7 @@ impl Host {
             .map_err(self.failed(&doing))?;
         let results: Vec<_> = stream::iter(domains)
             .map(|(uuid, name)| async move {
-                let result = self
-                    .remove_domain(uuid, cluster.clone(), short_id.to_owned())
-                    .await;
+                let result = self.with_domain(uuid, cluster, short_id, remove).await;
                 (name, result)
             })
             .buffer_unordered(AT_ONCE)

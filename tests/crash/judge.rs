@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::host;
 use crate::list::{Recovery, Scene, Trial, When};
-use crate::world::{Kill, World};
+use crate::world::{Kill, Shape, World};
 
 /// What came of a trial.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,38 +27,26 @@ pub(crate) fn run(world: &mut World, trial: &Trial) -> Outcome {
         recovery,
         fault,
     };
-    // What a fresh cluster looks like is found out before the first one is killed.
-    let needs_cluster = trial.scene.needs_cluster() || world.whole.is_none();
-    if needs_cluster && !world.is_up {
-        let (_, fault) = world.raise();
-        if fault.is_some() {
-            world.empty();
-            return outcome(false, 0.0, fault.map(|fault| format!("before the kill: {fault}")));
-        }
-    }
-    if !trial.scene.needs_cluster() && world.is_up {
-        let (_, fault) = world.remove();
-        if fault.is_some() {
-            world.empty();
-            return outcome(false, 0.0, fault.map(|fault| format!("before the kill: {fault}")));
-        }
+    if let Some(fault) = prepare(world, trial.scene) {
+        world.empty();
+        return outcome(false, 0.0, Some(format!("before the kill: {fault}")));
     }
     if trial.scene == Scene::UpBare {
         host::make_bare();
     }
-    let args = World::verb(trial.scene.verb());
+    let args = trial.scene.args();
     let ran = match &trial.when {
-        When::Point(name, number) => world.run(&args, Kill::Fault(&format!("kill:{name}:{number}"))),
-        When::Instant(ms) => world.run(&args, Kill::After(Duration::from_millis(*ms))),
+        When::Point(name, number) => world.run(args, Kill::Fault(&format!("kill:{name}:{number}"))),
+        When::Instant(ms) => world.run(args, Kill::After(Duration::from_millis(*ms))),
     };
     if !ran.killed && ran.code != Some(0) {
         let fault = format!("it was not killed and ended with {:?}: {}", ran.code, ran.stderr);
         world.empty();
         return outcome(false, 0.0, Some(fault));
     }
-    world.is_up = false;
+    world.up = None;
     let (recovered, fault) = match trial.recovery {
-        Recovery::Up => world.raise(),
+        Recovery::Up => world.raise(trial.scene.shape()),
         Recovery::Down => world.remove(),
         Recovery::Elsewhere => world.remove_from_elsewhere(),
     };
@@ -66,4 +54,16 @@ pub(crate) fn run(world: &mut World, trial: &Trial) -> Outcome {
         world.empty();
     }
     outcome(ran.killed, recovered.took.as_secs_f64(), fault)
+}
+
+/// Brings about what the trial begins with; says what is wrong with it.
+fn prepare(world: &mut World, scene: Scene) -> Option<String> {
+    if let Some(fault) = world.know(scene.shape()) {
+        return Some(fault);
+    }
+    match (scene.needs_cluster(), world.up) {
+        (true, Some(Shape::Two)) | (false, None) => None,
+        (true, _) => world.raise(Shape::Two).1,
+        (false, Some(_)) => world.remove().1,
+    }
 }

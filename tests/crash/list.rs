@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::Args;
 use crate::host;
-use crate::world::{Kill, World};
+use crate::world::{Kill, Shape, World};
 
 /// What is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub(crate) enum Scene {
     UpBare,
     /// `up`.
     Up,
+    /// `up` of a topology that lost a node, and with it a host.
+    Shrink,
     Configure,
     Run,
     Down,
@@ -53,14 +55,31 @@ pub(crate) struct Trial {
 }
 
 impl Scene {
-    pub(crate) const ALL: [Self; 5] = [Self::UpBare, Self::Up, Self::Configure, Self::Run, Self::Down];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::UpBare,
+        Self::Up,
+        Self::Shrink,
+        Self::Configure,
+        Self::Run,
+        Self::Down,
+    ];
 
-    pub(crate) fn verb(self) -> &'static str {
+    /// The arguments of the command.
+    pub(crate) fn args(self) -> &'static [&'static str] {
         match self {
-            Self::UpBare | Self::Up => "up",
-            Self::Configure => "configure",
-            Self::Run => "run",
-            Self::Down => "down",
+            Self::UpBare | Self::Up => Shape::Two.up(),
+            Self::Shrink => Shape::One.up(),
+            Self::Configure => &["configure", "topology.yaml"],
+            Self::Run => &["run", "topology.yaml"],
+            Self::Down => &["down", "topology.yaml", "-y"],
+        }
+    }
+
+    /// What the cluster is once the command is done, or `up` again.
+    pub(crate) fn shape(self) -> Shape {
+        match self {
+            Self::Shrink => Shape::One,
+            _ => Shape::Two,
         }
     }
 
@@ -73,6 +92,7 @@ impl Scene {
         match self {
             Self::UpBare => "`up`, bare hosts",
             Self::Up => "`up`",
+            Self::Shrink => "`up`, one node and host less",
             Self::Configure => "`configure`",
             Self::Run => "`run`",
             Self::Down => "`down`",
@@ -104,6 +124,7 @@ pub(crate) fn trials(args: &Args, world: &mut World) -> Vec<Trial> {
     for scene in [
         Scene::Up,
         Scene::UpBare,
+        Scene::Shrink,
         Scene::Configure,
         Scene::Run,
         Scene::Down,
@@ -183,24 +204,26 @@ fn trace(world: &mut World, scene: Scene) -> (Points, Duration) {
             Scene::UpBare => host::make_bare(),
             // Brings the image to the hosts.
             Scene::Up => {
-                let (_, fault) = world.raise();
+                let (_, fault) = world.raise(Shape::Two);
                 assert_eq!(fault, None);
                 let (_, fault) = world.remove();
                 assert_eq!(fault, None);
             }
             _ => {}
         }
-        if scene.needs_cluster() && !world.is_up {
-            let (_, fault) = world.raise();
+        if scene.needs_cluster() && world.up != Some(Shape::Two) {
+            let (_, fault) = world.raise(Shape::Two);
             assert_eq!(fault, None);
         }
         let _ = std::fs::remove_file(&file);
         let fault = format!("trace:{}", file.display());
-        let ran = world.run(&World::verb(scene.verb()), Kill::Fault(&fault));
+        let ran = world.run(scene.args(), Kill::Fault(&fault));
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
         std::fs::write(&time, ran.took.as_millis().to_string()).unwrap();
         if scene == Scene::Down {
-            world.is_up = false;
+            world.up = None;
+        } else if scene == Scene::Shrink {
+            world.up = Some(Shape::One);
         } else if !scene.needs_cluster() {
             let (_, fault) = world.remove();
             assert_eq!(fault, None);

@@ -1,11 +1,13 @@
 //! The cluster that is killed again and again, and the commands on it.
 
+use std::collections::HashMap;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::host;
+use crate::list::Scene;
 
 /// No command takes longer; one that does has failed.
 const LIMIT: Duration = Duration::from_mins(3);
@@ -18,13 +20,43 @@ hosts:
 network: { nat: true }
 defaults: { disk: 64MiB }
 groups:
-  n: { count: 2, place: spread }
+  n: { count: COUNT, place: spread }
 configure:
   - { on: "@all", template: note.hbs, to: /etc/note }
   - { name: settle, on: "@all", run: "test -s /etc/note && echo done >/root/configured" }
 workload:
   - { name: work, on: "@all", run: "hostname", barrier: true, collect: [/etc/note] }
 "#;
+
+/// What the cluster is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Shape {
+    /// Two nodes on two hosts.
+    Two,
+    /// One node on the first host.
+    One,
+}
+
+impl Shape {
+    /// The arguments that bring it about.
+    pub(crate) fn up(self) -> &'static [&'static str] {
+        match self {
+            Self::Two => &["up", "topology.yaml"],
+            Self::One => &["up", "smaller.yaml"],
+        }
+    }
+
+    fn topology(self) -> &'static str {
+        self.up()[1]
+    }
+
+    fn nodes(self) -> &'static [&'static str] {
+        match self {
+            Self::Two => &["n001", "n002"],
+            Self::One => &["n001"],
+        }
+    }
+}
 
 /// How a command ended.
 #[derive(Debug)]
@@ -47,21 +79,24 @@ pub(crate) enum Kill<'a> {
 /// A place for all trials.
 pub(crate) struct World {
     work: PathBuf,
-    /// Whether the cluster is known to be up and whole.
-    pub(crate) is_up: bool,
+    /// What the cluster is, where it is known to be up and whole.
+    pub(crate) up: Option<Shape>,
     /// What the hosts hold when the cluster is raised from nothing and nobody is killed.
-    pub(crate) whole: Option<String>,
+    whole: HashMap<Shape, String>,
 }
 
 impl World {
     pub(crate) fn new(work: &Path) -> Self {
         std::fs::create_dir_all(work).unwrap();
-        std::fs::write(work.join("topology.yaml"), TOPOLOGY).unwrap();
+        for shape in [Shape::Two, Shape::One] {
+            let text = TOPOLOGY.replace("COUNT", &shape.nodes().len().to_string());
+            std::fs::write(work.join(shape.topology()), text).unwrap();
+        }
         std::fs::write(work.join("note.hbs"), "{{node.name}}\n").unwrap();
         let mut world = Self {
             work: work.to_owned(),
-            is_up: false,
-            whole: None,
+            up: None,
+            whole: HashMap::new(),
         };
         world.empty();
         world
@@ -125,30 +160,30 @@ impl World {
         }
     }
 
-    /// The arguments of a verb.
-    pub(crate) fn verb(name: &str) -> Vec<&str> {
-        match name {
-            "up" => vec!["up", "topology.yaml"],
-            "down" => vec!["down", "topology.yaml", "-y"],
-            other => vec![other, "topology.yaml"],
-        }
-    }
-
     /// Raises the cluster and says what is wrong with it then.
-    pub(crate) fn raise(&mut self) -> (Ran, Option<String>) {
-        let ran = self.run(&Self::verb("up"), Kill::Never);
+    pub(crate) fn raise(&mut self, shape: Shape) -> (Ran, Option<String>) {
+        let ran = self.run(shape.up(), Kill::Never);
         if ran.code != Some(0) {
             let fault = format!("up ended with {:?}: {}", ran.code, last(&ran.stderr));
             return (ran, Some(fault));
         }
-        let fault = self.flaw();
-        self.is_up = fault.is_none();
+        let fault = self.flaw(shape);
+        self.up = fault.is_none().then_some(shape);
         (ran, fault)
     }
 
+    /// Finds out what a cluster holds that was raised from nothing, before the first one is killed.
+    pub(crate) fn know(&mut self, shape: Shape) -> Option<String> {
+        if self.whole.contains_key(&shape) {
+            return None;
+        }
+        let (_, fault) = self.remove();
+        fault.or_else(|| self.raise(shape).1)
+    }
+
     /// What distinguishes the cluster from one that was raised from nothing.
-    fn flaw(&mut self) -> Option<String> {
-        let plan = self.run(&["plan", "topology.yaml", "--format", "json"], Kill::Never);
+    fn flaw(&mut self, shape: Shape) -> Option<String> {
+        let plan = self.run(&["plan", shape.topology(), "--format", "json"], Kill::Never);
         let mut lines = plan
             .stdout
             .lines()
@@ -156,7 +191,7 @@ impl World {
         let actions = lines
             .find_map(|line: serde_json::Value| line["plan"]["actions"].as_array().cloned())
             .unwrap_or_default();
-        if actions.len() != 2 || actions.iter().any(|action| action["kind"] != "keep") {
+        if actions.len() != shape.nodes().len() || actions.iter().any(|action| action["kind"] != "keep") {
             return Some(format!("after up the plan is not to keep all: {actions:?}"));
         }
         let exec = self.run(
@@ -165,7 +200,8 @@ impl World {
         );
         let mut said: Vec<&str> = exec.stdout.lines().collect();
         said.sort_unstable();
-        if exec.code != Some(0) || said != ["n001: done", "n002: done"] {
+        let wanted = shape.nodes().iter().map(|node| format!("{node}: done"));
+        if exec.code != Some(0) || !said.iter().copied().eq(wanted) {
             return Some(format!(
                 "not all nodes are configured: {} {}",
                 exec.stdout,
@@ -173,7 +209,7 @@ impl World {
             ));
         }
         let now = host::fingerprint();
-        let whole = self.whole.get_or_insert_with(|| now.clone());
+        let whole = self.whole.entry(shape).or_insert_with(|| now.clone());
         (now != *whole).then(|| {
             let odd = |a: &str, b: &str| -> Vec<String> {
                 a.lines()
@@ -191,8 +227,8 @@ impl World {
 
     /// `down` by the controller that was killed.
     pub(crate) fn remove(&mut self) -> (Ran, Option<String>) {
-        let ran = self.run(&Self::verb("down"), Kill::Never);
-        self.is_up = false;
+        let ran = self.run(Scene::Down.args(), Kill::Never);
+        self.up = None;
         let nothing_known = ran.code == Some(2) && ran.stderr.contains("no cluster");
         if ran.code != Some(0) && !nothing_known {
             let fault = format!("down ended with {:?}: {}", ran.code, last(&ran.stderr));
@@ -208,7 +244,7 @@ impl World {
         let hosts = host::hosts().join(",");
         let ran = self.run_with(&["down", NAME, "--hosts", &hosts, "-y"], Kill::Never, "elsewhere");
         self.burn("elsewhere");
-        self.is_up = false;
+        self.up = None;
         if ran.code != Some(0) {
             let fault = format!(
                 "down from elsewhere ended with {:?}: {}",
@@ -235,7 +271,7 @@ impl World {
     pub(crate) fn empty(&mut self) {
         self.burn("state");
         self.burn("elsewhere");
-        self.is_up = false;
+        self.up = None;
         if leaks().is_some() {
             host::wipe();
         }
@@ -244,7 +280,7 @@ impl World {
 
     /// Leaves an empty lab.
     pub(crate) fn leave(&mut self) {
-        if self.is_up {
+        if self.up.is_some() {
             self.remove();
         }
         self.empty();

@@ -44,6 +44,7 @@ fn a_debian_node_is_configured_by_cloud_init_and_by_steps_that_run_as_root() {
     );
 
     secrets_are_roots_alone(&world);
+    systemd_runs_the_reaper(&world);
     a_foreign_host_key_is_refused(&world);
     world.run(&["down", "-y"]).code(0).says("nothing is left");
     assert_eq!(world.traces(), Vec::<String>::new());
@@ -73,6 +74,58 @@ fn secrets_are_roots_alone(world: &World) {
             "permitemptypasswords no",
             "permitrootlogin without-password"
         ]
+    );
+}
+
+/// A claim whose lease has ended and one whose lease has not, on a machine that has no libvirt: its `virsh` knows
+/// no domain. What is tried is systemd with the units and the script as they are installed.
+const CLAIMS: &str = r#"set -e
+printf '#!/bin/sh\n' >/usr/local/bin/virsh; chmod 755 /usr/local/bin/virsh
+for c in "old 2020-01-31T12:00:00Z" "new 2999-01-31T12:00:00Z"; do
+  set -- $c
+  d=/var/lib/libvirt/images/vcluster/$1.0000000a
+  mkdir -p $d
+  printf '{"cluster":"%s","id":"0000000a-0000-0000-0000-000000000000","controller":"c"}' $1 >$d/owner.json
+  printf '{"version":1,"cluster":"%s","expires":"%s","vni":1}' $1 $2 >$d/claim.json
+  : >$d/lock
+done
+sh /tmp/install.sh
+i=0
+while [ -e /var/lib/libvirt/images/vcluster/old.0000000a ] && [ $i -lt 60 ]; do sleep 2; i=$((i + 1)); done
+ls /var/lib/libvirt/images/vcluster
+systemctl is-enabled vcluster-reaper.timer; systemctl is-active vcluster-reaper.timer
+systemctl show -P Result vcluster-reaper.service
+journalctl -q -o cat -t vcluster-reaper | head -n 1
+"#;
+
+fn systemd_runs_the_reaper(world: &World) {
+    let name = world.name.as_str();
+    let script = world
+        .run(&["reaper", "script", "--install", "--every", "10s"])
+        .code(0)
+        .stdout;
+    world.write("install.sh", &script);
+    world.write("claims.sh", CLAIMS);
+    for file in ["install.sh", "claims.sh"] {
+        world
+            .run(&["push", "-c", name, file, &format!("/tmp/{file}")])
+            .code(0);
+    }
+    let seen = world
+        .run(&["ssh", "-c", name, "web001", "sudo -n sh /tmp/claims.sh"])
+        .code(0);
+    let lines: Vec<&str> = seen.stdout.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "new.0000000a",
+            "enabled",
+            "active",
+            "success",
+            "removing cluster old (0000000a): its lease has ended"
+        ],
+        "{}",
+        seen.stderr
     );
 }
 

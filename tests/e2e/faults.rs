@@ -5,10 +5,11 @@
 
 mod guests;
 mod hosts;
+mod silence;
 mod verbs;
 
 use std::io::Write as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use crate::world::{Ran, World, finish, lab_hosts, program};
@@ -51,24 +52,14 @@ fn heal(name: &str) {
         name,
         "sh",
         "-c",
-        "nft delete table inet fault 2>/dev/null; umount -l /var/lib/libvirt/images 2>/dev/null; true",
+        "nft delete table inet fault 2>/dev/null; kill -CONT $(pidof libvirtd); umount -l /var/lib/libvirt/images 2>/dev/null; true",
     ]);
-}
-
-/// Begins a command; its output is read once it has ended.
-fn begin(world: &World, args: &[&str]) -> Child {
-    world
-        .command(args)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
 }
 
 /// Begins `up` with JSON, and waits until a line holds all of these words.
 fn begin_until(world: &World, args: &[&str], words: &[&str]) -> Running {
     use std::io::BufRead as _;
-    let mut child = begin(world, args);
+    let mut child = world.begin(args);
     let mut lines = std::io::BufReader::new(child.stdout.take().unwrap());
     let mut seen = String::new();
     loop {

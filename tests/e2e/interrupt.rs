@@ -4,10 +4,9 @@ use std::io::Read;
 use std::process::Stdio;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
-use crate::world::{World, finish};
+use crate::world::{World, finish, signal};
 
 const FOUR: &str = "groups: { n: { count: 4, place: spread } }\n";
 
@@ -15,12 +14,7 @@ const FOUR: &str = "groups: { n: { count: 4, place: spread } }\n";
 fn an_interrupted_up_takes_back_what_it_made() {
     let world = World::new();
     world.topology("bm[01-02]", FOUR);
-    let mut child = world
-        .command(&["up", "--format", "json", "--boots", "1"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = world.begin(&["up", "--format", "json", "--boots", "1"]);
     // Interrupted while guests boot: domains, disks and links are there by then.
     let mut seen = String::new();
     let mut out = child.stdout.take().unwrap();
@@ -35,7 +29,7 @@ fn an_interrupted_up_takes_back_what_it_made() {
         let _ = out.read_to_end(&mut rest);
     });
     assert!(!world.traces().is_empty());
-    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
+    signal(&child, Signal::SIGINT);
     finish(child).code(130);
     reader.join().unwrap();
     assert_eq!(world.traces(), Vec::<String>::new());

@@ -1,24 +1,16 @@
 //! Several controllers on the same hosts: nothing is promised twice, one works on a cluster at a time, what is
 //! forgotten ends with its lease.
 
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::world::{Ran, World, finish, json, on_host};
+use nix::sys::signal::Signal;
+
+use crate::world::{Ran, World, finish, json, on_host, signal};
 
 const ROOT: &str = "/var/lib/libvirt/images/vcluster";
 
-fn start(world: &World, args: &[&str]) -> Child {
-    world
-        .command(args)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
 fn both(one: &World, two: &World, args: &[&str]) -> (Ran, Ran) {
-    let (first, second) = (start(one, args), start(two, args));
+    let (first, second) = (one.begin(args), two.begin(args));
     (finish(first), finish(second))
 }
 
@@ -67,7 +59,7 @@ fn of_two_that_start_at_once_where_one_has_room_exactly_one_wins() {
         world.topology("bm[01-02]", &rest);
     }
     let args = ["up", "--boot-timeout", "3m"];
-    let (first, second) = (start(&one, &args), start(&two, &args));
+    let (first, second) = (one.begin(&args), two.begin(&args));
     // The loser ends early; the winner need not boot 14 guests for this.
     let began = Instant::now();
     let (mut first, mut second) = (first, second);
@@ -85,11 +77,7 @@ fn of_two_that_start_at_once_where_one_has_room_exactly_one_wins() {
     assert_eq!(lost.traces(), Vec::<String>::new());
     assert!(!lost.state().exists());
     assert_eq!(claim(won, "bm01")["nodes"], 7);
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(i32::try_from(winner.id()).unwrap()),
-        nix::sys::signal::Signal::SIGINT,
-    )
-    .unwrap();
+    signal(&winner, Signal::SIGINT);
     finish(winner).code(130);
     assert_eq!(won.traces(), Vec::<String>::new());
 }
@@ -135,21 +123,11 @@ fn one_command_works_on_a_cluster_and_the_next_is_told_who_does() {
         "groups: { n: { count: 2, place: spread } }\n\
          configure: [ { on: \"@all\", run: \"sleep 30\" } ]\n",
     );
-    let mut up = start(&world, &["up"]);
+    let mut up = world.begin(&["up"]);
     wait_held(&world, "bm01");
     wait_held(&world, "bm02");
     // Another controller: its own state, no lock in common but that on the hosts.
-    let elsewhere = |args: &[&str]| {
-        let mut command = world.command(args);
-        command.env("XDG_STATE_HOME", world.path("elsewhere"));
-        finish(
-            command
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap(),
-        )
-    };
+    let elsewhere = |args: &[&str]| world.run_elsewhere(args);
     elsewhere(&["up"])
         .code(5)
         .says("another id")

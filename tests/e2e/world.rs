@@ -1,9 +1,12 @@
 //! A place for one test: its own state directory and files, and the cluster's removal at its end.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// Limits a command that hangs, so that the test fails with its output.
 const LIMIT: Duration = Duration::from_mins(9);
@@ -102,15 +105,21 @@ impl World {
         command
     }
 
+    /// Begins a command; its output is read once it has ended.
+    pub(crate) fn begin(&self, args: &[&str]) -> Child {
+        begin(&mut self.command(args))
+    }
+
     /// Runs the binary.
     pub(crate) fn run(&self, args: &[&str]) -> Ran {
-        finish(
-            self.command(args)
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap(),
-        )
+        finish(self.begin(args))
+    }
+
+    /// Runs the binary as another controller, which knows nothing of what this one did.
+    pub(crate) fn run_elsewhere(&self, args: &[&str]) -> Ran {
+        finish(begin(
+            self.command(args).env("XDG_STATE_HOME", self.path("elsewhere")),
+        ))
     }
 
     /// The state directory of the cluster.
@@ -142,7 +151,7 @@ impl Drop for World {
 }
 
 /// Waits for a child with a limit.
-pub(crate) fn finish(mut child: std::process::Child) -> Ran {
+pub(crate) fn finish(mut child: Child) -> Ran {
     let began = Instant::now();
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let read = |stream: Option<Box<dyn std::io::Read + Send>>| {
@@ -176,14 +185,20 @@ pub(crate) fn finish(mut child: std::process::Child) -> Ran {
 
 /// Runs any program.
 pub(crate) fn program(command: &mut Command) -> Ran {
-    finish(
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap(),
-    )
+    finish(begin(command.stdin(Stdio::null())))
+}
+
+fn begin(command: &mut Command) -> Child {
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Sends a signal to a command that was begun.
+pub(crate) fn signal(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
 }
 
 /// Runs a script on a host of the lab, by stock ssh.

@@ -223,6 +223,12 @@ impl Known {
         let reserve = Reserve {
             plan: &self.plan,
             observed: &self.observed,
+            // A claim of this command that could not be taken back is none to go back to.
+            before: if self.is_claimed() {
+                &self.observed
+            } else {
+                &self.first
+            },
             expires: self.expires,
         };
         reserve.run(&self.taking_part()).await?;

@@ -15,7 +15,7 @@ use crate::cmd::Context;
 use crate::cmd::cluster::nodes_of;
 use crate::cmd::leases::Turns;
 use crate::cmd::seeds::Seeds;
-use crate::engine::{Apply, EngineError, Events};
+use crate::engine::{Apply, ClaimError, EngineError, Events};
 use crate::image::{self, BuildOptions, BuiltImage};
 use crate::name::{ImageName, NodeName};
 use crate::plan::{ActionKind, PlanError};
@@ -150,6 +150,13 @@ async fn round(
         Err(error) => Err(error.into()),
     };
     nodes.close().await;
+    // A connection that was lost is made anew; after standing still nothing is known of who else was at work.
+    for member in fleet.members() {
+        if member.host.overslept().await {
+            let cluster = plan.cluster.clone();
+            return Err(ClaimError::Overslept { cluster }.into());
+        }
+    }
     lost
 }
 

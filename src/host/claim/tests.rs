@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::host::pool::BASE;
 use crate::host::probe::Probe;
 
 const ALLOWED: Duration = Duration::from_secs(20);
@@ -64,10 +65,25 @@ impl Place {
             how,
             claim: token.map(|token| (claim, token)),
         };
-        let script = self.script(&hold_script(&request));
-        attend(&HostLink::local(), &request, &script, ALLOWED)
+        let holder = script::holder("up");
+        let script = self.script(&hold_script(&request, &holder, false));
+        attend(&HostLink::local(), &request, &holder, &script, ALLOWED)
             .await
             .unwrap()
+    }
+
+    /// A further claim of who holds the cluster already.
+    async fn hold_again(&self, claim: &Claim, held: &Held, token: &str) -> Standing {
+        let short_id = claim.short_id();
+        let request = HoldRequest {
+            cluster: &claim.cluster,
+            short_id: &short_id,
+            verb: "up",
+            how: Hold::Alone,
+            claim: Some((claim, token)),
+        };
+        let said = self.run(&hold_script(&request, &held.holder, true)).await;
+        read_answer(&request, &said).unwrap()
     }
 }
 
@@ -122,6 +138,42 @@ async fn of_two_who_planned_with_the_same_claims_the_second_is_told_to_plan_agai
     );
     assert_ne!(place.token().await, token);
     assert_eq!(names(&place.path(&one)), ["claim.json", "lock", "owner.json"]);
+}
+
+#[tokio::test]
+async fn who_claims_again_keeps_his_lock_and_sees_when_it_is_one_on_nothing() {
+    let place = Place::new();
+    let one = claim("one", 1);
+    let (_, held) = place.hold(&one, Hold::Alone, Some("")).await;
+    let held = held.unwrap();
+    let wider = Claim {
+        nodes: 9,
+        ..one.clone()
+    };
+    assert_eq!(
+        place.hold_again(&wider, &held, "old").await,
+        Standing::Changed { by: None }
+    );
+    let token = place.token().await;
+    let standing = place.hold_again(&wider, &held, &token).await;
+    assert_eq!(
+        standing,
+        Standing::Held {
+            made: false,
+            claim: Some(wider)
+        }
+    );
+    let (standing, _) = place.hold(&one, Hold::Alone, None).await;
+    assert!(matches!(standing, Standing::Busy { .. }), "{standing:?}");
+
+    // The directory went, and another controller made it anew: his lock is another one.
+    std::fs::remove_dir_all(place.path(&one)).unwrap();
+    assert_eq!(place.hold_again(&one, &held, "").await, Standing::Nothing);
+    assert!(!place.path(&one).exists(), "nothing is made without a lock");
+    let (_, other) = place.hold(&one, Hold::Alone, Some("")).await;
+    std::fs::write(place.path(&one).join("lock"), "`vcluster up` elsewhere\n").unwrap();
+    assert_eq!(place.hold_again(&one, &held, "").await, Standing::Nothing);
+    drop(other);
 }
 
 #[tokio::test]
@@ -201,8 +253,8 @@ async fn a_directory_that_is_not_ours_is_neither_claimed_nor_locked() {
         how: Hold::Alone,
         claim: Some((&one, "")),
     };
-    let script = place.script(&hold_script(&request));
-    let error = attend(&HostLink::local(), &request, &script, ALLOWED)
+    let script = place.script(&hold_script(&request, "it", false));
+    let error = attend(&HostLink::local(), &request, "it", &script, ALLOWED)
         .await
         .unwrap_err();
     assert!(matches!(error, Cause::Foreign(_)), "{error}");

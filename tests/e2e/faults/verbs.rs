@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Mended, THREE, begin, begin_until, down_leaves_nothing, lab, took};
+use super::{Mended, THREE, begin_until, down_leaves_nothing, lab, took};
 use crate::world::{World, finish};
 
 #[test]
@@ -15,7 +15,7 @@ fn a_host_that_dies_takes_only_its_nodes_out_of_exec_run_and_down() {
     );
     world.run(&["up"]).code(0);
 
-    let exec = begin(&world, &["exec", "--", "sleep 8; echo done"]);
+    let exec = world.begin(&["exec", "--", "sleep 8; echo done"]);
     std::thread::sleep(Duration::from_secs(3));
     let began = Instant::now();
     lab(&["kill", "bm02"]).code(0);
@@ -40,7 +40,7 @@ fn a_host_that_dies_takes_only_its_nodes_out_of_exec_run_and_down() {
     lab(&["start", "bm02"]).code(0);
     // Its guest is off; `up` starts it.
     world.run(&["up"]).code(0);
-    let run = begin(&world, &["run", "--results", "results"]);
+    let run = world.begin(&["run", "--results", "results"]);
     std::thread::sleep(Duration::from_secs(5));
     let began = Instant::now();
     lab(&["kill", "bm02"]).code(0);

@@ -1,0 +1,178 @@
+//! Who does not answer and is not dead: a libvirtd that hangs, a network that is cut, a controller that stands still.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{Mended, THREE, all_answer, begin_until, down_leaves_nothing, heal, host, host_of, took};
+use crate::world::{World, signal};
+
+#[test]
+fn a_libvirtd_that_hangs_is_bounded_and_its_nodes_are_made_elsewhere() {
+    let _mended = Mended;
+    let world = World::new();
+    world.topology("bm[01-03]", THREE);
+    let short = ["--call-timeout", "8s", "--connect-timeout", "5s"];
+    let up = begin_until(
+        &world,
+        &[&["up", "--format", "json"], &short[..]].concat(),
+        &[r#""stage":"start""#, "begun"],
+    );
+    let began = Instant::now();
+    host("bm02", "kill -STOP $(pidof libvirtd)");
+    let ran = up.finish().code(0);
+    took(began, "libvirtd hangs", "up", "its node made on another host");
+    assert!(ran.stdout.contains("bm02 is lost"), "{}", ran.stdout);
+    all_answer(&world, 3);
+    assert_ne!(host_of(&world, "n002"), "bm02");
+
+    let began = Instant::now();
+    world
+        .run(&[&["down", "-y"], &short[..]].concat())
+        .code(7)
+        .says("bm02");
+    took(began, "libvirtd hangs", "down", "the others removed, host named");
+    heal("bm02");
+    down_leaves_nothing(&world);
+}
+
+/// Nothing gets in or out, as if the cable were pulled.
+fn cut(name: &str) {
+    host(
+        name,
+        "nft 'add table inet fault; add chain inet fault in { type filter hook input priority 0; policy drop; }; \
+         add chain inet fault out { type filter hook output priority 0; policy drop; }'",
+    );
+}
+
+#[test]
+fn a_network_that_is_cut_during_run_fails_its_nodes_or_heals_unnoticed() {
+    let _mended = Mended;
+    let world = World::new();
+    world.topology(
+        "bm[01-03]",
+        &format!("{THREE}workload:\n  - {{ on: \"@all\", run: \"sleep 30; echo done\", barrier: true }}\n"),
+    );
+    world.run(&["up"]).code(0);
+    let run = || {
+        let args = ["run", "--format", "json", "--results", "results"];
+        let running = begin_until(&world, &args, &["step_node", "begun"]);
+        // The nodes are past the barrier.
+        std::thread::sleep(Duration::from_secs(5));
+        running
+    };
+
+    // For less than a connection is believed to be alive.
+    let short = run();
+    cut("bm02");
+    std::thread::sleep(Duration::from_secs(8));
+    heal("bm02");
+    short.finish().code(0);
+
+    let long = run();
+    let began = Instant::now();
+    cut("bm02");
+    let ran = long.finish().code(6);
+    took(
+        began,
+        "network of a host cut",
+        "run",
+        "its node fails, the others pass",
+    );
+    assert!(ran.stdout.contains("n002"), "{}", ran.stdout);
+    heal("bm02");
+    all_answer(&world, 3);
+    world.run(&["run", "--results", "results"]).code(0);
+    down_leaves_nothing(&world);
+}
+
+/// A process that stands still does not end with a test that fails.
+struct Ended(Pid);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = kill(self.0, Signal::SIGKILL);
+        }
+    }
+}
+
+#[test]
+fn a_controller_that_stands_still_loses_its_lock_and_touches_nothing_afterwards() {
+    let _mended = Mended;
+    let world = World::new();
+    // Guests that never answer keep `up` at work.
+    std::fs::write(world.path("empty.raw"), vec![0_u8; 1 << 20]).unwrap();
+    world.topology(
+        "bm[01-02]",
+        "images: { nothing: { from: ./empty.raw, user: root } }\n\
+         groups: { n: { count: 2, image: nothing, memory: 64MiB, place: spread } }\n",
+    );
+    let up = begin_until(
+        &world,
+        &["up", "--format", "json"],
+        &[r#""stage":"login""#, "begun", "n002"],
+    );
+    signal(&up.child, Signal::SIGSTOP);
+    let _ended = Ended(Pid::from_raw(up.child.id().cast_signed()));
+    let began = Instant::now();
+    let down = ["down", &world.name, "--hosts", "bm[01-02]", "-y"];
+    world
+        .run_elsewhere(&down)
+        .code(1)
+        .says("is held on bm01 by `vcluster up` on ");
+    // Its connections are alive: only its silence gives it away.
+    while world.run_elsewhere(&down).code != Some(0) {
+        assert!(began.elapsed() < Duration::from_mins(3), "the lock never ends");
+        std::thread::sleep(Duration::from_secs(5));
+    }
+    took(
+        began,
+        "controller stands still",
+        "down",
+        "elsewhere, once its lock is free",
+    );
+    assert_eq!(world.traces(), Vec::<String>::new());
+
+    let began = Instant::now();
+    signal(&up.child, Signal::SIGCONT);
+    let ran = up.finish().code(5);
+    took(
+        began,
+        "controller goes on after standing still",
+        "up",
+        "ends, touches nothing",
+    );
+    assert!(ran.stdout.contains("stood still"), "{}", ran.stdout);
+    assert_eq!(world.traces(), Vec::<String>::new());
+    down_leaves_nothing(&world);
+}
+
+#[test]
+fn an_interrupt_in_a_later_round_takes_back_all_rounds() {
+    let world = World::new();
+    std::fs::write(world.path("empty.raw"), vec![0_u8; 1 << 20]).unwrap();
+    world.topology(
+        "bm[01-02]",
+        "images: { nothing: { from: ./empty.raw, user: root } }\nmin_ready: 2\n\
+         groups:\n  n: { count: 2, place: spread }\n  x: { count: 1, image: nothing, memory: 64MiB }\n",
+    );
+    let up = begin_until(
+        &world,
+        &["up", "--format", "json", "--boot-timeout", "15s"],
+        &["tried again: x001"],
+    );
+    std::thread::sleep(Duration::from_secs(4));
+    let began = Instant::now();
+    signal(&up.child, Signal::SIGINT);
+    up.finish().code(130);
+    took(
+        began,
+        "interrupt in the second round",
+        "up",
+        "both rounds taken back",
+    );
+    assert_eq!(world.traces(), Vec::<String>::new());
+    assert!(!world.state().exists());
+}
