@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Child;
 use tokio::sync::{OnceCell, mpsc};
 
 use super::error::Cause;
@@ -134,31 +135,13 @@ impl HostLink {
                 let mut child = local_command(&command)
                     .spawn()
                     .map_err(|error| Cause::local("cannot run sh", &error))?;
+                let input = child.stdin.take();
                 tokio::spawn(async move {
-                    if let Some(mut input) = child.stdin.take() {
+                    if let Some(mut input) = input {
                         let _ = input.write_all(&stdin).await;
                     }
-                    let Some(mut output) = child.stdout.take() else {
-                        return;
-                    };
-                    let mut buffer = vec![0; 16 << 10];
-                    loop {
-                        let read = tokio::select! {
-                            read = output.read(&mut buffer) => read,
-                            () = sender.closed() => break,
-                        };
-                        match read {
-                            Ok(count) if count > 0 => {
-                                if sender.send(buffer[..count].to_vec()).await.is_err() {
-                                    break;
-                                }
-                            }
-                            _ => break,
-                        }
-                    }
-                    // Nobody listens any more, so nothing is lost by ending it.
-                    let _ = child.kill().await;
                 });
+                tokio::spawn(relay(child, sender));
             }
             Way::Ssh(session) => {
                 let request = ExecRequest {
@@ -191,30 +174,16 @@ impl HostLink {
                 let mut child = local_command(&command)
                     .spawn()
                     .map_err(|error| Cause::local("cannot run sh", &error))?;
-                let (to_child, from_child) = (child.stdin.take(), child.stdout.take());
+                let input = child.stdin.take();
                 tokio::spawn(async move {
-                    let Some(mut to_child) = to_child else { return };
+                    let Some(mut input) = input else { return };
                     while let Some(bytes) = typed.recv().await {
-                        if to_child.write_all(&bytes).await.is_err() {
+                        if input.write_all(&bytes).await.is_err() {
                             break;
                         }
                     }
                 });
-                tokio::spawn(async move {
-                    let Some(mut from_child) = from_child else { return };
-                    let mut buffer = vec![0; 4096];
-                    loop {
-                        let read = tokio::select! {
-                            read = from_child.read(&mut buffer) => read,
-                            () = sender.closed() => break,
-                        };
-                        match read {
-                            Ok(count @ 1..) if sender.send(buffer[..count].to_vec()).await.is_ok() => {}
-                            _ => break,
-                        }
-                    }
-                    let _ = child.kill().await;
-                });
+                tokio::spawn(relay(child, sender));
             }
             Way::Ssh(session) => {
                 let request = ExecRequest {
@@ -278,6 +247,25 @@ impl HostLink {
 /// and a connection that ends in the middle would make it run half a script, or half a word of its last line.
 fn whole(script: &str) -> String {
     format!("{PREAMBLE}{{\n{script}\n}}\n")
+}
+
+/// As `pass_on`, of a process of this machine; ends it when nobody listens any more, so nothing is lost by that.
+async fn relay(mut child: Child, sender: mpsc::Sender<Vec<u8>>) {
+    let Some(mut output) = child.stdout.take() else {
+        return;
+    };
+    let mut buffer = vec![0; 16 << 10];
+    loop {
+        let read = tokio::select! {
+            read = output.read(&mut buffer) => read,
+            () = sender.closed() => break,
+        };
+        match read {
+            Ok(count @ 1..) if sender.send(buffer[..count].to_vec()).await.is_ok() => {}
+            _ => break,
+        }
+    }
+    let _ = child.kill().await;
 }
 
 /// Passes on what a command writes until it ends, or nobody listens any more.

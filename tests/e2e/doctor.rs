@@ -156,6 +156,28 @@ fn a_command_that_is_hidden_and_a_foreign_link_are_told_and_left_alone() {
 }
 
 #[test]
+fn a_host_whose_clock_is_off_is_told_by_how_much() {
+    let world = World::new();
+    world.topology("bm[01-02]", NODES);
+    let _undo = Undo(|| {
+        on_host("bm02", "umount /usr/local/sbin");
+    });
+    // The simulated hosts share one clock: this one reads it wrongly.
+    let change = on_host(
+        "bm02",
+        "mount -t tmpfs tmpfs /usr/local/sbin && cd /usr/local/sbin && \
+         printf '#!/bin/sh\nexec /usr/bin/date -d \"600 seconds ago\" \"$@\"\n' >date && chmod 755 date",
+    );
+    assert!(change.status.success(), "{change:?}");
+    let ran = world.run(&["doctor", "--format", "json"]).code(5);
+    let findings = lines(&ran, "finding");
+    let (severity, what) = of(&findings, "clock", "bm02");
+    assert_eq!(severity, "error", "{what}");
+    assert!(what.contains("10m") || what.contains("600"), "{what}");
+    assert!(matches!(of(&findings, "clock", "bm01").0, "ok" | "info"));
+}
+
+#[test]
 fn narrow_ways_and_too_many_nodes_are_errors_in_the_planners_words() {
     let world = World::new();
     world.topology("bm[01-02]", "groups: { n: { count: 21 } }\n");
