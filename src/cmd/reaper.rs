@@ -27,7 +27,7 @@ enum Verb {
         #[command(flatten)]
         on: On,
         /// How often it looks
-        #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
+        #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_every)]
         every: Duration,
     },
     /// Take it away
@@ -40,7 +40,7 @@ enum Verb {
         #[arg(long)]
         install: bool,
         /// How often the reaper looks
-        #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration, requires = "install")]
+        #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_every, requires = "install")]
         every: Duration,
     },
 }
@@ -51,6 +51,20 @@ struct On {
     choice: HostChoice,
     #[command(flatten)]
     connect: HostArgs,
+}
+
+/// The shortest time between two looks of the reaper.
+const SHORTEST: Duration = Duration::from_secs(10);
+
+fn parse_every(text: &str) -> Result<Duration, String> {
+    let every = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if every < SHORTEST {
+        return Err(format!(
+            "the shortest is {}",
+            humantime::format_duration(SHORTEST)
+        ));
+    }
+    Ok(every)
 }
 
 /// Runs the verb.

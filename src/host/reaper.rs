@@ -85,7 +85,7 @@ fn install(every: Duration) -> String {
         "[Unit]\nDescription=Remove clusters of vcluster whose lease has ended\n\n\
          [Service]\nType=oneshot\nExecStart={SCRIPT}\nStandardOutput=null\n"
     );
-    let seconds = every.as_secs().max(10);
+    let seconds = every.as_secs();
     let timer = format!(
         "[Unit]\nDescription=Remove clusters of vcluster whose lease has ended\n\n\
          [Timer]\nOnBootSec={seconds}s\nOnUnitActiveSec={seconds}s\n\n[Install]\nWantedBy=timers.target\n"

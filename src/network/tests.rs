@@ -12,7 +12,7 @@ fn plan() -> Plan {
             name: name(&format!("bm0{n}")),
             bridge_address: Some([10, 77, 255, 255 - n].into()),
             underlay: Some([10, 90, 0, 10 + n].into()),
-            nodes: Vec::new(),
+            nodes: vec![format!("n{n}").parse().unwrap()],
             memory: MiB(0),
             vcpus: 0,
             disk: MiB(0),
@@ -170,6 +170,26 @@ fn a_node_that_moves_and_one_that_goes_change_only_their_entries() {
     plan.nodes[1].host = "bm03".parse().unwrap();
     plan.nodes.pop();
     insta::assert_snapshot!(compare(&plan, &converged()).unwrap().script());
+}
+
+#[test]
+fn a_host_that_is_left_gets_no_frames_and_the_last_host_needs_no_vxlan() {
+    let mut plan = plan();
+    plan.nodes.pop();
+    plan.hosts[2].nodes.clear();
+    let script = compare(&plan, &converged()).unwrap().script();
+    for gone in [
+        "fdb del 00:00:00:00:00:00 dev vcx00000000 dst 10.90.0.13 self",
+        "fdb del 52:56:0a:4d:ff:fc dev vcx00000000 dst 10.90.0.13 self",
+        "neigh del 10.77.255.252 dev vcb00000000",
+    ] {
+        assert!(script.contains(gone), "{script}");
+    }
+    plan.nodes.pop();
+    plan.hosts[1].nodes.clear();
+    plan.network.vxlan = None;
+    let script = compare(&plan, &converged()).unwrap().script();
+    assert!(script.contains("link del dev vcx00000000"), "{script}");
 }
 
 #[test]

@@ -66,7 +66,9 @@ impl Wanted {
                 address.ok_or_else(|| NetworkError::NoUnderlay(name.to_string()))
             };
             vxlan = Some((plan_vxlan.clone(), need(host, here.underlay)?));
-            for other in plan.hosts.iter().filter(|other| other.name != *host) {
+            // A host without nodes is one that is being left: nothing is sent there any more.
+            let others = plan.hosts.iter().filter(|other| !other.nodes.is_empty());
+            for other in others.filter(|other| other.name != *host) {
                 let address = need(&other.name, other.underlay)?;
                 peers.push(address);
                 if let Some(end) = other.bridge_address {

@@ -104,7 +104,7 @@ pub(super) fn network(
     }
     let device = format!("vcx{short_id}");
     let has_device = |site: &Site<'_>| site.observed.objects.iter().any(|object| object.name == device);
-    if used.len() > 1 || used.iter().any(|&site| has_device(&sites[site])) {
+    if used.len() > 1 {
         check_underlay(sites, used)?;
         let vni = vni(input.cluster_id, sites, has_device);
         plan.vxlan = Some(VxlanPlan {

@@ -189,6 +189,8 @@ fn a_lease_is_extended_and_gc_and_reaper_remove_only_what_has_ended() {
         vec!["extend", "nosuch"],
         vec!["gc", "--older-than", "x"],
         vec!["reaper", "install"],
+        vec!["reaper", "install", "--hosts", "bm01", "--every", "1s"],
+        vec!["reaper", "script", "--every", "1m"],
         vec!["reaper", "status", "--hosts", "bm[01-"],
     ] {
         one.run(&bad).code(2);
