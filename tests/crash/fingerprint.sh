@@ -7,7 +7,7 @@ id=${id##*.}
   virsh -q list --all | awk '{ print "domain", $2, $3, $4 }' | sort
   virsh -q pool-list --all | awk '{ print "pool", $1, $2 }' | sort
   ip -o -d link show | grep -oE '^[0-9]+: vc[bx][^@:]*|alias vcluster:[^ ]*|mtu [0-9]+ .* state [A-Z]+' |
-    grep -A2 -E ': vc[bx]' | sed 's/^[0-9]*: //'
+    grep -A2 --no-group-separator -E ': vc[bx]' | sed 's/^[0-9]*: //'
   ip -o -4 addr show | awk '$2 ~ /^vc/ { print "address", $2, $4 }'
   for l in $(ip -o link | grep -oE 'vcx[0-9a-f]{8}' | sort -u); do
     ip -d link show "$l" | grep -oE 'vxlan id [0-9]+ .*|neigh_suppress [a-z]+' | sed -E 's/id [0-9]+/id N/; s/ (ageing|addrgenmode|numtxqueues).*//'
