@@ -16,5 +16,5 @@ id=${id##*.}
   done
   for l in $(ip -o link | grep -oE 'vcb[0-9a-f]{8}' | sort -u); do ip -4 neigh show dev "$l" nud permanent | sort; done
   nft list ruleset
-  find $root -mindepth 1 ! -path "$root/images*" -printf '%P %y %m\n' | sort
+  find $root -mindepth 1 ! -path "$root/images*" -printf '%P %y %m\n' 2>/dev/null | sort
 } 2>&1 | sed -E "s/${id:-none}-[0-9a-f-]{27}/UUID/g; s/${id:-none}/ID/g"
