@@ -1,11 +1,11 @@
 # shellcheck shell=bash disable=SC2012
-# What a cluster is made of on a host: the same for two clusters of the same topology.
+# What a cluster is made of on a host: the same for two clusters of the same topology. Images stay when one goes.
 root=/var/lib/libvirt/images/vcluster
 id=$(ls -d $root/*.???????? 2>/dev/null | head -n 1)
 id=${id##*.}
 {
   virsh -q list --all | awk '{ print "domain", $2, $3, $4 }' | sort
-  virsh -q pool-list --all | awk '{ print "pool", $1, $2 }' | sort
+  virsh -q pool-list --all | awk '$1 != "vcluster-images" { print "pool", $1, $2 }' | sort
   ip -o -d link show | grep -oE '^[0-9]+: vc[bx][^@:]*|alias vcluster:[^ ]*|mtu [0-9]+ .* state [A-Z]+' |
     grep -A2 --no-group-separator -E ': vc[bx]' | sed 's/^[0-9]*: //'
   ip -o -4 addr show | awk '$2 ~ /^vc/ { print "address", $2, $4 }'

@@ -77,8 +77,13 @@ pub(crate) fn leaks() -> Vec<String> {
 
 /// All that a cluster is made of on the hosts, without what is random in it.
 pub(crate) fn fingerprint() -> String {
-    let all = everywhere(FINGERPRINT);
-    all.iter().map(|(host, text)| format!("{host}\n{text}")).collect()
+    let mut all = String::new();
+    for (host, text) in everywhere(FINGERPRINT) {
+        for line in text.lines() {
+            all.push_str(&format!("{host}: {line}\n"));
+        }
+    }
+    all
 }
 
 pub(crate) fn wipe() {
