@@ -3,7 +3,7 @@
 
 stand-in.py DIRECTORY NODES   for each seed in directories that begin so: an interface on the cluster's bridge with the
                               node's address and Ethernet address, and an sshd there with the node's host key and its
-                              authorized key; ends with the cluster, or after 20 minutes
+                              authorized key; ends with the cluster, or after an hour
 
 With it a thousand nodes need neither a thousand kernels nor their memory: domains, seeds, networks and logins are
 real, only what runs inside the guests is missing. A measure of the controller, never of guests.
@@ -16,6 +16,9 @@ import signal
 import subprocess
 import sys
 import time
+
+
+LIFE = 3600  # Seconds; a bench that was killed leaves nothing for longer.
 
 
 def seed(path):
@@ -80,10 +83,10 @@ def main(directory, nodes):
     os.makedirs(work, mode=0o700, exist_ok=True)
     os.makedirs("/run/sshd", exist_ok=True)
     # A network of its own for all of them: on the host's the port is taken by the host's sshd.
-    space = subprocess.Popen(["unshare", "--net", "sleep", "1200"])
+    space = subprocess.Popen(["unshare", "--net", "sleep", str(LIFE)])
     time.sleep(0.5)
     servers = {}
-    deadline = time.monotonic() + 1200
+    deadline = time.monotonic() + LIFE
     try:
         while time.monotonic() < deadline:
             found = glob.glob(os.path.join(glob.escape(directory) + "*", "*.seed"))
