@@ -81,8 +81,9 @@ impl Round<'_> {
         let work = self.work();
         self.expect(&work);
         self.remove().await?;
-        // Also when nothing else is to be done: an earlier `up` may have been cut off before it came to this.
+        // These also when nothing else is to be done: an earlier `up` may have been cut off before it came to them.
         self.leave_emptied_hosts().await?;
+        self.networks().await?;
         if work.is_empty()
             && !self
                 .plan
@@ -92,7 +93,6 @@ impl Round<'_> {
         {
             return Ok(());
         }
-        self.networks().await?;
         // Hosts where no guest is started need no image and no proof of KVM.
         let starting: BTreeSet<(&HostName, &ImageName)> = work
             .iter()

@@ -1,6 +1,6 @@
 //! A changed topology: what is missing is made, what is too much goes, what differs is made anew.
 
-use crate::world::{World, json};
+use crate::world::{World, json, on_host};
 
 fn hosts_and_uptime(world: &World) -> Vec<(String, String)> {
     let status = json(&world.run(&["status", "--format", "json"]).code(0).stdout);
@@ -101,4 +101,22 @@ fn a_subnet_that_another_cluster_uses_is_refused_before_anything_is_made() {
     two.run(&["up"]).code(5).says("10.77.0.0/16 is in use on `bm01`");
     assert!(!two.state().exists());
     one.run(&["down", "-y"]).code(0);
+}
+
+#[test]
+fn an_up_that_has_no_node_to_change_mends_the_network() {
+    let world = World::new();
+    world.topology("bm[01-02]", "groups: { n: { count: 2, place: spread } }\n");
+    world.run(&["up"]).code(0);
+    let cut = format!(
+        "for l in /sys/class/net/vcx*; do grep -q ^vcluster:{}: $l/ifalias && ip link del ${{l##*/}}; done",
+        world.name
+    );
+    assert!(on_host("bm01", &cut).status.success());
+    let ping = ["exec", "-w", "n001", "--", "ping -c1 -W5 10.77.0.2 >/dev/null"];
+    assert_ne!(world.run(&ping).code, Some(0), "the link is gone");
+    world.run(&["up"]).code(0);
+    world.run(&ping).code(0);
+    world.run(&["down", "-y"]).code(0);
+    assert_eq!(world.traces(), Vec::<String>::new());
 }
