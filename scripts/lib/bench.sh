@@ -85,12 +85,16 @@ table() { "$MEASURE" table; }
 
 # A topology for the lab's hosts: HOSTS x PER_HOST nodes of an image, nothing configured.
 write_topology() { # FILE NAME HOSTS PER_HOST IMAGE MEMORY
-  local hosts=bm01
-  [ "$3" = 1 ] || hosts=$(printf 'bm[01-%02d]' "$3")
+  local first=bm01 more=""
+  # Numbers have two digits as long as these suffice.
+  [ "$3" = 1 ] || first=$(printf 'bm[01-%02d]' "$(($3 < 99 ? $3 : 99))")
+  [ "$3" -le 99 ] || more="bm[100-$3]"
   cat >"$1" <<TOPOLOGY
 name: $2
 hosts:
-  $hosts: { uri: "qemu+ssh://root@{{name}}/system", max_nodes: $4 }
+$(for hosts in $first $more; do
+    echo "  \"$hosts\": { uri: \"qemu+ssh://root@{{name}}/system\", max_nodes: $4 }"
+  done)
 network: { subnet: 10.77.0.0/16 }
 defaults: { image: $5, vcpus: 1, memory: $6 }
 groups:

@@ -11,7 +11,7 @@ use super::fleet::split;
 use super::losses::cut_off;
 use crate::host::{Acceleration, Cause, DiskFormat, HostImage, ImagePart, Packed, PartRole};
 use crate::image::{BuiltImage, Format, ImageFile, Role};
-use crate::name::{HostName, ImageName};
+use crate::name::{HostName, ImageName, NodeName};
 use crate::topology::Accel;
 
 impl Round<'_> {
@@ -20,7 +20,8 @@ impl Round<'_> {
             .used()
             .stage(HostStage::Network, self.events, |member| async move {
                 // The directory says whose everything else is, so it comes before everything else.
-                let made = member.host.ensure_pools(self.plan).await?;
+                let keep = self.nodes_of(&member.config.name);
+                let made = member.host.ensure_pools(self.plan, &keep).await?;
                 let change = member.host.ensure_network(self.plan).await?;
                 for note in change.notes {
                     self.events.warn(format!("{}: {note}", member.config.name));
@@ -30,6 +31,22 @@ impl Round<'_> {
             .await;
         self.losses.hosts(split(done).1);
         self.go_on()
+    }
+
+    /// The nodes that are planned on a host, and those of the cluster that were seen there: one of these may still be
+    /// there if its removal failed.
+    fn nodes_of(&self, host: &HostName) -> BTreeSet<&NodeName> {
+        let planned = self.plan.nodes.iter().filter(|node| node.host == *host);
+        let seen = self.observed.iter().filter(|seen| seen.name == *host);
+        let marks = seen.flat_map(|seen| &seen.nodes).map(|node| &node.mark);
+        planned
+            .map(|node| &node.name)
+            .chain(
+                marks
+                    .filter(|mark| mark.cluster_id == self.plan.cluster_id)
+                    .map(|mark| &mark.node),
+            )
+            .collect()
     }
 
     /// Every image on every host that starts nodes of it.

@@ -127,7 +127,7 @@ fn is_gone(error: &virt::error::Error) -> bool {
 }
 
 /// Stops a domain, as by cutting its power.
-pub(super) fn stop(domain: &Domain) -> Result<(), virt::error::Error> {
+fn stop(domain: &Domain) -> Result<(), virt::error::Error> {
     // Stopping one that is off is what `OperationInvalid` says.
     fault::point!("domain destroy before");
     let destroyed = domain.destroy();
@@ -139,7 +139,7 @@ pub(super) fn stop(domain: &Domain) -> Result<(), virt::error::Error> {
 }
 
 /// Undefines a domain that is off.
-pub(super) fn undefine(domain: &Domain) -> Result<(), virt::error::Error> {
+fn undefine(domain: &Domain) -> Result<(), virt::error::Error> {
     use virt::sys;
     let all = sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
         | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA

@@ -1,5 +1,7 @@
 //! Our pools: one for images, one for each cluster, with a file that says whose it is.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use virt::connect::Connect;
@@ -11,7 +13,7 @@ use super::error::{Cause, HostError};
 use super::libvirt::is;
 use super::xml;
 use crate::fault;
-use crate::name::ClusterName;
+use crate::name::{ClusterName, NodeName};
 use crate::network::is_short_id;
 use crate::plan::Plan;
 use crate::ssh::quote;
@@ -72,10 +74,12 @@ pub(super) const HALF: &str = r#"half() { [ -d "$d" ] && [ ! -L "$d" ] && [ ! -s
   [ -z "$(find "$d" -mindepth 1 ! -path "$d/owner.json" ! -path "$d/owner.json.new")" ]; }
 "#;
 
-/// Says `made`, `ours` or `foreign`. A directory with files but without an owner file is not ours.
-pub(super) fn directory_script(path: &str, owner: &Owner) -> String {
+/// Says `made`, `ours` or `foreign`. A directory with files but without an owner file is not ours. Files of nodes that
+/// are not among those to keep go: a removal was killed between a domain and its files.
+pub(super) fn directory_script(path: &str, owner: &Owner, keep: &BTreeSet<&NodeName>) -> String {
     let mark = owner_mark(&owner.cluster, &Plan::short_id(owner.id));
     let json = serde_json::to_string(owner).unwrap_or_default();
+    let keep: Vec<&str> = keep.iter().map(|name| name.as_str()).collect();
     format!(
         r#"set -e
 mkdir -p {IMAGES_DIRECTORY}; chmod 0711 {ROOT} {IMAGES_DIRECTORY}
@@ -86,13 +90,20 @@ elif [ ! -e "$d" ] || half; then
   # On disk before it has its name: a host that loses power must not forget whose this is.
   printf '%s\n' {json} >"$o.new"; sync "$o.new"; mv "$o.new" "$o"; sync "$d"; echo made
 elif [ -f "$o" ]; then
-  case $(head -c 4096 "$o") in {mark}*) echo ours ;; *) echo foreign ;; esac
+  case $(head -c 4096 "$o") in {mark}*) ;; *) echo foreign; exit ;; esac
+  for f in "$d"/*.qcow2 "$d"/*.seed "$d"/*.console "$d"/*.console.[0-9]; do
+    [ -f "$f" ] || continue
+    n=${{f##*/}}
+    case {keep} in *" ${{n%%.*}} "*) ;; *) rm -f -- "$f" ;; esac
+  done
+  echo ours
 else echo foreign
 fi
 "#,
         path = quote(path),
         mark = quote(&mark),
         json = quote(&json),
+        keep = quote(&format!(" {} ", keep.join(" "))),
     )
 }
 
@@ -143,8 +154,9 @@ fn start(pool: &StoragePool) -> Result<bool, Error> {
 }
 
 impl Host {
-    /// Makes the directories and pools of a cluster; returns whether anything was made.
-    pub async fn ensure_pools(&self, plan: &Plan) -> Result<bool, HostError> {
+    /// Makes the directories and pools of a cluster; returns whether anything was made. Files of nodes that are not
+    /// among those to keep go.
+    pub async fn ensure_pools(&self, plan: &Plan, keep: &BTreeSet<&NodeName>) -> Result<bool, HostError> {
         let name = Plan::pool_name(&plan.cluster, plan.cluster_id);
         let owner = Owner {
             cluster: plan.cluster.clone(),
@@ -154,7 +166,7 @@ impl Host {
         let path = format!("{ROOT}/{}", owner.directory_name());
         let doing = format!("make the pool `{name}`");
         let said = self
-            .script(&directory_script(&path, &owner))
+            .script(&directory_script(&path, &owner, keep))
             .await
             .map_err(self.failed(&doing))?;
         if said.trim() == "foreign" {
@@ -221,9 +233,11 @@ mod tests {
     #[test]
     fn a_directory_of_somebody_else_is_left_alone() {
         let root = tempfile::tempdir().unwrap();
+        let node = "n001".parse().unwrap();
+        let keep = BTreeSet::from([&node]);
         let run = |path: &std::path::Path| {
             // Only the part that decides; the first lines make directories of the real host.
-            let script = directory_script(path.to_str().unwrap(), &owner());
+            let script = directory_script(path.to_str().unwrap(), &owner(), &keep);
             let script: String = script
                 .lines()
                 .filter(|line| !line.starts_with("mkdir -p /var"))
@@ -242,6 +256,27 @@ mod tests {
         let foreign = root.path().join("foreign");
         std::fs::create_dir(&foreign).unwrap();
         assert_eq!(run(&foreign), "made", "an empty directory is taken");
+        for file in [
+            "n001.qcow2",
+            "n001.console.0",
+            "n002.seed",
+            "n0011.seed",
+            "lock",
+            "claim.json",
+        ] {
+            std::fs::write(own.join(file), "x").unwrap();
+        }
+        assert_eq!(run(&own), "ours");
+        let mut names: Vec<_> = std::fs::read_dir(&own)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            ["claim.json", "lock", "n001.console.0", "n001.qcow2", "owner.json"],
+            "files of nodes that are not there go"
+        );
         let full = root.path().join("full");
         std::fs::create_dir(&full).unwrap();
         std::fs::write(full.join("x"), "x").unwrap();

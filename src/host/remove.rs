@@ -4,7 +4,7 @@ use futures::stream::{self, StreamExt as _};
 use virt::error::ErrorNumber;
 
 use super::connect::Host;
-use super::domain::{remove, stop, undefine};
+use super::domain::remove;
 use super::error::{Cause, HostError, shown};
 use super::image::sweep_script;
 use super::libvirt::is;
@@ -41,10 +41,9 @@ impl Host {
         let doing = format!("remove `{}`", node.domain);
         let files = node_files_script(cluster, short_id, node.mark.node.as_str());
         let work = async {
-            // The files only once nothing has them open, and before the domain, by which the next attempt finds them.
-            self.with_domain(node.uuid, cluster, short_id, stop).await?;
+            let domain = self.with_domain(node.uuid, cluster, short_id, remove).await?;
+            // The files only once nothing has them open. What a kill leaves of them goes with the next `up` or `down`.
             let said = self.script(&files).await?;
-            let domain = self.with_domain(node.uuid, cluster, short_id, undefine).await?;
             Ok(domain || said.trim() == "removed")
         };
         work.await
@@ -303,6 +302,7 @@ mod tests {
                 id: uuid::Uuid::from_u128(0xa << 96),
                 controller: "c".into(),
             },
+            &std::collections::BTreeSet::new(),
         );
         let remove = directory_script(&cluster, "0000000a");
         let mut cuts = 0;
