@@ -25,6 +25,17 @@ fn claim(name: &str, id: u128) -> Claim {
     }
 }
 
+/// What `up` asks for a claim; without a token it claims nothing.
+fn request<'a>(claim: &'a Claim, short_id: &'a str, how: Hold, token: Option<&'a str>) -> HoldRequest<'a> {
+    HoldRequest {
+        cluster: &claim.cluster,
+        short_id,
+        verb: "up",
+        how,
+        claim: token.map(|token| (claim, token)),
+    }
+}
+
 struct Place(tempfile::TempDir);
 
 impl Place {
@@ -58,13 +69,7 @@ impl Place {
 
     async fn hold(&self, claim: &Claim, how: Hold, token: Option<&str>) -> (Standing, Option<Held>) {
         let short_id = claim.short_id();
-        let request = HoldRequest {
-            cluster: &claim.cluster,
-            short_id: &short_id,
-            verb: "up",
-            how,
-            claim: token.map(|token| (claim, token)),
-        };
+        let request = request(claim, &short_id, how, token);
         let holder = script::holder("up");
         let script = self.script(&hold_script(&request, &holder, false));
         attend(&HostLink::local(), &request, &holder, &script, ALLOWED)
@@ -75,13 +80,7 @@ impl Place {
     /// A further claim of who holds the cluster already.
     async fn hold_again(&self, claim: &Claim, held: &Held, token: &str) -> Standing {
         let short_id = claim.short_id();
-        let request = HoldRequest {
-            cluster: &claim.cluster,
-            short_id: &short_id,
-            verb: "up",
-            how: Hold::Alone,
-            claim: Some((claim, token)),
-        };
+        let request = request(claim, &short_id, Hold::Alone, Some(token));
         let said = self.run(&hold_script(&request, &held.holder, true)).await;
         read_answer(&request, &said).unwrap()
     }
@@ -246,13 +245,7 @@ async fn a_directory_that_is_not_ours_is_neither_claimed_nor_locked() {
     std::fs::create_dir_all(place.path(&one)).unwrap();
     std::fs::write(place.path(&one).join("x"), "x").unwrap();
     let short_id = one.short_id();
-    let request = HoldRequest {
-        cluster: &one.cluster,
-        short_id: &short_id,
-        verb: "up",
-        how: Hold::Alone,
-        claim: Some((&one, "")),
-    };
+    let request = request(&one, &short_id, Hold::Alone, Some(""));
     let script = place.script(&hold_script(&request, "it", false));
     let error = attend(&HostLink::local(), &request, "it", &script, ALLOWED)
         .await
