@@ -47,6 +47,12 @@ def call(*words):
     subprocess.run(words, check=True)
 
 
+def without_ipv6(interface, *inside):
+    """No multicast of its own: every one goes to all ports of the cluster on all its hosts, and with a thousand
+    interfaces that come up the kernel has millions to deliver."""
+    call(*inside, "sh", "-c", 'echo 1 >"/proc/sys/net/ipv6/conf/$1/disable_ipv6"', "sh", interface)
+
+
 def serve(path, work, number, space):
     node = os.path.basename(path)[:-len(".seed")]
     host_key, authorized, address, mac = seed(path)
@@ -69,8 +75,10 @@ UsePAM no
         mtu = file.read().strip()
     call("ip", "link", "add", f"standin{number}", "mtu", mtu, "type", "veth",
          "peer", "name", f"eth{number}", "address", mac, "mtu", mtu, "netns", str(space))
+    without_ipv6(f"standin{number}")
     call("ip", "link", "set", f"standin{number}", "master", bridge, "up")
     inside = ("nsenter", "-t", str(space), "-n", "--")
+    without_ipv6(f"eth{number}", *inside)
     call(*inside, "ip", "addr", "add", address, "dev", f"eth{number}")
     call(*inside, "ip", "link", "set", f"eth{number}", "up")
     return subprocess.Popen([*inside, "/usr/sbin/sshd", "-D", "-e", "-f", base + ".conf"],

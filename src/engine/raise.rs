@@ -75,7 +75,7 @@ impl Raise<'_> {
                 .ok_or_else(|| format!("image `{}` is not on `{}`", node.spec.image, node.host))?;
             self.stage(node, NodeStage::Disk, async {
                 let seed = (self.seeds)(node)?;
-                Ok(host.ensure_disk(self.plan, node, image, &seed).await?)
+                Ok(host.ensure_disk(self.plan, node, image, seed).await?)
             })
             .await?;
             let acceleration = self

@@ -40,7 +40,7 @@ impl Host {
         plan: &Plan,
         node: &NodePlan,
         image: &HostImage,
-        seed: &[u8],
+        seed: Vec<u8>,
     ) -> Result<bool, HostError> {
         let short_id = Plan::short_id(plan.cluster_id);
         let directory = pool::directory(&plan.cluster, &short_id);
@@ -58,7 +58,7 @@ impl Host {
             self.call(move |connection| make_volume(connection, &pool, &name, &volume))
                 .await
         };
-        let seed = self.write_seed(&directory, format!("{}.seed", node.name), seed.to_vec());
+        let seed = self.write_seed(&directory, format!("{}.seed", node.name), seed);
         let (overlay, seed) = tokio::join!(overlay, seed);
         overlay
             .and(seed)

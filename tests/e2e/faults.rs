@@ -3,6 +3,7 @@
 //!
 //! Seconds go to the file that `VCLUSTER_FAULT_TABLE` names: `FAULT<TAB>VERB<TAB>WHAT HAPPENED<TAB>SECONDS`.
 
+mod clock;
 mod guests;
 mod hosts;
 mod silence;

@@ -18,6 +18,8 @@ pub(crate) struct World {
     temp: tempfile::TempDir,
     /// Name of the cluster.
     pub(crate) name: String,
+    /// What its commands have in their environment besides the test's own.
+    pub(crate) environment: Vec<(&'static str, String)>,
 }
 
 /// What a command gave.
@@ -70,6 +72,7 @@ impl World {
         Self {
             temp: tempfile::tempdir().unwrap(),
             name,
+            environment: Vec::new(),
         }
     }
 
@@ -99,6 +102,7 @@ impl World {
             .args(args)
             .current_dir(self.temp.path())
             .env("XDG_STATE_HOME", self.path("state"))
+            .envs(self.environment.iter().map(|(name, value)| (*name, value)))
             .env_remove("VCLUSTER_NAME")
             .env_remove("VCLUSTER_FORMAT")
             .stdin(Stdio::null());

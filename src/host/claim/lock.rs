@@ -101,7 +101,7 @@ async fn beat(input: mpsc::Sender<Vec<u8>>, voice: Arc<Voice>, stop: Cancellatio
     loop {
         let late = Instant::now() + SILENCE;
         tokio::select! {
-            () = stop.cancelled() => break,
+            () = stop.cancelled() => return,
             () = tokio::time::sleep(BEAT) => {}
         }
         // The host has waited as long: what it freed must not be taken for ours again.
@@ -110,11 +110,11 @@ async fn beat(input: mpsc::Sender<Vec<u8>>, voice: Arc<Voice>, stop: Cancellatio
         }
         let now = Instant::now();
         if voice.is_silent() || input.send(b".".to_vec()).await.is_err() {
-            break;
+            // With the input's end the host frees what may be left of the lock.
+            return;
         }
         voice.speak(now);
     }
-    stop.cancelled().await;
 }
 
 impl Voice {
