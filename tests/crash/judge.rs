@@ -49,6 +49,7 @@ pub(crate) fn run(world: &mut World, trial: &Trial) -> Outcome {
         Recovery::Up => world.raise(trial.scene.shape()),
         Recovery::Down => world.remove(),
         Recovery::Elsewhere => world.remove_from_elsewhere(),
+        Recovery::Gc => world.remove_by(Scene::Gc),
     };
     if fault.is_some() {
         world.empty();
@@ -61,9 +62,13 @@ fn prepare(world: &mut World, scene: Scene) -> Option<String> {
     if let Some(fault) = world.know(scene.shape()) {
         return Some(fault);
     }
-    match (scene.needs_cluster(), world.up) {
+    let fault = match (scene.needs_cluster(), world.up) {
         (true, Some(Shape::Two)) | (false, None) => None,
         (true, _) => world.raise(Shape::Two).1,
         (false, Some(_)) => world.remove().1,
+    };
+    match scene {
+        Scene::Gc if fault.is_none() => world.expire(),
+        _ => fault,
     }
 }

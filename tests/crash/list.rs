@@ -22,6 +22,9 @@ pub(crate) enum Scene {
     Shrink,
     Configure,
     Run,
+    Extend,
+    /// `gc` of the cluster, whose lease has ended.
+    Gc,
     Down,
 }
 
@@ -45,6 +48,8 @@ pub(crate) enum Recovery {
     Down,
     /// `down` from another controller that knows nothing.
     Elsewhere,
+    /// `gc`, as a timer would do it next time.
+    Gc,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,12 +60,14 @@ pub(crate) struct Trial {
 }
 
 impl Scene {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::UpBare,
         Self::Up,
         Self::Shrink,
         Self::Configure,
         Self::Run,
+        Self::Extend,
+        Self::Gc,
         Self::Down,
     ];
 
@@ -71,6 +78,8 @@ impl Scene {
             Self::Shrink => Shape::One.up(),
             Self::Configure => &["configure", "topology.yaml"],
             Self::Run => &["run", "topology.yaml"],
+            Self::Extend => &["extend", "topology.yaml"],
+            Self::Gc => &["gc", "topology.yaml", "-y"],
             Self::Down => &["down", "topology.yaml", "-y"],
         }
     }
@@ -88,6 +97,14 @@ impl Scene {
         !matches!(self, Self::UpBare | Self::Up)
     }
 
+    /// What the cluster is after the command.
+    fn leaves(self) -> Option<Shape> {
+        match self {
+            Self::Gc | Self::Down => None,
+            _ => Some(self.shape()),
+        }
+    }
+
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::UpBare => "`up`, bare hosts",
@@ -95,6 +112,8 @@ impl Scene {
             Self::Shrink => "`up`, one node and host less",
             Self::Configure => "`configure`",
             Self::Run => "`run`",
+            Self::Extend => "`extend`",
+            Self::Gc => "`gc`",
             Self::Down => "`down`",
         }
     }
@@ -111,6 +130,7 @@ impl fmt::Display for Trial {
             Recovery::Up => ", up again",
             Recovery::Down => ", down",
             Recovery::Elsewhere => ", down from elsewhere",
+            Recovery::Gc => ", gc again",
         })
     }
 }
@@ -127,6 +147,8 @@ pub(crate) fn trials(args: &Args, world: &mut World) -> Vec<Trial> {
         Scene::Shrink,
         Scene::Configure,
         Scene::Run,
+        Scene::Extend,
+        Scene::Gc,
         Scene::Down,
     ] {
         if scene == Scene::UpBare && !args.bare {
@@ -179,7 +201,7 @@ pub(crate) fn trials(args: &Args, world: &mut World) -> Vec<Trial> {
 /// begin with one mostly end with one.
 fn recovery(scene: Scene, index: usize) -> Recovery {
     let turns: &[Recovery] = match scene {
-        Scene::Configure | Scene::Run => &[
+        Scene::Configure | Scene::Run | Scene::Extend => &[
             Recovery::Up,
             Recovery::Up,
             Recovery::Down,
@@ -187,6 +209,7 @@ fn recovery(scene: Scene, index: usize) -> Recovery {
             Recovery::Up,
             Recovery::Elsewhere,
         ],
+        Scene::Gc => &[Recovery::Gc, Recovery::Up, Recovery::Gc, Recovery::Down],
         _ => &[Recovery::Up, Recovery::Down, Recovery::Elsewhere],
     };
     turns[index % turns.len()]
@@ -215,16 +238,16 @@ fn trace(world: &mut World, scene: Scene) -> (Points, Duration) {
             let (_, fault) = world.raise(Shape::Two);
             assert_eq!(fault, None);
         }
+        if scene == Scene::Gc {
+            assert_eq!(world.expire(), None);
+        }
         let _ = std::fs::remove_file(&file);
         let fault = format!("trace:{}", file.display());
         let ran = world.run(scene.args(), Kill::Fault(&fault));
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
         std::fs::write(&time, ran.took.as_millis().to_string()).unwrap();
-        if scene == Scene::Down {
-            world.up = None;
-        } else if scene == Scene::Shrink {
-            world.up = Some(Shape::One);
-        } else if !scene.needs_cluster() {
+        world.up = scene.leaves();
+        if !scene.needs_cluster() {
             let (_, fault) = world.remove();
             assert_eq!(fault, None);
         }

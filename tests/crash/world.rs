@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::host;
 use crate::list::Scene;
@@ -227,15 +227,37 @@ impl World {
 
     /// `down` by the controller that was killed.
     pub(crate) fn remove(&mut self) -> (Ran, Option<String>) {
-        let ran = self.run(Scene::Down.args(), Kill::Never);
+        self.remove_by(Scene::Down)
+    }
+
+    /// `down` or `gc`.
+    pub(crate) fn remove_by(&mut self, scene: Scene) -> (Ran, Option<String>) {
+        let ran = self.run(scene.args(), Kill::Never);
         self.up = None;
         let nothing_known = ran.code == Some(2) && ran.stderr.contains("no cluster");
         if ran.code != Some(0) && !nothing_known {
-            let fault = format!("down ended with {:?}: {}", ran.code, last(&ran.stderr));
+            let fault = format!(
+                "{} ended with {:?}: {}",
+                scene.title(),
+                ran.code,
+                last(&ran.stderr)
+            );
             return (ran, Some(fault));
         }
         let fault = leaks().or_else(|| self.litter());
         (ran, fault)
+    }
+
+    /// Ends the lease of the cluster, which is up; says what is wrong with that.
+    pub(crate) fn expire(&self) -> Option<String> {
+        let end = SystemTime::now() + Duration::from_secs(3);
+        let to = humantime::format_rfc3339_seconds(end).to_string();
+        let ran = self.run(&["extend", "topology.yaml", "--to", &to], Kill::Never);
+        if ran.code != Some(0) {
+            return Some(format!("extend ended with {:?}: {}", ran.code, last(&ran.stderr)));
+        }
+        std::thread::sleep(end.duration_since(SystemTime::now()).unwrap_or_default());
+        None
     }
 
     /// `down` by another controller, which knows nothing; the first one burnt down.
