@@ -43,6 +43,13 @@ bench_end() {
   exit $code
 }
 
+# How many, from the environment: a number from 1 to 99999.
+how_many() { # VARIABLE DEFAULT
+  local number=${!1:-$2}
+  [[ $number =~ ^[1-9][0-9]{0,4}$ ]] || die "$1=$number: it must be a number from 1 to 99999"
+  echo "$number"
+}
+
 in_lab() { "$SCRIPTS/lab" run "$@"; }
 vcluster() { in_lab "$VCLUSTER" "$@"; }
 
