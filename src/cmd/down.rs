@@ -9,6 +9,7 @@ use crate::host::Hold;
 use crate::name::ClusterName;
 use crate::plan::Plan;
 use crate::report;
+use crate::report::error::Failure as Misuse;
 use crate::state::{ClusterDir, ClusterRecord, HostRecord, Intent, Journal, Lock, StateRoot, read_intents};
 
 /// Remove a cluster from all its hosts, and look again that nothing is left
@@ -201,9 +202,15 @@ pub(super) fn add_hosts(hosts: &mut Vec<HostRecord>, more: Vec<HostRecord>) -> a
 
 /// `bm[01-03]`, `root@bm01`, or libvirt URIs; several with commas.
 pub(super) fn parse_hosts(text: &str) -> anyhow::Result<Vec<HostRecord>> {
+    let wrong = |words: String| {
+        Misuse::new(ExitCode::Usage, format!("`--hosts`: {words}"))
+            .with_hint("name them as in `bm[01-15]`, `root@bm[01-15]` or `qemu+ssh://root@bm01/system`")
+    };
     let record = |name: &str, uri: String| -> anyhow::Result<HostRecord> {
+        let name = name.parse().map_err(|error| wrong(format!("{error}")))?;
+        crate::host::check_uri(&uri).map_err(wrong)?;
         Ok(HostRecord {
-            name: name.parse()?,
+            name,
             uri,
             identity: None,
             address: None,
@@ -213,23 +220,20 @@ pub(super) fn parse_hosts(text: &str) -> anyhow::Result<Vec<HostRecord>> {
         return text
             .split(',')
             .enumerate()
-            .map(|(index, uri)| {
-                crate::host::check_uri(uri).map_err(anyhow::Error::msg)?;
-                record(&format!("host{}", index + 1), uri.to_owned())
-            })
+            .map(|(index, uri)| record(&format!("host{}", index + 1), uri.to_owned()))
             .collect();
     }
     let (user, set) = text
         .split_once('@')
         .filter(|(user, _)| !user.is_empty())
         .unwrap_or(("root", text));
-    crate::nodeset::expand(set)?
+    let names = crate::nodeset::expand(set)?;
+    if names.is_empty() {
+        return Err(wrong(format!("`{text}` names no host")).into());
+    }
+    names
         .iter()
-        .map(|name| {
-            let uri = format!("qemu+ssh://{user}@{name}/system");
-            crate::host::check_uri(&uri).map_err(anyhow::Error::msg)?;
-            record(name, uri)
-        })
+        .map(|name| record(name, format!("qemu+ssh://{user}@{name}/system")))
         .collect()
 }
 
@@ -254,5 +258,28 @@ mod tests {
                 "host1-2 qemu+ssh://root@c/system",
             ]
         );
+    }
+
+    #[test]
+    fn hosts_that_are_none_are_wrong_usage() {
+        for bad in [
+            "../x",
+            "a;b",
+            "root@",
+            "@a",
+            "qemu:///session",
+            "-oProxyCommand=x",
+            "qemu+ssh://a/system,",
+            "",
+        ] {
+            let error = parse_hosts(bad).unwrap_err();
+            let usage = error
+                .downcast_ref::<Misuse>()
+                .is_some_and(|error| error.code == ExitCode::Usage);
+            assert!(
+                usage || error.is::<crate::nodeset::NodeSetError>(),
+                "{bad}: {error:?}"
+            );
+        }
     }
 }
