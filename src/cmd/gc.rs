@@ -15,7 +15,7 @@ use crate::name::HostName;
 use crate::plan::Plan;
 use crate::report;
 use crate::report::error::Failure as Misuse;
-use crate::state::{ClusterDir, ClusterRecord, HostRecord, Intent, Lock, StateRoot, read_intents};
+use crate::state::{ClusterDir, ClusterRecord, HostRecord, Intent, Journal, Lock, StateRoot, read_intents};
 use crate::units::Moment;
 
 /// Remove clusters whose lease has ended, what crashes left, and what `down` could not reach
@@ -337,6 +337,13 @@ async fn remove(
                 .expires
                 .map_or_else(|| "never".to_owned(), |end| end.to_string());
             return Ok(Removal::Saved(format!("its lease was extended meanwhile: {end}")));
+        }
+        // From here on the cluster is taken down, and a `gc` that comes after a kill knows it.
+        if known.is_some()
+            && doomed.expired
+            && let Err(error) = Journal::open(&dir).and_then(|journal| journal.write(&[Intent::Down]))
+        {
+            return Ok(Removal::Saved(error.to_string()));
         }
         engine::remove(&fleet, &look.observed, &target, events).await?;
     }

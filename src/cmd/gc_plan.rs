@@ -132,7 +132,7 @@ fn judge<'a>(
     if was_down {
         return Some((
             everywhere(),
-            "`vcluster down` did not reach all its hosts".into(),
+            "its removal did not reach all its hosts".into(),
             false,
         ));
     }

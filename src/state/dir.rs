@@ -252,14 +252,15 @@ impl ClusterDir {
             fault::point!("state remove {name} before");
             ignore_missing(fs::remove_dir_all(&path)).map_err(StateError::io("remove", &path))?;
         }
-        // The record and the journal go last: while one is there, `down` can be run again.
+        // The record and the journal go last: while one is there, `down` can be run again. The journal says
+        // that the cluster was taken down, so that `gc` can go on too.
         for name in [
             "plan.json",
             "topology.yaml",
             "known_hosts",
             "configured.json",
-            "journal.jsonl",
             "cluster.json",
+            "journal.jsonl",
         ] {
             for name in [format!("{name}.new"), name.to_owned()] {
                 let path = self.join(&name);

@@ -171,7 +171,7 @@ fn what_a_down_could_not_reach_goes_whatever_its_lease_says() {
     );
     assert_eq!(
         said(&stranded, &none, &known(true, &[Some("bm01")])),
-        ["a on bm01: `vcluster down` did not reach all its hosts"]
+        ["a on bm01: its removal did not reach all its hosts"]
     );
     // On a host that was away when the cluster went on elsewhere it goes from that host alone.
     let mut went_on = known(false, &[Some("bm01"), Some("bm02")]);
