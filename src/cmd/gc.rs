@@ -54,6 +54,9 @@ type Recorded = (Known, Vec<HostRecord>);
 /// Runs the verb.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let root = StateRoot::from_env()?;
+    if !args.dry_run {
+        clear(&root)?;
+    }
     let (hosts, known) = hosts(&args, context, &root)?;
     let talk = Talk::with(context, |options| options.summary = false);
     let look = tokio::select! {
@@ -92,6 +95,21 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let result = carry_out(&look, &root, context, &talk.events).await;
     look.fleet.close().await;
     talk.finish(result.map(Some)).await
+}
+
+/// Removes what a kill left here of clusters that are gone.
+fn clear(root: &StateRoot) -> anyhow::Result<()> {
+    for name in root.remnants()? {
+        let dir = root.cluster(&name);
+        // Somebody who is at work there cleans up himself.
+        let Ok(_lock) = Lock::take(&dir, &name, "gc") else {
+            continue;
+        };
+        if !dir.exists() {
+            dir.remove_if_empty();
+        }
+    }
+    Ok(())
 }
 
 /// The hosts to look at, and what is recorded here of clusters on them.

@@ -116,6 +116,15 @@ impl StateRoot {
 
     /// Names of the clusters that have a record here, sorted.
     pub fn clusters(&self) -> Result<Vec<ClusterName>, StateError> {
+        self.names(ClusterDir::exists)
+    }
+
+    /// Names of clusters of which a kill has left a directory here, with the file of a lock at most.
+    pub fn remnants(&self) -> Result<Vec<ClusterName>, StateError> {
+        self.names(ClusterDir::is_remnant)
+    }
+
+    fn names(&self, wanted: impl Fn(&ClusterDir) -> bool) -> Result<Vec<ClusterName>, StateError> {
         let entries = match fs::read_dir(&self.0) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -124,7 +133,7 @@ impl StateRoot {
         let mut names: Vec<ClusterName> = entries
             .filter_map(Result::ok)
             .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-            .filter(|name| self.cluster(name).exists())
+            .filter(|name| wanted(&self.cluster(name)))
             .collect();
         names.sort();
         Ok(names)
@@ -179,6 +188,15 @@ impl ClusterDir {
     /// Whether a cluster is recorded here.
     pub fn exists(&self) -> bool {
         self.join("cluster.json").exists() || self.join("journal.jsonl").exists()
+    }
+
+    fn is_remnant(&self) -> bool {
+        let Ok(entries) = fs::read_dir(&self.0) else {
+            return false;
+        };
+        // Of two entries at most one is the lock.
+        let mut entries = entries.take(2);
+        entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lock"))
     }
 
     /// Makes it, readable by its owner only.
@@ -425,5 +443,25 @@ mod tests {
         dir.remove().unwrap();
         assert!(!dir.exists());
         assert!(dir.join("results/kept").exists());
+    }
+
+    #[test]
+    fn a_directory_with_a_lock_alone_is_a_remnant_of_a_kill() {
+        let (_temp, root) = root();
+        for (name, files) in [
+            ("dead", &["lock"][..]),
+            ("empty", &[]),
+            ("live", &["lock", "journal.jsonl"]),
+            ("measured", &["lock", "results"]),
+        ] {
+            let dir = root.cluster(&name.parse().unwrap());
+            fs::create_dir_all(dir.path()).unwrap();
+            for file in files {
+                fs::write(dir.join(file), "").unwrap();
+            }
+        }
+        let names = |names: Vec<ClusterName>| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(names(root.remnants().unwrap()), ["dead", "empty"]);
+        assert_eq!(names(root.clusters().unwrap()), ["live"]);
     }
 }
