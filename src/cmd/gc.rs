@@ -106,6 +106,7 @@ fn clear(root: &StateRoot) -> anyhow::Result<()> {
             continue;
         };
         if !dir.exists() {
+            dir.remove()?;
             dir.remove_if_empty();
         }
     }

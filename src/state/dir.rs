@@ -1,5 +1,6 @@
 //! The directories, and files that are written whole or not at all.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -119,7 +120,7 @@ impl StateRoot {
         self.names(ClusterDir::exists)
     }
 
-    /// Names of clusters of which a kill has left a directory here, with the file of a lock at most.
+    /// Names of clusters that have a directory here and no record: a kill left it.
     pub fn remnants(&self) -> Result<Vec<ClusterName>, StateError> {
         self.names(ClusterDir::is_remnant)
     }
@@ -191,12 +192,14 @@ impl ClusterDir {
     }
 
     fn is_remnant(&self) -> bool {
-        let Ok(entries) = fs::read_dir(&self.0) else {
+        let Some(names) = names_in(&self.0) else {
             return false;
         };
-        // Of two entries at most one is the lock.
-        let mut entries = entries.take(2);
-        entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lock"))
+        let ours = ["keys", "lock", "logs", "results"];
+        // Results that stand alone are the user's; a directory of somebody else has other names in it.
+        let kept =
+            names == ["results"] && names_in(&self.join("results")).is_none_or(|names| !names.is_empty());
+        !self.exists() && !kept && names.iter().all(|name| ours.iter().any(|our| name == our))
     }
 
     /// Makes it, readable by its owner only.
@@ -355,6 +358,11 @@ fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
+fn names_in(path: &Path) -> Option<Vec<OsString>> {
+    let entries = fs::read_dir(path).ok()?;
+    entries.map(|entry| Some(entry.ok()?.file_name())).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -446,22 +454,27 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_with_a_lock_alone_is_a_remnant_of_a_kill() {
+    fn what_a_kill_left_is_a_remnant_and_what_is_the_users_is_not() {
         let (_temp, root) = root();
-        for (name, files) in [
-            ("dead", &["lock"][..]),
-            ("empty", &[]),
-            ("live", &["lock", "journal.jsonl"]),
-            ("measured", &["lock", "results"]),
+        for (name, directories, files) in [
+            ("begun", &["keys", "logs", "results"][..], &[][..]),
+            ("dead", &["results/1"], &["lock"]),
+            ("empty", &[], &[]),
+            ("foreign", &["keys"], &["lock", "notes"]),
+            ("live", &["keys"], &["lock", "journal.jsonl"]),
+            ("measured", &["results/1"], &[]),
         ] {
             let dir = root.cluster(&name.parse().unwrap());
             fs::create_dir_all(dir.path()).unwrap();
-            for file in files {
-                fs::write(dir.join(file), "").unwrap();
+            for name in directories {
+                fs::create_dir_all(dir.join(name)).unwrap();
+            }
+            for name in files {
+                fs::write(dir.join(name), "").unwrap();
             }
         }
         let names = |names: Vec<ClusterName>| names.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(names(root.remnants().unwrap()), ["dead", "empty"]);
+        assert_eq!(names(root.remnants().unwrap()), ["begun", "dead", "empty"]);
         assert_eq!(names(root.clusters().unwrap()), ["live"]);
     }
 }
