@@ -57,10 +57,7 @@ fn clear(dir: &ClusterDir, name: &ClusterName) -> anyhow::Result<()> {
         return Ok(());
     }
     let lock = Lock::take(dir, name, "down")?;
-    if !dir.exists() {
-        dir.remove()?;
-        dir.remove_if_empty();
-    }
+    dir.clear()?;
     drop(lock);
     Ok(())
 }

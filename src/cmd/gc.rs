@@ -105,10 +105,7 @@ fn clear(root: &StateRoot) -> anyhow::Result<()> {
         let Ok(_lock) = Lock::take(&dir, &name, "gc") else {
             continue;
         };
-        if !dir.exists() {
-            dir.remove()?;
-            dir.remove_if_empty();
-        }
+        dir.clear()?;
     }
     Ok(())
 }

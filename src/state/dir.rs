@@ -294,6 +294,15 @@ impl ClusterDir {
         Ok(())
     }
 
+    /// Removes what a kill left of a cluster that has no record: called by the holder of the lock.
+    pub fn clear(&self) -> Result<(), StateError> {
+        if !self.exists() {
+            self.remove()?;
+            self.remove_if_empty();
+        }
+        Ok(())
+    }
+
     /// Removes what is left when nothing but the lock is: called by the holder of the lock.
     pub fn remove_if_empty(&self) {
         fault::point!("state remove lock before");

@@ -78,6 +78,20 @@ fn begin_until(world: &World, args: &[&str], words: &[&str]) -> Running {
     Running { child, rest }
 }
 
+/// Begins `down`, and waits until it removes things.
+fn down_until_clean(world: &World) -> Running {
+    let args = ["down", "-y", "--format", "json"];
+    begin_until(world, &args, &[r#""stage":"clean""#, "begun"])
+}
+
+/// A script that ends a host's libvirtd and starts another one, with these words before its name.
+fn restart_libvirtd(with: &str) -> String {
+    format!(
+        "kill $(pidof libvirtd); while pidof libvirtd >/dev/null; do sleep 0.1; done; rm -f /run/libvirtd.pid; \
+         {with} setsid libvirtd </dev/null >>/var/log/libvirt/libvirtd.out 2>&1 &"
+    )
+}
+
 struct Running {
     child: Child,
     rest: std::thread::JoinHandle<String>,

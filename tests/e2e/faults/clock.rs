@@ -5,7 +5,9 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::{THREE, all_answer, begin_until, down_leaves_nothing, host, took};
+use super::{
+    THREE, all_answer, begin_until, down_leaves_nothing, down_until_clean, host, restart_libvirtd, took,
+};
 use crate::world::{World, finish, on_host};
 
 /// A clock that is read from a file, in the words of libfaketime.
@@ -41,12 +43,10 @@ struct Right(&'static str);
 
 impl Drop for Right {
     fn drop(&mut self) {
-        host(
+        begin_daemons(
             self.0,
-            "sed -i '/^SetEnv /d' /etc/ssh/sshd_config; kill -HUP $(cat /run/sshd.pid); rm -f /root/clock; \
-             kill $(pidof libvirtd); while pidof libvirtd; do sleep 0.1; done >/dev/null; \
-             setsid /usr/sbin/libvirtd >/dev/null 2>&1 </dev/null & \
-             until virsh version >/dev/null 2>&1; do sleep 0.1; done",
+            "sed -i '/^SetEnv /d' /etc/ssh/sshd_config; rm -f /root/clock",
+            "",
         );
     }
 }
@@ -66,16 +66,21 @@ fn give_clock(name: &'static str) -> Right {
     let all = all.join(" ");
     jump_on(name, "+0");
     let right = Right(name);
+    let configure = format!("printf 'SetEnv %s %s %s %s\\n' {all} >>/etc/ssh/sshd_config");
+    begin_daemons(name, &configure, &format!("env {all}"));
+    right
+}
+
+/// Configures a host's sshd, and starts its libvirtd anew with these words before its name.
+fn begin_daemons(name: &str, configure: &str, with: &str) {
+    let restart = restart_libvirtd(with);
     host(
         name,
         &format!(
-            "printf 'SetEnv %s %s %s %s\\n' {all} >>/etc/ssh/sshd_config; kill -HUP $(cat /run/sshd.pid); \
-             kill $(pidof libvirtd); while pidof libvirtd; do sleep 0.1; done >/dev/null; \
-             env {all} setsid /usr/sbin/libvirtd >/dev/null 2>&1 </dev/null & \
+            "{configure}; kill -HUP $(cat /run/sshd.pid); {restart} \
              until virsh version >/dev/null 2>&1; do sleep 0.1; done"
         ),
     );
-    right
 }
 
 #[test]
@@ -132,11 +137,7 @@ fn a_hosts_clock_that_jumps_costs_nothing() {
     // Whatever seems old there by its clock is in use.
     world.run(&["gc", "-y"]).code(0);
     all_answer(&world, 3);
-    let down = begin_until(
-        &world,
-        &["down", "-y", "--format", "json"],
-        &[r#""stage":"clean""#, "begun"],
-    );
+    let down = down_until_clean(&world);
     let began = Instant::now();
     jump_on("bm02", "-1d");
     down.finish().code(0);

@@ -2,7 +2,10 @@
 
 use std::time::Instant;
 
-use super::{Mended, THREE, all_answer, begin_until, down_leaves_nothing, heal, host, host_of, lab, took};
+use super::{
+    Mended, THREE, all_answer, begin_until, down_leaves_nothing, down_until_clean, heal, host, host_of, lab,
+    restart_libvirtd, took,
+};
 use crate::world::{World, json, on_host};
 
 /// Cuts a host's power when `up` is at a stage; its node is made elsewhere, and what is stranded there
@@ -123,15 +126,11 @@ fn daemons_that_are_restarted_cost_no_node() {
     let _mended = Mended;
     let world = World::new();
     for (fault, script) in [
-        (
-            "libvirtd restarted",
-            "kill $(pidof libvirtd); while pidof libvirtd >/dev/null; do sleep 0.1; done; rm -f /run/libvirtd.pid; \
-             setsid libvirtd </dev/null >>/var/log/libvirt/libvirtd.out 2>&1 &",
-        ),
+        ("libvirtd restarted", restart_libvirtd("")),
         // All connections with it.
         (
             "sshd restarted",
-            "kill -KILL $(pidof sshd); setsid /usr/sbin/sshd -E /var/log/sshd.log",
+            "kill -KILL $(pidof sshd); setsid /usr/sbin/sshd -E /var/log/sshd.log".to_owned(),
         ),
     ] {
         world.topology("bm[01-03]", THREE);
@@ -141,17 +140,13 @@ fn daemons_that_are_restarted_cost_no_node() {
             &[r#""stage":"start""#, "begun"],
         );
         let began = Instant::now();
-        host("bm02", script);
+        host("bm02", &script);
         up.finish().code(0);
         took(began, fault, "up", "all nodes up");
         all_answer(&world, 3);
-        let down = begin_until(
-            &world,
-            &["down", "-y", "--format", "json"],
-            &[r#""stage":"clean""#, "begun"],
-        );
+        let down = down_until_clean(&world);
         let began = Instant::now();
-        host("bm02", script);
+        host("bm02", &script);
         let code = down.finish().code;
         // Whether the cut hit a call that cannot be repeated is chance; saying so is not.
         assert!(matches!(code, Some(0 | 7)), "{code:?}");
