@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::StreamExt;
@@ -10,14 +9,15 @@ use indexmap::IndexMap;
 
 use super::Context;
 use super::common::{FANOUT, cluster_name};
-use crate::engine::{EngineError, Failure, Fleet, explain};
+use super::holds::Holds;
+use crate::engine::{Deaths, EngineError, Failure, Fleet, explain};
 use crate::exit::ExitCode;
-use crate::host::{ConnectOptions, Held, Hold, HoldRequest, Standing};
+use crate::host::{ConnectOptions, Hold};
 use crate::name::{ClusterName, HostName, ImageName, NodeName};
 use crate::plan::Plan;
 use crate::report;
 use crate::report::error::Failure as Misuse;
-use crate::ssh::{NodeTarget, Nodes, Reach, Session, Via};
+use crate::ssh::{HostWay, NodeTarget, Nodes, Reach, Session, Via};
 use crate::state::{
     ClusterDir, ClusterKeys, ClusterRecord, Held as LocallyHeld, HostRecord, StateError, StateRoot,
 };
@@ -180,7 +180,7 @@ impl Cluster {
             .collect();
         let records = self.record.hosts.iter().filter(|host| hosts.contains(&host.name));
         let ways = ways(records.map(HostRecord::to_host), options).await?;
-        self.nodes_over(&ways)
+        self.nodes_over(&ways, options)
     }
 
     /// As [`Self::nodes`], and holds the cluster on these hosts: nobody removes it there meanwhile. A host that
@@ -197,64 +197,22 @@ impl Cluster {
         let hosts: BTreeSet<_> = nodes.map(|node| node.host.clone()).collect();
         let records = self.record.hosts.iter().filter(|host| hosts.contains(&host.name));
         let ways = ways(records.map(HostRecord::to_host), options).await?;
-        let short_id = Plan::short_id(self.plan.cluster_id);
-        let request = HoldRequest {
-            cluster: &self.plan.cluster,
-            short_id: &short_id,
-            verb,
-            how,
-            claim: None,
-        };
-        let mut holds = Holds::default();
-        let sessions = ways.iter().filter_map(|(host, way)| match way {
-            Via::Direct => Some((host, None)),
-            Via::Host(session) => Some((host, Some(session.clone()))),
-            Via::Lost(_) => None,
-        });
-        let answers: Vec<_> = futures::stream::iter(sessions)
-            .map(|(host, session)| {
-                let request = &request;
-                async move {
-                    let answer = crate::host::hold_by_session(host, session, options, request).await;
-                    (host, answer)
-                }
-            })
-            .buffer_unordered(FANOUT)
-            .collect()
-            .await;
-        for (host, answer) in answers {
-            match answer {
-                Ok((Standing::Busy { holder }, _)) => {
-                    return Err(crate::engine::ClaimError::Busy {
-                        cluster: self.plan.cluster.clone(),
-                        hosts: host.to_string(),
-                        holder,
-                    }
-                    .into());
-                }
-                Ok((_, held)) => holds.0.extend(held),
-                Err(error) => tracing::debug!("{error}"),
-            }
-        }
-        Ok((self.nodes_over(&ways)?, holds))
+        let holds = Holds::take(&ways, &self.plan, options, verb, how).await?;
+        Ok((self.nodes_over(&ways, options)?, holds))
     }
 
-    fn nodes_over(&self, ways: &HashMap<HostName, Via>) -> anyhow::Result<Nodes> {
-        nodes_with(&self.plan, &self.record.users, &self.keys, |host| {
+    fn nodes_over(&self, ways: &HashMap<HostName, Via>, options: &ConnectOptions) -> anyhow::Result<Nodes> {
+        let nodes = nodes_with(&self.plan, &self.record.users, &self.keys, |host| {
             let way = ways.get(host).cloned();
             way.unwrap_or_else(|| Via::Lost("no chosen node is there".to_owned()))
-        })
-    }
-}
-
-/// What a verb holds on hosts over their sessions; free again when this is dropped.
-#[derive(Debug, Default)]
-pub struct Holds(Vec<Held>);
-
-impl Holds {
-    /// Frees them and waits until they are free.
-    pub async fn release(self) {
-        futures::future::join_all(self.0.into_iter().map(Held::release)).await;
+        })?;
+        let hosts = self
+            .record
+            .hosts
+            .iter()
+            .filter(|host| ways.contains_key(&host.name));
+        let deaths = Deaths::by_need(hosts.map(HostRecord::to_host), options, &self.plan);
+        Ok(nodes.with_evidence(deaths))
     }
 }
 
@@ -273,7 +231,7 @@ async fn ways(
                     target.timeout = options.timeout;
                     let session = Session::connect_host(&target).await;
                     session
-                        .map(|session| Via::Host(Arc::new(session)))
+                        .map(|session| Via::Host(HostWay::new(Arc::new(session), target)))
                         .map_err(|error| (explain(&error), error.hint()))
                 }
                 Err(error) => Err((error, None)),
@@ -307,10 +265,11 @@ pub fn nodes_of(
     keys: &ClusterKeys,
     fleet: &Fleet,
 ) -> anyhow::Result<Nodes> {
-    nodes_with(plan, users, keys, |host| match fleet.get(host) {
-        Some(member) => member.host.session().map_or(Via::Direct, Via::Host),
+    let nodes = nodes_with(plan, users, keys, |host| match fleet.get(host) {
+        Some(member) => member.way(),
         None => Via::Lost("it takes no part".to_owned()),
-    })
+    })?;
+    Ok(nodes.with_evidence(Deaths::over(fleet, plan)))
 }
 
 fn nodes_with(
@@ -330,7 +289,7 @@ fn nodes_with(
             user: user.clone(),
             key: keys.client(),
             host_key: keys.host_public_key(&node.name),
-            timeout: Duration::from_secs(30),
+            timeout: None,
         };
         reaches.push(Reach {
             target,

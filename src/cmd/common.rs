@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use super::Context;
 use super::cluster::Cluster;
+use crate::engine::watch_slowness;
 use crate::host::ConnectOptions;
 use crate::name::{ClusterName, NodeName};
 use crate::plan::Plan;
+use crate::report;
 use crate::ssh::Nodes;
 use crate::state::{ClusterKeys, StateRoot};
 use crate::topology::Topology;
@@ -84,7 +86,11 @@ impl Selection {
 
     /// Sessions of these nodes.
     pub async fn connect(&self, cluster: &Cluster, chosen: &[NodeName]) -> anyhow::Result<Nodes> {
-        cluster.nodes(chosen, &self.hosts.options()).await
+        let nodes = cluster.nodes(chosen, &self.hosts.options()).await?;
+        nodes.keep(watch_slowness(&nodes, |text| {
+            report::talk(&format!("waiting: {}", report::sanitize(&text)));
+        }));
+        Ok(nodes)
     }
 }
 

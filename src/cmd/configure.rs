@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use super::Context;
 use super::cluster::Cluster;
-use super::common::{self, HostArgs};
+use super::common::HostArgs;
 use super::configured;
 use super::talk::Talk;
 use crate::configure::Configuration;
-use crate::engine::{EngineError, Event};
+use crate::engine::{EngineError, Event, tell_slowness};
 use crate::exit::ExitCode;
 use crate::host::Hold;
 use crate::name::NodeName;
@@ -23,9 +23,9 @@ pub struct Args {
     /// Only on these nodes (node set, `@group`)
     #[arg(short = 'w', long, value_name = "NODESET")]
     pub nodes: Option<String>,
-    /// Nodes at once
-    #[arg(short = 'f', long, value_name = "N", default_value_t = common::FANOUT, value_parser = super::common::at_least_one())]
-    pub fanout: usize,
+    /// Nodes at once [default: as many as their machines bear, 64 at most]
+    #[arg(short = 'f', long, value_name = "N", value_parser = super::common::at_least_one())]
+    pub fanout: Option<usize>,
     #[command(flatten)]
     hosts: HostArgs,
 }
@@ -47,6 +47,8 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             .nodes_held(&chosen, &args.hosts.options(), "configure", Hold::Alone)
             .await?;
         let renderer = crate::template::context(&cluster.plan, &topology);
+        let _slow = tell_slowness(&nodes, &talk.events);
+        let owner = uuid::Uuid::new_v4().simple().to_string();
         let targets: BTreeSet<NodeName> = chosen.iter().cloned().collect();
         let before = configured::configured(&cluster.dir)?;
         configured::begin_configuring(&cluster.dir, &targets)?;
@@ -56,6 +58,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             events: &talk.events,
             cancel: &context.cancel,
             fanout: args.fanout,
+            owner: &owner,
             may_lose: 0,
         }
         .run(&topology.configure, &targets, &targets)

@@ -13,6 +13,7 @@ pub mod export;
 pub mod extend;
 pub mod gc;
 mod gc_plan;
+mod holds;
 pub mod image;
 mod leases;
 pub mod list;

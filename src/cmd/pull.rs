@@ -77,7 +77,9 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
 }
 
 async fn from_node(node: &NodeName, nodes: &Nodes, args: &Args) -> Result<Pulled, String> {
-    let session = nodes.session(node).await.map_err(|error| explain(&error))?;
+    let session = nodes.session_within(node, args.selection.timeout).await;
+    let session = session.map_err(|error| explain(&error))?;
+    let _turn = nodes.turn(node).await;
     let into = args.destination.join(node.as_str());
     let mut sum = Pulled::default();
     for source in &args.sources {
@@ -86,9 +88,12 @@ async fn from_node(node: &NodeName, nodes: &Nodes, args: &Args) -> Result<Pulled
             bytes: left,
             entries: PullLimits::default().entries.saturating_sub(sum.entries),
         };
-        let pulled = transfer::pull(&session, source, &into, limits, true, args.selection.timeout)
-            .await
-            .map_err(|error| explain(&error))?;
+        let pulled = tokio::select! {
+            pulled = transfer::pull(&session, source, &into, limits, true, args.selection.timeout) => {
+                pulled.map_err(|error| explain(&error))?
+            }
+            why = nodes.dead(node) => return Err(why),
+        };
         sum.files += pulled.files;
         sum.entries += pulled.entries;
         sum.bytes += pulled.bytes;

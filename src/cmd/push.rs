@@ -36,10 +36,16 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         .map(|node| {
             let (nodes, parcel) = (&nodes, &parcel);
             async move {
-                let pushed = match nodes.session(node).await {
-                    Ok(session) => transfer::push(&session, parcel, args.selection.timeout)
-                        .await
-                        .map_err(|error| explain(&error)),
+                let pushed = match nodes.session_within(node, args.selection.timeout).await {
+                    Ok(session) => {
+                        let _turn = nodes.turn(node).await;
+                        tokio::select! {
+                            pushed = transfer::push(&session, parcel, args.selection.timeout) => {
+                                pushed.map_err(|error| explain(&error))
+                            }
+                            why = nodes.dead(node) => Err(why),
+                        }
+                    }
                     Err(error) => Err(explain(&error)),
                 };
                 let failed = |error| Failure {

@@ -13,9 +13,10 @@ use crate::engine::{Events, Failure, Fleet, HostStage, explain};
 use crate::exit::ExitCode;
 use crate::host::{Claim, DomainState};
 use crate::name::HostName;
+use crate::patience::patience;
 use crate::plan::{MissingNode, NodePlan, Plan};
 use crate::report;
-use crate::ssh::{ExecRequest, Nodes};
+use crate::ssh::{ExecRequest, Load, Nodes};
 use crate::units::Moment;
 
 /// Show every node: host, state, address, SSH and uptime
@@ -30,9 +31,9 @@ pub struct Args {
     /// Do not log in to the nodes
     #[arg(long)]
     pub no_ssh: bool,
-    /// Time for a login to one node
-    #[arg(long, env = "VCLUSTER_SSH_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
-    pub ssh_timeout: Duration,
+    /// Time for a node to answer [default: 30s, and up to 5m while its host is busy]
+    #[arg(long, env = "VCLUSTER_SSH_TIMEOUT", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub ssh_timeout: Option<Duration>,
     #[command(flatten)]
     hosts: HostArgs,
 }
@@ -190,7 +191,40 @@ fn stale_copies(plan: &Plan, states: &HashMap<HostName, HashMap<String, DomainSt
     stale
 }
 
-async fn uptime(node: &NodePlan, nodes: &Nodes, allowed: Duration) -> Result<Option<f64>, String> {
+/// Time for an answer of a node whose host is at ease, and of one whose host is not.
+const ANSWER: Duration = Duration::from_secs(30);
+const SLOW_ANSWER: Duration = Duration::from_mins(5);
+
+/// How often it is looked at whether a node may still be waited for.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Returns once a node has been waited for long enough, with what is known of it.
+async fn silent(node: &NodePlan, nodes: &Nodes, allowed: Option<Duration>) -> String {
+    if let Some(allowed) = allowed {
+        tokio::time::sleep(allowed).await;
+        return "no answer".into();
+    }
+    loop {
+        tokio::time::sleep(patience(LOOK)).await;
+        // Who waits for a turn is not waited for.
+        let Some((waited, load)) = nodes.waited_for(&node.name).await else {
+            continue;
+        };
+        let busy = load.as_ref().is_some_and(Load::is_busy);
+        if waited >= patience(if busy { SLOW_ANSWER } else { ANSWER }) {
+            let waited = humantime::format_duration(Duration::from_secs(waited.as_secs()));
+            return match load {
+                Some(load) => format!(
+                    "no answer for {waited} (load {:.1} on {} CPUs)",
+                    load.average, load.cpus
+                ),
+                None => format!("no answer for {waited} (nor of its host)"),
+            };
+        }
+    }
+}
+
+async fn uptime(node: &NodePlan, nodes: &Nodes, allowed: Option<Duration>) -> Result<Option<f64>, String> {
     let look = async {
         let session = nodes.session(&node.name).await.map_err(|error| explain(&error))?;
         let request = ExecRequest {
@@ -198,6 +232,7 @@ async fn uptime(node: &NodePlan, nodes: &Nodes, allowed: Duration) -> Result<Opt
             limit: 256,
             ..ExecRequest::default()
         };
+        let _waits = nodes.waits(&node.name);
         let output = session.exec(&request).await.map_err(|error| explain(&error))?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         Ok(text
@@ -205,9 +240,10 @@ async fn uptime(node: &NodePlan, nodes: &Nodes, allowed: Duration) -> Result<Opt
             .next()
             .and_then(|seconds| seconds.parse().ok()))
     };
-    tokio::time::timeout(allowed, look)
-        .await
-        .unwrap_or_else(|_| Err("no answer".into()))
+    tokio::select! {
+        answer = look => answer,
+        why = silent(node, nodes, allowed) => Err(why),
+    }
 }
 
 fn show(cluster: &Cluster, rows: &[Row], claims: &[Claim], context: &Context) {

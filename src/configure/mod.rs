@@ -1,12 +1,16 @@
 //! Configuration over SSH: files with owner and mode, changed only where they differ, then commands,
 //! step after step across all groups. Turns steps into scripts and runs them; makes no connection itself.
 
+mod fault;
 mod file;
+mod files;
 mod run;
+mod tail;
 mod wave;
 
+pub use fault::{NodeFault, StepFault};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use file::parse_changed as fuzz_changed;
 pub use file::{FileStep, files_script, parse_changed};
-pub use run::{Configuration, NodeFault, StepFault};
+pub use run::Configuration;
 pub use wave::{Wave, waves};

@@ -1,91 +1,23 @@
 //! Runs the steps: wave after wave, all nodes of a wave at once up to the fan-out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
-use super::file::{FileStep, files_script, parse_changed};
+use super::fault::{NodeFault, StepFault};
+use super::tail::Tail;
 use super::wave::{Wave, waves};
-use crate::engine::{Event, Events, Progress, explain};
+use crate::engine::{Event, Events, Progress};
 use crate::name::NodeName;
-use crate::report::sanitize;
-use crate::ssh::{ExecRequest, Nodes, Output, SshError, quote};
+use crate::ssh::{Nodes, Turn};
+use crate::supervise::{self, Ended, Kind, Step, Way};
 use crate::template::Shared;
 use crate::topology::{ConfigureAction, ConfigureStep};
 
-/// Time allowed for the files of one wave on one node.
-const FILES_TIMEOUT: Duration = Duration::from_mins(5);
-
-/// What a failing step says, without the node.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StepFault {
-    /// The command ended with another status than 0.
-    #[error("step `{step}` failed: {how}\n  command: {command}{output}")]
-    Failed {
-        /// The step.
-        step: String,
-        /// `exit code 3`, `signal KILL`.
-        how: String,
-        /// The command as it ran.
-        command: String,
-        /// The tail of its output, indented, or empty.
-        output: String,
-    },
-    /// It ran out of time.
-    #[error("step `{step}` did not end within {allowed}\n  command: {command}")]
-    Timeout {
-        /// The step.
-        step: String,
-        /// The time allowed.
-        allowed: String,
-        /// The command as it ran.
-        command: String,
-    },
-    /// The template could not be rendered.
-    #[error("step `{step}`: {cause}")]
-    Template {
-        /// The step.
-        step: String,
-        /// What the template engine says.
-        cause: String,
-    },
-    /// The file to copy could not be read.
-    #[error("step `{step}`: failed to read {path}: {cause}")]
-    Source {
-        /// The step.
-        step: String,
-        /// The file.
-        path: String,
-        /// The cause.
-        cause: String,
-    },
-    /// SSH failed.
-    #[error("step `{step}`: {cause}")]
-    Ssh {
-        /// The step.
-        step: String,
-        /// What SSH says.
-        cause: String,
-    },
-    /// Interrupted before it ended.
-    #[error("interrupted in step `{step}`")]
-    Interrupted {
-        /// The step.
-        step: String,
-    },
-}
-
-/// A node on which a step failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeFault {
-    /// The node.
-    pub node: NodeName,
-    /// What happened.
-    pub fault: StepFault,
-}
+/// The most nodes at once where the user does not say.
+const FANOUT: usize = 64;
 
 /// All that running steps needs.
 pub struct Configuration<'a> {
@@ -97,14 +29,16 @@ pub struct Configuration<'a> {
     pub events: &'a Events,
     /// Set when the user interrupts.
     pub cancel: &'a CancellationToken,
-    /// The most nodes at once.
-    pub fanout: usize,
+    /// The most nodes at once, where the user says so. Else the nodes take turns by how busy their machines are.
+    pub fanout: Option<usize>,
+    /// Tells the steps of this command from those of another one.
+    pub owner: &'a str,
     /// The most nodes that may fail while the others go on.
     pub may_lose: usize,
 }
 
 /// What a wave did on one node: for every step of it whether it changed anything, or the fault.
-type NodeResult = Result<Vec<(usize, bool)>, StepFault>;
+pub(super) type NodeResult = Result<Vec<(usize, bool)>, StepFault>;
 
 impl Configuration<'_> {
     /// Runs the steps. Files go to `files_on`, commands run on `commands_on`. A node that failed takes no
@@ -139,12 +73,19 @@ impl Configuration<'_> {
                 });
             }
             let began = Instant::now();
+            let fanout = members.iter().find_map(|step| step.fanout).or(self.fanout);
             let results: Vec<(&NodeName, NodeResult)> = futures::stream::iter(nodes)
                 .map(|node| {
                     let (wave, members) = (&wave, &members);
-                    async move { (node, self.told(node, wave, members).await) }
+                    async move {
+                        let _turn = match fanout {
+                            Some(_) => None,
+                            None => self.turn(node).await,
+                        };
+                        (node, self.told(node, wave, members).await)
+                    }
                 })
-                .buffer_unordered(self.fanout.max(1))
+                .buffer_unordered(fanout.unwrap_or(FANOUT).max(1))
                 .collect()
                 .await;
             lost.extend(self.report(&members, results, began.elapsed()));
@@ -195,6 +136,14 @@ impl Configuration<'_> {
         faults
     }
 
+    /// Waits for a turn on the machine of a node.
+    async fn turn(&self, node: &NodeName) -> Option<Turn> {
+        tokio::select! {
+            turn = self.nodes.turn(node) => turn,
+            () = self.cancel.cancelled() => None,
+        }
+    }
+
     /// Works on a node and says so; a fault is told of the step that it belongs to.
     async fn told(&self, node: &NodeName, wave: &Wave<'_>, members: &[&ConfigureStep]) -> NodeResult {
         let say = |name: &str, progress| {
@@ -232,79 +181,16 @@ impl Configuration<'_> {
         if self.cancel.is_cancelled() {
             return Err(StepFault::Interrupted { step: first });
         }
-        let work = async {
-            match wave {
-                Wave::Files(_) => self.files(node, members, first.clone()).await,
-                Wave::Run(step) => self.command(node, step).await,
+        match wave {
+            Wave::Files(_) => {
+                let files = super::files::write(self, node, members, &first);
+                tokio::select! {
+                    result = files => result,
+                    // The script itself is ended when its session is closed.
+                    () = self.cancel.cancelled() => Err(StepFault::Interrupted { step: first.clone() }),
+                }
             }
-        };
-        tokio::select! {
-            result = work => result,
-            // The command itself is ended when its session is closed.
-            () = self.cancel.cancelled() => Err(StepFault::Interrupted { step: first.clone() }),
-        }
-    }
-
-    async fn files(&self, node: &NodeName, members: &[&ConfigureStep], name: String) -> NodeResult {
-        let mut indices = Vec::new();
-        let mut files = Vec::new();
-        for (index, step) in members
-            .iter()
-            .enumerate()
-            .filter(|(_, step)| step.on.contains(node))
-        {
-            indices.push(index);
-            files.push(self.file_of(step, node)?);
-        }
-        let request = ExecRequest {
-            command: self.nodes.as_root(node, "sh -s"),
-            stdin: files_script(&files).into_bytes(),
-            timeout: Some(FILES_TIMEOUT),
-            limit: 1 << 20,
-        };
-        let output = self.exec(node, &request, &name, "write files").await?;
-        let changed: BTreeSet<usize> = parse_changed(&output.stdout).into_iter().collect();
-        Ok(indices
-            .into_iter()
-            .enumerate()
-            .map(|(file, step)| (step, changed.contains(&file)))
-            .collect())
-    }
-
-    fn file_of(&self, step: &ConfigureStep, node: &NodeName) -> Result<FileStep, StepFault> {
-        let template = |text: &str| self.render(step, text, node);
-        match &step.action {
-            ConfigureAction::Template {
-                text,
-                to,
-                mode,
-                owner,
-                ..
-            } => Ok(FileStep {
-                path: template(to)?,
-                contents: template(text)?.into_bytes(),
-                mode: *mode,
-                owner: owner.clone(),
-            }),
-            ConfigureAction::File {
-                source,
-                to,
-                mode,
-                owner,
-            } => Ok(FileStep {
-                path: template(to)?,
-                contents: std::fs::read(source).map_err(|error| StepFault::Source {
-                    step: step.name.clone(),
-                    path: source.display().to_string(),
-                    cause: error.to_string(),
-                })?,
-                mode: *mode,
-                owner: owner.clone(),
-            }),
-            ConfigureAction::Run { .. } => Err(StepFault::Template {
-                step: step.name.clone(),
-                cause: "a command is no file".into(),
-            }),
+            Wave::Run(step) => self.command(node, step).await,
         }
     }
 
@@ -313,17 +199,46 @@ impl Configuration<'_> {
             return Ok(Vec::new());
         };
         let command = self.render(step, command, node)?;
-        let request = ExecRequest {
-            command: self.nodes.as_root(node, &format!("sh -c {}", quote(&command))),
-            stdin: Vec::new(),
-            timeout: Some(step.timeout),
-            limit: 1 << 20,
+        let way = Way {
+            nodes: self.nodes,
+            node: node.as_str(),
+            cancel: self.cancel,
+            start_timeout: step.timeout,
         };
-        self.exec(node, &request, &step.name, &command).await?;
-        Ok(vec![(0, true)])
+        let supervised = Step {
+            kind: Kind::Configure,
+            id: supervise::id(Kind::Configure, &[node.as_str(), &step.name, &command]),
+            owner: self.owner.to_owned(),
+            command: command.clone(),
+            timeout: step.timeout,
+            arrived: None,
+        };
+        crate::fault::point!("configure {} before", step.name);
+        let mut output = Tail::default();
+        let end = supervise::follow(&way, &supervised, None, &mut output).await;
+        crate::fault::point!("configure {} after", step.name);
+        let how = match end {
+            Ok(end) => match end.ended {
+                Ended::Exit(0) => return Ok(vec![(0, true)]),
+                Ended::Exit(code) => format!("exit code {code}"),
+                Ended::Signal(signal) => format!("signal {signal}"),
+            },
+            Err(error) => return Err(StepFault::of_step(&step.name, &command, error, &output.shown())),
+        };
+        Err(StepFault::Failed {
+            step: step.name.clone(),
+            how,
+            command,
+            output: output.shown(),
+        })
     }
 
-    fn render(&self, step: &ConfigureStep, text: &str, node: &NodeName) -> Result<String, StepFault> {
+    pub(super) fn render(
+        &self,
+        step: &ConfigureStep,
+        text: &str,
+        node: &NodeName,
+    ) -> Result<String, StepFault> {
         self.renderer
             .render_text(text, &step.name, node)
             .map_err(|error| StepFault::Template {
@@ -331,88 +246,4 @@ impl Configuration<'_> {
                 cause: error.to_string(),
             })
     }
-
-    async fn exec(
-        &self,
-        node: &NodeName,
-        request: &ExecRequest,
-        step: &str,
-        command: &str,
-    ) -> Result<Output, StepFault> {
-        let ssh = |error: SshError| match error {
-            SshError::CommandTimeout { .. } => StepFault::Timeout {
-                step: step.to_owned(),
-                allowed: humantime::format_duration(request.timeout.unwrap_or_default()).to_string(),
-                command: command.to_owned(),
-            },
-            other => StepFault::Ssh {
-                step: step.to_owned(),
-                cause: explain(&other),
-            },
-        };
-        let session: Arc<_> = self.nodes.session(node).await.map_err(ssh)?;
-        crate::fault::point!("configure {step} before");
-        // A step may be allowed minutes; a user who interrupts is not made to wait for them. The command
-        // is killed on the node when its channel is given up.
-        let output = tokio::select! {
-            output = session.exec(request) => output.map_err(ssh)?,
-            () = self.cancel.cancelled() => {
-                return Err(StepFault::Interrupted { step: step.to_owned() });
-            }
-        };
-        crate::fault::point!("configure {step} after");
-        if output.status == Some(0) {
-            return Ok(output);
-        }
-        let how = match (&output.status, &output.signal) {
-            (Some(status), _) => format!("exit code {status}"),
-            (None, Some(signal)) => format!("signal {signal}"),
-            (None, None) => "no exit code".to_owned(),
-        };
-        Err(StepFault::Failed {
-            step: step.to_owned(),
-            how,
-            command: command.to_owned(),
-            output: tail(&output),
-        })
-    }
-}
-
-impl StepFault {
-    /// What happened, without the step, the command and its output.
-    fn short(&self) -> String {
-        match self {
-            Self::Failed { how, .. } => how.clone(),
-            Self::Timeout { allowed, .. } => format!("did not end within {allowed}"),
-            Self::Template { cause, .. } | Self::Ssh { cause, .. } => cause.clone(),
-            Self::Source { path, cause, .. } => format!("failed to read {path}: {cause}"),
-            Self::Interrupted { .. } => "interrupted".to_owned(),
-        }
-    }
-
-    /// The step that it is about.
-    pub fn step(&self) -> &str {
-        match self {
-            Self::Failed { step, .. }
-            | Self::Timeout { step, .. }
-            | Self::Template { step, .. }
-            | Self::Source { step, .. }
-            | Self::Ssh { step, .. }
-            | Self::Interrupted { step } => step,
-        }
-    }
-}
-
-/// The last lines of a command's output, for an error message.
-fn tail(output: &Output) -> String {
-    let both = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
-    let text = String::from_utf8_lossy(&both);
-    let lines: Vec<&str> = text.lines().collect();
-    let mut tail = String::new();
-    for line in &lines[lines.len().saturating_sub(20)..] {
-        tail.push_str("\n  | ");
-        let head: String = line.chars().take(400).collect();
-        tail.push_str(&sanitize(&head));
-    }
-    tail
 }

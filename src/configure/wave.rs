@@ -50,6 +50,7 @@ mod tests {
                 }
             },
             timeout: Duration::from_secs(1),
+            fanout: None,
             at: None,
         }
     }

@@ -209,6 +209,11 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// Nodes that have not answered for a while.
+    Slow {
+        /// Which, since when, and how busy their hosts are.
+        text: String,
+    },
     /// Something worth knowing.
     Note {
         /// The text.

@@ -9,6 +9,7 @@ use super::event::{Event, Events, HostStage, Progress};
 use super::failure::{Failure, explain};
 use crate::host::{ConnectOptions, Host, ObservedHost};
 use crate::name::HostName;
+use crate::ssh::{HostWay, Via};
 use crate::topology;
 
 /// The most hosts that are worked on at once.
@@ -27,6 +28,22 @@ pub struct Member {
 #[derive(Clone, Default)]
 pub struct Fleet {
     members: Vec<Member>,
+}
+
+impl Member {
+    /// The way to the nodes of this host; over its session, and over another one should that be lost.
+    pub fn way(&self) -> Via {
+        let Some(session) = self.host.session() else {
+            return Via::Direct;
+        };
+        match crate::host::ssh_target(&self.config) {
+            Ok(Some(mut target)) => {
+                target.timeout = self.host.connect_timeout();
+                Via::Host(HostWay::new(session, target))
+            }
+            _ => Via::Host(HostWay::fixed(session)),
+        }
+    }
 }
 
 impl Fleet {

@@ -194,6 +194,11 @@ impl Host {
         self.inner.link.session()
     }
 
+    /// Time for a connection and login.
+    pub fn connect_timeout(&self) -> Duration {
+        self.inner.options.timeout
+    }
+
     /// Ends the connections. Calls that are still in flight fail.
     pub async fn close(&self) {
         // Before the connection, so that who comes next finds them free.

@@ -1,15 +1,16 @@
 //! What is on a host: capacity, our domains of all clusters, other traces of ours.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::enumutil::Enum;
-use virt::error::Error;
+use virt::error::{Error, ErrorNumber};
 use virt::sys;
 
 use super::connect::Host;
 use super::error::{Cause, HostError, shown};
+use super::libvirt::is;
 use super::model::{DomainState, HostFacts, ObservedHost, ObservedNode, ObservedObject};
 use super::pool::read_pool_name;
 use super::probe::{self, Probe};
@@ -105,6 +106,30 @@ impl Host {
         .map_err(self.failed("list the domains"))
     }
 
+    /// Which of these domains do not run, with what is known of them. Cheap enough to be asked again and again: only
+    /// for those a call of their own is made.
+    pub async fn not_running(&self, domains: &[String]) -> Result<BTreeMap<String, String>, HostError> {
+        let (domains, host) = (domains.to_vec(), self.name().clone());
+        self.call(move |connection| {
+            let running = connection.list_all_domains(sys::VIR_CONNECT_LIST_DOMAINS_RUNNING)?;
+            let running: HashSet<String> = running.iter().map(Domain::name).collect::<Result<_, _>>()?;
+            let mut dead = BTreeMap::new();
+            for name in domains.into_iter().filter(|name| !running.contains(name)) {
+                let why = match connection.lookup_domain_by_name(&name) {
+                    Ok(domain) => ended(&domain),
+                    Err(error) if is(&error, ErrorNumber::NoDomain) => Some("was removed from".to_owned()),
+                    Err(error) => return Err(error),
+                };
+                if let Some(why) = why {
+                    dead.insert(name, format!("the guest {why} {host}"));
+                }
+            }
+            Ok(dead)
+        })
+        .await
+        .map_err(self.failed("list the domains"))
+    }
+
     /// Everything that carries the mark of a cluster; with no id, of all clusters of that name.
     pub async fn leftovers(
         &self,
@@ -173,6 +198,30 @@ pub(super) fn state_of(domain: &Domain) -> Option<DomainState> {
         Virt::Paused | Virt::PMSuspended => DomainState::Paused,
         Virt::NoState | Virt::Running | Virt::Blocked | Virt::Shutdown => DomainState::Running,
     })
+}
+
+/// How a domain came to its end, `is off (destroyed) on`; `None` for one that runs.
+fn ended(domain: &Domain) -> Option<String> {
+    use virt::domain::{DomainState as Virt, DomainStateReason as Reason};
+    let (Enum::Known(state), reason) = domain.state().ok()? else {
+        return None;
+    };
+    let what = match state {
+        Virt::Crashed => "crashed on",
+        Virt::Shutoff => "is off on",
+        Virt::Paused => "is paused on",
+        Virt::PMSuspended => "is suspended on",
+        Virt::NoState | Virt::Running | Virt::Blocked | Virt::Shutdown => return None,
+    };
+    // `Destroyed`, `IoError`: libvirt's own words.
+    let reason = match reason {
+        Enum::Known(Reason::Shutoff(Enum::Known(reason))) => format!("{reason:?}"),
+        Enum::Known(Reason::Paused(Enum::Known(reason))) => format!("{reason:?}"),
+        Enum::Known(Reason::Crashed(Enum::Known(reason))) => format!("{reason:?}"),
+        _ => return Some(what.to_owned()),
+    };
+    let (verb, on) = what.rsplit_once(' ').unwrap_or((what, "on"));
+    Some(format!("{verb} ({}) {on}", reason.to_lowercase()))
 }
 
 fn ask(connection: &Connect) -> Result<Told, Error> {

@@ -234,7 +234,7 @@ impl Tally {
                 let nodes = nodes.iter().map(ToString::to_string).collect();
                 self.missing.push((nodes, reason.clone()));
             }
-            Event::Step { .. } | Event::Output { .. } | Event::Note { .. } => {}
+            Event::Step { .. } | Event::Output { .. } | Event::Note { .. } | Event::Slow { .. } => {}
         }
     }
 

@@ -123,6 +123,7 @@ pub(super) fn news(event: &Event) -> Option<String> {
         } => started(verb, cluster.as_str(), *hosts, *nodes),
         Event::Planned { actions, .. } => planned(actions),
         Event::Note { text } => format!("note: {}", block(text)),
+        Event::Slow { text } => format!("waiting: {}", block(text)),
         Event::Step {
             name,
             ok,

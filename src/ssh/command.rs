@@ -49,7 +49,7 @@ pub(super) async fn run(
     request: &ExecRequest,
     input: Input,
 ) -> Result<Output, SshError> {
-    let mut events = start(session, &request.command, input, request.timeout).await?;
+    let mut events = start(session, request, input).await?;
     let limit = if request.limit == 0 {
         DEFAULT_LIMIT
     } else {
@@ -104,11 +104,12 @@ fn timed_out(session: &Inner, command: &str, after: Duration, output: Output) ->
 /// Starts a command; returns once the far side was asked to run it.
 pub(super) async fn start(
     session: &Arc<Inner>,
-    command: &str,
+    request: &ExecRequest,
     input: Input,
-    limit: Option<Duration>,
 ) -> Result<mpsc::Receiver<ExecEvent>, SshError> {
-    let token = (limit.is_some() || session.shared.one_at_a_time()).then(token);
+    let (command, limit) = (request.command.as_str(), request.timeout);
+    let marks = limit.is_some() || session.shared.one_at_a_time();
+    let token = (marks && !request.detached).then(token);
     let (events, receiver) = mpsc::channel(EVENTS);
     let (opened, answer) = oneshot::channel();
     let job = Job {
@@ -118,6 +119,7 @@ pub(super) async fn start(
             .map_or_else(|| command.to_owned(), |token| marked(command, token)),
         deadline: limit.map(|limit| (Instant::now() + limit, limit)),
         token,
+        detached: request.detached,
         events,
     };
     tokio::spawn(job.drive(input, opened));
@@ -169,6 +171,7 @@ struct Job {
     session: Arc<Inner>,
     command: String,
     token: Option<String>,
+    detached: bool,
     deadline: Option<(Instant, Duration)>,
     events: mpsc::Sender<ExecEvent>,
 }
@@ -184,7 +187,20 @@ impl Job {
             () = self.events.closed() => return,
         };
         // The opening itself is never abandoned half-way: nobody would close what opens later.
-        let channel = match self.open().await {
+        let opening = self.open();
+        tokio::pin!(opening);
+        let channel = tokio::select! {
+            channel = &mut opening => channel,
+            after = self.time_is_up() => {
+                let _ = opened.send(Err(Refusal::Time(after)));
+                if let Ok(channel) = opening.await {
+                    let (_, write) = channel.split();
+                    self.kill(&write).await;
+                }
+                return;
+            }
+        };
+        let channel = match channel {
             Ok(channel) => channel,
             Err(error) => {
                 let _ = opened.send(Err(Refusal::Error(error)));
@@ -289,7 +305,7 @@ impl Job {
         let closing = async {
             // The signal of the protocol is for what bears no mark; for the others Dropbear would
             // trip over the end of one process while the next is asked for.
-            if self.token.is_none() {
+            if self.token.is_none() && !self.detached {
                 let _ = write.signal(Sig::TERM).await;
             }
             let _ = write.close().await;

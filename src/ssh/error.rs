@@ -101,6 +101,14 @@ pub enum SshError {
         /// The cause.
         reason: String,
     },
+    /// The host that leads to a node could not be reached when the command began.
+    #[error("lost the connection to its host {host}: {reason}")]
+    Unreachable {
+        /// The host.
+        host: String,
+        /// The cause.
+        reason: String,
+    },
     /// The caller's check asked for an end of the attempts.
     #[error("{0}")]
     Stopped(String),

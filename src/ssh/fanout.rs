@@ -135,8 +135,9 @@ where
 }
 
 async fn one(nodes: &Nodes, node: &str, exec: &ExecRequest, events: &mpsc::Sender<FanEvent>) -> Ended {
-    let session = match nodes.session(node).await {
+    let session = match nodes.session_within(node, exec.timeout).await {
         Ok(session) => session,
+        Err(super::SshError::Timeout { after, .. }) => return Ended::TimedOut(after),
         Err(error) => return Ended::NotStarted(error.to_string()),
     };
     // Commands with a limit can be found and killed, and a user's command shall end with the user's
@@ -150,7 +151,18 @@ async fn one(nodes: &Nodes, node: &str, exec: &ExecRequest, events: &mpsc::Sende
     };
     let (mut out, mut err) = (Lines::default(), Lines::default());
     let mut ended = Ended::Lost("the command's channel went away".into());
-    while let Some(event) = stream.recv().await {
+    let dead = nodes.dead(node);
+    tokio::pin!(dead);
+    loop {
+        let event = tokio::select! {
+            event = stream.recv() => event,
+            why = &mut dead => {
+                ended = Ended::Lost(why);
+                session.cut();
+                break;
+            }
+        };
+        let Some(event) = event else { break };
         let mut found = Vec::new();
         match event {
             ExecEvent::Stdout(data) => {

@@ -99,6 +99,7 @@ async fn insist(route: &Route, jump: Option<&Session>) -> Result<Session, SshErr
 async fn once(route: &Route, jump: Option<&Session>) -> Result<Session, SshError> {
     let begun = Instant::now();
     let check = KeyCheck::Known(route.known.clone());
+    let mut asked = None;
     let (mut handle, shared) = match jump {
         None => {
             let found = tokio::net::lookup_host((route.address.as_str(), route.port)).await;
@@ -108,7 +109,8 @@ async fn once(route: &Route, jump: Option<&Session>) -> Result<Session, SshError
                     source,
                 })?
                 .collect();
-            let stream = transport::socket(&route.label, &addresses).await?;
+            let stream = transport::socket(&route.label, &addresses, Peer::Host).await?;
+            asked = stream.peer_addr().ok();
             transport::handshake(stream, &route.label, Peer::Host, check).await?
         }
         Some(jump) => {
@@ -118,7 +120,7 @@ async fn once(route: &Route, jump: Option<&Session>) -> Result<Session, SshError
     };
     login::with_keys(&mut handle, &route.label, &route.user, route.keys.clone()).await?;
     tracing::debug!("{}: logged in after {:?}", route.label, begun.elapsed());
-    Ok(Session::new(handle, shared, route.label.clone()))
+    Ok(Session::watched(handle, shared, route.label.clone(), asked))
 }
 
 /// One gate for all connections of this process to an address.

@@ -3,6 +3,7 @@
 
 mod command;
 mod config;
+mod cuttable;
 mod error;
 pub mod fanout;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -11,23 +12,31 @@ mod host;
 mod known_hosts;
 mod lines;
 mod login;
+mod monitor;
 mod node;
 mod pattern;
 mod pool;
 mod session;
 mod shell;
+mod slow;
 pub mod transfer;
 mod transport;
 mod tunnel;
+mod turns;
+mod way;
 
 pub use command::Input;
 pub use config::{HostSettings, SshConfig};
 pub use error::SshError;
 pub use known_hosts::{HostKeyError, KnownHosts, Strictness, fingerprint};
+pub(crate) use node::jitter;
 pub use node::{Backoff, login_with_backoff};
-pub use pool::{Nodes, Reach, Via};
+pub use pool::{Evidence, Nodes, Reach, SlowNodes, Via};
 pub use session::{ByteStream, Bytes, ExecEvent, ExecRequest, HostTarget, NodeTarget, Output, Session};
 pub use shell::{Shell, ShellRequest};
+pub use slow::Waits;
+pub use turns::{Load, Turn};
+pub use way::HostWay;
 
 /// Quotes a word for a POSIX shell.
 pub fn quote(word: &str) -> String {

@@ -12,11 +12,14 @@ use super::transport::{self, KeyCheck, Peer};
 
 /// Connects and logs in, once.
 pub(super) async fn connect(via: Option<&Session>, target: &NodeTarget) -> Result<Session, SshError> {
-    let limited = timeout(target.timeout, once(via, target)).await;
+    let Some(allowed) = target.timeout else {
+        return once(via, target).await;
+    };
+    let limited = timeout(allowed, once(via, target)).await;
     limited.unwrap_or_else(|_| {
         Err(SshError::Timeout {
             target: target.name.clone(),
-            after: target.timeout,
+            after: allowed,
         })
     })
 }
@@ -30,7 +33,7 @@ async fn once(via: Option<&Session>, target: &NodeTarget) -> Result<Session, Ssh
         let stream = host.tcp(target.address).await?;
         transport::handshake(stream, &target.name, Peer::Node, check).await?
     } else {
-        let stream = transport::socket(&target.name, &[target.address]).await?;
+        let stream = transport::socket(&target.name, &[target.address], Peer::Node).await?;
         transport::handshake(stream, &target.name, Peer::Node, check).await?
     };
     login::with_key(&mut handle, &target.name, &target.user, &target.key).await?;
@@ -74,7 +77,8 @@ pub async fn login_with_backoff(
     let mut last = None;
     loop {
         let mut target = target.clone();
-        target.timeout = target.timeout.min(end.saturating_duration_since(Instant::now()));
+        let left = end.saturating_duration_since(Instant::now());
+        target.timeout = Some(target.timeout.map_or(left, |own| own.min(left)));
         let attempt = connect(via, &target);
         tokio::pin!(attempt);
         let error = loop {
@@ -113,7 +117,7 @@ pub async fn login_with_backoff(
 }
 
 /// Between half and all of a pause.
-pub(super) fn jitter(pause: Duration) -> Duration {
+pub(crate) fn jitter(pause: Duration) -> Duration {
     // The standard library's hash seeds are random enough for this.
     let draw = RandomState::new().build_hasher().finish() % 1000;
     pause / 2 + pause / 2 * u32::try_from(draw).unwrap_or(0) / 1000

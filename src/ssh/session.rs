@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use russh::client::Handle;
@@ -56,8 +57,9 @@ pub struct NodeTarget {
     pub key: Arc<PrivateKey>,
     /// The host key that we gave it: nothing else is accepted.
     pub host_key: PublicKey,
-    /// Time allowed for connection and login.
-    pub timeout: Duration,
+    /// Time allowed for one attempt of connection and login; none is without limit, because a node that is slow is
+    /// waited for.
+    pub timeout: Option<Duration>,
 }
 
 /// A command to run.
@@ -72,6 +74,8 @@ pub struct ExecRequest {
     pub timeout: Option<Duration>,
     /// The most bytes kept of each output stream; 0 is the default of 16 MiB. More is read and dropped.
     pub limit: usize,
+    /// Whether the command looks after itself: it is neither marked nor killed when it is given up here.
+    pub detached: bool,
 }
 
 /// What a command gave.
@@ -118,9 +122,6 @@ fn session_channels(shared: &Shared) -> u32 {
     }
 }
 
-/// Time allowed for a channel to open.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// An authenticated connection. It ends when it is closed, or when it and all that was opened
 /// over it are dropped.
 pub struct Session {
@@ -133,6 +134,8 @@ pub(super) struct Inner {
     pub(super) shared: Arc<Shared>,
     pub(super) slots: Arc<Semaphore>,
     pub(super) name: String,
+    /// Whether the far side is known to have our program for supervised steps.
+    pub(super) equipped: AtomicBool,
 }
 
 impl Session {
@@ -145,8 +148,21 @@ impl Session {
                 shared,
                 slots,
                 name,
+                equipped: AtomicBool::new(false),
             }),
         }
+    }
+
+    /// As [`Self::new`], for a bare-metal host: the path there is watched. `address` is asked when the host is silent.
+    pub(super) fn watched(
+        handle: Handle<Client>,
+        shared: Arc<Shared>,
+        name: String,
+        address: Option<SocketAddr>,
+    ) -> Self {
+        let session = Self::new(handle, shared, name);
+        super::monitor::watch(&session.inner, address);
+        session
     }
 
     /// Connects to a bare-metal host: ssh config, agent, identity files, known hosts.
@@ -180,7 +196,7 @@ impl Session {
     /// one. The receiver must be read: what piles up behind it stops the whole connection in the end.
     pub async fn stream(&self, request: &ExecRequest) -> Result<mpsc::Receiver<ExecEvent>, SshError> {
         let input = Input::Bytes(request.stdin.clone());
-        command::start(&self.inner, &request.command, input, request.timeout).await
+        command::start(&self.inner, request, input).await
     }
 
     /// As [`Session::stream`], with standard input that comes in pieces; its end is the end of the
@@ -190,13 +206,7 @@ impl Session {
         request: &ExecRequest,
         input: mpsc::Receiver<Vec<u8>>,
     ) -> Result<mpsc::Receiver<ExecEvent>, SshError> {
-        command::start(
-            &self.inner,
-            &request.command,
-            Input::Pieces(input),
-            request.timeout,
-        )
-        .await
+        command::start(&self.inner, request, Input::Pieces(input)).await
     }
 
     /// Opens a terminal on the far side.
@@ -244,6 +254,32 @@ impl Session {
         let _ = tokio::time::timeout(Duration::from_secs(8), self.inner.slots.acquire_many(count)).await;
     }
 
+    /// Asks for a sign of life, and waits for it; an error is the end of the connection.
+    pub async fn ping(&self) -> Result<(), SshError> {
+        let answer = self.inner.handle.send_ping().await;
+        answer.map_err(|error| self.inner.lost(&error.to_string()))
+    }
+
+    /// Whether the far side has our program for supervised steps.
+    pub fn is_equipped(&self) -> bool {
+        self.inner.equipped.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether it has.
+    pub fn set_equipped(&self, equipped: bool) {
+        self.inner.equipped.store(equipped, Ordering::Relaxed);
+    }
+
+    /// Why the connection ended, as an error.
+    pub(super) fn lost(&self) -> SshError {
+        self.inner.lost("the connection was closed")
+    }
+
+    /// Ends the connection at once, without a word: its far side is known to be gone.
+    pub fn cut(&self) {
+        self.inner.shared.cut.cancel();
+    }
+
     /// Whether the connection has ended.
     pub fn is_closed(&self) -> bool {
         self.inner.handle.is_closed()
@@ -258,7 +294,7 @@ impl Session {
 }
 
 impl Inner {
-    /// Waits for a channel to open, and says what went wrong.
+    /// Waits for a channel to open, for as long as the connection holds, and says what went wrong.
     pub(super) async fn opened<T>(
         &self,
         what: &str,
@@ -269,19 +305,15 @@ impl Inner {
             what: what.to_owned(),
             message: message.to_owned(),
         };
-        match tokio::time::timeout(OPEN_TIMEOUT, open).await {
-            Ok(Ok(channel)) => Ok(channel),
-            Ok(Err(russh::Error::ChannelOpenFailure(reason))) => Err(refused(match reason {
+        match open.await {
+            Ok(channel) => Ok(channel),
+            Err(russh::Error::ChannelOpenFailure(reason)) => Err(refused(match reason {
                 ChannelOpenFailure::AdministrativelyProhibited => "forbidden by its configuration",
                 ChannelOpenFailure::ConnectFailed => "could not be opened there",
                 ChannelOpenFailure::UnknownChannelType => "it does not know this kind of channel",
                 _ => "it has no resources left",
             })),
-            Ok(Err(error)) => Err(self.lost(&error.to_string())),
-            Err(_) => Err(refused(&format!(
-                "no answer within {}",
-                humantime::format_duration(OPEN_TIMEOUT)
-            ))),
+            Err(error) => Err(self.lost(&error.to_string())),
         }
     }
 

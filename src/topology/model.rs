@@ -249,12 +249,14 @@ pub struct ConfigureStep {
     pub action: ConfigureAction,
     /// Time allowed per node.
     pub timeout: Duration,
+    /// Nodes at once, where the topology says.
+    pub fanout: Option<usize>,
     /// Where it is written.
     pub at: Option<Location>,
 }
 
 /// A workload step.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WorkloadStep {
     /// Name for people and for the results directory: as given or `step1`, `step2`, ...; a safe file name.
     pub name: String,
@@ -266,9 +268,12 @@ pub struct WorkloadStep {
     pub timeout: Duration,
     /// Whether all nodes start together, once every one of them is connected and ready to start.
     pub barrier: bool,
+    /// Nodes at once, where the topology says.
+    pub fanout: Option<usize>,
     /// Absolute paths (shell globs allowed) of files to fetch from every node afterwards.
     pub collect: Vec<String>,
     /// Where it is written.
+    #[serde(skip)]
     pub at: Option<Location>,
 }
 

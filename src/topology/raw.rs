@@ -350,6 +350,8 @@ pub(super) struct RawConfigure {
     pub(super) run: Field<Template>,
     /// Time allowed per node. Default: 60s.
     pub(super) timeout: Field<Time>,
+    /// Nodes at once. Default: as many as their machines bear, 64 at most.
+    pub(super) fanout: Field<u32>,
 }
 
 /// A step of the workload.
@@ -368,6 +370,8 @@ pub(super) struct RawWorkload {
     pub(super) timeout: Field<Time>,
     /// Whether all nodes start together. Default: false.
     pub(super) barrier: Field<bool>,
+    /// Nodes at once. Not with a barrier. Default: as many as their machines bear, 64 at most.
+    pub(super) fanout: Field<u32>,
     /// Files to fetch from every node afterwards: absolute paths, `*`, `?` and `[...]` allowed.
     #[schemars(extend("examples" = [["/var/log/redis/*.log"]]))]
     pub(super) collect: Field<Vec<At<String>>>,

@@ -46,15 +46,18 @@ impl Barrier {
     /// Arrives, and waits for all others. `false`: it will never open.
     pub(super) async fn arrive(&self, node: &NodeName) -> bool {
         let mut receiver = self.signal.subscribe();
-        let last = {
-            let mut absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
-            absent.remove(node) && absent.is_empty()
-        };
-        if last {
-            self.turn(Signal::Go);
-        }
+        self.passed(node);
         let signal = receiver.wait_for(|signal| *signal != Signal::Wait).await;
         signal.is_ok_and(|signal| *signal == Signal::Go)
+    }
+
+    /// Says that a node has been through it already; nobody waits for it any more.
+    pub(super) fn passed(&self, node: &NodeName) {
+        let mut absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
+        if absent.remove(node) && absent.is_empty() {
+            drop(absent);
+            self.turn(Signal::Go);
+        }
     }
 
     /// Says that a node has ended. If it never arrived, nobody needs to wait for it; a barrier that is

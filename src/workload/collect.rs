@@ -4,8 +4,10 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use crate::engine::explain;
+use crate::name::NodeName;
+use crate::patience::patience;
 use crate::ssh::transfer::{PullLimits, pull};
-use crate::ssh::{ExecRequest, Session, quote};
+use crate::ssh::{ExecRequest, Nodes, Session, quote};
 
 /// Time allowed for the files of one node.
 const ALLOWED: Duration = Duration::from_mins(10);
@@ -13,9 +15,30 @@ const ALLOWED: Duration = Duration::from_mins(10);
 /// The most files that one pattern may match on a node.
 const MATCHES: usize = 10_000;
 
-/// Fetches what the patterns match into `target`, under the directories that it has on the node.
-pub(super) async fn collect(session: &Session, patterns: &[String], target: &Path) -> Result<(), String> {
-    let all = fetch(session, patterns, target);
+/// The pause before files are fetched again whose connection was lost.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Fetches what the patterns match into `target`, under the directories that it has on the node. Begins again when
+/// the connection was lost.
+pub(super) async fn collect(
+    nodes: &Nodes,
+    node: &NodeName,
+    patterns: &[String],
+    target: &Path,
+) -> Result<(), String> {
+    let all = async {
+        loop {
+            let session = nodes.session(node).await.map_err(|error| explain(&error))?;
+            let fetched = tokio::select! {
+                fetched = fetch(&session, patterns, target) => fetched,
+                why = nodes.dead(node) => Err(why),
+            };
+            match fetched {
+                Err(_) if session.is_closed() => tokio::time::sleep(patience(PAUSE)).await,
+                other => return other,
+            }
+        }
+    };
     // The limits of time, bytes and files are for all together: a hostile node may match thousands of paths.
     let limited = tokio::time::timeout(ALLOWED, all).await;
     limited.unwrap_or_else(|_| {

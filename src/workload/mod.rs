@@ -4,8 +4,12 @@
 mod barrier;
 mod collect;
 mod node;
+mod record;
 mod results;
 mod run;
+mod sink;
+mod stop;
 
+pub use record::{CutOff, Journal, Record, Running, cut_off};
 pub use results::{NodeResult, Outcome, Results};
 pub use run::{StepReport, Workload};

@@ -1,98 +1,57 @@
 //! One step on one node: wait at the barrier, run, keep the output, fetch the files.
 
-use std::io::Write;
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use futures::FutureExt;
 
 use super::barrier::Barrier;
+use super::record::{Journal, Line};
 use super::results::{NodeResult, Outcome};
 use super::run::Workload;
-use crate::engine::{Event, Stream};
+use super::sink::Output;
+use crate::engine::Stream;
 use crate::name::NodeName;
-use crate::report::LineBuffer;
-use crate::ssh::{ExecEvent, ExecRequest, quote};
+use crate::supervise::{self, End, Ended, Sink, Step, StepError, Way};
 use crate::topology::WorkloadStep;
 
-/// What the waiting command prints when it stands at the barrier.
-const AT_BARRIER: &[u8] = b"VCLUSTER-AT-BARRIER\n";
-
-/// The most bytes kept of one stream of one node; more is counted and dropped.
-const KEPT: u64 = 256 << 20;
-
-/// The most bytes of one stream of one node that become lines on the screen; the file keeps more. Lines wait for
-/// the screen without a limit of their own.
-const SHOWN: u64 = 4 << 20;
-
-/// An output stream on its way to a file and to the events.
-struct Sink<'a> {
-    workload: &'a Workload<'a>,
+/// Keeps output, and notes the end before the node forgets it.
+struct Keeper<'a> {
+    output: Output<'a>,
+    journal: &'a Journal,
+    step: &'a str,
     node: &'a NodeName,
-    stream: Stream,
-    file: std::fs::File,
-    bytes: u64,
-    lines: LineBuffer,
 }
 
-impl<'a> Sink<'a> {
-    fn new(
-        workload: &'a Workload<'a>,
-        node: &'a NodeName,
-        stream: Stream,
-        dir: &Path,
-        ending: &str,
-    ) -> std::io::Result<Self> {
-        let file = super::results::private(&dir.join(format!("{node}.{ending}")))?;
-        Ok(Self {
-            workload,
-            node,
-            stream,
-            file,
-            bytes: 0,
-            lines: LineBuffer::default(),
+impl Sink for Keeper<'_> {
+    fn take(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
+        self.output.take(stream, bytes)
+    }
+
+    fn ended(&mut self, end: &End) -> io::Result<()> {
+        let bytes = self.output.finish();
+        self.journal.write(&Line {
+            step: self.step.to_owned(),
+            result: result(self.node, end, bytes),
         })
     }
-
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        let room = usize::try_from(KEPT.saturating_sub(self.bytes)).unwrap_or(usize::MAX);
-        self.file.write_all(&bytes[..bytes.len().min(room)])?;
-        let before = self.bytes;
-        self.bytes += bytes.len() as u64;
-        if self.workload.live {
-            let (workload, node, stream) = (self.workload, self.node, self.stream);
-            let shown = shown(before, bytes);
-            self.lines.push(shown, |line| say(workload, node, stream, line));
-            if before <= SHOWN && self.bytes > SHOWN {
-                let rest = self.lines.finish();
-                for line in rest.into_iter().chain(["[more is in the file only]".to_owned()]) {
-                    say(workload, node, stream, line);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self) -> u64 {
-        if let Some(line) = self.lines.finish() {
-            say(self.workload, self.node, self.stream, line);
-        }
-        self.bytes
-    }
 }
 
-/// The part of a piece that is shown, where so many bytes came before it.
-fn shown(before: u64, bytes: &[u8]) -> &[u8] {
-    let room = usize::try_from(SHOWN.saturating_sub(before)).unwrap_or(usize::MAX);
-    &bytes[..bytes.len().min(room)]
-}
-
-fn say(workload: &Workload<'_>, node: &NodeName, stream: Stream, line: String) {
-    workload.events.emit(Event::Output {
+fn result(node: &NodeName, end: &End, bytes: u64) -> NodeResult {
+    NodeResult {
         node: node.clone(),
-        stream,
-        line,
-    });
+        outcome: match &end.ended {
+            Ended::Exit(0) => Outcome::Passed,
+            Ended::Exit(code) => Outcome::Failed { code: *code },
+            Ended::Signal(signal) => Outcome::Killed {
+                signal: signal.clone(),
+            },
+        },
+        took: end.took,
+        bytes,
+        lost: end.lost.stdout + end.lost.stderr,
+    }
 }
 
 /// Runs a step on a node.
@@ -103,26 +62,32 @@ pub(super) async fn run(
     dir: &Path,
     barrier: Option<&Barrier>,
 ) -> NodeResult {
+    // An earlier command has seen its end.
+    if let Some(result) = workload.journal.ended(&step.name, node) {
+        if let Some(barrier) = barrier {
+            barrier.passed(node);
+        }
+        return result.clone();
+    }
     let began = Instant::now();
-    let mut bytes = 0;
-    let mut started = began;
-    let outcome = command(workload, step, node, dir, barrier, &mut started, &mut bytes)
-        .await
-        .unwrap_or_else(|error| Outcome::Error { error });
+    let ran = command(workload, step, node, dir, barrier).await;
     if let Some(barrier) = barrier {
         barrier.ended(node);
     }
-    let took = started.elapsed();
-    let outcome = match (&outcome, collect(workload, step, node, dir).await) {
-        (Outcome::Passed, Err(error)) => Outcome::Error { error },
-        _ => outcome,
+    let mut result = match ran {
+        Ok(result) => result,
+        Err((outcome, bytes)) => NodeResult {
+            node: node.clone(),
+            outcome,
+            took: began.elapsed(),
+            bytes,
+            lost: 0,
+        },
     };
-    NodeResult {
-        node: node.clone(),
-        outcome,
-        took,
-        bytes,
+    if let (Outcome::Passed, Err(error)) = (&result.outcome, collect(workload, step, node, dir).await) {
+        result.outcome = Outcome::Error { error };
     }
+    result
 }
 
 async fn command(
@@ -131,132 +96,81 @@ async fn command(
     node: &NodeName,
     dir: &Path,
     barrier: Option<&Barrier>,
-    started: &mut Instant,
-    bytes: &mut u64,
-) -> Result<Outcome, String> {
-    let text = |error: &dyn std::error::Error| crate::engine::explain(error);
+) -> Result<NodeResult, (Outcome, u64)> {
+    let error = |error: String| (Outcome::Error { error }, 0);
+    let supervised = supervised(workload, step, node).map_err(error)?;
+    let io = |error: io::Error| format!("failed to write results: {error}");
+    let output = Output::open(workload, node, dir).map_err(io).map_err(error)?;
+    let arrived = output.arrived();
+    let supervised = Step {
+        // Where something has arrived it was started: it is read on, and not begun again.
+        arrived: (arrived != [0; 2] || !workload.starts).then_some(arrived),
+        ..supervised
+    };
+    let way = Way {
+        nodes: workload.nodes,
+        node: node.as_str(),
+        cancel: workload.cancel,
+        // The others wait for it.
+        start_timeout: barrier.map_or(step.timeout, |_| workload.barrier_timeout),
+    };
+    let gate = barrier.map(|barrier| gate(barrier, node, workload.barrier_timeout).boxed());
+    let mut keeper = Keeper {
+        output,
+        journal: workload.journal,
+        step: &step.name,
+        node,
+    };
+    crate::fault::point!("workload {} before", step.name);
+    let end = supervise::follow(&way, &supervised, gate, &mut keeper).await;
+    crate::fault::point!("workload {} after", step.name);
+    let bytes = keeper.output.finish();
+    let outcome = match end {
+        Ok(end) => return Ok(result(node, &end, bytes)),
+        Err(StepError::TimedOut { doing, .. }) => Outcome::TimedOut { doing },
+        Err(StepError::Barrier) => Outcome::Error {
+            error: format!(
+                "not started: {} did not become ready to start",
+                barrier.map(Barrier::culprits).unwrap_or_default()
+            ),
+        },
+        Err(StepError::NoLogin { .. }) if barrier.is_some() => Outcome::Error {
+            error: "no login within the time for the barrier".into(),
+        },
+        Err(other) => Outcome::Error {
+            error: crate::engine::explain(&other),
+        },
+    };
+    Err((outcome, bytes))
+}
+
+/// The step as its node knows it.
+pub(super) fn supervised(
+    workload: &Workload<'_>,
+    step: &WorkloadStep,
+    node: &NodeName,
+) -> Result<Step, String> {
     let command = workload
         .renderer
         .render_text(&step.run, &step.name, node)
-        .map_err(|error| text(&error))?;
-    let inner = format!("sh -c {}", quote(&command));
-    let line = if barrier.is_some() {
-        format!(
-            "sh -c {}",
-            quote(&format!(
-                "echo VCLUSTER-AT-BARRIER; read go && exec {inner} </dev/null"
-            ))
-        )
-    } else {
-        inner
-    };
-    let login = workload.nodes.session(node);
-    let session = if barrier.is_some() {
-        // The others wait for it.
-        tokio::time::timeout(workload.barrier_timeout, login)
-            .await
-            .map_err(|_| "no login within the time for the barrier".to_owned())?
-    } else {
-        login.await
-    };
-    let session = session.map_err(|error| text(&error))?;
-    // The time spent waiting for others is not the command's.
-    let waiting = if barrier.is_some() {
-        workload.barrier_timeout
-    } else {
-        Duration::ZERO
-    };
-    let request = ExecRequest {
-        command: workload.nodes.as_root(node, &line),
-        timeout: Some(step.timeout + waiting),
-        ..ExecRequest::default()
-    };
-    let (input, pieces) = mpsc::channel(1);
-    let mut input = Some(input);
-    if barrier.is_none() {
-        input = None;
-    }
-    crate::fault::point!("workload {} before", step.name);
-    let mut output = session
-        .stream_with_input(&request, pieces)
+        .map_err(|error| crate::engine::explain(&error))?;
+    Ok(Step {
+        kind: supervise::Kind::Workload,
+        id: supervise::id(
+            supervise::Kind::Workload,
+            &[workload.run, &step.name, node.as_str()],
+        ),
+        owner: workload.run.to_owned(),
+        command,
+        timeout: step.timeout,
+        arrived: None,
+    })
+}
+
+async fn gate(barrier: &Barrier, node: &NodeName, patience: Duration) -> bool {
+    tokio::time::timeout(patience, barrier.arrive(node))
         .await
-        .map_err(|error| text(&error))?;
-    let io = |error: std::io::Error| format!("failed to write results: {error}");
-    let mut stdout = Sink::new(workload, node, Stream::Stdout, dir, "out").map_err(io)?;
-    let mut stderr = Sink::new(workload, node, Stream::Stderr, dir, "err").map_err(io)?;
-    let mut ahead = Vec::new();
-    let mut deadline = Box::pin(tokio::time::sleep(step.timeout + waiting));
-    *started = Instant::now();
-    let outcome = loop {
-        let event = tokio::select! {
-            event = output.recv() => event,
-            () = &mut deadline => break Outcome::TimedOut,
-            () = workload.cancel.cancelled() => break Outcome::Error { error: "interrupted".into() },
-        };
-        match event {
-            Some(ExecEvent::Stdout(data)) => {
-                let (Some(barrier), Some(go)) = (barrier, input.as_ref()) else {
-                    stdout.write(&data).map_err(io)?;
-                    continue;
-                };
-                ahead.extend_from_slice(&data);
-                if ahead.len() < AT_BARRIER.len() {
-                    continue;
-                }
-                if !ahead.starts_with(AT_BARRIER) {
-                    return Err("the node said something else than that it is ready to start".into());
-                }
-                let arrival = barrier.arrive(node);
-                let patience = tokio::time::sleep(workload.barrier_timeout);
-                tokio::pin!(arrival, patience);
-                let open = loop {
-                    let event = tokio::select! {
-                        open = &mut arrival => break open,
-                        () = &mut patience => break false,
-                        () = workload.cancel.cancelled() => break false,
-                        event = output.recv() => event,
-                    };
-                    match event {
-                        Some(ExecEvent::Stderr(data)) => stderr.write(&data).map_err(io)?,
-                        Some(ExecEvent::Lost(why)) => {
-                            return Err(format!("connection lost at the barrier: {why}"));
-                        }
-                        _ => return Err("the command ended at the barrier".into()),
-                    }
-                };
-                if !open {
-                    let culprits = barrier.culprits();
-                    return Err(format!("not started: {culprits} did not become ready to start"));
-                }
-                let _ = go.send(b"go\n".to_vec()).await;
-                crate::fault::point!("workload {} let go", step.name);
-                input = None;
-                *started = Instant::now();
-                deadline
-                    .as_mut()
-                    .reset(tokio::time::Instant::now() + step.timeout);
-                stdout.write(&ahead[AT_BARRIER.len()..]).map_err(io)?;
-            }
-            Some(ExecEvent::Stderr(data)) => stderr.write(&data).map_err(io)?,
-            Some(ExecEvent::Exit(0)) => break Outcome::Passed,
-            Some(ExecEvent::Exit(code)) => break Outcome::Failed { code },
-            Some(ExecEvent::Signal(signal)) => break Outcome::Killed { signal },
-            Some(ExecEvent::TimedOut(_)) => break Outcome::TimedOut,
-            Some(ExecEvent::Lost(why)) => {
-                break Outcome::Error {
-                    error: format!("connection lost: {why}"),
-                };
-            }
-            None => {
-                break Outcome::Error {
-                    error: "the connection ended before the command".into(),
-                };
-            }
-        }
-    };
-    *bytes = stdout.finish() + stderr.finish();
-    crate::fault::point!("workload {} after", step.name);
-    Ok(outcome)
+        .unwrap_or(false)
 }
 
 /// Fetches the files of a step, also after a failure: that is when they are wanted most.
@@ -279,31 +193,9 @@ async fn collect(
                 .map_err(|error| crate::engine::explain(&error))?;
             paths.push(path);
         }
-        let session = workload
-            .nodes
-            .session(node)
-            .await
-            .map_err(|error| crate::engine::explain(&error))?;
-        super::collect::collect(&session, &paths, &target).await
+        super::collect::collect(workload.nodes, node, &paths, &target).await
     };
     result
         .await
         .map_err(|error| format!("failed to collect files: {error}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn output_without_end_is_shown_up_to_a_limit() {
-        let piece = vec![b'x'; 100_000];
-        let mut before = 0;
-        let mut sum = 0;
-        for _ in 0..1000 {
-            sum += shown(before, &piece).len() as u64;
-            before += piece.len() as u64;
-        }
-        assert_eq!(sum, SHOWN);
-    }
 }

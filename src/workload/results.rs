@@ -1,5 +1,6 @@
 //! The results of a run on disk: `results/RUN/STEP/NODE.out`, `NODE.err`, collected files under
-//! `results/RUN/STEP/NODE/`, and `results/RUN/results.json` about all of it.
+//! `results/RUN/STEP/NODE/`, and `results/RUN/results.json` about all of it. What is there before that file is in
+//! `record`.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -7,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::name::NodeName;
 
@@ -15,7 +16,7 @@ use crate::name::NodeName;
 pub(super) const RESULTS_VERSION: u32 = 1;
 
 /// How a step ended on a node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum Outcome {
     /// Exit code 0.
@@ -31,7 +32,11 @@ pub enum Outcome {
         signal: String,
     },
     /// It ran out of time.
-    TimedOut,
+    TimedOut {
+        /// What its processes did then, a line each, where the node said so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        doing: Option<String>,
+    },
     /// It could not be run, or its files could not be fetched.
     Error {
         /// Why.
@@ -46,14 +51,14 @@ impl Outcome {
             Self::Passed => "passed".into(),
             Self::Failed { code } => format!("exit code {code}"),
             Self::Killed { signal } => format!("killed by SIG{signal}"),
-            Self::TimedOut => "timed out".into(),
+            Self::TimedOut { .. } => "timed out".into(),
             Self::Error { error } => error.clone(),
         }
     }
 }
 
 /// How a step went on a node.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeResult {
     /// The node.
     pub node: NodeName,
@@ -61,10 +66,23 @@ pub struct NodeResult {
     #[serde(flatten)]
     pub outcome: Outcome,
     /// Seconds from its start.
-    #[serde(serialize_with = "crate::units::seconds")]
+    #[serde(serialize_with = "crate::units::seconds", deserialize_with = "from_seconds")]
     pub took: Duration,
     /// Bytes of standard output and standard error.
     pub bytes: u64,
+    /// Bytes of these that did not arrive: a controller was killed while it held them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+fn from_seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let seconds = f64::deserialize(deserializer)?;
+    Duration::try_from_secs_f64(seconds).map_err(serde::de::Error::custom)
 }
 
 /// The directory of one run.
@@ -94,6 +112,11 @@ impl Results {
             }
         }
         Err(io::Error::other("a thousand runs began in this second"))
+    }
+
+    /// The directory of a run that was begun before.
+    pub(super) fn open(path: PathBuf) -> Self {
+        Self(path)
     }
 
     /// Its path.
@@ -127,6 +150,12 @@ pub(super) fn private(path: &Path) -> io::Result<fs::File> {
         .truncate(true)
         .mode(0o600)
         .open(path)
+}
+
+/// As [`private`], and what is in it stays.
+pub(super) fn appended(path: &Path) -> io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    options.append(true).create(true).mode(0o600).open(path)
 }
 
 #[cfg(test)]

@@ -9,12 +9,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::barrier::Barrier;
 use super::node;
+use super::record::Journal;
 use super::results::{NodeResult, Outcome, Results};
 use crate::engine::{Event, Events, Progress};
 use crate::name::NodeName;
 use crate::ssh::Nodes;
 use crate::template::Shared;
 use crate::topology::WorkloadStep;
+
+/// The most nodes at once where the user does not say.
+const FANOUT: usize = 64;
 
 /// All that running a workload needs.
 pub struct Workload<'a> {
@@ -26,14 +30,21 @@ pub struct Workload<'a> {
     pub events: &'a Events,
     /// Set when the user interrupts.
     pub cancel: &'a CancellationToken,
+    /// ID of the run.
+    pub run: &'a str,
     /// Where results go.
     pub results: &'a Results,
+    /// What has ended.
+    pub journal: &'a Journal,
     /// Whether lines of output become events as they come.
     pub live: bool,
-    /// The most nodes at once for steps without a barrier.
-    pub fanout: usize,
+    /// The most nodes at once for steps without a barrier, where the user says so. Else the nodes take turns by how
+    /// busy their machines are.
+    pub fanout: Option<usize>,
     /// Time for all nodes to come to a barrier.
     pub barrier_timeout: Duration,
+    /// Whether anything is started that was not begun before.
+    pub starts: bool,
 }
 
 /// How a step went.
@@ -53,15 +64,20 @@ impl StepReport {
 }
 
 impl Workload<'_> {
-    /// Runs the steps in order, and stops after the first that failed somewhere.
+    /// Runs the steps in order, and stops after the first that failed somewhere; where nothing is started, after the
+    /// first that had not ended everywhere.
     pub async fn run(&self, steps: &[WorkloadStep]) -> std::io::Result<Vec<StepReport>> {
         let mut reports = Vec::new();
         for step in steps {
             let dir = self.results.step(&step.name)?;
+            let was_over = step
+                .on
+                .iter()
+                .all(|node| self.journal.ended(&step.name, node).is_some());
             let report = self.step(step, &dir).await;
             let passed = report.passed();
             reports.push(report);
-            if !passed || self.cancel.is_cancelled() {
+            if !passed || self.cancel.is_cancelled() || !(self.starts || was_over) {
                 break;
             }
         }
@@ -76,11 +92,26 @@ impl Workload<'_> {
         });
         let barrier = step.barrier.then(|| Barrier::new(&step.on));
         // Behind a barrier everyone must be there at once, whatever the fan-out.
-        let at_once = if step.barrier { step.on.len() } else { self.fanout };
+        let fanout = step.fanout.or(self.fanout);
+        let at_once = if step.barrier {
+            step.on.len()
+        } else {
+            fanout.unwrap_or(FANOUT)
+        };
+        let takes_turns = !step.barrier && fanout.is_none();
         let mut results: Vec<(usize, NodeResult)> = futures::stream::iter(step.on.iter().enumerate())
             .map(|(index, name): (usize, &NodeName)| {
                 let barrier = barrier.as_ref();
-                async move { (index, self.told(step, name, dir, barrier).await) }
+                async move {
+                    let _turn = match takes_turns {
+                        true => tokio::select! {
+                            turn = self.nodes.turn(name) => turn,
+                            () = self.cancel.cancelled() => None,
+                        },
+                        false => None,
+                    };
+                    (index, self.told(step, name, dir, barrier).await)
+                }
             })
             .buffer_unordered(at_once.max(1))
             .collect()

@@ -288,8 +288,14 @@ async fn a_host_that_falls_silent_is_noticed_in_bounded_time_idle_or_in_the_midd
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (port, real) = (listener.local_addr().unwrap().port(), server.address());
     let (silence, silent) = tokio::sync::watch::channel(false);
+    let mut closes = silent.clone();
     tokio::spawn(async move {
-        while let Ok((mut from, _)) = listener.accept().await {
+        loop {
+            let (mut from, _) = tokio::select! {
+                accepted = listener.accept() => accepted.unwrap(),
+                // Its machine is gone, and with it who would accept.
+                _ = closes.changed() => return,
+            };
             let mut silent = silent.clone();
             tokio::spawn(async move {
                 let mut to = tokio::net::TcpStream::connect(real).await.unwrap();
@@ -300,13 +306,19 @@ async fn a_host_that_falls_silent_is_noticed_in_bounded_time_idle_or_in_the_midd
             });
         }
     });
-    let mut target = server.node("node");
-    target.address.set_port(port);
+    let mut node = server.node("node");
+    node.address.set_port(port);
+    let node = Session::connect_node(None, &node).await.unwrap();
+    let mut host = server.host();
+    host.port = Some(port);
+    let known = server.path("known_hosts");
+    let line = std::fs::read_to_string(&known).unwrap();
+    std::fs::write(&known, line.replace(&real.port().to_string(), &port.to_string())).unwrap();
     let mut sessions = Vec::new();
     for _ in 0..2 {
-        // As a node, so with the longer of the two limits.
-        sessions.push(Session::connect_node(None, &target).await.unwrap());
+        sessions.push(Session::connect_host(&host).await.unwrap());
     }
+    let mut slow = node.stream(&command("sleep 1000")).await.unwrap();
     let mut idle = sessions[0].stream(&command("sleep 1000")).await.unwrap();
     let request = ExecRequest {
         stdin: vec![0; 60_000_000],
@@ -325,4 +337,6 @@ async fn a_host_that_falls_silent_is_noticed_in_bounded_time_idle_or_in_the_midd
         );
         eprintln!("noticed after {:?}", begun.elapsed());
     }
+    // A node is judged by its host, never by its silence.
+    assert!(slow.try_recv().is_err() && !node.is_closed());
 }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use vcluster::ssh::fanout::{self, Ended, FanEvent, FanRequest};
 use vcluster::ssh::transfer::{Parcel, PullLimits, TransferError, pull, push};
-use vcluster::ssh::{ExecRequest, Nodes, Reach, Session, Via};
+use vcluster::ssh::{ExecRequest, HostWay, Nodes, Reach, Session, Via};
 
 use crate::server::Server;
 
@@ -52,7 +52,7 @@ async fn a_command_on_150_nodes_through_a_stock_host_is_never_refused_and_sessio
     let names = names(150);
     let reaches = names.iter().map(|name| Reach {
         target: node.node(name),
-        via: Via::Host(host.clone()),
+        via: Via::Host(HostWay::fixed(host.clone())),
         host: "gate".into(),
     });
     let nodes = Nodes::new(reaches);
@@ -89,7 +89,7 @@ async fn each_node_has_its_own_end_and_a_lost_session_is_opened_anew() {
     let good = Server::openssh("");
     let mut dead = good.node("dead");
     dead.address = "127.0.0.1:1".parse().unwrap();
-    dead.timeout = Duration::from_secs(1);
+    dead.timeout = Some(Duration::from_secs(1));
     let reach = |target| Reach {
         target,
         via: Via::Direct,

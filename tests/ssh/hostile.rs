@@ -244,7 +244,7 @@ async fn a_server_that_talks_without_end_before_it_says_ssh_is_left_in_bounded_t
         let server = Server::openssh("");
         let mut target = server.node("n1");
         target.address = address;
-        target.timeout = Duration::from_secs(3);
+        target.timeout = Some(Duration::from_secs(3));
         let begun = Instant::now();
         let error = Session::connect_node(None, &target).await.err().unwrap();
         assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());

@@ -7,3 +7,4 @@ mod fan;
 mod hostile;
 mod hosts;
 mod server;
+mod supervise;

@@ -187,7 +187,7 @@ impl Server {
             user: "root".into(),
             key: Arc::new(PrivateKey::read_openssh_file(self.path("client")).unwrap()),
             host_key: self.host_key(),
-            timeout: Duration::from_secs(20),
+            timeout: Some(Duration::from_secs(20)),
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::look::Known;
 use crate::cmd::{Context, common, configured};
 use crate::configure::Configuration;
-use crate::engine::{Events, Failure};
+use crate::engine::{Events, Failure, tell_slowness};
 use crate::name::NodeName;
 use crate::plan::{ActionKind, Plan};
 use crate::ssh::Nodes;
@@ -55,6 +55,8 @@ pub(super) async fn configure(
         steps.insert(0, hosts_step(plan, kept));
     }
     let renderer = crate::template::context(plan, topology);
+    let _slow = tell_slowness(nodes, events);
+    let owner = uuid::Uuid::new_v4().simple().to_string();
     let all = plan.nodes.iter().map(|node| node.name.clone()).collect();
     let may_lose = known.may_miss().saturating_sub(plan.missing.len());
     let faults = Configuration {
@@ -62,7 +64,8 @@ pub(super) async fn configure(
         nodes,
         events,
         cancel: &context.cancel,
-        fanout: common::FANOUT,
+        fanout: None,
+        owner: &owner,
         may_lose,
     }
     .run(&steps, &all, &new)
@@ -87,6 +90,7 @@ fn hosts_step(plan: &Plan, on: Vec<NodeName>) -> ConfigureStep {
             owner: None,
         },
         timeout: Duration::from_mins(1),
+        fanout: None,
         at: None,
     }
 }

@@ -40,7 +40,7 @@ struct Voice {
 
 impl Held {
     /// Whether the host may have freed it by now: the connection ended, or this process stood still.
-    pub(in crate::host) fn is_lost(&self) -> bool {
+    pub fn is_lost(&self) -> bool {
         self.pieces.is_closed() || self.voice.is_silent()
     }
 

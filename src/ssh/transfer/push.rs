@@ -115,6 +115,7 @@ async fn verify(session: &Session, parcel: &Parcel, limit: Option<Duration>) -> 
         stdin: list.into_bytes(),
         timeout: limit,
         limit: 64 << 20,
+        ..ExecRequest::default()
     };
     let output = session.exec(&request).await?;
     if output.status == Some(0) {

@@ -57,6 +57,7 @@ pub(super) fn configure(
                 }
                 once(scope, &name.span, text, &mut names).then(|| text.clone())
             });
+            let fanout = fanout(scope, raw.fanout.as_ref());
             let (action, span) = action(scope, raw, &at.span)?;
             let to = raw.to.as_ref().map_or(span.clone(), |to| to.span.clone());
             let name = match name {
@@ -69,6 +70,7 @@ pub(super) fn configure(
                     on: on?,
                     action,
                     timeout: timeout?,
+                    fanout: fanout?,
                     at: Some(scope.sink.locate(at.span.start)),
                 },
                 action: span,
@@ -272,6 +274,19 @@ pub(super) fn workload(
             let on = on(scope, raw.on.as_ref(), groups);
             let timeout = timeout(scope, raw.timeout.as_ref(), WORKLOAD_TIMEOUT);
             let collect = collect(scope, raw);
+            let barrier = raw
+                .barrier
+                .as_ref()
+                .and_then(|at| at.get().copied())
+                .unwrap_or(false);
+            let fanout = fanout(scope, raw.fanout.as_ref());
+            if let (true, Some(at)) = (barrier, &raw.fanout) {
+                scope.sink.error_hint(
+                    &at.span,
+                    "a step with a barrier starts on all its nodes at once",
+                    "leave out `fanout` or `barrier`".to_owned(),
+                );
+            }
             let (name, span) = match &raw.name {
                 Some(name) => (name.get()?.0.clone(), &name.span),
                 None => (format!("step{}", i + 1), &at.span),
@@ -292,11 +307,8 @@ pub(super) fn workload(
                     on: on?,
                     run: command?,
                     timeout: timeout?,
-                    barrier: raw
-                        .barrier
-                        .as_ref()
-                        .and_then(|at| at.get().copied())
-                        .unwrap_or(false),
+                    barrier,
+                    fanout: fanout?,
                     collect: collect?,
                     at: Some(scope.sink.locate(at.span.start)),
                 },
@@ -372,4 +384,10 @@ fn timeout(scope: &Scope<'_>, raw: Option<&At<Time>>, default: Duration) -> Opti
         None => Some(default),
         Some(at) => values::time(scope, &at.span, &at.get()?.0),
     }
+}
+
+fn fanout(scope: &Scope<'_>, raw: Option<&At<u32>>) -> Option<Option<usize>> {
+    let Some(at) = raw else { return Some(None) };
+    let number = values::number(scope, &at.span, &at.get()?.to_string(), "fanout", 100_000)?;
+    Some(usize::try_from(number).ok())
 }

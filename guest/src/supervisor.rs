@@ -1,0 +1,658 @@
+//! The supervisor: keeps the step's output until the controller has it, its exit code, and an ear for orders.
+//!
+//! To the controller go frames of one byte of kind, four bytes of length (big endian) and the payload:
+//!
+//! | kind | payload |
+//! |---|---|
+//! | `h` | hello, the first one: `1 BOOT_ID OUT ERR STATE`; output follows from these positions; STATE is `waiting` or `started` |
+//! | `o` `e` | standard output, standard error |
+//! | `r` | what the step's processes did before they were ended, a line each |
+//! | `x` | the end: `exit CODE MS` or `signal NUMBER MS`, then ` limit` if the supervisor's own limit ended it |
+//! | `g` | gone, in place of all others: no such step; the payload is the boot ID |
+//!
+//! From the controller come orders of 17 bytes, a letter and two numbers (big endian): `a` confirms output up to two
+//! positions, `g` lets a waiting step start, `k` ends it, `q` says that all has arrived.
+
+use crate::client::path;
+use crate::processes::Processes;
+use crate::ring::Ring;
+use crate::sys::{self, Fd, NONE, READABLE, Watch, WRITABLE};
+use crate::text::Text;
+
+/// What the supervisor answers when it takes over a channel.
+pub(crate) const TAKEN: u8 = b'y';
+
+/// How long output may stay open (a daemon that inherited it) while nothing comes and the command has ended.
+const GRACE_MS: u64 = 2000;
+
+/// From the polite request to end to the one that cannot be refused, and between further ones.
+const INSIST_MS: u64 = 1000;
+const AGAIN_MS: u64 = 200;
+
+const PIECE: usize = 32 << 10;
+const ORDER: usize = 17;
+const OWNER: usize = 32;
+const REQUEST: usize = 1 + 16 + OWNER;
+const REPORT: usize = 16 << 10;
+
+/// What is asked of a supervisor over its socket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    Attach = b'A' as isize,
+    End = b'E' as isize,
+}
+
+/// A request: what, two positions, and for whom.
+pub(crate) fn request(order: Order, positions: [u64; 2], owner: &[u8]) -> [u8; REQUEST] {
+    let mut bytes = [0; REQUEST];
+    bytes[0] = order as u8;
+    bytes[1..9].copy_from_slice(&positions[0].to_be_bytes());
+    bytes[9..17].copy_from_slice(&positions[1].to_be_bytes());
+    let length = owner.len().min(OWNER);
+    bytes[17..17 + length].copy_from_slice(&owner[..length]);
+    bytes
+}
+
+/// What to run.
+pub(crate) struct Start<'a> {
+    pub(crate) id: &'a [u8],
+    /// Whose step it is: a later command with another owner takes it over while it runs.
+    pub(crate) owner: &'a [u8],
+    /// Milliseconds after which it is ended although no controller says so; 0 is none.
+    pub(crate) limit: u64,
+    /// Whether it starts when it is told to.
+    pub(crate) waits: bool,
+    pub(crate) command: *const u8,
+    pub(crate) environment: *const *const u8,
+}
+
+/// Removes what is left of a step's files.
+pub(crate) fn clean(id: &[u8]) {
+    sys::unlink(path(id, b"/socket").bytes());
+    sys::remove_directory(path(id, b"").bytes());
+}
+
+/// Writes a frame to standard output.
+pub(crate) fn frame(kind: u8, payload: &[u8]) -> sys::Result<()> {
+    sys::write_all(1, &header(kind, payload.len()))?;
+    sys::write_all(1, payload)
+}
+
+fn header(kind: u8, length: usize) -> [u8; 5] {
+    let length = (length as u32).to_be_bytes();
+    [kind, length[0], length[1], length[2], length[3]]
+}
+
+pub(crate) fn boot_id<const N: usize>(into: &mut Text<N>) {
+    let mut bytes = [0; 64];
+    into.push(sys::file(b"/proc/sys/kernel/random/boot_id\0", &mut bytes).trim_ascii());
+}
+
+/// A stage of ending a step by force.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Force {
+    No,
+    /// Asked; insist at this time.
+    Asked(u64),
+    Insisted(u64),
+}
+
+/// A frame on its way.
+struct Sending {
+    header: [u8; 5],
+    payload: &'static [u8],
+    done: usize,
+}
+
+/// Whoever is attached.
+struct Channel {
+    input: Fd,
+    output: Fd,
+    /// Closing it lets the process that waits at the SSH server end.
+    holder: Fd,
+    sending: Option<Sending>,
+    order: [u8; ORDER],
+    order_length: usize,
+    greeted: bool,
+    told_report: bool,
+    told_end: bool,
+}
+
+impl Channel {
+    const fn none() -> Self {
+        Self {
+            input: NONE,
+            output: NONE,
+            holder: NONE,
+            sending: None,
+            order: [0; ORDER],
+            order_length: 0,
+            greeted: false,
+            told_report: false,
+            told_end: false,
+        }
+    }
+
+    fn is_there(&self) -> bool {
+        self.output != NONE
+    }
+
+    fn let_go(&mut self) {
+        for fd in [self.input, self.output, self.holder] {
+            sys::close(fd);
+        }
+        *self = Self::none();
+    }
+}
+
+struct Supervisor<'a> {
+    step: &'a Start<'a>,
+    owner: [u8; OWNER],
+    listener: Fd,
+    children: Fd,
+    pipes: [Fd; 2],
+    rings: [Ring; 2],
+    channel: Channel,
+    /// Writing to it, or closing it, lets a waiting command start.
+    start: Fd,
+    main: i32,
+    began: u64,
+    /// Wait status and time of the main process.
+    ended: Option<(i32, u64)>,
+    last_output: u64,
+    force: Force,
+    limited: bool,
+    reported: bool,
+    all_gone: bool,
+}
+
+// One step per process, so these may be static; they are too large for a stack.
+static mut PROCESSES: Processes = Processes::new();
+static mut REPORTED: Text<REPORT> = Text::new();
+static mut WORDS: Text<256> = Text::new();
+
+fn processes() -> &'static mut Processes {
+    // SAFETY: one thread, and no two borrows at once: each is used within one statement.
+    unsafe { &mut *(&raw mut PROCESSES) }
+}
+
+fn reported() -> &'static mut Text<REPORT> {
+    // SAFETY: one thread; written once, before it is first sent.
+    unsafe { &mut *(&raw mut REPORTED) }
+}
+
+fn words() -> &'static mut Text<256> {
+    // SAFETY: one thread; a frame of words is sent to its end before the next one is made.
+    unsafe { &mut *(&raw mut WORDS) }
+}
+
+/// Runs the command and stays until the controller has everything. Never returns.
+pub(crate) fn supervise(step: &Start, listener: Fd, holder: Fd) -> ! {
+    sys::new_session();
+    sys::close(2);
+    let mut before = [0; 16];
+    let score = sys::file(b"/proc/self/oom_score_adj\0", &mut before);
+    score_of_self(b"-1000");
+    sys::adopt_orphans();
+    for signal in [sys::SIGHUP, sys::SIGINT, sys::SIGPIPE, sys::SIGTERM] {
+        sys::ignore(signal, true);
+    }
+    sys::block_child_signal(true);
+    let (Ok(children), Ok(out), Ok(err), Ok(go), Ok(first), Ok(second)) = (
+        sys::child_signal(),
+        sys::pipe(),
+        sys::pipe(),
+        sys::pipe(),
+        Ring::new(),
+        Ring::new(),
+    ) else {
+        clean(step.id);
+        sys::exit(71)
+    };
+    let main = match sys::fork() {
+        Ok(0) => become_command(step, go, [out.1, err.1], score),
+        Ok(pid) => pid,
+        Err(_) => {
+            clean(step.id);
+            sys::exit(71)
+        }
+    };
+    sys::wipe(step.command);
+    for fd in [out.1, err.1, go.0] {
+        sys::close(fd);
+    }
+    for fd in [out.0, err.0, 0, 1] {
+        sys::set_blocking(fd, false);
+    }
+    let now = sys::now();
+    let mut supervisor = Supervisor {
+        step,
+        owner: [0; OWNER],
+        listener,
+        children,
+        pipes: [out.0, err.0],
+        rings: [first, second],
+        channel: Channel { input: 0, output: 1, holder, ..Channel::none() },
+        start: go.1,
+        main,
+        began: now,
+        ended: None,
+        last_output: now,
+        force: Force::No,
+        limited: false,
+        reported: false,
+        all_gone: false,
+    };
+    supervisor.set_owner(step.owner);
+    if !step.waits {
+        supervisor.let_start();
+    }
+    supervisor.work();
+    clean(step.id);
+    supervisor.channel.let_go();
+    sys::exit(0)
+}
+
+fn score_of_self(score: &[u8]) {
+    if let Ok(fd) = sys::open(b"/proc/self/oom_score_adj\0", sys::WRITE_ONLY) {
+        let _ = sys::write(fd, score);
+        sys::close(fd);
+    }
+}
+
+fn become_command(step: &Start, go: (Fd, Fd), output: [Fd; 2], score: &[u8]) -> ! {
+    sys::new_session();
+    sys::close(go.1);
+    let mut byte = [0];
+    let told = loop {
+        match sys::read(go.0, &mut byte) {
+            Err(sys::EINTR) => {}
+            result => break result,
+        }
+    };
+    if told != Ok(1) {
+        sys::exit(143);
+    }
+    score_of_self(score);
+    for signal in [sys::SIGHUP, sys::SIGINT, sys::SIGPIPE, sys::SIGTERM] {
+        sys::ignore(signal, false);
+    }
+    sys::block_child_signal(false);
+    if let Ok(null) = sys::open(b"/dev/null\0", sys::READ_ONLY) {
+        sys::duplicate(null, 0);
+    }
+    sys::duplicate(output[0], 1);
+    sys::duplicate(output[1], 2);
+    let arguments = [b"sh\0".as_ptr(), b"-c\0".as_ptr(), step.command, core::ptr::null()];
+    sys::execute(b"/bin/sh\0", &arguments, step.environment);
+    let _ = sys::write_all(2, b"cannot run /bin/sh\n");
+    sys::exit(126)
+}
+
+impl Supervisor<'_> {
+    fn set_owner(&mut self, owner: &[u8]) {
+        self.owner = [0; OWNER];
+        let length = owner.len().min(OWNER);
+        self.owner[..length].copy_from_slice(&owner[..length]);
+    }
+
+    fn let_start(&mut self) {
+        if self.start != NONE {
+            let _ = sys::write(self.start, b".");
+            sys::close(self.start);
+            self.start = NONE;
+            self.began = sys::now();
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.ended.is_some() && self.pipes == [NONE; 2] && (self.force == Force::No || self.all_gone)
+    }
+
+    fn work(&mut self) {
+        loop {
+            let mut watches = [
+                watch(self.children, READABLE),
+                watch(self.listener, READABLE),
+                watch(if self.rings[0].has_room() { self.pipes[0] } else { NONE }, READABLE),
+                watch(if self.rings[1].has_room() { self.pipes[1] } else { NONE }, READABLE),
+                watch(self.channel.input, READABLE),
+                watch(self.channel.output, if self.has_something_to_say() { WRITABLE } else { 0 }),
+            ];
+            sys::poll(&mut watches, self.patience());
+            let [children, listener, out, err, input, output] = watches.map(|watch| watch.found);
+            if children != 0 {
+                self.reap();
+            }
+            for (index, found) in [out, err].into_iter().enumerate() {
+                if found != 0 {
+                    self.take_in(index);
+                }
+            }
+            if input != 0 && self.hear() {
+                return;
+            }
+            if self.channel.is_there() && output & WRITABLE != 0 {
+                self.say();
+            } else if self.channel.is_there() && output & sys::BROKEN != 0 {
+                self.channel.let_go();
+            }
+            if listener != 0 && self.answer() {
+                return;
+            }
+            self.on_time();
+        }
+    }
+
+    /// Milliseconds until something is due; -1 if nothing is.
+    fn patience(&self) -> i64 {
+        let now = sys::now();
+        let mut due = u64::MAX;
+        if let (Some(_), true) = (self.ended, self.pipes != [NONE; 2]) {
+            due = due.min(self.last_output + GRACE_MS);
+        }
+        match self.force {
+            Force::Asked(at) | Force::Insisted(at) if !self.is_over() => due = due.min(at),
+            _ => {}
+        }
+        if let Some(at) = self.limit_at() {
+            due = due.min(at);
+        }
+        if due == u64::MAX { -1 } else { due.saturating_sub(now) as i64 }
+    }
+
+    fn limit_at(&self) -> Option<u64> {
+        let runs = self.ended.is_none() && self.start == NONE && self.force == Force::No;
+        (runs && self.step.limit > 0).then(|| self.began + self.step.limit)
+    }
+
+    fn on_time(&mut self) {
+        let now = sys::now();
+        if self.limit_at().is_some_and(|at| now >= at) {
+            self.limited = true;
+            self.end();
+        }
+        if self.ended.is_some() && self.pipes != [NONE; 2] && now >= self.last_output + GRACE_MS {
+            self.close_pipes();
+        }
+        match self.force {
+            Force::Asked(at) | Force::Insisted(at) if now >= at && !self.is_over() => {
+                if processes().look() == 0 {
+                    self.all_gone = true;
+                    // Nobody is left who could write.
+                    self.take_in(0);
+                    self.take_in(1);
+                    self.close_pipes();
+                } else {
+                    processes().signal(sys::SIGKILL);
+                    self.force = Force::Insisted(now + AGAIN_MS);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn close_pipes(&mut self) {
+        for pipe in &mut self.pipes {
+            sys::close(*pipe);
+            *pipe = NONE;
+        }
+    }
+
+    fn reap(&mut self) {
+        let mut bytes = [0; 128];
+        let _ = sys::read(self.children, &mut bytes);
+        while let Some((pid, status)) = sys::reap() {
+            if pid == self.main {
+                let now = sys::now();
+                self.ended = Some((status, now));
+                self.last_output = now;
+            }
+        }
+        // Whether that was the last one is seen now, not only when it is time to insist.
+        if let Force::Asked(_) | Force::Insisted(_) = self.force
+            && processes().look() == 0
+        {
+            self.force = Force::Insisted(0);
+        }
+    }
+
+    fn take_in(&mut self, index: usize) {
+        while self.pipes[index] != NONE && self.rings[index].has_room() {
+            match self.rings[index].fill(self.pipes[index]) {
+                Ok(0) => {
+                    sys::close(self.pipes[index]);
+                    self.pipes[index] = NONE;
+                }
+                Ok(_) => {
+                    self.last_output = sys::now();
+                    // Others wait as well.
+                    return;
+                }
+                Err(sys::EINTR) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Asks the step to end, after a look at what it does.
+    fn end(&mut self) {
+        if self.force != Force::No || self.is_over() {
+            return;
+        }
+        if !self.reported && self.ended.is_none() && self.start == NONE {
+            self.reported = true;
+            processes().look();
+            reported().clear();
+            processes().describe(reported());
+        }
+        // One that waits for its start ends with the pipe.
+        sys::close(self.start);
+        self.start = NONE;
+        processes().look();
+        processes().signal(sys::SIGTERM);
+        self.force = Force::Asked(sys::now() + INSIST_MS);
+    }
+
+    /// Reads all orders that are there: the last one comes before whoever asks for the step next. Says whether there
+    /// was a last one.
+    fn hear(&mut self) -> bool {
+        while self.channel.is_there() {
+            let channel = &mut self.channel;
+            match sys::read(channel.input, &mut channel.order[channel.order_length..]) {
+                Err(sys::EINTR) => {}
+                Err(sys::EAGAIN) => return false,
+                Ok(0) | Err(_) => channel.let_go(),
+                Ok(count) => {
+                    channel.order_length += count;
+                    if channel.order_length == ORDER {
+                        channel.order_length = 0;
+                        let order = channel.order;
+                        if self.obey(&order) {
+                            return true;
+                        }
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    fn obey(&mut self, order: &[u8; ORDER]) -> bool {
+        match order[0] {
+            b'a' => {
+                let [out, err] = positions(&order[1..]);
+                self.rings[0].confirm(out);
+                self.rings[1].confirm(err);
+            }
+            b'g' => self.let_start(),
+            b'k' => self.end(),
+            b'q' => return self.is_over(),
+            _ => self.channel.let_go(),
+        }
+        false
+    }
+
+    /// Answers at the socket. Says whether this is the end.
+    fn answer(&mut self) -> bool {
+        let Ok(socket) = sys::accept(self.listener) else { return false };
+        let mut bytes = [0; REQUEST];
+        // Only root comes here, and has one message ready.
+        let (count, fds) = if sys::readable(socket, 2000) {
+            sys::receive(socket, &mut bytes)
+        } else {
+            (0, [NONE; sys::PASSED])
+        };
+        let mut over = false;
+        let mut taken = false;
+        if count == REQUEST && bytes[0] == Order::End as u8 {
+            // Who asks waits for the end of the socket, which is that of this process.
+            self.channel.let_go();
+            self.end();
+            while !self.is_over() {
+                self.wait_for_end();
+            }
+            over = true;
+        } else if count == REQUEST && bytes[0] == Order::Attach as u8 && fds[0] != NONE {
+            let other = bytes[17..] != self.owner;
+            if other && self.is_over() {
+                over = true;
+            } else {
+                let [out, err] = positions(&bytes[1..17]);
+                self.set_owner(&bytes[17..]);
+                self.attach(fds, out, err);
+                let _ = sys::write(socket, &[TAKEN]);
+                taken = true;
+            }
+        }
+        if !taken {
+            for fd in fds {
+                sys::close(fd);
+            }
+        }
+        if over {
+            // Before the socket is closed: who waits for that makes the directory again.
+            clean(self.step.id);
+        }
+        sys::close(socket);
+        over
+    }
+
+    fn wait_for_end(&mut self) {
+        let mut watches = [
+            watch(self.children, READABLE),
+            watch(self.pipes[0], READABLE),
+            watch(self.pipes[1], READABLE),
+        ];
+        sys::poll(&mut watches, self.patience().clamp(0, 1000));
+        self.reap();
+        for index in 0..2 {
+            // Nobody will ask for it.
+            self.rings[index].sent = self.rings[index].resume(u64::MAX);
+            self.take_in(index);
+        }
+        self.on_time();
+    }
+
+    fn attach(&mut self, fds: [Fd; sys::PASSED], out: u64, err: u64) {
+        self.channel.let_go();
+        self.rings[0].resume(out);
+        self.rings[1].resume(err);
+        sys::set_blocking(fds[0], false);
+        sys::set_blocking(fds[1], false);
+        self.channel = Channel { input: fds[0], output: fds[1], holder: fds[2], ..Channel::none() };
+    }
+
+    fn has_something_to_say(&self) -> bool {
+        let channel = &self.channel;
+        channel.is_there()
+            && (channel.sending.is_some()
+                || !channel.greeted
+                || !self.rings[0].is_sent()
+                || !self.rings[1].is_sent()
+                || (self.is_over() && !channel.told_end))
+    }
+
+    fn say(&mut self) {
+        loop {
+            let Some(mut sending) = self.channel.sending.take().or_else(|| self.next_frame()) else { return };
+            let head = &sending.header[sending.done.min(5)..];
+            let rest = &sending.payload[sending.done.saturating_sub(5)..];
+            match sys::write_both(self.channel.output, head, rest) {
+                Ok(count) => sending.done += count,
+                Err(sys::EINTR) => {}
+                Err(sys::EAGAIN) => {
+                    self.channel.sending = Some(sending);
+                    return;
+                }
+                Err(_) => {
+                    self.channel.let_go();
+                    return;
+                }
+            }
+            if sending.done < 5 + sending.payload.len() {
+                self.channel.sending = Some(sending);
+                return;
+            }
+        }
+    }
+
+    fn next_frame(&mut self) -> Option<Sending> {
+        let make = |kind, payload: &'static [u8]| {
+            Some(Sending { header: header(kind, payload.len()), payload, done: 0 })
+        };
+        if !self.channel.greeted {
+            self.channel.greeted = true;
+            let text = words();
+            text.clear();
+            text.push(b"1 ");
+            boot_id(text);
+            for ring in &self.rings {
+                text.push(b" ").number(ring.sent);
+            }
+            text.push(if self.start == NONE { b" started" } else { b" waiting" });
+            return make(b'h', words().bytes());
+        }
+        for (index, kind) in [(0, b'o'), (1, b'e')] {
+            let payload = self.rings[index].next(PIECE);
+            if !payload.is_empty() {
+                self.rings[index].sent += payload.len() as u64;
+                return make(kind, payload);
+            }
+        }
+        if !self.is_over() {
+            return None;
+        }
+        if self.reported && !self.channel.told_report {
+            self.channel.told_report = true;
+            return make(b'r', reported().bytes());
+        }
+        if self.channel.told_end {
+            return None;
+        }
+        self.channel.told_end = true;
+        let (status, at) = self.ended?;
+        let text = words();
+        text.clear();
+        let signal = status & 0x7f;
+        if signal == 0 {
+            text.push(b"exit ").number((status >> 8 & 0xff) as u64);
+        } else {
+            text.push(b"signal ").number(signal as u64);
+        }
+        text.push(b" ").number(at.saturating_sub(self.began));
+        if self.limited {
+            text.push(b" limit");
+        }
+        make(b'x', words().bytes())
+    }
+}
+
+fn watch(fd: Fd, wanted: i16) -> Watch {
+    Watch { fd, wanted, found: 0 }
+}
+
+fn positions(bytes: &[u8]) -> [u64; 2] {
+    let number = |at: usize| bytes[at..at + 8].iter().fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
+    [number(0), number(8)]
+}

@@ -1,0 +1,120 @@
+//! Says now and then which nodes are waited for, since when, and how busy their hosts are.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::event::{Event, Events};
+use crate::patience::patience;
+use crate::ssh::{Nodes, SlowNodes};
+
+/// How often to look.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// The shortest time between two words about it.
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// Hosts that are named.
+const NAMED: usize = 5;
+
+/// Watches for slow nodes until the guard is dropped.
+#[must_use]
+pub fn watch_slowness(nodes: &Nodes, say: impl Fn(String) + Send + Sync + 'static) -> DropGuard {
+    let stop = CancellationToken::new();
+    let guard = stop.clone().drop_guard();
+    let nodes = nodes.clone();
+    tokio::spawn(stop.run_until_cancelled_owned(async move {
+        let mut said: Option<Instant> = None;
+        loop {
+            sleep(patience(LOOK)).await;
+            if said.is_some_and(|at| at.elapsed() < patience(AGAIN)) {
+                continue;
+            }
+            if let Some(slow) = nodes.slow().await {
+                say(words(&slow));
+                said = Some(Instant::now());
+            }
+        }
+    }));
+    guard
+}
+
+/// As [`watch_slowness`], to events.
+#[must_use]
+pub fn tell_slowness(nodes: &Nodes, events: &Events) -> DropGuard {
+    let events = events.clone();
+    watch_slowness(nodes, move |text| events.emit(Event::Slow { text }))
+}
+
+fn words(slow: &SlowNodes) -> String {
+    let names = crate::nodeset::fold(slow.nodes.iter().map(|(node, _)| node.as_str()));
+    let longest = slow
+        .nodes
+        .iter()
+        .map(|(_, waited)| *waited)
+        .max()
+        .unwrap_or_default();
+    let waited = humantime::format_duration(Duration::from_secs(longest.as_secs().max(1)));
+    // Hosts of one machine say the same.
+    let mut machines: BTreeMap<(&str, String), Vec<&str>> = BTreeMap::new();
+    for (host, load) in &slow.hosts {
+        let (machine, said) = match load {
+            Some(load) => (
+                load.boot_id.as_str(),
+                format!("load {:.1} on {} CPUs", load.average, load.cpus),
+            ),
+            None => ("", "gives no answer".to_owned()),
+        };
+        machines.entry((machine, said)).or_default().push(host);
+    }
+    let hosts: Vec<String> = machines
+        .iter()
+        .take(NAMED)
+        .map(|((_, said), hosts)| format!("{}: {said}", crate::nodeset::fold(hosts)))
+        .collect();
+    let more = machines.len().saturating_sub(NAMED);
+    let more = if more > 0 {
+        format!("; {more} more")
+    } else {
+        String::new()
+    };
+    format!(
+        "no answer for up to {waited} from {names} ({}{more})",
+        hosts.join("; ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ssh::Load;
+
+    #[test]
+    fn slow_nodes_are_folded_with_the_longest_wait_and_the_load_of_each_machine() {
+        let load = |average| {
+            Some(Load {
+                boot_id: "one".into(),
+                average,
+                cpus: 2,
+                ..Load::default()
+            })
+        };
+        let slow = SlowNodes {
+            nodes: vec![
+                ("n001".into(), Duration::from_millis(11_200)),
+                ("n002".into(), Duration::from_secs(70)),
+            ],
+            hosts: vec![
+                ("bm01".into(), load(276.1)),
+                ("bm02".into(), load(276.1)),
+                ("bm03".into(), None),
+            ],
+        };
+        assert_eq!(
+            words(&slow),
+            "no answer for up to 1m 10s from n[001-002] (bm03: gives no answer; bm[01-02]: load 276.1 on 2 CPUs)"
+        );
+    }
+}

@@ -1,0 +1,587 @@
+//! Follows a step to its end: over as many connections as that takes, until its host says that the node is dead
+//! or the user's time is over. Output comes once, whole and in order.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::ended::{End, Ended, Lost, StepError};
+use super::frame::{Frame, Frames};
+use super::{Step, guest, plain};
+use crate::patience::patience;
+use crate::ssh::fanout::Stream;
+use crate::ssh::{ExecEvent, ExecRequest, Nodes, Session, SshError, Waits};
+
+/// Output that may wait for its confirmation. Less than the supervisor keeps, so that it never waits for us.
+const CONFIRM: u64 = 256 << 10;
+
+/// How often a node whose step says nothing is asked for a sign of life. Its answer decides nothing: it shows who is
+/// slow, and a node that was started again refuses the old connection.
+const ASK: Duration = Duration::from_mins(1);
+
+/// The pauses between attempts to connect again.
+const FIRST_PAUSE: Duration = Duration::from_millis(300);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// How long a node may take to end a step, and to say what it did.
+const ENDING: Duration = Duration::from_secs(10);
+
+/// The most that is kept of what is said when a step cannot be started.
+const COMPLAINT: usize = 4 << 10;
+
+/// Where output goes.
+pub trait Sink: Send {
+    /// Takes a piece.
+    fn take(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()>;
+
+    /// The step ended: whatever must not be lost is kept before this returns, because the node forgets it then.
+    fn ended(&mut self, _end: &End) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A barrier: resolves to whether the step may start.
+pub type Gate<'a> = BoxFuture<'a, bool>;
+
+/// What a step is followed with.
+pub struct Way<'a> {
+    /// Sessions of the nodes.
+    pub nodes: &'a Nodes,
+    /// The node.
+    pub node: &'a str,
+    /// Set when the user interrupts.
+    pub cancel: &'a CancellationToken,
+    /// Time for the login, and to come to the gate where there is one.
+    pub start_timeout: Duration,
+}
+
+/// Starts a step, or finds it again, and follows it to its end. `started` is told the time of its start.
+pub async fn follow(
+    way: &Way<'_>,
+    step: &Step,
+    gate: Option<Gate<'_>>,
+    sink: &mut dyn Sink,
+) -> Result<End, StepError> {
+    let waits = gate.is_some();
+    let mut follower = Follower {
+        way,
+        step,
+        sink,
+        waits,
+        gate,
+        is_open: !waits,
+        arrived: step.arrived.unwrap_or_default(),
+        confirmed: step.arrived.unwrap_or_default(),
+        lost: Lost::default(),
+        boot: None,
+        known: step.arrived.is_some(),
+        deadline: Instant::now() + way.start_timeout,
+        sent: false,
+        ending: None,
+        report: None,
+    };
+    follower.run().await
+}
+
+/// Why a step is being ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    TimedOut,
+    Interrupted,
+    Barrier,
+}
+
+struct Follower<'a, 'b> {
+    way: &'a Way<'b>,
+    step: &'a Step,
+    sink: &'a mut dyn Sink,
+    waits: bool,
+    gate: Option<Gate<'a>>,
+    is_open: bool,
+    /// Positions up to which output arrived, and was confirmed.
+    arrived: [u64; 2],
+    confirmed: [u64; 2],
+    lost: Lost,
+    /// Boot ID of the node when it first answered.
+    boot: Option<String>,
+    /// Whether the node is known to have the step.
+    known: bool,
+    deadline: Instant,
+    /// Whether the node was asked to start it.
+    sent: bool,
+    ending: Option<(Ending, Instant)>,
+    report: Option<String>,
+}
+
+/// How a connection came to its end.
+enum Once {
+    Ended(End),
+    /// By us, or by its own limit.
+    Forced(Ending),
+    /// Worth another one.
+    Lost(String),
+    /// The node lacks the program.
+    Unequipped,
+    /// The node cannot run the program.
+    Unsupported,
+}
+
+/// What there is to react to.
+enum Happened {
+    Output(Option<ExecEvent>),
+    Gate(bool),
+    Time,
+    Cancel,
+    Dead(String),
+}
+
+impl Follower<'_, '_> {
+    async fn run(&mut self) -> Result<End, StepError> {
+        let mut pause = patience(FIRST_PAUSE);
+        let mut last = None;
+        let mut brings = 0;
+        loop {
+            let began = Instant::now();
+            let session = match self.session(&mut last).await? {
+                Some(session) => session,
+                None => {
+                    self.pause(&mut pause, &last).await?;
+                    continue;
+                }
+            };
+            match self.once(&session).await {
+                Ok(Once::Ended(end)) => return Ok(end),
+                Ok(Once::Forced(ending)) => return Err(self.ended_by(ending)),
+                Ok(Once::Lost(why)) => last = Some(why),
+                Ok(Once::Unequipped) if brings < 2 => {
+                    session.set_equipped(false);
+                    brings += 1;
+                    continue;
+                }
+                Ok(Once::Unequipped | Once::Unsupported) => {
+                    let (gate, is_open) = (self.gate.take(), self.is_open);
+                    let time = self.step.timeout;
+                    let plain = plain::run(self.way, self.step, &session, gate, is_open, &mut *self.sink);
+                    return plain.await.map_err(|error| match error {
+                        StepError::TimedOut { doing, .. } => StepError::TimedOut { after: time, doing },
+                        other => other,
+                    });
+                }
+                Err(error) => {
+                    if matches!(error, StepError::Dead(_) | StepError::Rebooted) {
+                        session.cut();
+                    }
+                    return Err(error);
+                }
+            }
+            if began.elapsed() > patience(LONGEST_PAUSE) {
+                pause = patience(FIRST_PAUSE);
+            }
+            self.pause(&mut pause, &last).await?;
+        }
+    }
+
+    /// The node's session; `None` if there is none yet.
+    async fn session(&mut self, last: &mut Option<String>) -> Result<Option<Arc<Session>>, StepError> {
+        let limit = self.limit();
+        let session = tokio::select! {
+            session = timeout_at(limit, self.way.nodes.session(self.way.node)) => session,
+            () = self.way.cancel.cancelled(), if self.ending.is_none() => {
+                self.interrupted_without_session();
+                return Ok(None);
+            }
+        };
+        match session {
+            Ok(Ok(session)) => Ok(Some(session)),
+            Ok(Err(SshError::Stopped(why))) => Err(StepError::Dead(why)),
+            // While it runs there, its node and host are waited for.
+            Ok(Err(error)) if self.sent && error.is_transient() => {
+                *last = Some(error.to_string());
+                Ok(None)
+            }
+            Ok(Err(error)) => Err(StepError::Ssh(error)),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn interrupted_without_session(&mut self) {
+        // Nothing runs there if it was never asked to.
+        let time = if self.sent {
+            patience(ENDING)
+        } else {
+            Duration::ZERO
+        };
+        self.ending = Some((Ending::Interrupted, Instant::now() + time));
+    }
+
+    /// Until when to wait: the user's time, or that of the end.
+    fn limit(&self) -> Instant {
+        self.ending.map_or(self.deadline, |(_, until)| until)
+    }
+
+    /// Waits before the next attempt.
+    async fn pause(&mut self, pause: &mut Duration, last: &Option<String>) -> Result<(), StepError> {
+        self.judge_time(last)?;
+        let limit = self.limit();
+        tokio::select! {
+            () = sleep(crate::ssh::jitter(*pause)) => {}
+            () = sleep_until(limit) => {}
+            () = self.way.cancel.cancelled(), if self.ending.is_none() => self.interrupted_without_session(),
+            why = self.way.nodes.dead(self.way.node) => return Err(StepError::Dead(why)),
+        }
+        *pause = (*pause * 3 / 2).min(patience(LONGEST_PAUSE));
+        self.judge_time(last)
+    }
+
+    /// An error once the time is over and nobody can be asked to end the step.
+    fn judge_time(&mut self, last: &Option<String>) -> Result<(), StepError> {
+        let now = Instant::now();
+        if let Some((ending, until)) = self.ending {
+            return if now >= until {
+                Err(self.ended_by(ending))
+            } else {
+                Ok(())
+            };
+        }
+        if now < self.deadline {
+            return Ok(());
+        }
+        if !self.sent {
+            return Err(StepError::NoLogin {
+                after: self.way.start_timeout,
+                last: last.clone(),
+            });
+        }
+        // A node that comes back at the last moment is told.
+        self.ending = Some((Ending::TimedOut, now + patience(ENDING)));
+        Ok(())
+    }
+
+    fn ended_by(&mut self, ending: Ending) -> StepError {
+        match ending {
+            Ending::TimedOut => StepError::TimedOut {
+                after: self.step.timeout,
+                doing: self.report.take(),
+            },
+            Ending::Interrupted => StepError::Interrupted,
+            Ending::Barrier => StepError::Barrier,
+        }
+    }
+
+    /// Works over one connection.
+    async fn once(&mut self, session: &Arc<Session>) -> Result<Once, StepError> {
+        // What is to be ended is not started for it.
+        let attaches = self.known || self.ending.is_some();
+        let brings = !attaches && !session.is_equipped();
+        if brings && guest::PROGRAM.is_empty() {
+            return Ok(Once::Unsupported);
+        }
+        let line = match (attaches, brings) {
+            (true, _) => guest::attach(self.step, self.arrived),
+            (false, true) => guest::bring_and_run(self.step, self.waits),
+            (false, false) => guest::run(self.step, self.waits),
+        };
+        let request = ExecRequest {
+            command: format!("exec {}", self.way.nodes.as_root(self.way.node, &line)),
+            detached: true,
+            ..ExecRequest::default()
+        };
+        let (orders, pieces) = mpsc::channel(64);
+        let waits = self.way.nodes.waits(self.way.node);
+        if brings {
+            let _ = orders.send(guest::PROGRAM.to_vec()).await;
+        }
+        let limit = self.limit();
+        let opened = tokio::select! {
+            opened = session.stream_with_input(&request, pieces) => opened,
+            () = sleep_until(limit) => return Ok(Once::Lost("it opens no channel".into())),
+            why = self.way.nodes.dead(self.way.node) => return Err(StepError::Dead(why)),
+            () = self.way.cancel.cancelled(), if self.ending.is_none() => {
+                self.interrupted_without_session();
+                return Ok(Once::Lost("interrupted".into()));
+            }
+        };
+        let mut output = match opened {
+            Ok(output) => output,
+            Err(error) if error.is_transient() => return Ok(Once::Lost(error.to_string())),
+            Err(error) => return Err(StepError::Ssh(error)),
+        };
+        if !self.sent {
+            self.sent = true;
+            // The time is the step's: what the login took is not part of it.
+            if !self.waits {
+                self.deadline = Instant::now() + self.step.timeout;
+            }
+        }
+        let mut connection = Connection {
+            orders,
+            frames: Frames::default(),
+            complaint: Vec::new(),
+            greeted: false,
+            skip: [0; 2],
+            brings,
+            session: session.clone(),
+            _waits: Some(waits),
+        };
+        let ask = ask(self.way, session);
+        tokio::pin!(ask);
+        let dead = self.way.nodes.dead(self.way.node);
+        tokio::pin!(dead);
+        loop {
+            let limit = self.limit();
+            let at_gate = connection.greeted && self.gate.is_some();
+            let cancel = self.way.cancel;
+            let happened = tokio::select! {
+                event = output.recv() => Happened::Output(event),
+                open = opening(&mut self.gate), if at_gate => Happened::Gate(open),
+                () = sleep_until(limit) => Happened::Time,
+                () = cancel.cancelled(), if self.ending.is_none() => Happened::Cancel,
+                why = &mut dead => Happened::Dead(why),
+                () = &mut ask => continue,
+            };
+            match happened {
+                Happened::Output(Some(event)) => {
+                    if let Some(once) = self.heard(&mut connection, event)? {
+                        if matches!(once, Once::Ended(_) | Once::Forced(_)) {
+                            // The last order is on its way, and the slot of the channel is free when the far side
+                            // has closed it.
+                            tokio::spawn(async move { while output.recv().await.is_some() {} });
+                        }
+                        return Ok(once);
+                    }
+                }
+                Happened::Output(None) => return Ok(Once::Lost("the connection ended".into())),
+                Happened::Gate(open) => {
+                    self.gate = None;
+                    if open {
+                        self.open(&connection);
+                    } else {
+                        self.end(&connection, Ending::Barrier);
+                    }
+                }
+                Happened::Time => match self.ending {
+                    Some((ending, _)) => return Err(self.ended_by(ending)),
+                    None => self.end(&connection, Ending::TimedOut),
+                },
+                Happened::Cancel => self.end(&connection, Ending::Interrupted),
+                Happened::Dead(why) => return Err(StepError::Dead(why)),
+            }
+        }
+    }
+
+    fn open(&mut self, connection: &Connection) {
+        self.is_open = true;
+        self.waits = false;
+        self.deadline = Instant::now() + self.step.timeout;
+        connection.order(b'g', [0; 2]);
+    }
+
+    fn end(&mut self, connection: &Connection, ending: Ending) {
+        self.ending = Some((ending, Instant::now() + patience(ENDING)));
+        // One that has not greeted yet gets the order when it does: what comes before may not reach it.
+        if connection.greeted {
+            connection.order(b'k', [0; 2]);
+        }
+    }
+
+    fn heard(&mut self, connection: &mut Connection, event: ExecEvent) -> Result<Option<Once>, StepError> {
+        match event {
+            ExecEvent::Stdout(bytes) => {
+                let frames = connection.frames.push(&bytes);
+                let frames = frames.map_err(|error| StepError::Nonsense(error.to_string()))?;
+                for frame in frames {
+                    if let Some(once) = self.frame(connection, frame)? {
+                        return Ok(Some(once));
+                    }
+                }
+                Ok(None)
+            }
+            ExecEvent::Stderr(bytes) => {
+                let room = COMPLAINT
+                    .saturating_sub(connection.complaint.len())
+                    .min(bytes.len());
+                connection.complaint.extend_from_slice(&bytes[..room]);
+                Ok(None)
+            }
+            ExecEvent::Lost(why) => Ok(Some(Once::Lost(why))),
+            ExecEvent::Exit(_) | ExecEvent::Signal(_) if connection.greeted => {
+                Ok(Some(Once::Lost("another command follows the step".into())))
+            }
+            ExecEvent::Exit(126 | 127) if connection.brings => Ok(Some(Once::Unsupported)),
+            // Not executable, or not there: the node was started again, and has lost it.
+            ExecEvent::Exit(126 | 127) if !self.known && self.ending.is_none() => Ok(Some(Once::Unequipped)),
+            ExecEvent::Exit(126 | 127) => Err(match self.ending {
+                Some((ending, _)) if self.boot.is_none() && self.step.arrived.is_none() => {
+                    self.ended_by(ending)
+                }
+                _ => StepError::Rebooted,
+            }),
+            ExecEvent::Exit(code) => Err(connection.complains(&format!("exit code {code}"))),
+            ExecEvent::Signal(name) => Err(connection.complains(&format!("signal {name}"))),
+            ExecEvent::TimedOut(_) => Ok(None),
+        }
+    }
+
+    fn frame(&mut self, connection: &mut Connection, frame: Frame) -> Result<Option<Once>, StepError> {
+        match frame {
+            Frame::Hello { boot, from, waits } => self.greeted(connection, boot, from, waits)?,
+            Frame::Stdout(bytes) => self.take(connection, Stream::Stdout, &bytes)?,
+            Frame::Stderr(bytes) => self.take(connection, Stream::Stderr, &bytes)?,
+            Frame::Report(text) => self.report = Some(text),
+            Frame::Gone { boot } => {
+                return Err(match (&self.boot, self.ending) {
+                    (Some(before), _) if *before != boot => StepError::Rebooted,
+                    (None, Some((ending, _))) if self.step.arrived.is_none() => self.ended_by(ending),
+                    _ => StepError::Gone,
+                });
+            }
+            Frame::End {
+                code,
+                milliseconds,
+                limit,
+            } => {
+                let end = End {
+                    ended: match code {
+                        Ok(code) => Ended::Exit(code),
+                        Err(number) => Ended::Signal(signal_name(number)),
+                    },
+                    took: Duration::from_millis(milliseconds),
+                    lost: self.lost,
+                };
+                // It had ended by itself already if there was nothing left to report on.
+                let forced = self
+                    .ending
+                    .map(|(ending, _)| ending)
+                    .filter(|_| self.report.is_some() || self.waits);
+                let forced = forced.or(limit.then_some(Ending::TimedOut));
+                if forced.is_none() {
+                    self.sink.ended(&end)?;
+                }
+                connection.order(b'q', [0; 2]);
+                return Ok(Some(match forced {
+                    Some(ending) => Once::Forced(ending),
+                    None => Once::Ended(end),
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn greeted(
+        &mut self,
+        connection: &mut Connection,
+        boot: String,
+        from: [u64; 2],
+        waits: bool,
+    ) -> Result<(), StepError> {
+        connection._waits = None;
+        connection.greeted = true;
+        connection.session.set_equipped(true);
+        self.known = true;
+        match &self.boot {
+            Some(before) if *before != boot => return Err(StepError::Rebooted),
+            _ => self.boot = Some(boot),
+        }
+        for (index, from) in from.into_iter().enumerate() {
+            let arrived = &mut self.arrived[index];
+            let lost = from.saturating_sub(*arrived);
+            connection.skip[index] = arrived.saturating_sub(from);
+            *arrived += lost;
+            match index {
+                0 => self.lost.stdout += lost,
+                _ => self.lost.stderr += lost,
+            }
+        }
+        if self.ending.is_some() {
+            connection.order(b'k', [0; 2]);
+        }
+        if self.gate.is_some() && waits {
+            // From here on the gate has a time of its own; this one is for a gate that is never reached again.
+            self.deadline = Instant::now() + 2 * self.way.start_timeout;
+        }
+        if !waits {
+            self.waits = false;
+        } else if self.is_open {
+            connection.order(b'g', [0; 2]);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, connection: &mut Connection, stream: Stream, bytes: &[u8]) -> Result<(), StepError> {
+        let index = usize::from(stream == Stream::Stderr);
+        let known = usize::try_from(connection.skip[index])
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
+        connection.skip[index] -= known as u64;
+        let new = &bytes[known..];
+        self.sink.take(stream, new)?;
+        self.arrived[index] += new.len() as u64;
+        if self.arrived[index] - self.confirmed[index] >= CONFIRM {
+            self.confirmed = self.arrived;
+            connection.order(b'a', self.arrived);
+        }
+        Ok(())
+    }
+}
+
+async fn opening(gate: &mut Option<Gate<'_>>) -> bool {
+    match gate {
+        Some(gate) => gate.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Asks the node for a sign of life now and then. Never returns.
+async fn ask(way: &Way<'_>, session: &Session) {
+    loop {
+        sleep(patience(ASK)).await;
+        let _waits = way.nodes.waits(way.node);
+        if session.ping().await.is_err() {
+            // The output ends as well, and says why.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+struct Connection {
+    orders: mpsc::Sender<Vec<u8>>,
+    frames: Frames,
+    complaint: Vec<u8>,
+    greeted: bool,
+    /// Bytes that come once more.
+    skip: [u64; 2],
+    brings: bool,
+    session: Arc<Session>,
+    _waits: Option<Waits>,
+}
+
+impl Connection {
+    fn order(&self, letter: u8, positions: [u64; 2]) {
+        // A connection that takes no orders has ended, which its output tells. One that is stuck must not stop us:
+        // an order that does not fit is given again, or is not needed.
+        let _ = self.orders.try_send(guest::order(letter, positions));
+    }
+
+    fn complains(&self, how: &str) -> StepError {
+        let text = String::from_utf8_lossy(&self.complaint);
+        let text = text.trim();
+        StepError::NotStarted(match text {
+            "" => format!("the step could not be started: {how}"),
+            text => format!("the step could not be started: {how}: {text}"),
+        })
+    }
+}
+
+/// The name of a signal without SIG.
+fn signal_name(number: u32) -> String {
+    let number = i32::try_from(number).unwrap_or_default();
+    match nix::sys::signal::Signal::try_from(number) {
+        Ok(signal) => signal.as_str().trim_start_matches("SIG").to_owned(),
+        Err(_) => number.to_string(),
+    }
+}

@@ -1,0 +1,197 @@
+//! What the supervisor on a node sends: see `guest/src/supervisor.rs`. A node is not trusted, so every frame is
+//! bounded and everything unknown is an error.
+
+/// The longest payload that a supervisor sends.
+const LONGEST: usize = 64 << 10;
+
+/// One frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// The first one: output follows from these positions.
+    Hello {
+        /// Tells a node that was started again from one that was not.
+        boot: String,
+        /// Positions of standard output and standard error.
+        from: [u64; 2],
+        /// Whether the command waits to be let go.
+        waits: bool,
+    },
+    /// Standard output.
+    Stdout(Vec<u8>),
+    /// Standard error.
+    Stderr(Vec<u8>),
+    /// What the processes did before they were ended.
+    Report(String),
+    /// The end.
+    End {
+        /// The exit code, or the signal's number.
+        code: Result<u32, u32>,
+        /// Milliseconds from the start.
+        milliseconds: u64,
+        /// Whether the supervisor ended it by its own limit.
+        limit: bool,
+    },
+    /// There is no such step on the node, which was started under this boot ID.
+    Gone {
+        /// The boot ID.
+        boot: String,
+    },
+}
+
+/// What is no frame.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct FrameError(String);
+
+/// Puts frames together from pieces. Holds at most one frame.
+#[derive(Debug, Default)]
+pub struct Frames {
+    bytes: Vec<u8>,
+}
+
+impl Frames {
+    /// Takes in a piece and gives what is complete.
+    pub fn push(&mut self, piece: &[u8]) -> Result<Vec<Frame>, FrameError> {
+        self.bytes.extend_from_slice(piece);
+        let mut frames = Vec::new();
+        let mut at = 0;
+        while let Some(head) = self.bytes.get(at..at + 5) {
+            let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+            if length > LONGEST || !b"hoerxg".contains(&head[0]) {
+                let head = head.escape_ascii().to_string();
+                return Err(FrameError(format!("no frame begins with {head}")));
+            }
+            let Some(payload) = self.bytes.get(at + 5..at + 5 + length) else {
+                break;
+            };
+            frames.push(read(head[0], payload)?);
+            at += 5 + length;
+        }
+        self.bytes.drain(..at);
+        Ok(frames)
+    }
+}
+
+fn read(kind: u8, payload: &[u8]) -> Result<Frame, FrameError> {
+    let nonsense = || {
+        let shown: String = payload.escape_ascii().map(char::from).take(80).collect();
+        FrameError(format!("frame {}: {shown}", char::from(kind)))
+    };
+    let text = || String::from_utf8_lossy(payload).into_owned();
+    Ok(match kind {
+        b'o' => Frame::Stdout(payload.to_vec()),
+        b'e' => Frame::Stderr(payload.to_vec()),
+        b'r' => Frame::Report(text()),
+        b'g' => Frame::Gone { boot: text() },
+        b'h' => hello(&text()).ok_or_else(nonsense)?,
+        _ => end(&text()).ok_or_else(nonsense)?,
+    })
+}
+
+fn hello(text: &str) -> Option<Frame> {
+    let words: Vec<&str> = text.split(' ').collect();
+    let ["1", boot, out, err, state] = words[..] else {
+        return None;
+    };
+    let waits = match state {
+        "waiting" => true,
+        "started" => false,
+        _ => return None,
+    };
+    Some(Frame::Hello {
+        boot: boot.to_owned(),
+        from: [out.parse().ok()?, err.parse().ok()?],
+        waits,
+    })
+}
+
+fn end(text: &str) -> Option<Frame> {
+    let words: Vec<&str> = text.split(' ').collect();
+    let (how, code, milliseconds, limit) = match words[..] {
+        [how, code, milliseconds] => (how, code, milliseconds, false),
+        [how, code, milliseconds, "limit"] => (how, code, milliseconds, true),
+        _ => return None,
+    };
+    let code = code.parse().ok()?;
+    Some(Frame::End {
+        code: match how {
+            "exit" => Ok(code),
+            "signal" => Err(code),
+            _ => return None,
+        },
+        milliseconds: milliseconds.parse().ok()?,
+        limit,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&[kind], &length[..], payload].concat()
+    }
+
+    #[test]
+    fn frames_are_read_however_they_are_cut() {
+        let bytes = [
+            frame(b'h', b"1 boot 7 0 waiting"),
+            frame(b'o', b"hello"),
+            frame(b'e', b""),
+            frame(b'r', b"pid 1\n"),
+            frame(b'x', b"signal 9 1500 limit"),
+        ]
+        .concat();
+        let wanted = vec![
+            Frame::Hello {
+                boot: "boot".into(),
+                from: [7, 0],
+                waits: true,
+            },
+            Frame::Stdout(b"hello".to_vec()),
+            Frame::Stderr(Vec::new()),
+            Frame::Report("pid 1\n".into()),
+            Frame::End {
+                code: Err(9),
+                milliseconds: 1500,
+                limit: true,
+            },
+        ];
+        for size in 1..bytes.len() {
+            let mut frames = Frames::default();
+            let pieces = bytes.chunks(size);
+            let found: Vec<Frame> = pieces.flat_map(|piece| frames.push(piece).unwrap()).collect();
+            assert_eq!(found, wanted);
+        }
+    }
+
+    #[test]
+    fn what_no_supervisor_sends_is_refused_before_it_takes_memory() {
+        for bytes in [
+            b"Welcome to this machine\n".to_vec(),
+            frame(b'h', b"2 boot 0 0 started"),
+            frame(b'h', b"1 boot -1 0 started"),
+            frame(b'x', b"exit 0"),
+            frame(b'x', b"exit 0 18446744073709551616"),
+            [&b"o"[..], &u32::MAX.to_be_bytes()].concat(),
+        ] {
+            assert!(Frames::default().push(&bytes).is_err(), "{bytes:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_frames_or_an_error(pieces: Vec<Vec<u8>>) {
+            let mut frames = Frames::default();
+            for piece in pieces {
+                if frames.push(&piece).is_err() {
+                    break;
+                }
+                prop_assert!(frames.bytes.len() <= LONGEST + 5);
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The supervisor as a program: how it comes to a node and how it is called there.
+
+use sha2::{Digest, Sha256};
+
+use super::{Kind, Step};
+use crate::ssh::quote;
+
+/// The program; empty where it could not be made for the nodes' architecture.
+pub(super) static PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vcluster-guest"));
+
+/// Where it is kept on a node. Not in `/run`: Debian mounts that with `noexec`.
+const DIRECTORY: &str = "/var/lib/vcluster";
+
+/// The supervisor's own limit is the user's and this: it is for steps whose controller is dead.
+const SPARE_MS: u128 = 60_000;
+
+/// The path names its content, so that controllers of several versions get along.
+fn path() -> String {
+    let digest: String = Sha256::digest(PROGRAM)[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("{DIRECTORY}/guest-{digest}")
+}
+
+/// The command line that brings the program over standard input and starts the step.
+pub(super) fn bring_and_run(step: &Step, waits: bool) -> String {
+    let (path, size) = (path(), PROGRAM.len());
+    let script = format!(
+        "t={DIRECTORY}/.new.$$; mkdir -p {DIRECTORY} && head -c {size} >$t && [ \"$(wc -c <$t)\" -eq {size} ] && \
+         chmod 700 $t && mv -f $t {path} && exec {}",
+        run(step, waits)
+    );
+    format!("sh -c {}", quote(&script))
+}
+
+/// The command line that starts the step where the program is known to be.
+pub(super) fn run(step: &Step, waits: bool) -> String {
+    let mut flags = String::from("-");
+    if step.kind == Kind::Configure {
+        flags.push('c');
+    }
+    if waits {
+        flags.push('b');
+    }
+    // A time that is over at once would be no limit.
+    let limit = step.timeout.as_millis() + SPARE_MS;
+    let (id, owner, command) = (quote(&step.id), quote(&step.owner), quote(&step.command));
+    format!("{} run {id} {owner} {limit} {flags} {command}", path())
+}
+
+/// The command line that reads on.
+pub(super) fn attach(step: &Step, [out, err]: [u64; 2]) -> String {
+    format!(
+        "{} attach {} {} {out} {err}",
+        path(),
+        quote(&step.id),
+        quote(&step.owner)
+    )
+}
+
+/// An order to the supervisor.
+pub(super) fn order(letter: u8, [first, second]: [u64; 2]) -> Vec<u8> {
+    [&[letter][..], &first.to_be_bytes(), &second.to_be_bytes()].concat()
+}

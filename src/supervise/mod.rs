@@ -1,0 +1,61 @@
+//! A step on a node that outlives its connection: it runs under a supervisor there (`guest/`), and whoever
+//! connects again reads on where the last one was. Chooses nothing and prints nothing.
+
+mod ended;
+mod follow;
+mod frame;
+mod guest;
+mod plain;
+mod stop;
+
+pub use ended::{End, Ended, Lost, StepError};
+pub use follow::{Gate, Sink, Way, follow};
+pub use frame::{Frame, FrameError, Frames};
+pub use stop::stop;
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+/// A step on one node.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// What it belongs to.
+    pub kind: Kind,
+    /// Its ID on the node. The same ID is never started twice while the node knows of it.
+    pub id: String,
+    /// Whose it is: a later command under another name takes it over while it runs, and begins again once it has ended.
+    pub owner: String,
+    /// The command line, for `/bin/sh -c`, as root.
+    pub command: String,
+    /// The user's time for it, from its start.
+    pub timeout: Duration,
+    /// How much of standard output and standard error has arrived already; `None` where it was never started.
+    pub arrived: Option<[u64; 2]>,
+}
+
+/// IDs of the steps of one run: the same parts give the same ID.
+pub fn id(kind: Kind, parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    let digest: String = hash.finalize()[..12]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    match kind {
+        Kind::Configure => format!("c-{digest}"),
+        Kind::Workload => format!("w-{digest}"),
+    }
+}
+
+/// What a step belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Configuration: at most one of its steps runs on a node. One that is there and is not this one is ended first.
+    Configure,
+    /// The workload: several runs may share the nodes.
+    Workload,
+}

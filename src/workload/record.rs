@@ -1,0 +1,202 @@
+//! What a run writes down so that another command can go on with it: `run.json` before its first step,
+//! `ended.jsonl` a line for every node and step that ended. A run without `results.json` was cut off.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::results::{NodeResult, Results, appended, private};
+use crate::name::NodeName;
+use crate::topology::WorkloadStep;
+
+/// Version of `run.json`.
+const VERSION: u32 = 1;
+
+/// A run as it was begun.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Record {
+    version: u32,
+    /// Its ID; the nodes know its steps by it.
+    pub id: String,
+    /// The cluster that it was begun on.
+    pub cluster_id: Uuid,
+    /// Its steps with their nodes.
+    pub steps: Vec<WorkloadStep>,
+}
+
+impl Record {
+    /// A new run.
+    pub fn new(cluster_id: Uuid, steps: Vec<WorkloadStep>) -> Self {
+        Self {
+            version: VERSION,
+            id: Uuid::new_v4().simple().to_string(),
+            cluster_id,
+            steps,
+        }
+    }
+
+    /// Writes it down. As long as the answer lives the run is not cut off.
+    pub fn begin(&self, results: &Results) -> io::Result<Running> {
+        crate::fault::point!("run recorded before");
+        let mut file = private(&results.path().join("run.json"))?;
+        file.write_all(&serde_json::to_vec_pretty(self)?)?;
+        let running = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| error)?;
+        crate::fault::point!("run recorded after");
+        Ok(Running(running))
+    }
+
+    /// Reads it; `None` where there is none that can be read, as after a kill in the middle.
+    fn read(directory: &Path) -> Option<Self> {
+        let bytes = std::fs::read(directory.join("run.json")).ok()?;
+        let record: Self = serde_json::from_slice(&bytes).ok()?;
+        (record.version == VERSION).then_some(record)
+    }
+}
+
+/// The lock of a run: free when its process has ended, however that came.
+#[derive(Debug)]
+pub struct Running(#[expect(dead_code, reason = "held for its lock")] Flock<File>);
+
+/// A run that was cut off before its results were written.
+#[derive(Debug)]
+pub struct CutOff {
+    /// Its directory.
+    pub results: Results,
+    /// What it was to do.
+    pub record: Record,
+    /// Nobody else goes on with it.
+    pub running: Running,
+}
+
+/// Runs of a cluster that were cut off, the oldest first. One whose process lives is not among them.
+pub fn cut_off(parent: &Path, cluster_id: Uuid) -> Vec<CutOff> {
+    let Ok(entries) = std::fs::read_dir(parent) else {
+        return Vec::new();
+    };
+    let mut found: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.join("run.json").exists() && !path.join("results.json").exists())
+        .collect();
+    found.sort();
+    found
+        .into_iter()
+        .filter_map(|path| {
+            let file = File::open(path.join("run.json")).ok()?;
+            let running = Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()?;
+            let record = Record::read(&path)?;
+            (record.cluster_id == cluster_id).then(|| CutOff {
+                results: Results::open(path),
+                record,
+                running: Running(running),
+            })
+        })
+        .collect()
+}
+
+/// A node that ended a step.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Line {
+    pub(super) step: String,
+    #[serde(flatten)]
+    pub(super) result: NodeResult,
+}
+
+/// Which nodes ended which steps.
+#[derive(Debug)]
+pub struct Journal {
+    file: Mutex<File>,
+    before: HashMap<(String, NodeName), NodeResult>,
+}
+
+impl Journal {
+    /// Opens the journal of a run, with what earlier commands wrote. A line that was cut off is left out.
+    pub fn open(results: &Results) -> io::Result<Self> {
+        let path = results.path().join("ended.jsonl");
+        let text = match std::fs::read(&path) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error),
+        };
+        let lines = text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Line>(line).ok());
+        let before = lines
+            .map(|line| ((line.step, line.result.node.clone()), line.result))
+            .collect();
+        let mut file = appended(&path)?;
+        if !text.is_empty() && !text.ends_with('\n') {
+            file.write_all(b"\n")?;
+        }
+        Ok(Self {
+            file: Mutex::new(file),
+            before,
+        })
+    }
+
+    /// How a step ended on a node for an earlier command.
+    pub(super) fn ended(&self, step: &str, node: &NodeName) -> Option<&NodeResult> {
+        self.before.get(&(step.to_owned(), node.clone()))
+    }
+
+    pub(super) fn write(&self, line: &Line) -> io::Result<()> {
+        let mut bytes = serde_json::to_vec(line)?;
+        bytes.push(b'\n');
+        let mut file = self
+            .file
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        file.write_all(&bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::results::Outcome;
+    use super::*;
+
+    #[test]
+    fn a_run_that_was_cut_off_is_found_with_what_had_ended_and_a_torn_line_is_left_out() {
+        let temp = tempfile::tempdir().unwrap();
+        let results = Results::create(temp.path(), std::time::SystemTime::UNIX_EPOCH).unwrap();
+        let cluster = Uuid::from_u128(7);
+        let running = Record::new(cluster, Vec::new()).begin(&results).unwrap();
+        let node: NodeName = "n001".parse().unwrap();
+        let line = Line {
+            step: "load".into(),
+            result: NodeResult {
+                node: node.clone(),
+                outcome: Outcome::TimedOut {
+                    doing: Some("sleeps".into()),
+                },
+                took: Duration::from_millis(1500),
+                bytes: 3,
+                lost: 0,
+            },
+        };
+        Journal::open(&results).unwrap().write(&line).unwrap();
+        appended(&results.path().join("ended.jsonl"))
+            .unwrap()
+            .write_all(b"{\"step\":\"lo")
+            .unwrap();
+        for _ in 0..2 {
+            let journal = Journal::open(&results).unwrap();
+            assert_eq!(journal.ended("load", &node), Some(&line.result));
+            assert_eq!(journal.ended("other", &node), None);
+        }
+        assert_eq!(cut_off(temp.path(), cluster).len(), 0, "its process lives");
+        drop(running);
+        assert_eq!(cut_off(temp.path(), cluster).len(), 1);
+        assert_eq!(cut_off(temp.path(), Uuid::from_u128(8)).len(), 0);
+        results.write("demo", &[]).unwrap();
+        assert_eq!(cut_off(temp.path(), cluster).len(), 0);
+    }
+}

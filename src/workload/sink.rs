@@ -1,0 +1,135 @@
+//! An output stream of a node on its way to a file and to the events.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use super::run::Workload;
+use crate::engine::{Event, Stream};
+use crate::name::NodeName;
+use crate::report::LineBuffer;
+
+/// The most bytes kept of one stream of one node; more is counted and dropped.
+const KEPT: u64 = 256 << 20;
+
+/// The most bytes of one stream of one node that become lines on the screen; the file keeps more. Lines wait for
+/// the screen without a limit of their own.
+const SHOWN: u64 = 4 << 20;
+
+/// A stream.
+struct Kept<'a> {
+    workload: &'a Workload<'a>,
+    node: &'a NodeName,
+    stream: Stream,
+    file: File,
+    bytes: u64,
+    lines: LineBuffer,
+}
+
+impl<'a> Kept<'a> {
+    /// Opens the file of a stream; what an earlier command has put there stays.
+    fn open(workload: &'a Workload<'a>, node: &'a NodeName, stream: Stream, dir: &Path) -> io::Result<Self> {
+        let ending = match stream {
+            Stream::Stdout => "out",
+            Stream::Stderr => "err",
+        };
+        let file = super::results::appended(&dir.join(format!("{node}.{ending}")))?;
+        Ok(Self {
+            workload,
+            node,
+            stream,
+            bytes: file.metadata()?.len(),
+            file,
+            lines: LineBuffer::default(),
+        })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let room = usize::try_from(KEPT.saturating_sub(self.bytes)).unwrap_or(usize::MAX);
+        self.file.write_all(&bytes[..bytes.len().min(room)])?;
+        let before = self.bytes;
+        self.bytes += bytes.len() as u64;
+        if self.workload.live {
+            let (workload, node, stream) = (self.workload, self.node, self.stream);
+            let shown = shown(before, bytes);
+            self.lines.push(shown, |line| say(workload, node, stream, line));
+            if before <= SHOWN && self.bytes > SHOWN {
+                let rest = self.lines.finish();
+                for line in rest.into_iter().chain(["[more is in the file only]".to_owned()]) {
+                    say(workload, node, stream, line);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> u64 {
+        if let Some(line) = self.lines.finish() {
+            say(self.workload, self.node, self.stream, line);
+        }
+        self.bytes
+    }
+}
+
+/// The part of a piece that is shown, where so many bytes came before it.
+fn shown(before: u64, bytes: &[u8]) -> &[u8] {
+    let room = usize::try_from(SHOWN.saturating_sub(before)).unwrap_or(usize::MAX);
+    &bytes[..bytes.len().min(room)]
+}
+
+fn say(workload: &Workload<'_>, node: &NodeName, stream: Stream, line: String) {
+    workload.events.emit(Event::Output {
+        node: node.clone(),
+        stream,
+        line,
+    });
+}
+
+/// Both streams of a step on a node.
+pub(super) struct Output<'a> {
+    stdout: Kept<'a>,
+    stderr: Kept<'a>,
+}
+
+impl<'a> Output<'a> {
+    pub(super) fn open(workload: &'a Workload<'a>, node: &'a NodeName, dir: &Path) -> io::Result<Self> {
+        Ok(Self {
+            stdout: Kept::open(workload, node, Stream::Stdout, dir)?,
+            stderr: Kept::open(workload, node, Stream::Stderr, dir)?,
+        })
+    }
+
+    /// How much of both an earlier command has kept.
+    pub(super) fn arrived(&self) -> [u64; 2] {
+        [self.stdout.bytes, self.stderr.bytes]
+    }
+
+    pub(super) fn take(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
+        match stream {
+            Stream::Stdout => self.stdout.write(bytes),
+            Stream::Stderr => self.stderr.write(bytes),
+        }
+    }
+
+    /// Shows what is left of the last lines, and says how many bytes there were.
+    pub(super) fn finish(&mut self) -> u64 {
+        self.stdout.finish() + self.stderr.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_without_end_is_shown_up_to_a_limit() {
+        let piece = vec![b'x'; 100_000];
+        let mut before = 0;
+        let mut sum = 0;
+        for _ in 0..1000 {
+            sum += shown(before, &piece).len() as u64;
+            before += piece.len() as u64;
+        }
+        assert_eq!(sum, SHOWN);
+    }
+}

@@ -1,0 +1,57 @@
+//! Ends what a run that was cut off has left on its nodes.
+
+use futures::StreamExt;
+
+use super::node::supervised;
+use super::results::{NodeResult, Outcome};
+use super::run::{StepReport, Workload};
+use crate::name::NodeName;
+use crate::supervise;
+use crate::topology::WorkloadStep;
+
+/// Nodes at once.
+const FANOUT: usize = 64;
+
+impl Workload<'_> {
+    /// Ends the steps of this run on all their nodes, and says how each stands. Nothing is started.
+    pub async fn stop(&self, steps: &[WorkloadStep]) -> Vec<StepReport> {
+        let mut reports = Vec::new();
+        for step in steps {
+            let nodes: Vec<NodeResult> = futures::stream::iter(&step.on)
+                .map(|node| self.stop_on(step, node))
+                .buffered(FANOUT)
+                .collect()
+                .await;
+            reports.push(StepReport {
+                step: step.name.clone(),
+                nodes,
+            });
+        }
+        reports
+    }
+
+    async fn stop_on(&self, step: &WorkloadStep, node: &NodeName) -> NodeResult {
+        if let Some(result) = self.journal.ended(&step.name, node) {
+            return result.clone();
+        }
+        let stopped = match supervised(self, step, node) {
+            Ok(step) => supervise::stop(self.nodes, node.as_str(), &step)
+                .await
+                .map_err(|error| crate::engine::explain(&error)),
+            Err(error) => Err(error),
+        };
+        NodeResult {
+            node: node.clone(),
+            outcome: Outcome::Error {
+                error: match stopped {
+                    Ok(true) => "stopped".into(),
+                    Ok(false) => "not running".into(),
+                    Err(error) => error,
+                },
+            },
+            took: std::time::Duration::ZERO,
+            bytes: 0,
+            lost: 0,
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Steps under the supervisor, on OpenSSH and on Dropbear with busybox: they outlive their connections.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use tokio_util::sync::CancellationToken;
+use vcluster::ssh::fanout::Stream;
+use vcluster::ssh::{Nodes, Reach, Via};
+use vcluster::supervise::{self, End, Ended, Gate, Kind, Sink, Step, StepError, Way};
+
+use crate::server::Server;
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+#[derive(Default)]
+struct Kept {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    ended: u32,
+    /// Cuts the connection when so many more bytes have arrived.
+    cut: Option<(Arc<vcluster::ssh::Session>, usize)>,
+}
+
+impl Sink for Kept {
+    fn take(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
+        match stream {
+            Stream::Stdout => self.stdout.extend_from_slice(bytes),
+            Stream::Stderr => self.stderr.extend_from_slice(bytes),
+        }
+        if let Some((session, at)) = &self.cut
+            && self.stdout.len() >= *at
+        {
+            session.cut();
+            self.cut = None;
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self, _: &End) -> io::Result<()> {
+        self.ended += 1;
+        Ok(())
+    }
+}
+
+fn nodes(server: &Server) -> Nodes {
+    Nodes::new([Reach {
+        target: server.node("node"),
+        via: Via::Direct,
+        host: "node".into(),
+    }])
+}
+
+fn step(command: &str) -> Step {
+    let number = COUNT.fetch_add(1, Ordering::Relaxed).to_string();
+    let process = std::process::id().to_string();
+    Step {
+        kind: Kind::Workload,
+        id: supervise::id(Kind::Workload, &[&process, &number]),
+        owner: "test".into(),
+        command: command.into(),
+        timeout: Duration::from_mins(1),
+        arrived: None,
+    }
+}
+
+async fn follow(nodes: &Nodes, step: &Step, kept: &mut Kept) -> Result<End, StepError> {
+    with_gate(nodes, step, None, &CancellationToken::new(), kept).await
+}
+
+async fn with_gate(
+    nodes: &Nodes,
+    step: &Step,
+    gate: Option<Gate<'_>>,
+    cancel: &CancellationToken,
+    kept: &mut Kept,
+) -> Result<End, StepError> {
+    let way = Way {
+        nodes,
+        node: "node",
+        cancel,
+        start_timeout: Duration::from_secs(30),
+    };
+    supervise::follow(&way, step, gate, kept).await
+}
+
+/// Whether a process sleeps for so long. The shells that start it have another command line.
+fn asleep(mark: &str) -> bool {
+    crate::server::running(&format!("sleep\0{mark}"), mark).is_some()
+}
+
+/// Nothing of a step is left on its node.
+fn gone(step: &Step) {
+    let directory = format!("/run/vcluster/steps/{}", step.id);
+    let begun = Instant::now();
+    while std::path::Path::new(&directory).exists() {
+        assert!(begun.elapsed() < Duration::from_secs(5), "{directory} is left");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+async fn basics(server: Server) {
+    let nodes = nodes(&server);
+    let mut kept = Kept::default();
+    let failing = step("echo out; echo err >&2; pwd; exit 3");
+    let end = follow(&nodes, &failing, &mut kept).await.unwrap();
+    assert_eq!(end.ended, Ended::Exit(3));
+    let home = server.directory.path().display();
+    assert_eq!(String::from_utf8(kept.stdout).unwrap(), format!("out\n{home}\n"));
+    assert_eq!((kept.stderr.as_slice(), kept.ended), (&b"err\n"[..], 1));
+    gone(&failing);
+    // The same step again, right behind the first.
+    let again = step("kill -SEGV $$");
+    for _ in 0..10 {
+        let end = follow(&nodes, &again, &mut Kept::default()).await.unwrap();
+        assert_eq!(end.ended, Ended::Signal("SEGV".into()));
+    }
+    // Its standard input is empty, and what stays behind keeps it for a moment only.
+    let begun = Instant::now();
+    let end = follow(&nodes, &step("cat; sleep 60 & echo $!"), &mut Kept::default())
+        .await
+        .unwrap();
+    assert_eq!(end.ended, Ended::Exit(0));
+    assert!(begun.elapsed() < Duration::from_secs(15));
+    nodes.close().await;
+}
+
+async fn barrier(server: Server) {
+    let nodes = nodes(&server);
+    let cancel = CancellationToken::new();
+    let waiting = step("echo started");
+    for open in [true, false] {
+        let mut kept = Kept::default();
+        let session = nodes.session("node").await.unwrap();
+        let gate = async {
+            // The connection is lost while it waits.
+            session.cut();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            open
+        };
+        let ended = with_gate(&nodes, &waiting, Some(gate.boxed()), &cancel, &mut kept).await;
+        match ended {
+            Ok(end) if open => assert_eq!((end.ended, kept.stdout), (Ended::Exit(0), b"started\n".to_vec())),
+            Err(StepError::Barrier) if !open => assert_eq!(kept.stdout, b""),
+            other => panic!("{open}: {other:?}"),
+        }
+        gone(&waiting);
+    }
+    nodes.close().await;
+}
+
+async fn time_runs_out(server: Server) {
+    let nodes = nodes(&server);
+    let mark = format!("31{}", std::process::id());
+    let late = Step {
+        timeout: Duration::from_secs(1),
+        ..step(&format!(
+            "echo begun; sleep {mark} & (trap '' TERM; sleep {mark}); wait"
+        ))
+    };
+    let mut kept = Kept::default();
+    match follow(&nodes, &late, &mut kept).await {
+        Err(StepError::TimedOut {
+            doing: Some(doing), ..
+        }) => {
+            assert!(
+                doing.lines().filter(|line| line.contains(&mark)).count() >= 2,
+                "{doing}"
+            );
+            assert!(doing.contains("sleeps"), "{doing}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(kept.stdout, b"begun\n");
+    assert!(!asleep(&mark));
+    gone(&late);
+
+    // One that reads what never comes says so.
+    let reads = Step {
+        timeout: Duration::from_secs(1),
+        ..step("mkfifo $HOME/never; exec 3<>$HOME/never; read x <&3")
+    };
+    match follow(&nodes, &reads, &mut Kept::default()).await {
+        Err(StepError::TimedOut {
+            doing: Some(doing), ..
+        }) => {
+            assert!(
+                doing.contains("reads standard input (") && doing.contains("/never)"),
+                "{doing}"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+
+    let cancel = CancellationToken::new();
+    let long = step(&format!("sleep {mark}"));
+    tokio::spawn({
+        let cancel = cancel.clone();
+        async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            cancel.cancel();
+        }
+    });
+    let ended = with_gate(&nodes, &long, None, &cancel, &mut Kept::default()).await;
+    assert!(matches!(ended, Err(StepError::Interrupted)), "{ended:?}");
+    assert!(!asleep(&mark));
+    gone(&long);
+    nodes.close().await;
+}
+
+async fn lost_connections(server: Server) {
+    let nodes = nodes(&server);
+    let counts = step("i=0; while [ $i -lt 60 ]; do echo $i; echo e$i >&2; i=$((i + 1)); sleep 0.05; done");
+    let mut kept = Kept {
+        cut: Some((nodes.session("node").await.unwrap(), 40)),
+        ..Kept::default()
+    };
+    let end = follow(&nodes, &counts, &mut kept).await.unwrap();
+    let wanted = |mark: &str| (0..60).map(|i| format!("{mark}{i}\n")).collect::<String>();
+    assert_eq!(end.ended, Ended::Exit(0));
+    assert_eq!(String::from_utf8(kept.stdout).unwrap(), wanted(""));
+    assert_eq!(String::from_utf8(kept.stderr).unwrap(), wanted("e"));
+    assert!(end.lost.is_nothing());
+
+    // Much more than any buffer on the way holds.
+    let size = 40_000_000;
+    let file = server.directory.path().join("bulk");
+    let bulk = step(&format!("head -c {size} /dev/urandom | tee {}", file.display()));
+    for at in [100_000, 8_000_000, 30_000_000] {
+        let mut kept = Kept {
+            cut: Some((nodes.session("node").await.unwrap(), at)),
+            ..Kept::default()
+        };
+        let end = follow(&nodes, &bulk, &mut kept).await.unwrap();
+        assert_eq!((end.ended, kept.ended), (Ended::Exit(0), 1));
+        assert!(
+            kept.stdout == std::fs::read(&file).unwrap(),
+            "{} of {size} bytes",
+            kept.stdout.len()
+        );
+    }
+    gone(&bulk);
+    nodes.close().await;
+}
+
+async fn killed_controller(server: Server) {
+    let nodes = nodes(&server);
+    let long = step("for i in 1 2 3 4 5 6; do echo $i; sleep 0.5; done");
+    let mut first = Kept::default();
+    let cut = tokio::time::timeout(Duration::from_millis(1200), follow(&nodes, &long, &mut first)).await;
+    assert!(cut.is_err() && !first.stdout.is_empty(), "{:?}", first.stdout);
+    let resumed = Step {
+        arrived: Some([first.stdout.len() as u64, 0]),
+        ..long.clone()
+    };
+    // Another process, which knows what the first one kept.
+    let others = self::nodes(&server);
+    let mut second = Kept::default();
+    let end = follow(&others, &resumed, &mut second).await.unwrap();
+    assert_eq!(end.ended, Ended::Exit(0));
+    assert!(end.took >= Duration::from_secs(3), "{:?}", end.took);
+    assert_eq!([first.stdout, second.stdout].concat(), b"1\n2\n3\n4\n5\n6\n");
+    let again = follow(&others, &resumed, &mut Kept::default()).await;
+    assert!(matches!(again, Err(StepError::Gone)), "{again:?}");
+
+    // One that is stopped, and one that is not there.
+    let mark = format!("32{}", std::process::id());
+    let left = step(&format!("sleep {mark}"));
+    let cut = tokio::time::timeout(
+        Duration::from_secs(1),
+        follow(&nodes, &left, &mut Kept::default()),
+    )
+    .await;
+    assert!(cut.is_err());
+    assert!(asleep(&mark));
+    assert!(supervise::stop(&others, "node", &left).await.unwrap());
+    assert!(!asleep(&mark));
+    assert!(!supervise::stop(&others, "node", &left).await.unwrap());
+    gone(&left);
+    nodes.close().await;
+    others.close().await;
+}
+
+macro_rules! on_both {
+    ($($name:ident $openssh:ident $dropbear:ident),*) => { $(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $openssh() {
+            $name(Server::openssh("")).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $dropbear() {
+            $name(Server::dropbear()).await;
+        }
+    )* };
+}
+
+on_both!(
+    basics steps_end_as_commands_do_on_openssh steps_end_as_commands_do_on_dropbear,
+    barrier a_barrier_is_kept_over_a_lost_connection_on_openssh a_barrier_is_kept_over_a_lost_connection_on_dropbear,
+    time_runs_out a_step_that_is_late_is_ended_with_a_report_on_openssh a_step_that_is_late_is_ended_with_a_report_on_dropbear,
+    lost_connections output_comes_once_whole_and_in_order_on_openssh output_comes_once_whole_and_in_order_on_dropbear,
+    killed_controller a_killed_controllers_step_is_found_on_openssh a_killed_controllers_step_is_found_on_dropbear
+);
+
+/// The node knows at most one configuration step: one that a killed controller has left is ended, the same one found.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_configuration_step_is_alone_on_its_node_and_not_run_twice() {
+    let server = Server::openssh("");
+    let nodes = nodes(&server);
+    let mark = format!("33{}", std::process::id());
+    let configure = |command: &str, owner: &str| Step {
+        kind: Kind::Configure,
+        id: supervise::id(Kind::Configure, &[&mark, command]),
+        owner: owner.into(),
+        ..step(command)
+    };
+    let old = configure(&format!("sleep {mark}"), "first");
+    let cut = tokio::time::timeout(Duration::from_secs(1), follow(&nodes, &old, &mut Kept::default())).await;
+    assert!(cut.is_err() && asleep(&mark));
+    let counts = format!("echo x >>{}; sleep 2; echo done", server.path("count").display());
+    let (new, mut kept) = (configure(&counts, "first"), Kept::default());
+    let cut = tokio::time::timeout(Duration::from_secs(1), follow(&nodes, &new, &mut kept)).await;
+    assert!(cut.is_err());
+    assert!(!asleep(&mark), "the old one was ended");
+    // While it runs it is gone on with; once it has ended it is begun again.
+    for (owner, wanted) in [("second", "x\n"), ("third", "x\nx\n")] {
+        let mut kept = Kept::default();
+        let end = follow(&nodes, &configure(&counts, owner), &mut kept)
+            .await
+            .unwrap();
+        assert_eq!(
+            (end.ended, kept.stdout.as_slice()),
+            (Ended::Exit(0), &b"done\n"[..])
+        );
+        assert_eq!(std::fs::read_to_string(server.path("count")).unwrap(), wanted);
+    }
+    nodes.close().await;
+}
