@@ -21,7 +21,11 @@ const LONGEST_ID: usize = 64;
 /// The directory of a step, or with `rest` something in it.
 pub(crate) fn path(id: &[u8], rest: &[u8]) -> Path {
     let mut path = Path::new();
-    path.push(&STEPS[..STEPS.len() - 1]).push(b"/").push(id).push(rest).push(&[0]);
+    path.push(&STEPS[..STEPS.len() - 1])
+        .push(b"/")
+        .push(id)
+        .push(rest)
+        .push(&[0]);
     path
 }
 
@@ -100,8 +104,12 @@ enum Outcome {
 
 /// Gives the supervisor our input and output, and waits until it lets them go.
 fn hand_over(id: &[u8], owner: &[u8], order: Order, positions: [u64; 2]) -> Outcome {
-    let Ok(socket) = sys::connect(path(id, b"/socket").bytes()) else { return Outcome::Nobody };
-    let Ok((held, holder)) = sys::pipe() else { return Outcome::Nobody };
+    let Ok(socket) = sys::connect(path(id, b"/socket").bytes()) else {
+        return Outcome::Nobody;
+    };
+    let Ok((held, holder)) = sys::pipe() else {
+        return Outcome::Nobody;
+    };
     let request = supervisor::request(order, positions, owner);
     let sent = sys::send(socket, &request, [0, 1, holder]).is_ok();
     sys::close(holder);
@@ -156,7 +164,9 @@ fn start(step: &Start) -> i32 {
 
 /// Ends other configuration steps: their controller was killed, and two must not work on a node at once.
 fn end_others(own: &[u8]) {
-    let Ok(directory) = sys::open(STEPS, sys::READ_ONLY | sys::DIRECTORY) else { return };
+    let Ok(directory) = sys::open(STEPS, sys::READ_ONLY | sys::DIRECTORY) else {
+        return;
+    };
     let mut entries = Entries::new();
     while let Some(name) = entries.next(directory) {
         if !name.starts_with(b"c-") || name == own || name.len() > LONGEST_ID {

@@ -21,24 +21,43 @@ pub(crate) struct Processes {
 }
 
 impl Processes {
+    #[expect(
+        clippy::large_stack_arrays,
+        reason = "evaluated by the compiler, for a static"
+    )]
     pub(crate) const fn new() -> Self {
-        Self { all: [Process { pid: 0, parent: 0, mine: false }; MOST], count: 0 }
+        Self {
+            all: [Process {
+                pid: 0,
+                parent: 0,
+                mine: false,
+            }; MOST],
+            count: 0,
+        }
     }
 
     /// Looks at all processes and marks our descendants. Says how many live.
     pub(crate) fn look(&mut self) -> usize {
         self.count = 0;
-        let Ok(directory) = sys::open(b"/proc\0", sys::READ_ONLY | sys::DIRECTORY) else { return 0 };
+        let Ok(directory) = sys::open(b"/proc\0", sys::READ_ONLY | sys::DIRECTORY) else {
+            return 0;
+        };
         let mut entries = Entries::new();
         while let Some(name) = entries.next(directory) {
             let Some(pid) = read_number(name) else { continue };
             let mut bytes = [0; 512];
-            let Some(stat) = Stat::read(pid, &mut bytes) else { continue };
+            let Some(stat) = Stat::read(pid, &mut bytes) else {
+                continue;
+            };
             // A dead one that nobody has fetched yet does nothing any more.
             if self.count == MOST || stat.state == b'Z' || stat.state == b'X' {
                 continue;
             }
-            self.all[self.count] = Process { pid: pid as i32, parent: stat.parent, mine: false };
+            self.all[self.count] = Process {
+                pid: pid as i32,
+                parent: stat.parent,
+                mine: false,
+            };
             self.count += 1;
         }
         sys::close(directory);
@@ -63,7 +82,9 @@ impl Processes {
     }
 
     fn is_mine(&self, pid: i32) -> bool {
-        self.all[..self.count].iter().any(|process| process.pid == pid && process.mine)
+        self.all[..self.count]
+            .iter()
+            .any(|process| process.pid == pid && process.mine)
     }
 
     /// Sends a signal to all of them.
@@ -88,8 +109,14 @@ impl Processes {
 fn describe<const N: usize>(pid: i32, into: &mut Text<N>) {
     let pid = pid as u64;
     let mut bytes = [0; 512];
-    let Some(stat) = Stat::read(pid, &mut bytes) else { return };
-    into.push(b"pid ").number(pid).push(b", parent ").number(stat.parent as u64).push(b", ");
+    let Some(stat) = Stat::read(pid, &mut bytes) else {
+        return;
+    };
+    into.push(b"pid ")
+        .number(pid)
+        .push(b", parent ")
+        .number(stat.parent as u64)
+        .push(b", ");
     into.push(match stat.state {
         b'R' => b"runs",
         b'S' => b"sleeps",
@@ -114,7 +141,9 @@ fn describe<const N: usize>(pid: i32, into: &mut Text<N>) {
 fn reading<const N: usize>(pid: u64, into: &mut Text<N>) {
     let mut bytes = [0; 64];
     let call = sys::file(path(pid, b"/syscall\0").bytes(), &mut bytes);
-    let Some(rest) = call.strip_prefix(b"0 0x") else { return };
+    let Some(rest) = call.strip_prefix(b"0 0x") else {
+        return;
+    };
     let end = rest.iter().position(|byte| *byte == b' ').unwrap_or(0);
     let Some(fd) = rest[..end].iter().try_fold(0_u64, |number, byte| {
         Some(number * 16 + u64::from((*byte as char).to_digit(16)?))
@@ -125,7 +154,11 @@ fn reading<const N: usize>(pid: u64, into: &mut Text<N>) {
     name.push(b"/fd/").number(fd).push(&[0]);
     let mut bytes = [0; 80];
     let target = sys::read_link(path(pid, name.bytes()).bytes(), &mut bytes);
-    into.push(if fd == 0 { b", reads standard input (" } else { b", reads (" });
+    into.push(if fd == 0 {
+        b", reads standard input ("
+    } else {
+        b", reads ("
+    });
     into.push(clean(target).bytes()).push(b")");
 }
 
@@ -154,7 +187,9 @@ impl Stat {
         let text = sys::file(path(pid, b"/stat\0").bytes(), bytes);
         // The name in parentheses may hold anything, parentheses too.
         let end = text.iter().rposition(|byte| *byte == b')')?;
-        let mut words = text[end + 1..].split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+        let mut words = text[end + 1..]
+            .split(|byte| *byte == b' ')
+            .filter(|word| !word.is_empty());
         let state = *words.next()?.first()?;
         let parent = read_number(words.next()?)? as i32;
         Some(Self { state, parent })
@@ -170,7 +205,11 @@ pub(crate) struct Entries {
 
 impl Entries {
     pub(crate) fn new() -> Self {
-        Self { bytes: [0; 2048], length: 0, at: 0 }
+        Self {
+            bytes: [0; 2048],
+            length: 0,
+            at: 0,
+        }
     }
 
     /// The next name. A record of `getdents64` is inode, offset, two bytes of length, a type, and the name.

@@ -23,7 +23,13 @@ pub(crate) struct Ring {
 
 impl Ring {
     pub(crate) fn new() -> sys::Result<Self> {
-        Ok(Self { memory: sys::memory(CAPACITY)?, written: 0, sent: 0, confirmed: 0, touched: 0 })
+        Ok(Self {
+            memory: sys::memory(CAPACITY)?,
+            written: 0,
+            sent: 0,
+            confirmed: 0,
+            touched: 0,
+        })
     }
 
     pub(crate) fn has_room(&self) -> bool {

@@ -16,7 +16,7 @@
 use crate::client::path;
 use crate::processes::Processes;
 use crate::ring::Ring;
-use crate::sys::{self, Fd, NONE, READABLE, Watch, WRITABLE};
+use crate::sys::{self, Fd, NONE, READABLE, WRITABLE, Watch};
 use crate::text::Text;
 
 /// What the supervisor answers when it takes over a channel.
@@ -172,18 +172,21 @@ static mut REPORTED: Text<REPORT> = Text::new();
 static mut WORDS: Text<256> = Text::new();
 
 fn processes() -> &'static mut Processes {
+    let at = &raw mut PROCESSES;
     // SAFETY: one thread, and no two borrows at once: each is used within one statement.
-    unsafe { &mut *(&raw mut PROCESSES) }
+    unsafe { &mut *at }
 }
 
 fn reported() -> &'static mut Text<REPORT> {
+    let at = &raw mut REPORTED;
     // SAFETY: one thread; written once, before it is first sent.
-    unsafe { &mut *(&raw mut REPORTED) }
+    unsafe { &mut *at }
 }
 
 fn words() -> &'static mut Text<256> {
+    let at = &raw mut WORDS;
     // SAFETY: one thread; a frame of words is sent to its end before the next one is made.
-    unsafe { &mut *(&raw mut WORDS) }
+    unsafe { &mut *at }
 }
 
 /// Runs the command and stays until the controller has everything. Never returns.
@@ -232,7 +235,12 @@ pub(crate) fn supervise(step: &Start, listener: Fd, holder: Fd) -> ! {
         children,
         pipes: [out.0, err.0],
         rings: [first, second],
-        channel: Channel { input: 0, output: 1, holder, ..Channel::none() },
+        channel: Channel {
+            input: 0,
+            output: 1,
+            holder,
+            ..Channel::none()
+        },
         start: go.1,
         main,
         began: now,
@@ -283,7 +291,12 @@ fn become_command(step: &Start, go: (Fd, Fd), output: [Fd; 2], score: &[u8]) -> 
     }
     sys::duplicate(output[0], 1);
     sys::duplicate(output[1], 2);
-    let arguments = [b"sh\0".as_ptr(), b"-c\0".as_ptr(), step.command, core::ptr::null()];
+    let arguments = [
+        c"sh".as_ptr().cast(),
+        c"-c".as_ptr().cast(),
+        step.command,
+        core::ptr::null(),
+    ];
     sys::execute(b"/bin/sh\0", &arguments, step.environment);
     let _ = sys::write_all(2, b"cannot run /bin/sh\n");
     sys::exit(126)
@@ -314,10 +327,27 @@ impl Supervisor<'_> {
             let mut watches = [
                 watch(self.children, READABLE),
                 watch(self.listener, READABLE),
-                watch(if self.rings[0].has_room() { self.pipes[0] } else { NONE }, READABLE),
-                watch(if self.rings[1].has_room() { self.pipes[1] } else { NONE }, READABLE),
+                watch(
+                    if self.rings[0].has_room() {
+                        self.pipes[0]
+                    } else {
+                        NONE
+                    },
+                    READABLE,
+                ),
+                watch(
+                    if self.rings[1].has_room() {
+                        self.pipes[1]
+                    } else {
+                        NONE
+                    },
+                    READABLE,
+                ),
                 watch(self.channel.input, READABLE),
-                watch(self.channel.output, if self.has_something_to_say() { WRITABLE } else { 0 }),
+                watch(
+                    self.channel.output,
+                    if self.has_something_to_say() { WRITABLE } else { 0 },
+                ),
             ];
             sys::poll(&mut watches, self.patience());
             let [children, listener, out, err, input, output] = watches.map(|watch| watch.found);
@@ -358,7 +388,11 @@ impl Supervisor<'_> {
         if let Some(at) = self.limit_at() {
             due = due.min(at);
         }
-        if due == u64::MAX { -1 } else { due.saturating_sub(now) as i64 }
+        if due == u64::MAX {
+            -1
+        } else {
+            due.saturating_sub(now) as i64
+        }
     }
 
     fn limit_at(&self) -> Option<u64> {
@@ -495,7 +529,9 @@ impl Supervisor<'_> {
 
     /// Answers at the socket. Says whether this is the end.
     fn answer(&mut self) -> bool {
-        let Ok(socket) = sys::accept(self.listener) else { return false };
+        let Ok(socket) = sys::accept(self.listener) else {
+            return false;
+        };
         let mut bytes = [0; REQUEST];
         // Only root comes here, and has one message ready.
         let (count, fds) = if sys::readable(socket, 2000) {
@@ -560,7 +596,12 @@ impl Supervisor<'_> {
         self.rings[1].resume(err);
         sys::set_blocking(fds[0], false);
         sys::set_blocking(fds[1], false);
-        self.channel = Channel { input: fds[0], output: fds[1], holder: fds[2], ..Channel::none() };
+        self.channel = Channel {
+            input: fds[0],
+            output: fds[1],
+            holder: fds[2],
+            ..Channel::none()
+        };
     }
 
     fn has_something_to_say(&self) -> bool {
@@ -575,7 +616,9 @@ impl Supervisor<'_> {
 
     fn say(&mut self) {
         loop {
-            let Some(mut sending) = self.channel.sending.take().or_else(|| self.next_frame()) else { return };
+            let Some(mut sending) = self.channel.sending.take().or_else(|| self.next_frame()) else {
+                return;
+            };
             let head = &sending.header[sending.done.min(5)..];
             let rest = &sending.payload[sending.done.saturating_sub(5)..];
             match sys::write_both(self.channel.output, head, rest) {
@@ -599,7 +642,11 @@ impl Supervisor<'_> {
 
     fn next_frame(&mut self) -> Option<Sending> {
         let make = |kind, payload: &'static [u8]| {
-            Some(Sending { header: header(kind, payload.len()), payload, done: 0 })
+            Some(Sending {
+                header: header(kind, payload.len()),
+                payload,
+                done: 0,
+            })
         };
         if !self.channel.greeted {
             self.channel.greeted = true;
@@ -610,7 +657,11 @@ impl Supervisor<'_> {
             for ring in &self.rings {
                 text.push(b" ").number(ring.sent);
             }
-            text.push(if self.start == NONE { b" started" } else { b" waiting" });
+            text.push(if self.start == NONE {
+                b" started"
+            } else {
+                b" waiting"
+            });
             return make(b'h', words().bytes());
         }
         for (index, kind) in [(0, b'o'), (1, b'e')] {
@@ -653,6 +704,10 @@ fn watch(fd: Fd, wanted: i16) -> Watch {
 }
 
 fn positions(bytes: &[u8]) -> [u64; 2] {
-    let number = |at: usize| bytes[at..at + 8].iter().fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
+    let number = |at: usize| {
+        bytes[at..at + 8]
+            .iter()
+            .fold(0_u64, |n, byte| n << 8 | u64::from(*byte))
+    };
     [number(0), number(8)]
 }

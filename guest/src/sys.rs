@@ -19,7 +19,13 @@ extern "C" fn entry(stack: *const usize) -> ! {
     // SAFETY: the kernel lays out argc, then argc pointers, a null, and the environment behind it.
     let (arguments, environment) = unsafe {
         let count = *stack;
-        (Arguments { first: stack.add(1).cast(), count }, stack.add(count + 2).cast())
+        (
+            Arguments {
+                first: stack.add(1).cast(),
+                count,
+            },
+            stack.add(count + 2).cast(),
+        )
     };
     exit(crate::main(arguments, environment))
 }
@@ -69,14 +75,15 @@ unsafe fn until_zero(text: *const u8) -> &'static [u8] {
     }
 }
 
-unsafe fn call(number: usize, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> isize {
+unsafe fn call(number: usize, given: [usize; 6]) -> isize {
     let result;
     // SAFETY: the caller answers for the arguments; the kernel changes rcx, r11 and rax only.
     unsafe {
         asm!(
             "syscall",
             inlateout("rax") number as isize => result,
-            in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, in("r9") f,
+            in("rdi") given[0], in("rsi") given[1], in("rdx") given[2],
+            in("r10") given[3], in("r8") given[4], in("r9") given[5],
             lateout("rcx") _, lateout("r11") _,
             options(nostack),
         );
@@ -93,7 +100,11 @@ pub(crate) const EAGAIN: Errno = 11;
 pub(crate) const EEXIST: Errno = 17;
 
 fn check(result: isize) -> Result<usize> {
-    if result < 0 { Err(-result) } else { Ok(result as usize) }
+    if result < 0 {
+        Err(-result)
+    } else {
+        Ok(result as usize)
+    }
 }
 
 macro_rules! system_call {
@@ -101,7 +112,7 @@ macro_rules! system_call {
         let given: &[usize] = &[$($argument as usize),*];
         let at = |index: usize| given.get(index).copied().unwrap_or(0);
         // SAFETY: every pointer handed over below is to memory that outlives the call, with its length.
-        check(unsafe { call($number, at(0), at(1), at(2), at(3), at(4), at(5)) })
+        check(unsafe { call($number, [at(0), at(1), at(2), at(3), at(4), at(5)]) })
     }};
 }
 
@@ -132,7 +143,12 @@ pub(crate) fn write_all(fd: Fd, mut bytes: &[u8]) -> Result<()> {
 
 /// Writes two pieces as one.
 pub(crate) fn write_both(fd: Fd, first: &[u8], second: &[u8]) -> Result<usize> {
-    let vector = [first.as_ptr() as usize, first.len(), second.as_ptr() as usize, second.len()];
+    let vector = [
+        first.as_ptr() as usize,
+        first.len(),
+        second.as_ptr() as usize,
+        second.len(),
+    ];
     system_call!(20, fd, vector.as_ptr(), 2)
 }
 
@@ -195,7 +211,11 @@ pub(crate) fn set_blocking(fd: Fd, blocking: bool) {
     const GET: usize = 3;
     const SET: usize = 4;
     if let Ok(flags) = system_call!(72, fd, GET, 0) {
-        let flags = if blocking { flags & !NON_BLOCKING } else { flags | NON_BLOCKING };
+        let flags = if blocking {
+            flags & !NON_BLOCKING
+        } else {
+            flags | NON_BLOCKING
+        };
         let _ = system_call!(72, fd, SET, flags);
     }
 }
@@ -211,13 +231,17 @@ pub(crate) fn fork() -> Result<i32> {
 
 pub(crate) fn exit(code: i32) -> ! {
     let _ = system_call!(231, code);
-    loop {}
+    loop {
+        core::hint::spin_loop();
+    }
 }
 
 /// Returns only when it failed.
 pub(crate) fn execute(path: &[u8], arguments: &[*const u8], environment: *const *const u8) -> Errno {
     debug_assert!(arguments.last().is_some_and(|last| last.is_null()));
-    system_call!(59, path.as_ptr(), arguments.as_ptr(), environment).err().unwrap_or(0)
+    system_call!(59, path.as_ptr(), arguments.as_ptr(), environment)
+        .err()
+        .unwrap_or(0)
 }
 
 pub(crate) fn new_session() {
@@ -331,7 +355,10 @@ struct Address {
 }
 
 fn address(path: &[u8]) -> Address {
-    let mut address = Address { family: UNIX, path: [0; 108] };
+    let mut address = Address {
+        family: UNIX,
+        path: [0; 108],
+    };
     // `main` refuses names that would not fit.
     let length = path.len().min(107);
     address.path[..length].copy_from_slice(&path[..length]);
@@ -390,11 +417,21 @@ struct Message {
     flags: usize,
 }
 
+/// Flags of `sendmsg` and `recvmsg`.
+const NO_SIGNAL: usize = 0x4000;
+const CLOSE_ON_EXEC_EACH: usize = 0x4000_0000;
+
 const CONTROL_LENGTH: usize = 16 + 4 * PASSED;
 
 /// Sends a message with descriptors.
 pub(crate) fn send(socket: Fd, bytes: &[u8], fds: [Fd; PASSED]) -> Result<usize> {
-    let mut control = Control { length: CONTROL_LENGTH, level: 1, kind: 1, fds, padding: 0 };
+    let mut control = Control {
+        length: CONTROL_LENGTH,
+        level: 1,
+        kind: 1,
+        fds,
+        padding: 0,
+    };
     let vector = [bytes.as_ptr() as usize, bytes.len()];
     let message = Message {
         name: 0,
@@ -405,13 +442,18 @@ pub(crate) fn send(socket: Fd, bytes: &[u8], fds: [Fd; PASSED]) -> Result<usize>
         control_length: size_of::<Control>(),
         flags: 0,
     };
-    const NO_SIGNAL: usize = 0x4000;
     system_call!(46, socket, &raw const message, NO_SIGNAL)
 }
 
 /// Receives a message with descriptors; those that did not come are [`NONE`].
 pub(crate) fn receive(socket: Fd, into: &mut [u8]) -> (usize, [Fd; PASSED]) {
-    let mut control = Control { length: 0, level: 0, kind: 0, fds: [NONE; PASSED], padding: 0 };
+    let mut control = Control {
+        length: 0,
+        level: 0,
+        kind: 0,
+        fds: [NONE; PASSED],
+        padding: 0,
+    };
     let vector = [into.as_mut_ptr() as usize, into.len()];
     let mut message = Message {
         name: 0,
@@ -422,7 +464,6 @@ pub(crate) fn receive(socket: Fd, into: &mut [u8]) -> (usize, [Fd; PASSED]) {
         control_length: size_of::<Control>(),
         flags: 0,
     };
-    const CLOSE_ON_EXEC_EACH: usize = 0x4000_0000;
     let count = system_call!(47, socket, &raw mut message, CLOSE_ON_EXEC_EACH).unwrap_or(0);
     let came = control.length == CONTROL_LENGTH && control.level == 1 && control.kind == 1;
     (count, if came { control.fds } else { [NONE; PASSED] })
@@ -430,7 +471,11 @@ pub(crate) fn receive(socket: Fd, into: &mut [u8]) -> (usize, [Fd; PASSED]) {
 
 /// Whether a descriptor has something to read within the time.
 pub(crate) fn readable(fd: Fd, milliseconds: i64) -> bool {
-    let mut watch = [Watch { fd, wanted: READABLE, found: 0 }];
+    let mut watch = [Watch {
+        fd,
+        wanted: READABLE,
+        found: 0,
+    }];
     poll(&mut watch, milliseconds);
     watch[0].found != 0
 }

@@ -15,10 +15,13 @@ use crate::host::{ConnectOptions, Held, Hold, HoldRequest, Standing};
 use crate::name::{ClusterName, HostName};
 use crate::patience::patience;
 use crate::plan::Plan;
-use crate::ssh::Via;
+use crate::ssh::{Session, Via};
 
 /// How often the locks are looked at.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// Time to free a lock that was lost, at the end of a verb.
+const FREEING: Duration = Duration::from_secs(10);
 
 /// What is held and how.
 struct Wanted {
@@ -34,21 +37,37 @@ struct Wanted {
 pub struct Holds {
     held: Arc<Mutex<HashMap<HostName, Held>>>,
     keeping: DropGuard,
+    wanted: Arc<Wanted>,
 }
 
 impl Wanted {
-    async fn take(&self, host: &HostName) -> Option<(Standing, Option<Held>)> {
-        let session = match self.ways.get(host)? {
-            Via::Lost(_) => return None,
-            Via::Direct => None,
+    /// A host's session; `None` within for this machine.
+    async fn session(&self, host: &HostName) -> Option<Option<Arc<Session>>> {
+        match self.ways.get(host)? {
+            Via::Lost(_) => None,
+            Via::Direct => Some(None),
             Via::Host(way) => match way.session().await {
-                Ok(session) => Some(session),
+                Ok(session) => Some(Some(session)),
                 Err(error) => {
                     tracing::debug!("{error}");
-                    return None;
+                    None
                 }
             },
-        };
+        }
+    }
+
+    /// Frees what is left of a lock that was lost.
+    async fn free(&self, host: &HostName, lost: Held) {
+        if let Some(session) = self.session(host).await
+            && let Err(error) =
+                crate::host::free_lost(host, session, &self.options, &self.cluster, lost).await
+        {
+            tracing::debug!("{error}");
+        }
+    }
+
+    async fn take(&self, host: &HostName) -> Option<(Standing, Option<Held>)> {
+        let session = self.session(host).await?;
         let request = HoldRequest {
             cluster: &self.cluster,
             short_id: &self.short_id,
@@ -111,30 +130,53 @@ impl Holds {
         let held = Arc::new(Mutex::new(held));
         let stop = CancellationToken::new();
         let keeping = stop.clone().drop_guard();
-        tokio::spawn(stop.run_until_cancelled_owned(keep(wanted, held.clone())));
-        Ok(Self { held, keeping })
+        tokio::spawn(stop.run_until_cancelled_owned(keep(wanted.clone(), held.clone())));
+        Ok(Self {
+            held,
+            keeping,
+            wanted,
+        })
     }
 
     /// Frees them and waits until they are free.
     pub async fn release(self) {
         drop(self.keeping);
         let held = std::mem::take(&mut *self.held.lock().await);
-        futures::future::join_all(held.into_values().map(Held::release)).await;
+        let freeing = held.into_iter().map(|(host, held)| {
+            let wanted = &self.wanted;
+            async move {
+                if held.is_lost() {
+                    // Its connection may never come back.
+                    let _ = tokio::time::timeout(FREEING, wanted.free(&host, held)).await;
+                } else {
+                    held.release().await;
+                }
+            }
+        });
+        futures::future::join_all(freeing).await;
     }
 }
 
 /// Takes locks again that were lost. What another command did meanwhile shows on the nodes.
 async fn keep(wanted: Arc<Wanted>, held: Arc<Mutex<HashMap<HostName, Held>>>) {
+    let hosts: Vec<HostName> = held.lock().await.keys().cloned().collect();
     loop {
         tokio::time::sleep(patience(LOOK)).await;
-        let lost: Vec<HostName> = {
+        let lost: Vec<&HostName> = {
             let held = held.lock().await;
-            let lost = held.iter().filter(|(_, lock)| lock.is_lost());
-            lost.map(|(host, _)| host.clone()).collect()
+            let is_lost = |host: &&HostName| held.get(*host).is_none_or(Held::is_lost);
+            hosts.iter().filter(is_lost).collect()
         };
         for host in lost {
-            if let Some((_, Some(lock))) = wanted.take(&host).await {
-                held.lock().await.insert(host, lock);
+            // A host that is away is asked again; a lock is given up only for another one.
+            if wanted.session(host).await.is_none() {
+                continue;
+            }
+            if let Some(lock) = held.lock().await.remove(host) {
+                wanted.free(host, lock).await;
+            }
+            if let Some((_, Some(lock))) = wanted.take(host).await {
+                held.lock().await.insert(host.clone(), lock);
             }
         }
     }

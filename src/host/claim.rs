@@ -242,6 +242,26 @@ pub async fn hold_by_session(
         })
 }
 
+/// Frees a lock on a host whose connection was lost, over another one.
+pub async fn free_lost(
+    host: &HostName,
+    session: Option<Arc<Session>>,
+    options: &ConnectOptions,
+    cluster: &ClusterName,
+    held: Held,
+) -> Result<(), HostError> {
+    let link = session.map_or_else(HostLink::local, HostLink::ssh);
+    let script = script::free_script(cluster, &held.short_id, &held.holder);
+    drop(held);
+    let freed = link.script(&script, options.call_timeout).await;
+    freed.map(drop).map_err(|cause| HostError {
+        host: host.clone(),
+        doing: format!("free the lock of `{cluster}`"),
+        cause,
+        leaves: Leftovers::Nothing,
+    })
+}
+
 async fn take(
     link: &HostLink,
     request: &HoldRequest<'_>,

@@ -26,7 +26,9 @@ mod upload;
 mod uri;
 mod xml;
 
-pub use claim::{CLAIM_VERSION, Claim, Held, Hold, HoldRequest, ObservedClaim, Standing, hold_by_session};
+pub use claim::{
+    CLAIM_VERSION, Claim, Held, Hold, HoldRequest, ObservedClaim, Standing, free_lost, hold_by_session,
+};
 pub use connect::{ConnectOptions, Host, HostLogin};
 pub use console::{ConsoleLine, InteractiveConsole};
 pub use debris::{Debris, Waste};

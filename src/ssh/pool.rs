@@ -289,10 +289,9 @@ impl Nodes {
                     None => None,
                 };
                 let _turn_of_all = self.inner.overall.acquire().await.map_err(broken)?;
-                let _turn_of_machine = match self.inner.entries.len() > MANY {
-                    true => Some(self.inner.turns.turn(&reach.host).await),
-                    false => None,
-                };
+                let many = self.inner.entries.len() > MANY;
+                let turn = async { self.inner.turns.turn(&reach.host).await };
+                let _turn_of_machine = futures::future::OptionFuture::from(many.then_some(turn)).await;
                 // The time counts from our turn on: a queue of a thousand nodes is not the node's fault.
                 let began = Instant::now();
                 let _waits = self.inner.waiting.begin(&reach.target.name);

@@ -22,8 +22,10 @@ impl Waiting {
     /// Begins to wait for a node.
     pub(super) fn begin(&self, node: &str) -> Waits {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = (0..).find(|number| !all.contains_key(&(node.to_owned(), *number)));
-        let key = (node.to_owned(), free.unwrap_or_default());
+        let last = all
+            .range((node.to_owned(), 0)..=(node.to_owned(), u64::MAX))
+            .next_back();
+        let key = (node.to_owned(), last.map_or(0, |((_, number), _)| number + 1));
         all.insert(key.clone(), Instant::now());
         Waits {
             waiting: self.clone(),
@@ -67,7 +69,7 @@ mod tests {
         let slow = waiting.longer_than(Duration::ZERO);
         assert_eq!(slow.len(), 1);
         assert_eq!(slow[0].0, "a");
-        assert!(waiting.longer_than(Duration::from_secs(60)).is_empty());
+        assert!(waiting.longer_than(Duration::from_mins(1)).is_empty());
         drop(second);
         assert!(waiting.longer_than(Duration::ZERO).is_empty());
     }

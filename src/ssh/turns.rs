@@ -109,8 +109,11 @@ struct Machine {
 #[derive(Clone)]
 pub(super) struct Turns(Arc<Inner>);
 
+/// The way to a host, and its machine once that is known; `None` for one that does not say.
+type Host = (Via, OnceCell<Option<Arc<Machine>>>);
+
 struct Inner {
-    hosts: HashMap<String, (Via, OnceCell<Option<Arc<Machine>>>)>,
+    hosts: HashMap<String, Host>,
     machines: Mutex<HashMap<String, Arc<Machine>>>,
 }
 

@@ -147,12 +147,9 @@ impl Follower<'_, '_> {
         let mut brings = 0;
         loop {
             let began = Instant::now();
-            let session = match self.session(&mut last).await? {
-                Some(session) => session,
-                None => {
-                    self.pause(&mut pause, &last).await?;
-                    continue;
-                }
+            let Some(session) = self.session(&mut last).await? else {
+                self.pause(&mut pause, last.as_deref()).await?;
+                continue;
             };
             match self.once(&session).await {
                 Ok(Once::Ended(end)) => return Ok(end),
@@ -182,7 +179,7 @@ impl Follower<'_, '_> {
             if began.elapsed() > patience(LONGEST_PAUSE) {
                 pause = patience(FIRST_PAUSE);
             }
-            self.pause(&mut pause, &last).await?;
+            self.pause(&mut pause, last.as_deref()).await?;
         }
     }
 
@@ -225,7 +222,7 @@ impl Follower<'_, '_> {
     }
 
     /// Waits before the next attempt.
-    async fn pause(&mut self, pause: &mut Duration, last: &Option<String>) -> Result<(), StepError> {
+    async fn pause(&mut self, pause: &mut Duration, last: Option<&str>) -> Result<(), StepError> {
         self.judge_time(last)?;
         let limit = self.limit();
         tokio::select! {
@@ -239,7 +236,7 @@ impl Follower<'_, '_> {
     }
 
     /// An error once the time is over and nobody can be asked to end the step.
-    fn judge_time(&mut self, last: &Option<String>) -> Result<(), StepError> {
+    fn judge_time(&mut self, last: Option<&str>) -> Result<(), StepError> {
         let now = Instant::now();
         if let Some((ending, until)) = self.ending {
             return if now >= until {
@@ -254,7 +251,7 @@ impl Follower<'_, '_> {
         if !self.sent {
             return Err(StepError::NoLogin {
                 after: self.way.start_timeout,
-                last: last.clone(),
+                last: last.map(str::to_owned),
             });
         }
         // A node that comes back at the last moment is told.
@@ -326,7 +323,7 @@ impl Follower<'_, '_> {
             skip: [0; 2],
             brings,
             session: session.clone(),
-            _waits: Some(waits),
+            waits: Some(waits),
         };
         let ask = ask(self.way, session);
         tokio::pin!(ask);
@@ -479,7 +476,7 @@ impl Follower<'_, '_> {
         from: [u64; 2],
         waits: bool,
     ) -> Result<(), StepError> {
-        connection._waits = None;
+        connection.waits = None;
         connection.greeted = true;
         connection.session.set_equipped(true);
         self.known = true;
@@ -557,7 +554,7 @@ struct Connection {
     skip: [u64; 2],
     brings: bool,
     session: Arc<Session>,
-    _waits: Option<Waits>,
+    waits: Option<Waits>,
 }
 
 impl Connection {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use futures::future::OptionFuture;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -103,13 +104,13 @@ impl Workload<'_> {
             .map(|(index, name): (usize, &NodeName)| {
                 let barrier = barrier.as_ref();
                 async move {
-                    let _turn = match takes_turns {
-                        true => tokio::select! {
+                    let turn = async {
+                        tokio::select! {
                             turn = self.nodes.turn(name) => turn,
                             () = self.cancel.cancelled() => None,
-                        },
-                        false => None,
+                        }
                     };
+                    let _turn = OptionFuture::from(takes_turns.then_some(turn)).await;
                     (index, self.told(step, name, dir, barrier).await)
                 }
             })

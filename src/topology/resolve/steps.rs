@@ -70,7 +70,7 @@ pub(super) fn configure(
                     on: on?,
                     action,
                     timeout: timeout?,
-                    fanout: fanout?,
+                    fanout: Some(fanout?).filter(|fanout| *fanout > 0),
                     at: Some(scope.sink.locate(at.span.start)),
                 },
                 action: span,
@@ -308,7 +308,7 @@ pub(super) fn workload(
                     run: command?,
                     timeout: timeout?,
                     barrier,
-                    fanout: fanout?,
+                    fanout: Some(fanout?).filter(|fanout| *fanout > 0),
                     collect: collect?,
                     at: Some(scope.sink.locate(at.span.start)),
                 },
@@ -386,8 +386,9 @@ fn timeout(scope: &Scope<'_>, raw: Option<&At<Time>>, default: Duration) -> Opti
     }
 }
 
-fn fanout(scope: &Scope<'_>, raw: Option<&At<u32>>) -> Option<Option<usize>> {
-    let Some(at) = raw else { return Some(None) };
+/// `Some(0)` is as many as the machines bear: it is left out.
+fn fanout(scope: &Scope<'_>, raw: Option<&At<u32>>) -> Option<usize> {
+    let Some(at) = raw else { return Some(0) };
     let number = values::number(scope, &at.span, &at.get()?.to_string(), "fanout", 100_000)?;
-    Some(usize::try_from(number).ok())
+    usize::try_from(number).ok()
 }

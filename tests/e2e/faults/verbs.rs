@@ -11,7 +11,7 @@ fn a_host_that_dies_takes_only_its_nodes_out_of_exec_run_and_down() {
     let world = World::new();
     world.topology(
         "bm[01-03]",
-        &format!("{THREE}workload:\n  - {{ name: together, on: \"@all\", run: \"sleep 8; echo done\", barrier: true }}\n"),
+        &format!("{THREE}workload:\n  - {{ name: together, on: \"@all\", run: \"sleep 8; echo done\", barrier: true, timeout: 30s }}\n"),
     );
     world.run(&["up"]).code(0);
 
