@@ -2,9 +2,10 @@
 //! stay as long as that is used, because the SSH server closes the channel when this process ends.
 
 use crate::processes::Entries;
-use crate::supervisor::{self, Order, Start};
+use crate::supervisor::{self, Start};
 use crate::sys::{self, Arguments, Fd};
 use crate::text::{Text, read_number};
+use crate::wire::{self, Order};
 
 /// All steps of this node. Its memory is the kernel's: a node that boots again has none.
 const PARENT: &[u8] = b"/run/vcluster\0";
@@ -87,8 +88,8 @@ pub(crate) fn attach(arguments: Arguments) -> Option<i32> {
         Outcome::Served => 0,
         Outcome::Refused | Outcome::Nobody => {
             let mut hello = Text::<256>::new();
-            supervisor::boot_id(&mut hello);
-            let _ = supervisor::frame(b'g', hello.bytes());
+            wire::boot_id(&mut hello);
+            let _ = wire::frame(b'g', hello.bytes());
             0
         }
     })
@@ -110,11 +111,11 @@ fn hand_over(id: &[u8], owner: &[u8], order: Order, positions: [u64; 2]) -> Outc
     let Ok((held, holder)) = sys::pipe() else {
         return Outcome::Nobody;
     };
-    let request = supervisor::request(order, positions, owner);
+    let request = wire::request(order, positions, owner);
     let sent = sys::send(socket, &request, [0, 1, holder]).is_ok();
     sys::close(holder);
     let mut answer = [0];
-    let taken = sent && sys::read(socket, &mut answer) == Ok(1) && answer[0] == supervisor::TAKEN;
+    let taken = sent && sys::read(socket, &mut answer) == Ok(1) && answer[0] == wire::TAKEN;
     sys::close(socket);
     if !taken {
         return Outcome::Refused;
@@ -181,7 +182,7 @@ fn end_others(own: &[u8]) {
 
 fn end(id: &[u8]) {
     if let Ok(socket) = sys::connect(path(id, b"/socket").bytes()) {
-        let request = supervisor::request(Order::End, [0, 0], b"");
+        let request = wire::request(Order::End, [0, 0], b"");
         if sys::send(socket, &request, [0, 1, 2]).is_ok() {
             // It closes the socket when it is gone.
             sys::readable(socket, PATIENCE_MS as i64);

@@ -2,16 +2,19 @@
 //! writes; the command goes on when the connection ends, and `attach` reads on where the last one was.
 //!
 //! vcluster brings this program to the node when it is needed. It uses the kernel only: no C library, nothing
-//! that must be installed. The protocol is in `supervisor.rs`, its other end in `src/step` of vcluster.
+//! that must be installed. The protocol is in `wire.rs`, its other end in `src/supervise` of vcluster.
 #![no_std]
 #![no_main]
 
+mod channel;
 mod client;
 mod processes;
 mod ring;
+mod start;
 mod supervisor;
 mod sys;
 mod text;
+mod wire;
 
 use sys::Arguments;
 

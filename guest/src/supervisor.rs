@@ -1,26 +1,14 @@
-//! The supervisor: keeps the step's output until the controller has it, its exit code, and an ear for orders.
-//!
-//! To the controller go frames of one byte of kind, four bytes of length (big endian) and the payload:
-//!
-//! | kind | payload |
-//! |---|---|
-//! | `h` | hello, the first one: `1 BOOT_ID OUT ERR STATE`; output follows from these positions; STATE is `waiting` or `started` |
-//! | `o` `e` | standard output, standard error |
-//! | `r` | what the step's processes did before they were ended, a line each |
-//! | `x` | the end: `exit CODE MS` or `signal NUMBER MS`, then ` limit` if the supervisor's own limit ended it |
-//! | `g` | gone, in place of all others: no such step; the payload is the boot ID |
-//!
-//! From the controller come orders of 17 bytes, a letter and two numbers (big endian): `a` confirms output up to two
-//! positions, `g` lets a waiting step start, `k` ends it, `q` says that all has arrived.
+//! The supervisor: keeps the step's output until the controller has it, its exit code, and an ear for orders. What goes
+//! over the wire is in `wire.rs`.
 
+use crate::channel::{Channel, Sending};
 use crate::client::path;
 use crate::processes::Processes;
 use crate::ring::Ring;
+use crate::start::{become_command, score_of_self};
 use crate::sys::{self, Fd, NONE, READABLE, WRITABLE, Watch};
 use crate::text::Text;
-
-/// What the supervisor answers when it takes over a channel.
-pub(crate) const TAKEN: u8 = b'y';
+use crate::wire::{ORDER, OWNER, Order, REQUEST, TAKEN, boot_id, positions};
 
 /// How long output may stay open (a daemon that inherited it) while nothing comes and the command has ended.
 const GRACE_MS: u64 = 2000;
@@ -30,28 +18,7 @@ const INSIST_MS: u64 = 1000;
 const AGAIN_MS: u64 = 200;
 
 const PIECE: usize = 32 << 10;
-const ORDER: usize = 17;
-const OWNER: usize = 32;
-const REQUEST: usize = 1 + 16 + OWNER;
 const REPORT: usize = 16 << 10;
-
-/// What is asked of a supervisor over its socket.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Order {
-    Attach = b'A' as isize,
-    End = b'E' as isize,
-}
-
-/// A request: what, two positions, and for whom.
-pub(crate) fn request(order: Order, positions: [u64; 2], owner: &[u8]) -> [u8; REQUEST] {
-    let mut bytes = [0; REQUEST];
-    bytes[0] = order as u8;
-    bytes[1..9].copy_from_slice(&positions[0].to_be_bytes());
-    bytes[9..17].copy_from_slice(&positions[1].to_be_bytes());
-    let length = owner.len().min(OWNER);
-    bytes[17..17 + length].copy_from_slice(&owner[..length]);
-    bytes
-}
 
 /// What to run.
 pub(crate) struct Start<'a> {
@@ -72,22 +39,6 @@ pub(crate) fn clean(id: &[u8]) {
     sys::remove_directory(path(id, b"").bytes());
 }
 
-/// Writes a frame to standard output.
-pub(crate) fn frame(kind: u8, payload: &[u8]) -> sys::Result<()> {
-    sys::write_all(1, &header(kind, payload.len()))?;
-    sys::write_all(1, payload)
-}
-
-fn header(kind: u8, length: usize) -> [u8; 5] {
-    let length = (length as u32).to_be_bytes();
-    [kind, length[0], length[1], length[2], length[3]]
-}
-
-pub(crate) fn boot_id<const N: usize>(into: &mut Text<N>) {
-    let mut bytes = [0; 64];
-    into.push(sys::file(b"/proc/sys/kernel/random/boot_id\0", &mut bytes).trim_ascii());
-}
-
 /// A stage of ending a step by force.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Force {
@@ -95,54 +46,6 @@ enum Force {
     /// Asked; insist at this time.
     Asked(u64),
     Insisted(u64),
-}
-
-/// A frame on its way.
-struct Sending {
-    header: [u8; 5],
-    payload: &'static [u8],
-    done: usize,
-}
-
-/// Whoever is attached.
-struct Channel {
-    input: Fd,
-    output: Fd,
-    /// Closing it lets the process that waits at the SSH server end.
-    holder: Fd,
-    sending: Option<Sending>,
-    order: [u8; ORDER],
-    order_length: usize,
-    greeted: bool,
-    told_report: bool,
-    told_end: bool,
-}
-
-impl Channel {
-    const fn none() -> Self {
-        Self {
-            input: NONE,
-            output: NONE,
-            holder: NONE,
-            sending: None,
-            order: [0; ORDER],
-            order_length: 0,
-            greeted: false,
-            told_report: false,
-            told_end: false,
-        }
-    }
-
-    fn is_there(&self) -> bool {
-        self.output != NONE
-    }
-
-    fn let_go(&mut self) {
-        for fd in [self.input, self.output, self.holder] {
-            sys::close(fd);
-        }
-        *self = Self::none();
-    }
 }
 
 struct Supervisor<'a> {
@@ -235,12 +138,7 @@ pub(crate) fn supervise(step: &Start, listener: Fd, holder: Fd) -> ! {
         children,
         pipes: [out.0, err.0],
         rings: [first, second],
-        channel: Channel {
-            input: 0,
-            output: 1,
-            holder,
-            ..Channel::none()
-        },
+        channel: Channel::over(0, 1, holder),
         start: go.1,
         main,
         began: now,
@@ -259,47 +157,6 @@ pub(crate) fn supervise(step: &Start, listener: Fd, holder: Fd) -> ! {
     clean(step.id);
     supervisor.channel.let_go();
     sys::exit(0)
-}
-
-fn score_of_self(score: &[u8]) {
-    if let Ok(fd) = sys::open(b"/proc/self/oom_score_adj\0", sys::WRITE_ONLY) {
-        let _ = sys::write(fd, score);
-        sys::close(fd);
-    }
-}
-
-fn become_command(step: &Start, go: (Fd, Fd), output: [Fd; 2], score: &[u8]) -> ! {
-    sys::new_session();
-    sys::close(go.1);
-    let mut byte = [0];
-    let told = loop {
-        match sys::read(go.0, &mut byte) {
-            Err(sys::EINTR) => {}
-            result => break result,
-        }
-    };
-    if told != Ok(1) {
-        sys::exit(143);
-    }
-    score_of_self(score);
-    for signal in [sys::SIGHUP, sys::SIGINT, sys::SIGPIPE, sys::SIGTERM] {
-        sys::ignore(signal, false);
-    }
-    sys::block_child_signal(false);
-    if let Ok(null) = sys::open(b"/dev/null\0", sys::READ_ONLY) {
-        sys::duplicate(null, 0);
-    }
-    sys::duplicate(output[0], 1);
-    sys::duplicate(output[1], 2);
-    let arguments = [
-        c"sh".as_ptr().cast(),
-        c"-c".as_ptr().cast(),
-        step.command,
-        core::ptr::null(),
-    ];
-    sys::execute(b"/bin/sh\0", &arguments, step.environment);
-    let _ = sys::write_all(2, b"cannot run /bin/sh\n");
-    sys::exit(126)
 }
 
 impl Supervisor<'_> {
@@ -488,25 +345,12 @@ impl Supervisor<'_> {
         self.force = Force::Asked(sys::now() + INSIST_MS);
     }
 
-    /// Reads all orders that are there: the last one comes before whoever asks for the step next. Says whether there
+    /// Obeys all orders that are there: the last one comes before whoever asks for the step next. Says whether there
     /// was a last one.
     fn hear(&mut self) -> bool {
-        while self.channel.is_there() {
-            let channel = &mut self.channel;
-            match sys::read(channel.input, &mut channel.order[channel.order_length..]) {
-                Err(sys::EINTR) => {}
-                Err(sys::EAGAIN) => return false,
-                Ok(0) | Err(_) => channel.let_go(),
-                Ok(count) => {
-                    channel.order_length += count;
-                    if channel.order_length == ORDER {
-                        channel.order_length = 0;
-                        let order = channel.order;
-                        if self.obey(&order) {
-                            return true;
-                        }
-                    }
-                }
+        while let Some(order) = self.channel.hear() {
+            if self.obey(&order) {
+                return true;
             }
         }
         false
@@ -580,7 +424,8 @@ impl Supervisor<'_> {
             watch(self.pipes[0], READABLE),
             watch(self.pipes[1], READABLE),
         ];
-        sys::poll(&mut watches, self.patience().clamp(0, 1000));
+        let patience = self.patience();
+        sys::poll(&mut watches, if patience < 0 { 1000 } else { patience.min(1000) });
         self.reap();
         for index in 0..2 {
             // Nobody will ask for it.
@@ -596,12 +441,7 @@ impl Supervisor<'_> {
         self.rings[1].resume(err);
         sys::set_blocking(fds[0], false);
         sys::set_blocking(fds[1], false);
-        self.channel = Channel {
-            input: fds[0],
-            output: fds[1],
-            holder: fds[2],
-            ..Channel::none()
-        };
+        self.channel = Channel::over(fds[0], fds[1], fds[2]);
     }
 
     fn has_something_to_say(&self) -> bool {
@@ -615,39 +455,14 @@ impl Supervisor<'_> {
     }
 
     fn say(&mut self) {
-        loop {
-            let Some(mut sending) = self.channel.sending.take().or_else(|| self.next_frame()) else {
-                return;
-            };
-            let head = &sending.header[sending.done.min(5)..];
-            let rest = &sending.payload[sending.done.saturating_sub(5)..];
-            match sys::write_both(self.channel.output, head, rest) {
-                Ok(count) => sending.done += count,
-                Err(sys::EINTR) => {}
-                Err(sys::EAGAIN) => {
-                    self.channel.sending = Some(sending);
-                    return;
-                }
-                Err(_) => {
-                    self.channel.let_go();
-                    return;
-                }
-            }
-            if sending.done < 5 + sending.payload.len() {
-                self.channel.sending = Some(sending);
+        while let Some(frame) = self.channel.sending.take().or_else(|| self.next_frame()) {
+            if !self.channel.send(frame) {
                 return;
             }
         }
     }
 
     fn next_frame(&mut self) -> Option<Sending> {
-        let make = |kind, payload: &'static [u8]| {
-            Some(Sending {
-                header: header(kind, payload.len()),
-                payload,
-                done: 0,
-            })
-        };
         if !self.channel.greeted {
             self.channel.greeted = true;
             let text = words();
@@ -662,13 +477,13 @@ impl Supervisor<'_> {
             } else {
                 b" waiting"
             });
-            return make(b'h', words().bytes());
+            return Some(Sending::new(b'h', words().bytes()));
         }
         for (index, kind) in [(0, b'o'), (1, b'e')] {
             let payload = self.rings[index].next(PIECE);
             if !payload.is_empty() {
                 self.rings[index].sent += payload.len() as u64;
-                return make(kind, payload);
+                return Some(Sending::new(kind, payload));
             }
         }
         if !self.is_over() {
@@ -676,7 +491,7 @@ impl Supervisor<'_> {
         }
         if self.reported && !self.channel.told_report {
             self.channel.told_report = true;
-            return make(b'r', reported().bytes());
+            return Some(Sending::new(b'r', reported().bytes()));
         }
         if self.channel.told_end {
             return None;
@@ -695,19 +510,10 @@ impl Supervisor<'_> {
         if self.limited {
             text.push(b" limit");
         }
-        make(b'x', words().bytes())
+        Some(Sending::new(b'x', words().bytes()))
     }
 }
 
 fn watch(fd: Fd, wanted: i16) -> Watch {
     Watch { fd, wanted, found: 0 }
-}
-
-fn positions(bytes: &[u8]) -> [u64; 2] {
-    let number = |at: usize| {
-        bytes[at..at + 8]
-            .iter()
-            .fold(0_u64, |n, byte| n << 8 | u64::from(*byte))
-    };
-    [number(0), number(8)]
 }

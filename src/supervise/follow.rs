@@ -10,19 +10,16 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::connection::{Connection, ask, signal_name};
 use super::ended::{End, Ended, Lost, StepError};
-use super::frame::{Frame, Frames};
+use super::frame::Frame;
 use super::{Step, guest, plain};
 use crate::patience::patience;
 use crate::ssh::fanout::Stream;
-use crate::ssh::{ExecEvent, ExecRequest, Nodes, Session, SshError, Waits};
+use crate::ssh::{ExecEvent, ExecRequest, Nodes, Session, SshError};
 
 /// Output that may wait for its confirmation. Less than the supervisor keeps, so that it never waits for us.
 const CONFIRM: u64 = 256 << 10;
-
-/// How often a node whose step says nothing is asked for a sign of life. Its answer decides nothing: it shows who is
-/// slow, and a node that was started again refuses the old connection.
-const ASK: Duration = Duration::from_mins(1);
 
 /// The pauses between attempts to connect again.
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
@@ -30,9 +27,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// How long a node may take to end a step, and to say what it did.
 const ENDING: Duration = Duration::from_secs(10);
-
-/// The most that is kept of what is said when a step cannot be started.
-const COMPLAINT: usize = 4 << 10;
 
 /// Where output goes.
 pub trait Sink: Send {
@@ -315,16 +309,7 @@ impl Follower<'_, '_> {
                 self.deadline = Instant::now() + self.step.timeout;
             }
         }
-        let mut connection = Connection {
-            orders,
-            frames: Frames::default(),
-            complaint: Vec::new(),
-            greeted: false,
-            skip: [0; 2],
-            brings,
-            session: session.clone(),
-            waits: Some(waits),
-        };
+        let mut connection = Connection::new(session.clone(), orders, brings, waits);
         let ask = ask(self.way, session);
         tokio::pin!(ask);
         let dead = self.way.nodes.dead(self.way.node);
@@ -399,10 +384,7 @@ impl Follower<'_, '_> {
                 Ok(None)
             }
             ExecEvent::Stderr(bytes) => {
-                let room = COMPLAINT
-                    .saturating_sub(connection.complaint.len())
-                    .min(bytes.len());
-                connection.complaint.extend_from_slice(&bytes[..room]);
+                connection.complaint(&bytes);
                 Ok(None)
             }
             ExecEvent::Lost(why) => Ok(Some(Once::Lost(why))),
@@ -530,55 +512,5 @@ async fn opening(gate: &mut Option<Gate<'_>>) -> bool {
     match gate {
         Some(gate) => gate.await,
         None => std::future::pending().await,
-    }
-}
-
-/// Asks the node for a sign of life now and then. Never returns.
-async fn ask(way: &Way<'_>, session: &Session) {
-    loop {
-        sleep(patience(ASK)).await;
-        let _waits = way.nodes.waits(way.node);
-        if session.ping().await.is_err() {
-            // The output ends as well, and says why.
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
-struct Connection {
-    orders: mpsc::Sender<Vec<u8>>,
-    frames: Frames,
-    complaint: Vec<u8>,
-    greeted: bool,
-    /// Bytes that come once more.
-    skip: [u64; 2],
-    brings: bool,
-    session: Arc<Session>,
-    waits: Option<Waits>,
-}
-
-impl Connection {
-    fn order(&self, letter: u8, positions: [u64; 2]) {
-        // A connection that takes no orders has ended, which its output tells. One that is stuck must not stop us:
-        // an order that does not fit is given again, or is not needed.
-        let _ = self.orders.try_send(guest::order(letter, positions));
-    }
-
-    fn complains(&self, how: &str) -> StepError {
-        let text = String::from_utf8_lossy(&self.complaint);
-        let text = text.trim();
-        StepError::NotStarted(match text {
-            "" => format!("the step could not be started: {how}"),
-            text => format!("the step could not be started: {how}: {text}"),
-        })
-    }
-}
-
-/// The name of a signal without SIG.
-fn signal_name(number: u32) -> String {
-    let number = i32::try_from(number).unwrap_or_default();
-    match nix::sys::signal::Signal::try_from(number) {
-        Ok(signal) => signal.as_str().trim_start_matches("SIG").to_owned(),
-        Err(_) => number.to_string(),
     }
 }

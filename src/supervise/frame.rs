@@ -1,4 +1,4 @@
-//! What the supervisor on a node sends: see `guest/src/supervisor.rs`. A node is not trusted, so every frame is
+//! What the supervisor on a node sends: see `guest/src/wire.rs`. A node is not trusted, so every frame is
 //! bounded and everything unknown is an error.
 
 /// The longest payload that a supervisor sends.

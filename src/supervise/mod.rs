@@ -1,6 +1,7 @@
 //! A step on a node that outlives its connection: it runs under a supervisor there (`guest/`), and whoever
 //! connects again reads on where the last one was. Chooses nothing and prints nothing.
 
+mod connection;
 mod ended;
 mod follow;
 mod frame;

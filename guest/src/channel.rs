@@ -1,0 +1,114 @@
+//! The way to whoever is attached: frames go out as the channel takes them, orders come in whole.
+
+use crate::sys::{self, Fd, NONE};
+use crate::wire::{ORDER, header};
+
+/// A frame on its way.
+pub(crate) struct Sending {
+    header: [u8; 5],
+    payload: &'static [u8],
+    done: usize,
+}
+
+impl Sending {
+    pub(crate) fn new(kind: u8, payload: &'static [u8]) -> Self {
+        Self {
+            header: header(kind, payload.len()),
+            payload,
+            done: 0,
+        }
+    }
+}
+
+/// Whoever is attached.
+pub(crate) struct Channel {
+    pub(crate) input: Fd,
+    pub(crate) output: Fd,
+    /// Closing it lets the process that waits at the SSH server end.
+    pub(crate) holder: Fd,
+    pub(crate) sending: Option<Sending>,
+    order: [u8; ORDER],
+    order_length: usize,
+    pub(crate) greeted: bool,
+    pub(crate) told_report: bool,
+    pub(crate) told_end: bool,
+}
+
+impl Channel {
+    pub(crate) const fn none() -> Self {
+        Self {
+            input: NONE,
+            output: NONE,
+            holder: NONE,
+            sending: None,
+            order: [0; ORDER],
+            order_length: 0,
+            greeted: false,
+            told_report: false,
+            told_end: false,
+        }
+    }
+
+    pub(crate) fn over(input: Fd, output: Fd, holder: Fd) -> Self {
+        Self {
+            input,
+            output,
+            holder,
+            ..Self::none()
+        }
+    }
+
+    pub(crate) fn is_there(&self) -> bool {
+        self.output != NONE
+    }
+
+    pub(crate) fn let_go(&mut self) {
+        for fd in [self.input, self.output, self.holder] {
+            sys::close(fd);
+        }
+        *self = Self::none();
+    }
+
+    /// Reads what there is. Gives a whole order; `None` when there is none, or nobody any more.
+    pub(crate) fn hear(&mut self) -> Option<[u8; ORDER]> {
+        while self.is_there() {
+            match sys::read(self.input, &mut self.order[self.order_length..]) {
+                Err(sys::EINTR) => {}
+                Err(sys::EAGAIN) => return None,
+                Ok(0) | Err(_) => self.let_go(),
+                Ok(count) => {
+                    self.order_length += count;
+                    if self.order_length == ORDER {
+                        self.order_length = 0;
+                        return Some(self.order);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// Sends a frame as far as the channel takes it. Says whether it is out; else it goes on later, or nobody is
+    /// there any more.
+    pub(crate) fn send(&mut self, mut sending: Sending) -> bool {
+        loop {
+            let head = &sending.header[sending.done.min(5)..];
+            let rest = &sending.payload[sending.done.saturating_sub(5)..];
+            match sys::write_both(self.output, head, rest) {
+                Ok(count) => sending.done += count,
+                Err(sys::EINTR) => {}
+                Err(sys::EAGAIN) => {
+                    self.sending = Some(sending);
+                    return false;
+                }
+                Err(_) => {
+                    self.let_go();
+                    return false;
+                }
+            }
+            if sending.done == 5 + sending.payload.len() {
+                return true;
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What goes over the wires: frames and orders between controller and supervisor, requests on its socket.
+//!
+//! To the controller go frames of one byte of kind, four bytes of length (big endian) and the payload:
+//!
+//! | kind | payload |
+//! |---|---|
+//! | `h` | hello, the first one: `1 BOOT_ID OUT ERR STATE`; output follows from these positions; STATE is `waiting` or `started` |
+//! | `o` `e` | standard output, standard error |
+//! | `r` | what the step's processes did before they were ended, a line each |
+//! | `x` | the end: `exit CODE MS` or `signal NUMBER MS`, then ` limit` if the supervisor's own limit ended it |
+//! | `g` | gone, in place of all others: no such step; the payload is the boot ID |
+//!
+//! From the controller come orders of 17 bytes, a letter and two numbers (big endian): `a` confirms output up to two
+//! positions, `g` lets a waiting step start, `k` ends it, `q` says that all has arrived.
+
+use crate::sys;
+use crate::text::Text;
+
+/// What the supervisor answers when it takes over a channel.
+pub(crate) const TAKEN: u8 = b'y';
+
+/// Bytes of an order.
+pub(crate) const ORDER: usize = 17;
+/// The longest name of an owner.
+pub(crate) const OWNER: usize = 32;
+/// Bytes of a request.
+pub(crate) const REQUEST: usize = 1 + 16 + OWNER;
+
+/// What is asked of a supervisor over its socket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    Attach = b'A' as isize,
+    End = b'E' as isize,
+}
+
+/// A request: what, two positions, and for whom.
+pub(crate) fn request(order: Order, positions: [u64; 2], owner: &[u8]) -> [u8; REQUEST] {
+    let mut bytes = [0; REQUEST];
+    bytes[0] = order as u8;
+    bytes[1..9].copy_from_slice(&positions[0].to_be_bytes());
+    bytes[9..17].copy_from_slice(&positions[1].to_be_bytes());
+    let length = owner.len().min(OWNER);
+    bytes[17..17 + length].copy_from_slice(&owner[..length]);
+    bytes
+}
+
+/// Writes a frame to standard output.
+pub(crate) fn frame(kind: u8, payload: &[u8]) -> sys::Result<()> {
+    sys::write_all(1, &header(kind, payload.len()))?;
+    sys::write_all(1, payload)
+}
+
+pub(crate) fn header(kind: u8, length: usize) -> [u8; 5] {
+    let length = (length as u32).to_be_bytes();
+    [kind, length[0], length[1], length[2], length[3]]
+}
+
+pub(crate) fn boot_id<const N: usize>(into: &mut Text<N>) {
+    let mut bytes = [0; 64];
+    into.push(sys::file(b"/proc/sys/kernel/random/boot_id\0", &mut bytes).trim_ascii());
+}
+
+/// The two numbers of an order or a request.
+pub(crate) fn positions(bytes: &[u8]) -> [u64; 2] {
+    let number = |at: usize| {
+        bytes[at..at + 8]
+            .iter()
+            .fold(0_u64, |n, byte| n << 8 | u64::from(*byte))
+    };
+    [number(0), number(8)]
+}
