@@ -190,8 +190,10 @@ impl Follower<'_, '_> {
         match session {
             Ok(Ok(session)) => Ok(Some(session)),
             Ok(Err(SshError::Stopped(why))) => Err(StepError::Dead(why)),
-            // While it runs there, its node and host are waited for.
-            Ok(Err(error)) if self.sent && error.is_transient() => {
+            // A path that broke is waited for, and while the step runs its node is in any case.
+            Ok(Err(error))
+                if error.is_transient() && (self.sent || matches!(error, SshError::Lost { .. })) =>
+            {
                 *last = Some(error.to_string());
                 Ok(None)
             }

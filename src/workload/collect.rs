@@ -7,7 +7,7 @@ use crate::engine::explain;
 use crate::name::NodeName;
 use crate::patience::patience;
 use crate::ssh::transfer::{PullLimits, pull};
-use crate::ssh::{ExecRequest, Nodes, Session, quote};
+use crate::ssh::{ExecRequest, Nodes, Session, SshError, quote};
 
 /// Time allowed for the files of one node.
 const ALLOWED: Duration = Duration::from_mins(10);
@@ -28,7 +28,14 @@ pub(super) async fn collect(
 ) -> Result<(), String> {
     let all = async {
         loop {
-            let session = nodes.session(node).await.map_err(|error| explain(&error))?;
+            let session = match nodes.session(node).await {
+                Ok(session) => session,
+                Err(SshError::Lost { .. }) => {
+                    tokio::time::sleep(patience(PAUSE)).await;
+                    continue;
+                }
+                Err(error) => return Err(explain(&error)),
+            };
             let fetched = tokio::select! {
                 fetched = fetch(&session, patterns, target) => fetched,
                 why = nodes.dead(node) => Err(why),
