@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,7 @@ use crate::host::{Acceleration, HostImage};
 use crate::image::BuiltImage;
 use crate::name::{HostName, ImageName, NodeName};
 use crate::plan::{ActionKind, NodePlan, Plan};
-use crate::ssh::{ExecRequest, Nodes};
+use crate::ssh::{ExecRequest, Nodes, Session, SshError};
 
 /// Lines of the console shown when a guest dies or hangs.
 const TAIL: usize = 15;
@@ -196,22 +197,44 @@ impl Raise<'_> {
             .get(&node.spec.image)
             .is_some_and(BuiltImage::has_cloud_init)
         {
-            self.cloud_init(node, &session).await?;
+            self.cloud_init(node, session, &stop).await?;
         }
         Ok(true)
     }
 
     /// Waits until cloud-init has ended, and tells apart how: done, done with errors that it got over, failed.
-    async fn cloud_init(&self, node: &NodePlan, session: &crate::ssh::Session) -> Result<(), Fault> {
-        let request = ExecRequest {
-            command: self.nodes.as_root(&node.name, &cloud_init::command()),
-            timeout: Some(self.boot_timeout),
-            ..ExecRequest::default()
+    /// A connection that is lost meanwhile (cloud-init may restart the SSH server) is made again.
+    async fn cloud_init(
+        &self,
+        node: &NodePlan,
+        mut session: Arc<Session>,
+        stop: &(dyn Fn() -> Option<String> + Sync),
+    ) -> Result<(), Fault> {
+        let deadline = Instant::now() + self.boot_timeout;
+        let output = loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let request = ExecRequest {
+                command: self.nodes.as_root(&node.name, &cloud_init::command()),
+                timeout: Some(left),
+                ..ExecRequest::default()
+            };
+            let output = match session.exec(&request).await {
+                Err(SshError::Lost { .. }) => {
+                    self.nodes.await_login(&node.name, left, stop).await.map(|again| {
+                        session = again;
+                        None
+                    })
+                }
+                other => other.map(Some),
+            };
+            let output = output.map_err(|error| Fault {
+                error: format!("waiting for cloud-init: {}", explain(&error)),
+                hint: error.hint(),
+            })?;
+            if let Some(output) = output {
+                break output;
+            }
         };
-        let output = session.exec(&request).await.map_err(|error| Fault {
-            error: format!("waiting for cloud-init: {}", explain(&error)),
-            hint: error.hint(),
-        })?;
         match cloud_init::read(output.status, &output.stdout, &output.stderr) {
             CloudInit::Done => Ok(()),
             CloudInit::Degraded(said) => {
