@@ -9,6 +9,7 @@
 pub mod cli;
 pub mod cmd;
 pub mod configure;
+mod counted;
 mod digest;
 pub mod doctor;
 pub mod engine;

@@ -423,6 +423,20 @@ const CLOSE_ON_EXEC_EACH: usize = 0x4000_0000;
 
 const CONTROL_LENGTH: usize = 16 + 4 * PASSED;
 
+impl Message {
+    fn new(vector: &[usize; 2], control: &mut Control) -> Self {
+        Self {
+            name: 0,
+            name_length: 0,
+            vector: &raw const *vector,
+            vector_length: 1,
+            control: &raw mut *control,
+            control_length: size_of::<Control>(),
+            flags: 0,
+        }
+    }
+}
+
 /// Sends a message with descriptors.
 pub(crate) fn send(socket: Fd, bytes: &[u8], fds: [Fd; PASSED]) -> Result<usize> {
     let mut control = Control {
@@ -433,15 +447,7 @@ pub(crate) fn send(socket: Fd, bytes: &[u8], fds: [Fd; PASSED]) -> Result<usize>
         padding: 0,
     };
     let vector = [bytes.as_ptr() as usize, bytes.len()];
-    let message = Message {
-        name: 0,
-        name_length: 0,
-        vector: &raw const vector,
-        vector_length: 1,
-        control: &raw mut control,
-        control_length: size_of::<Control>(),
-        flags: 0,
-    };
+    let message = Message::new(&vector, &mut control);
     system_call!(46, socket, &raw const message, NO_SIGNAL)
 }
 
@@ -455,15 +461,7 @@ pub(crate) fn receive(socket: Fd, into: &mut [u8]) -> (usize, [Fd; PASSED]) {
         padding: 0,
     };
     let vector = [into.as_mut_ptr() as usize, into.len()];
-    let mut message = Message {
-        name: 0,
-        name_length: 0,
-        vector: &raw const vector,
-        vector_length: 1,
-        control: &raw mut control,
-        control_length: size_of::<Control>(),
-        flags: 0,
-    };
+    let mut message = Message::new(&vector, &mut control);
     let count = system_call!(47, socket, &raw mut message, CLOSE_ON_EXEC_EACH).unwrap_or(0);
     let came = control.length == CONTROL_LENGTH && control.level == 1 && control.kind == 1;
     (count, if came { control.fds } else { [NONE; PASSED] })

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
+use crate::counted::Counted;
 use crate::name::HostName;
 
 /// CPU pressure (`some avg10`, percent) above which a machine counts as short of CPU.
@@ -26,22 +27,6 @@ struct Machine {
     freed: Notify,
     /// The host that is asked for the pressure of the machine: all of them would say the same.
     speaker: HostName,
-}
-
-/// Counts as waiting for a turn while it lives: who is cancelled no longer does.
-struct Waiting<'a>(&'a Machine);
-
-impl<'a> Waiting<'a> {
-    fn on(machine: &'a Machine) -> Self {
-        machine.waiting.fetch_add(1, Ordering::Relaxed);
-        Self(machine)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// What decides how many guests boot at once on a host.
@@ -99,7 +84,7 @@ impl Ramp {
         let Some(machine) = self.machines.get(host) else {
             return Turn(None);
         };
-        let _waiting = Waiting::on(machine);
+        let _waiting = Counted::on(&machine.waiting);
         loop {
             let freed = machine.freed.notified();
             {

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::pool::Via;
 use super::session::ExecRequest;
+use crate::counted::Counted;
 use crate::patience::patience;
 
 /// Share of the time in which something waited for a CPU, above which a machine is short of it.
@@ -151,7 +152,7 @@ impl Turns {
                     };
                 }
             }
-            let _waiting = Waiting::on(&machine);
+            let _waiting = Counted::on(&machine.waiting);
             self.look_at(&machine);
             freed.await;
         }
@@ -238,22 +239,6 @@ fn hold(machine: Arc<Machine>) -> oneshot::Sender<()> {
         machine.freed.notify_waiters();
     });
     sender
-}
-
-/// Counts as waiting for a turn while it lives.
-struct Waiting<'a>(&'a Machine);
-
-impl<'a> Waiting<'a> {
-    fn on(machine: &'a Machine) -> Self {
-        machine.waiting.fetch_add(1, Ordering::Relaxed);
-        Self(machine)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 #[cfg(test)]
