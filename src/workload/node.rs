@@ -34,7 +34,9 @@ impl Sink for Keeper<'_> {
         self.journal.write(&Line {
             step: self.step.to_owned(),
             result: result(self.node, end, bytes),
-        })
+        })?;
+        crate::fault::point!("workload {} kept", self.step);
+        Ok(())
     }
 }
 
@@ -66,6 +68,10 @@ pub(super) async fn run(
     if let Some(result) = workload.journal.ended(&step.name, node) {
         if let Some(barrier) = barrier {
             barrier.passed(node);
+        }
+        // It may have been killed before the node was told that it may forget.
+        if let Ok(step) = supervised(workload, step, node) {
+            let _ = supervise::stop(workload.nodes, node.as_str(), &step).await;
         }
         return result.clone();
     }

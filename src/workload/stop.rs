@@ -31,15 +31,15 @@ impl Workload<'_> {
     }
 
     async fn stop_on(&self, step: &WorkloadStep, node: &NodeName) -> NodeResult {
-        if let Some(result) = self.journal.ended(&step.name, node) {
-            return result.clone();
-        }
         let stopped = match supervised(self, step, node) {
             Ok(step) => supervise::stop(self.nodes, node.as_str(), &step)
                 .await
                 .map_err(|error| crate::engine::explain(&error)),
             Err(error) => Err(error),
         };
+        if let Some(result) = self.journal.ended(&step.name, node) {
+            return result.clone();
+        }
         NodeResult {
             node: node.clone(),
             outcome: Outcome::Error {

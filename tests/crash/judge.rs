@@ -50,6 +50,7 @@ pub(crate) fn run(world: &mut World, trial: &Trial) -> Outcome {
         Recovery::Down => world.remove(),
         Recovery::Elsewhere => world.remove_from_elsewhere(),
         Recovery::Gc => world.remove_by(Scene::Gc),
+        Recovery::Attach => world.attach(),
     };
     if fault.is_some() {
         world.empty();

@@ -50,6 +50,8 @@ pub(crate) enum Recovery {
     Elsewhere,
     /// `gc`, as a timer would do it next time.
     Gc,
+    /// `run --attach`, which must come to what a run comes to.
+    Attach,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -131,6 +133,7 @@ impl fmt::Display for Trial {
             Recovery::Down => ", down",
             Recovery::Elsewhere => ", down from elsewhere",
             Recovery::Gc => ", gc again",
+            Recovery::Attach => ", run --attach",
         })
     }
 }
@@ -201,7 +204,15 @@ pub(crate) fn trials(args: &Args, world: &mut World) -> Vec<Trial> {
 /// begin with one mostly end with one.
 fn recovery(scene: Scene, index: usize) -> Recovery {
     let turns: &[Recovery] = match scene {
-        Scene::Configure | Scene::Run | Scene::Extend => &[
+        Scene::Run => &[
+            Recovery::Attach,
+            Recovery::Up,
+            Recovery::Attach,
+            Recovery::Down,
+            Recovery::Attach,
+            Recovery::Elsewhere,
+        ],
+        Scene::Configure | Scene::Extend => &[
             Recovery::Up,
             Recovery::Up,
             Recovery::Down,

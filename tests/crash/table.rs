@@ -31,8 +31,8 @@ pub(crate) fn note(file: &Path, outcome: &Outcome) {
 /// The table, in Markdown.
 pub(crate) fn render(args: &Args, all: &[Outcome]) -> String {
     let mut text = String::from(
-        "| Killed | Points | Random instants | Recovered by `up` | by `down` | by `down` elsewhere | by `gc` | Failed or leaked | Seconds to recover, p50 / max |\n\
-         |---|---|---|---|---|---|---|---|---|\n",
+        "| Killed | Points | Random instants | Recovered by `up` | by `down` | by `down` elsewhere | by `gc` | by `run --attach` | Failed or leaked | Seconds to recover, p50 / max |\n\
+         |---|---|---|---|---|---|---|---|---|---|\n",
     );
     let scenes = Scene::ALL.iter().map(|scene| (scene.title(), Some(*scene)));
     for (title, scene) in scenes.chain([("all", None)]) {
@@ -54,13 +54,14 @@ pub(crate) fn render(args: &Args, all: &[Outcome]) -> String {
         let max = seconds.last().copied().unwrap_or_default();
         let _ = writeln!(
             text,
-            "| {title} | {} | {} | {} | {} | {} | {} | {} | {p50:.1} / {max:.1} |",
+            "| {title} | {} | {} | {} | {} | {} | {} | {} | {} | {p50:.1} / {max:.1} |",
             count(&is_point),
             count(&|outcome| !is_point(outcome)),
             by(Recovery::Up),
             by(Recovery::Down),
             by(Recovery::Elsewhere),
             by(Recovery::Gc),
+            by(Recovery::Attach),
             here.iter().filter(|outcome| outcome.fault.is_some()).count(),
         );
     }

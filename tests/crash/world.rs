@@ -172,6 +172,29 @@ impl World {
         (ran, fault)
     }
 
+    /// Goes on with a run that was killed, and says what is wrong with it or left on the nodes then.
+    pub(crate) fn attach(&mut self) -> (Ran, Option<String>) {
+        let ran = self.run(&["run", "topology.yaml", "--attach"], Kill::Never);
+        // It was killed before it was written down, or after its results were.
+        let nothing = ran.code == Some(2) && ran.stderr.contains("was cut off");
+        if ran.code != Some(0) && !nothing {
+            let fault = format!("run --attach ended with {:?}: {}", ran.code, last(&ran.stderr));
+            return (ran, Some(fault));
+        }
+        if !nothing && !ran.stdout.contains("step work: 2 of 2 nodes passed") {
+            let fault = format!("run --attach says {}", ran.stdout);
+            return (ran, Some(fault));
+        }
+        let look = "ls -A /run/vcluster/steps 2>/dev/null; true";
+        let left = self.run(&["exec", "-c", NAME, "-w", "@all", "--", look], Kill::Never);
+        if left.code != Some(0) || !left.stdout.is_empty() {
+            let fault = format!("steps are left on nodes: {} {}", left.stdout, last(&left.stderr));
+            return (ran, Some(fault));
+        }
+        self.up = Some(Shape::Two);
+        (ran, None)
+    }
+
     /// Finds out what a cluster holds that was raised from nothing, before the first one is killed.
     pub(crate) fn know(&mut self, shape: Shape) -> Option<String> {
         if self.whole.contains_key(&shape) {
