@@ -14,7 +14,7 @@ use super::error::SshError;
 use super::node::{Backoff, jitter, login_with_backoff};
 use super::session::{NodeTarget, Session};
 use super::slow::{self, Waiting, Waits};
-use super::turns::{Load, Turn, Turns};
+use super::turns::{LOGIN_TURN, Load, TURN, Turn, Turns};
 use super::way::HostWay;
 use crate::patience::patience;
 
@@ -208,7 +208,7 @@ impl Nodes {
     /// Waits for a turn to begin something heavy on a node: see [`Turn`].
     pub async fn turn(&self, node: impl AsRef<str>) -> Option<Turn> {
         let entry = self.inner.entries.get(node.as_ref())?;
-        Some(self.inner.turns.turn(&entry.reach.host).await)
+        Some(self.inner.turns.turn(&entry.reach.host, TURN).await)
     }
 
     /// Notes that an answer of a node is waited for.
@@ -290,7 +290,7 @@ impl Nodes {
                 };
                 let _turn_of_all = self.inner.overall.acquire().await.map_err(broken)?;
                 let many = self.inner.entries.len() > MANY;
-                let turn = async { self.inner.turns.turn(&reach.host).await };
+                let turn = async { self.inner.turns.turn(&reach.host, LOGIN_TURN).await };
                 let _turn_of_machine = futures::future::OptionFuture::from(many.then_some(turn)).await;
                 // The time counts from our turn on: a queue of a thousand nodes is not the node's fault.
                 let began = Instant::now();

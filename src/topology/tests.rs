@@ -139,7 +139,7 @@ fn images_are_made_from_images() {
 #[test]
 fn steps_are_read_with_their_nodes_times_modes_and_owners() {
     let dir = directory(&[("a.hbs", "port {{vars.port}}\n"), ("sub/b.bin", "x")]);
-    let text = "name: x\nvars: { port: 1 }\ngroups: { web: { count: 3 }, db: { count: 1 } }\nconfigure:\n  - { template: a.hbs, to: \"/etc/{{node.name}}\", mode: \"0600\", owner: \"redis:redis\" }\n  - { on: \"@web!web002\", file: sub/b.bin, to: /b, timeout: 5m }\n  - { name: go, on: \"@*\", run: \"echo {{node.address}}\" }\nworkload:\n  - { run: \"true\" }\n  - { name: load, on: db001, run: x, barrier: true, timeout: 1h 30m, collect: [\"/var/log/*.log\"] }\n";
+    let text = "name: x\nvars: { port: 1 }\ngroups: { web: { count: 3 }, db: { count: 1 } }\nconfigure:\n  - { template: a.hbs, to: \"/etc/{{node.name}}\", mode: \"0600\", owner: \"redis:redis\" }\n  - { on: \"@web!web002\", file: sub/b.bin, to: /b, timeout: 5m, fanout: 7 }\n  - { name: go, on: \"@*\", run: \"echo {{node.address}}\" }\nworkload:\n  - { run: \"true\" }\n  - { name: load, on: db001, run: x, barrier: true, timeout: 1h 30m, collect: [\"/var/log/*.log\"] }\n";
     let topology = Topology::parse(text, "t.yaml", dir.path()).unwrap_or_else(|error| panic!("{error}"));
     let [template, file, run] = topology.configure.as_slice() else {
         panic!()
@@ -150,6 +150,7 @@ fn steps_are_read_with_their_nodes_times_modes_and_owners() {
     assert!(
         matches!(&template.action, ConfigureAction::Template { text, source: Some(_), mode: 0o600, owner: Some(owner), .. } if text == "port {{vars.port}}\n" && owner == "redis:redis")
     );
+    assert_eq!((template.fanout, file.fanout), (None, Some(7)));
     assert_eq!(
         file.on.iter().map(NodeName::as_str).collect::<Vec<_>>(),
         ["web001", "web003"]

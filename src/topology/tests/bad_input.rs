@@ -272,6 +272,21 @@ fn files_stay_inside_the_directory_of_the_topology() {
 }
 
 #[test]
+fn a_fanout_is_a_number_that_a_step_with_a_barrier_has_not() {
+    let step = |step: &str| {
+        format!("name: x\ngroups: {{ n: {{ count: 1 }} }}\nworkload:\n  - {{ run: \"true\", {step} }}\n")
+    };
+    let topology = good(&step("fanout: 3"));
+    assert_eq!(topology.workload[0].fanout, Some(3));
+    assert_eq!(good(&step("timeout: 5s")).workload[0].fanout, None);
+    one(&step("fanout: 0"), "4:27: fanout: `0` is not a whole number");
+    one(
+        &step("barrier: true, fanout: 3"),
+        "4:42: a step with a barrier starts on all its nodes at once",
+    );
+}
+
+#[test]
 fn places_on_a_node_are_absolute() {
     for to in [
         "etc/x",
