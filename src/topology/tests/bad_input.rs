@@ -279,10 +279,10 @@ fn a_fanout_is_a_number_that_a_step_with_a_barrier_has_not() {
     let topology = good(&step("fanout: 3"));
     assert_eq!(topology.workload[0].fanout, Some(3));
     assert_eq!(good(&step("timeout: 5s")).workload[0].fanout, None);
-    one(&step("fanout: 0"), "4:27: fanout: `0` is not a whole number");
+    one(&step("fanout: 0"), "4:28: fanout: `0` is not a whole number");
     one(
         &step("barrier: true, fanout: 3"),
-        "4:42: a step with a barrier starts on all its nodes at once",
+        "4:43: a step with a barrier starts on all its nodes at once",
     );
 }
 
