@@ -67,7 +67,7 @@ pub(crate) fn run(arguments: Arguments, environment: *const *const u8) -> Option
                 return Some(73);
             }
         }
-        match hand_over(id, owner, Order::Attach, [0, 0]) {
+        match hand_over(id, owner, [0, 0]) {
             Outcome::Served => return Some(0),
             // It is being started, or has ended and belongs to an earlier command.
             Outcome::Refused | Outcome::Nobody if sys::now() < until => sys::pause(20),
@@ -84,7 +84,7 @@ pub(crate) fn run(arguments: Arguments, environment: *const *const u8) -> Option
 pub(crate) fn attach(arguments: Arguments) -> Option<i32> {
     let (id, owner) = (id(arguments)?, arguments.get(3)?);
     let positions = [read_number(arguments.get(4)?)?, read_number(arguments.get(5)?)?];
-    Some(match hand_over(id, owner, Order::Attach, positions) {
+    Some(match hand_over(id, owner, positions) {
         Outcome::Served => 0,
         Outcome::Refused | Outcome::Nobody => {
             let mut hello = Text::<256>::new();
@@ -104,14 +104,14 @@ enum Outcome {
 }
 
 /// Gives the supervisor our input and output, and waits until it lets them go.
-fn hand_over(id: &[u8], owner: &[u8], order: Order, positions: [u64; 2]) -> Outcome {
+fn hand_over(id: &[u8], owner: &[u8], positions: [u64; 2]) -> Outcome {
     let Ok(socket) = sys::connect(path(id, b"/socket").bytes()) else {
         return Outcome::Nobody;
     };
     let Ok((held, holder)) = sys::pipe() else {
         return Outcome::Nobody;
     };
-    let request = wire::request(order, positions, owner);
+    let request = wire::request(Order::Attach, positions, owner);
     let sent = sys::send(socket, &request, [0, 1, holder]).is_ok();
     sys::close(holder);
     let mut answer = [0];

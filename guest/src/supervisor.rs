@@ -429,7 +429,7 @@ impl Supervisor<'_> {
         self.reap();
         for index in 0..2 {
             // Nobody will ask for it.
-            self.rings[index].sent = self.rings[index].resume(u64::MAX);
+            self.rings[index].resume(u64::MAX);
             self.take_in(index);
         }
         self.on_time();

@@ -13,8 +13,7 @@ use crate::ssh::Nodes;
 use crate::state::{ClusterKeys, StateRoot};
 use crate::topology::Topology;
 
-/// Nodes that are worked on at once over SSH.
-pub const FANOUT: usize = 64;
+pub use crate::ssh::FANOUT;
 
 /// For counts of which 0 makes no sense.
 pub fn at_least_one() -> clap::builder::RangedU64ValueParser<usize> {

@@ -11,13 +11,10 @@ use super::tail::Tail;
 use super::wave::{Wave, waves};
 use crate::engine::{Event, Events, Progress};
 use crate::name::NodeName;
-use crate::ssh::{Nodes, Turn};
+use crate::ssh::{FANOUT, Nodes};
 use crate::supervise::{self, Ended, Kind, Step, Way};
 use crate::template::Shared;
 use crate::topology::{ConfigureAction, ConfigureStep};
-
-/// The most nodes at once where the user does not say.
-const FANOUT: usize = 64;
 
 /// All that running steps needs.
 pub struct Configuration<'a> {
@@ -80,7 +77,7 @@ impl Configuration<'_> {
                     async move {
                         let _turn = match fanout {
                             Some(_) => None,
-                            None => self.turn(node).await,
+                            None => self.nodes.turn_unless(node, self.cancel).await,
                         };
                         (node, self.told(node, wave, members).await)
                     }
@@ -134,14 +131,6 @@ impl Configuration<'_> {
         }
         faults.sort_by(|a, b| a.node.cmp(&b.node));
         faults
-    }
-
-    /// Waits for a turn on the machine of a node.
-    async fn turn(&self, node: &NodeName) -> Option<Turn> {
-        tokio::select! {
-            turn = self.nodes.turn(node) => turn,
-            () = self.cancel.cancelled() => None,
-        }
     }
 
     /// Works on a node and says so; a fault is told of the step that it belongs to.

@@ -35,7 +35,7 @@ pub use pool::{Evidence, Nodes, Reach, SlowNodes, Via};
 pub use session::{ByteStream, Bytes, ExecEvent, ExecRequest, HostTarget, NodeTarget, Output, Session};
 pub use shell::{Shell, ShellRequest};
 pub use slow::Waits;
-pub use turns::{Load, Turn};
+pub use turns::{FANOUT, Load, Turn};
 pub use way::HostWay;
 
 /// Quotes a word for a POSIX shell.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
-use tokio_util::sync::DropGuard;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::error::SshError;
 use super::node::{Backoff, jitter, login_with_backoff};
@@ -209,6 +209,11 @@ impl Nodes {
     pub async fn turn(&self, node: impl AsRef<str>) -> Option<Turn> {
         let entry = self.inner.entries.get(node.as_ref())?;
         Some(self.inner.turns.turn(&entry.reach.host, TURN).await)
+    }
+
+    /// As [`Self::turn`]; `None` once the user interrupts.
+    pub async fn turn_unless(&self, node: impl AsRef<str>, cancel: &CancellationToken) -> Option<Turn> {
+        cancel.run_until_cancelled(self.turn(node)).await.flatten()
     }
 
     /// Notes that an answer of a node is waited for.

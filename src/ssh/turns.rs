@@ -24,6 +24,9 @@ const PRESSED: f64 = 0.9;
 pub(super) const TURN: Duration = Duration::from_secs(5);
 pub(super) const LOGIN_TURN: Duration = Duration::from_secs(1);
 
+/// The most nodes at once where the user does not say.
+pub const FANOUT: usize = 64;
+
 /// How often a machine is asked while somebody waits for a turn there.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -211,7 +214,7 @@ impl Turns {
                 sleep(LOOK).await;
             }
             *machine.looked_at.lock().unwrap_or_else(PoisonError::into_inner) = false;
-            // Whoever came in between would wait for the next look in vain.
+            // A node that began to wait after the last look would not be seen by it.
             machine.freed.notify_waiters();
         });
     }

@@ -52,10 +52,8 @@ impl HostWay {
         if !state.session.is_closed() {
             return Ok(state.session.clone());
         }
-        let lost = |reason: String| SshError::Lost {
-            target: state.session.name().to_owned(),
-            reason,
-        };
+        let name = state.session.name().to_owned();
+        let lost = |reason: String| SshError::Lost { target: name, reason };
         let Some(target) = &self.target else {
             return Err(state.session.lost());
         };
@@ -71,14 +69,10 @@ impl HostWay {
                 Ok(state.session.clone())
             }
             Err(error) => {
-                // A host key that changed meanwhile is no broken path.
-                let passes = error.is_transient();
                 state.failed = Some((Instant::now(), error.to_string()));
-                if passes {
-                    return Err(SshError::Lost {
-                        target: state.session.name().to_owned(),
-                        reason: error.to_string(),
-                    });
+                // A host key that changed meanwhile is no broken path.
+                if error.is_transient() {
+                    return Err(lost(error.to_string()));
                 }
                 Err(error)
             }

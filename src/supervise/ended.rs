@@ -87,7 +87,7 @@ pub enum StepError {
     /// The output could not be kept.
     #[error("failed to write results: {0}")]
     Sink(#[from] std::io::Error),
-    /// SSH failed in a way that trying again does not mend.
+    /// SSH failed in a way that a retry does not fix.
     #[error(transparent)]
     Ssh(SshError),
 }

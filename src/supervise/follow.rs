@@ -54,7 +54,7 @@ pub struct Way<'a> {
     pub start_timeout: Duration,
 }
 
-/// Starts a step, or finds it again, and follows it to its end. `started` is told the time of its start.
+/// Starts a step, or finds it again, and follows it to its end.
 pub async fn follow(
     way: &Way<'_>,
     step: &Step,
@@ -156,12 +156,7 @@ impl Follower<'_, '_> {
                 }
                 Ok(Once::Unequipped | Once::Unsupported) => {
                     let (gate, is_open) = (self.gate.take(), self.is_open);
-                    let time = self.step.timeout;
-                    let plain = plain::run(self.way, self.step, &session, gate, is_open, &mut *self.sink);
-                    return plain.await.map_err(|error| match error {
-                        StepError::TimedOut { doing, .. } => StepError::TimedOut { after: time, doing },
-                        other => other,
-                    });
+                    return plain::run(self.way, self.step, &session, gate, is_open, &mut *self.sink).await;
                 }
                 Err(error) => {
                     if matches!(error, StepError::Dead(_) | StepError::Rebooted) {
@@ -250,7 +245,7 @@ impl Follower<'_, '_> {
                 last: last.map(str::to_owned),
             });
         }
-        // A node that comes back at the last moment is told.
+        // A node that comes back at the last moment still gets the order to end it.
         self.ending = Some((Ending::TimedOut, now + patience(ENDING)));
         Ok(())
     }

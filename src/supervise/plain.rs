@@ -35,12 +35,16 @@ pub(super) async fn run(
         timeout: Some(step.timeout + spare),
         ..ExecRequest::default()
     };
+    let time_out = || StepError::TimedOut {
+        after: step.timeout,
+        doing: None,
+    };
     let (orders, pieces) = mpsc::channel(1);
     let mut output = session
         .stream_with_input(&request, pieces)
         .await
         .map_err(|error| match error {
-            SshError::CommandTimeout { after, .. } => StepError::TimedOut { after, doing: None },
+            SshError::CommandTimeout { .. } => time_out(),
             other => StepError::Ssh(other),
         })?;
     if let Some(gate) = gate
@@ -53,10 +57,6 @@ pub(super) async fn run(
     }
     drop(orders);
     let began = Instant::now();
-    let time_out = || StepError::TimedOut {
-        after: step.timeout,
-        doing: None,
-    };
     loop {
         let event = tokio::select! {
             event = output.recv() => event,

@@ -14,12 +14,9 @@ use super::record::Journal;
 use super::results::{NodeResult, Outcome, Results};
 use crate::engine::{Event, Events, Progress};
 use crate::name::NodeName;
-use crate::ssh::Nodes;
+use crate::ssh::{FANOUT, Nodes};
 use crate::template::Shared;
 use crate::topology::WorkloadStep;
-
-/// The most nodes at once where the user does not say.
-const FANOUT: usize = 64;
 
 /// All that running a workload needs.
 pub struct Workload<'a> {
@@ -104,12 +101,7 @@ impl Workload<'_> {
             .map(|(index, name): (usize, &NodeName)| {
                 let barrier = barrier.as_ref();
                 async move {
-                    let turn = async {
-                        tokio::select! {
-                            turn = self.nodes.turn(name) => turn,
-                            () = self.cancel.cancelled() => None,
-                        }
-                    };
+                    let turn = self.nodes.turn_unless(name, self.cancel);
                     let _turn = OptionFuture::from(takes_turns.then_some(turn)).await;
                     (index, self.told(step, name, dir, barrier).await)
                 }

@@ -6,11 +6,9 @@ use super::node::supervised;
 use super::results::{NodeResult, Outcome};
 use super::run::{StepReport, Workload};
 use crate::name::NodeName;
+use crate::ssh::FANOUT;
 use crate::supervise;
 use crate::topology::WorkloadStep;
-
-/// Nodes at once.
-const FANOUT: usize = 64;
 
 impl Workload<'_> {
     /// Ends the steps of this run on all their nodes, and says how each stands. Nothing is started.
