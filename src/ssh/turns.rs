@@ -18,11 +18,8 @@ use crate::patience::patience;
 /// Share of the time in which something waited for a CPU, above which a machine is short of it.
 const PRESSED: f64 = 0.9;
 
-/// The longest that a turn keeps others waiting: of a step or a transfer, and of a login. Measured with 150 guests that
-/// all compute: each has its share of the CPUs and uses it alone, so that logins which wait for each other longer than
-/// this take twice as long together.
-pub(super) const TURN: Duration = Duration::from_secs(5);
-pub(super) const LOGIN_TURN: Duration = Duration::from_secs(1);
+/// The longest that a turn keeps others waiting.
+const TURN: Duration = Duration::from_secs(5);
 
 /// The most nodes at once where the user does not say.
 pub const FANOUT: usize = 64;
@@ -143,7 +140,7 @@ impl Turns {
     }
 
     /// Waits for a turn on a host's machine. One that does not say how busy it is has no turns to wait for.
-    pub(super) async fn turn(&self, host: &str, longest: Duration) -> Turn {
+    pub(super) async fn turn(&self, host: &str) -> Turn {
         let Some(machine) = self.machine(host).await else {
             return Turn { _over: None };
         };
@@ -154,7 +151,7 @@ impl Turns {
                 if *taken < machine.window.load(Ordering::Relaxed) {
                     *taken += 1;
                     return Turn {
-                        _over: Some(hold(machine.clone(), longest)),
+                        _over: Some(hold(machine.clone())),
                     };
                 }
             }
@@ -237,10 +234,10 @@ impl Machine {
 }
 
 /// Keeps a turn until it is given back, or has lasted long enough.
-fn hold(machine: Arc<Machine>, longest: Duration) -> oneshot::Sender<()> {
+fn hold(machine: Arc<Machine>) -> oneshot::Sender<()> {
     let (sender, over) = oneshot::channel();
     tokio::spawn(async move {
-        let _ = timeout(patience(longest), over).await;
+        let _ = timeout(patience(TURN), over).await;
         *machine.taken.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
         machine.freed.notify_waiters();
     });
@@ -271,16 +268,16 @@ mod tests {
         assert!(Arc::ptr_eq(&machine, &turns.machine("b").await.unwrap()));
         let mut held = Vec::new();
         for host in ["a", "b"].into_iter().cycle().take(machine.least) {
-            held.push(turns.turn(host, TURN).await);
+            held.push(turns.turn(host).await);
         }
         machine.turn_to(1.0);
         assert_eq!(machine.window.load(Ordering::Relaxed), machine.least);
         let brief = Duration::from_millis(50);
-        assert!(timeout(brief, turns.turn("a", TURN)).await.is_err());
+        assert!(timeout(brief, turns.turn("a")).await.is_err());
         machine.turn_to(0.1);
-        assert!(timeout(brief, turns.turn("a", TURN)).await.is_ok());
+        assert!(timeout(brief, turns.turn("a")).await.is_ok());
         machine.turn_to(1.0);
         drop(held);
-        assert!(timeout(TURN, turns.turn("b", TURN)).await.is_ok());
+        assert!(timeout(TURN, turns.turn("b")).await.is_ok());
     }
 }
