@@ -21,9 +21,8 @@ use crate::patience::patience;
 /// Logins to nodes under way at once through one host.
 const LOGINS_PER_HOST: usize = 8;
 
-/// Logins under way at once in all. That bound is enough: logins that take [`Turn`]s as well take longer together, for
-/// each node has its own share of the CPUs. Measured with 150 guests that all compute, eight turns of a second each:
-/// `exec` 59 s in place of 43 s, `status` 111 s in place of 66 s.
+/// Logins under way at once in all. They take no [`Turn`]s besides: each node has its own share of the CPUs, so logins
+/// that wait for each other are together no faster. `exec` on 150 nodes that all compute takes as long with as without.
 const LOGINS: usize = 64;
 
 /// A node that refuses logins for so long, and does so at once, has no SSH server: it is not merely slow.
