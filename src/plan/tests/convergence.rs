@@ -53,9 +53,11 @@ fn steps_up(world: &World, plan: &Plan, dice: &mut impl FnMut(usize) -> usize) -
             Step::Make(host.clone(), "pool", Plan::pool_name(&plan.cluster, ID), None),
             Step::Make(host.clone(), "bridge", plan.network.bridge.clone(), None),
         ];
-        steps.extend(
-            vxlan.map(|vxlan| Step::Make(host.clone(), "vxlan", vxlan.device.clone(), Some(vxlan.vni))),
-        );
+        steps.push(match vxlan {
+            Some(vxlan) => Step::Make(host.clone(), "vxlan", vxlan.device.clone(), Some(vxlan.vni)),
+            // What is left of a plan with more hosts goes with the network's next change.
+            None => Step::Unmake(host.clone(), "vxlan"),
+        });
         steps
     };
     let hosts = world.observed.iter().filter(|host| used(&host.name));
