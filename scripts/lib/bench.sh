@@ -90,6 +90,21 @@ value() { "$MEASURE" get "$1" "$2"; } # FILE.json KEY
 calculate() { awk "BEGIN { printf \"%.${2:-2}f\", $1 }"; } # EXPRESSION [DECIMALS]
 table() { "$MEASURE" table; }
 
+# One value of several files.
+median_of() { # KEY FILE.json...
+  local key=$1 file values=()
+  shift
+  for file; do values+=("$(value "$file" "$key")"); done
+  "$MEASURE" median "${values[@]}"
+}
+
+# The words, another one first each round: a noisy minute hits all of them, and each is first equally often.
+rotate() { # COUNT WORD...
+  local count=$(($1 % ($# - 1)))
+  shift
+  printf '%s\n' "${@:count+1}" "${@:1:count}"
+}
+
 # A topology for the lab's hosts: HOSTS x PER_HOST nodes of an image, nothing configured.
 write_topology() { # FILE NAME HOSTS PER_HOST IMAGE MEMORY
   local first=bm01 more=""
