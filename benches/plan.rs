@@ -1,19 +1,19 @@
-//! Time of the planner against the size of the cluster: `cargo bench --bench plan`.
-//! Prints medians; `*` marks a second `up`, where every node is there already.
+//! Time of the planner by the size of the cluster: `cargo bench --bench plan`.
+//! Prints medians; `*` marks a second `up`, when every node already exists.
 
-#![expect(clippy::unwrap_used, reason = "a measurement stops at the first surprise")]
-#![expect(clippy::print_stdout, reason = "the figures are what it is for")]
+#![expect(clippy::unwrap_used, reason = "a measurement stops at the first error")]
+#![expect(clippy::print_stdout, reason = "printing the figures is its purpose")]
 
 use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 use serde_json::Map;
 use uuid::Uuid;
-use vcluster::host::{DomainState, HostFacts, Mark, ObservedHost, ObservedNode};
-use vcluster::name::{GroupName, ImageName};
-use vcluster::plan::{Plan, PlanInput, Trouble, plan};
+use vcluster::base::name::{GroupName, ImageName};
+use vcluster::base::units::MiB;
+use vcluster::inventory::{DomainState, HostFacts, Mark, ObservedHost, ObservedNode};
+use vcluster::plan::{KnownFailures, Plan, PlanInput, plan};
 use vcluster::topology::{Accel, Group, Host, MinReady, Network, Node, Place, Topology};
-use vcluster::units::MiB;
 
 const ROUNDS: usize = 7;
 const GROUPS: u32 = 5;
@@ -54,7 +54,7 @@ fn run((topology, observed): &World) -> Plan {
         image_keys: IndexMap::from([(micro, "key".to_owned())]),
         client_key: "SHA256:key".to_owned(),
         observed: observed.clone(),
-        trouble: Trouble::default(),
+        trouble: KnownFailures::default(),
     })
     .unwrap()
 }
@@ -72,7 +72,7 @@ fn median(world: &World) -> Duration {
     times[ROUNDS / 2]
 }
 
-/// Hosts with exactly enough room; `mixed`: every node has needs of its own.
+/// Hosts with exactly enough room; with `mixed`, every node needs a different amount of memory.
 fn world(nodes: u32, hosts: u32, place: Place, mixed: bool) -> World {
     let observed = (0..hosts).map(observed).collect();
     let groups: Vec<GroupName> = (0..GROUPS)
@@ -173,10 +173,11 @@ fn observed(number: u32) -> ObservedHost {
         foreign_vcpus: 0,
         claims: Vec::new(),
         token: String::new(),
+        unreadable: Vec::new(),
     }
 }
 
-/// Puts the nodes of a plan on their hosts.
+/// Adds the nodes of a plan to their hosts.
 fn apply(observed: &mut [ObservedHost], made: &Plan) {
     let place: std::collections::HashMap<_, _> = observed
         .iter()

@@ -1,32 +1,42 @@
-//! The command line: what is common to all verbs, signals, and the way from an error to an exit code.
+//! The command line: global options, signals, and the mapping of errors to exit codes.
 
 use clap::{CommandFactory, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::cmd::{self, Context, Format};
-use crate::exit::ExitCode;
-use crate::report;
+use crate::base::exit::ExitCode;
+use crate::cmd::{self, Context};
+use crate::report::{self, Format};
 
-/// Raise a cluster of hundreds of real virtual machines for a scale test, and make it vanish again
+/// Raise a cluster of hundreds of real virtual machines for a scale test, and remove it completely
 #[derive(Debug, Parser)]
 #[command(name = "vcluster", version, max_term_width = 100, after_help = EXIT_CODES)]
 struct Cli {
-    /// How results are printed
-    #[arg(long, global = true, value_enum, default_value_t, env = "VCLUSTER_FORMAT")]
+    /// Format of the results
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        env = "VCLUSTER_FORMAT",
+        help_heading = GLOBAL
+    )]
     format: Format,
-    /// Say only what failed
-    #[arg(short, long, global = true, env = "VCLUSTER_QUIET")]
+    /// Print only failures
+    #[arg(short, long, global = true, env = "VCLUSTER_QUIET", help_heading = GLOBAL)]
     quiet: bool,
-    /// Say every stage of every node
-    #[arg(short, long, global = true, env = "VCLUSTER_VERBOSE")]
+    /// Print every stage of every node
+    #[arg(short, long, global = true, env = "VCLUSTER_VERBOSE", help_heading = GLOBAL)]
     verbose: bool,
     #[command(subcommand)]
     verb: Verb,
 }
 
+/// Heading of the options that every command has.
+const GLOBAL: &str = "Global options";
+
 const EXIT_CODES: &str = "Exit codes: 0 ok, 1 unexpected, 2 usage, 3 invalid topology, 4 does not fit, \
-5 apply failed, 6 workload or criterion failed, 7 something left behind, 124 timeout, 130 interrupted.";
+5 apply failed, 6 workload or criterion failed, 7 something left behind, 8 declined, 124 timeout, 130 interrupted.";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -59,7 +69,6 @@ enum Verb {
     Hosts(cmd::export::Args),
     /// Print the nodes as Prometheus file_sd targets
     Targets(cmd::export::TargetsArgs),
-    /// Print the JSON Schema of topologies, for editors
     Schema(cmd::schema::Args),
     /// Print shell completions
     Completions(cmd::completions::Args),
@@ -72,7 +81,7 @@ pub fn main() -> std::process::ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are no errors; clap knows where each goes.
+            // Help and version are not errors; clap prints each to the right stream.
             let _ = error.print();
             return if error.use_stderr() {
                 ExitCode::Usage
@@ -103,7 +112,7 @@ pub fn main() -> std::process::ExitCode {
             Err(error) => report::error::error(&error, context.format),
         }
     });
-    // A libvirt call that never returns must not keep us: its connection is closed already.
+    // A libvirt call that never returns must not delay the exit: its connection is already closed.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     code.into()
 }
@@ -111,7 +120,7 @@ pub fn main() -> std::process::ExitCode {
 async fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Validate(args) => cmd::validate::run(args, context).await,
-        Verb::Plan(args) => or_interrupted(context, cmd::plan::run(args, context)).await,
+        Verb::Plan(args) => cmd::plan::run(args, context).await,
         Verb::Doctor(args) => or_interrupted(context, cmd::doctor::run(args, context)).await,
         Verb::Up(args) => cmd::up::run(args, context).await,
         Verb::Down(args) => cmd::down::run(args, context).await,
@@ -139,13 +148,13 @@ async fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// For verbs that change nothing and so have nothing to undo: they end where they are.
+/// For verbs that change nothing and so have nothing to undo: an interrupt stops them immediately.
 async fn or_interrupted(
     context: &Context,
     verb: impl Future<Output = anyhow::Result<ExitCode>>,
 ) -> anyhow::Result<ExitCode> {
     tokio::select! {
-        // A verb that winds down by itself goes first.
+        // A verb that has already ended takes precedence.
         biased;
         result = verb => result,
         () = context.cancel.cancelled() => Err(crate::engine::EngineError::Interrupted.into()),
@@ -162,8 +171,8 @@ fn start_log() {
         .try_init();
 }
 
-/// First signal: the token is cancelled, and the command winds down. Second: it is told what is still
-/// going on. Third: the process ends at once; the journal has what is left.
+/// First signal: the token is cancelled, and the command cleans up. Second: the user learns that it is still
+/// cleaning up. Third: the process exits immediately; the journal records what is left.
 fn watch_signals() -> CancellationToken {
     let cancel = CancellationToken::new();
     let token = cancel.clone();
@@ -181,7 +190,7 @@ fn watch_signals() -> CancellationToken {
             match count {
                 1 => token.cancel(),
                 2 => report::talk(
-                    "still cleaning up; once more ends vcluster at once, and `vcluster down` removes what is left",
+                    "still cleaning up; press Ctrl-C again to exit immediately (`vcluster down` removes what is left)",
                 ),
                 _ => abort(),
             }
@@ -190,7 +199,7 @@ fn watch_signals() -> CancellationToken {
     cancel
 }
 
-#[expect(clippy::exit, reason = "the third signal is the user's wish to end at once")]
+#[expect(clippy::exit, reason = "the third signal requests an immediate exit")]
 fn abort() {
     std::process::exit(i32::from(ExitCode::Interrupted.code()));
 }

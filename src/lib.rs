@@ -6,24 +6,22 @@
 //! [`host`], [`ssh`], [`image`] and [`seed`] are what the engine acts through;
 //! [`cmd`] holds one file per verb.
 
+pub mod base;
 pub mod cli;
+pub mod cluster;
 pub mod cmd;
 pub mod configure;
-mod counted;
-mod digest;
 pub mod doctor;
 pub mod engine;
-pub mod exit;
-mod fault;
+pub mod export;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod host;
 pub mod image;
-pub mod name;
+pub mod inventory;
 pub mod network;
 pub mod nodeset;
-mod patience;
 pub mod plan;
 pub mod report;
 pub mod seed;
@@ -32,5 +30,4 @@ pub mod state;
 pub mod supervise;
 pub mod template;
 pub mod topology;
-pub mod units;
 pub mod workload;

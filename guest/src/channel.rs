@@ -1,9 +1,9 @@
-//! The way to whoever is attached: frames go out as the channel takes them, orders come in whole.
+//! The channel to the attached controller: frames are sent as far as it accepts them, orders are received whole.
 
 use crate::sys::{self, Fd, NONE};
 use crate::wire::{ORDER, header};
 
-/// A frame on its way.
+/// A frame being sent.
 pub(crate) struct Sending {
     header: [u8; 5],
     payload: &'static [u8],
@@ -20,11 +20,11 @@ impl Sending {
     }
 }
 
-/// Whoever is attached.
+/// The attached controller, or none.
 pub(crate) struct Channel {
     pub(crate) input: Fd,
     pub(crate) output: Fd,
-    /// Closing it lets the process that waits at the SSH server end.
+    /// Closing it ends the process that keeps the SSH channel open.
     pub(crate) holder: Fd,
     pub(crate) sending: Option<Sending>,
     order: [u8; ORDER],
@@ -69,7 +69,7 @@ impl Channel {
         *self = Self::none();
     }
 
-    /// Reads what there is. Gives a whole order; `None` when there is none, or nobody any more.
+    /// Reads what is available. Returns a whole order, or `None` if there is none or the controller is gone.
     pub(crate) fn hear(&mut self) -> Option<[u8; ORDER]> {
         while self.is_there() {
             match sys::read(self.input, &mut self.order[self.order_length..]) {
@@ -88,8 +88,8 @@ impl Channel {
         None
     }
 
-    /// Sends a frame as far as the channel takes it. Says whether it is out; else it goes on later, or nobody is
-    /// there any more.
+    /// Sends a frame as far as the channel accepts it. Returns whether it was sent completely; if not, it continues
+    /// later or the controller is gone.
     pub(crate) fn send(&mut self, mut sending: Sending) -> bool {
         loop {
             let head = &sending.header[sending.done.min(5)..];

@@ -1,5 +1,5 @@
-//! What the controller's command does: start the supervisor or find it, hand it the way to the controller, and
-//! stay as long as that is used, because the SSH server closes the channel when this process ends.
+//! The process that the controller starts over SSH: it starts or finds the supervisor, hands it the channel to the
+//! controller, and stays while that is used, because the SSH server closes the channel when this process ends.
 
 use crate::processes::Entries;
 use crate::supervisor::{self, Start};
@@ -7,19 +7,19 @@ use crate::sys::{self, Arguments, Fd};
 use crate::text::{Text, read_number};
 use crate::wire::{self, Order};
 
-/// All steps of this node. Its memory is the kernel's: a node that boots again has none.
+/// All steps of this node. `/run` is in memory: a rebooted node has none.
 const PARENT: &[u8] = b"/run/vcluster\0";
 const STEPS: &[u8] = b"/run/vcluster/steps\0";
 
-/// How long one that is being started, or ended, is waited for.
+/// How long to wait for a step that is being started or ended.
 const PATIENCE_MS: u64 = 15_000;
 
-/// A path of a step; the longest ID keeps it within what a socket's address holds.
+/// A path of a step; the limit of an ID keeps it within a socket address.
 pub(crate) type Path = Text<108>;
 
 const LONGEST_ID: usize = 64;
 
-/// The directory of a step, or with `rest` something in it.
+/// The directory of a step, or with `rest` a path in it.
 pub(crate) fn path(id: &[u8], rest: &[u8]) -> Path {
     let mut path = Path::new();
     path.push(&STEPS[..STEPS.len() - 1])
@@ -36,7 +36,7 @@ fn id(arguments: Arguments) -> Option<&'static [u8]> {
     (!id.is_empty() && id.len() <= LONGEST_ID && id.iter().all(plain)).then_some(id)
 }
 
-/// `run ID OWNER LIMIT_MS FLAGS COMMAND`: starts it, unless it is there already.
+/// `run ID OWNER LIMIT_MS FLAGS COMMAND`: starts the step, or attaches to it if it exists.
 pub(crate) fn run(arguments: Arguments, environment: *const *const u8) -> Option<i32> {
     let id = id(arguments)?;
     let owner = arguments.get(3)?;
@@ -63,7 +63,7 @@ pub(crate) fn run(arguments: Arguments, environment: *const *const u8) -> Option
             }
             Err(sys::EEXIST) => {}
             Err(_) => {
-                let _ = sys::write_all(2, b"cannot make a directory below /run/vcluster\n");
+                let _ = sys::write_all(2, b"cannot create a directory below /run/vcluster\n");
                 return Some(73);
             }
         }
@@ -73,14 +73,14 @@ pub(crate) fn run(arguments: Arguments, environment: *const *const u8) -> Option
             Outcome::Refused | Outcome::Nobody if sys::now() < until => sys::pause(20),
             Outcome::Refused | Outcome::Nobody => {
                 supervisor::clean(id);
-                let _ = sys::write_all(2, b"the supervisor of this step is gone\n");
+                let _ = sys::write_all(2, b"the supervisor of this step no longer runs\n");
                 return Some(69);
             }
         }
     }
 }
 
-/// `attach ID OWNER OUT ERR`: reads on from these positions.
+/// `attach ID OWNER OUT ERR`: continues the output from these positions.
 pub(crate) fn attach(arguments: Arguments) -> Option<i32> {
     let (id, owner) = (id(arguments)?, arguments.get(3)?);
     let positions = [read_number(arguments.get(4)?)?, read_number(arguments.get(5)?)?];
@@ -96,14 +96,14 @@ pub(crate) fn attach(arguments: Arguments) -> Option<i32> {
 }
 
 enum Outcome {
-    /// It took over and has let go again.
+    /// It took over the channel and has released it again.
     Served,
-    /// It has ended and is nobody's any more.
+    /// It has ended and no longer accepts a channel.
     Refused,
     Nobody,
 }
 
-/// Gives the supervisor our input and output, and waits until it lets them go.
+/// Hands our input and output to the supervisor, and waits until it releases them.
 fn hand_over(id: &[u8], owner: &[u8], positions: [u64; 2]) -> Outcome {
     let Ok(socket) = sys::connect(path(id, b"/socket").bytes()) else {
         return Outcome::Nobody;
@@ -124,7 +124,7 @@ fn hand_over(id: &[u8], owner: &[u8], positions: [u64; 2]) -> Outcome {
     Outcome::Served
 }
 
-/// Lets go of the controller's channel and waits until the supervisor has as well.
+/// Closes our copies of the controller's channel and waits until the supervisor has closed its own.
 fn stay(held: Fd) {
     sys::close(0);
     sys::close(1);
@@ -163,7 +163,7 @@ fn start(step: &Start) -> i32 {
     }
 }
 
-/// Ends other configuration steps: their controller was killed, and two must not work on a node at once.
+/// Ends other configuration steps: their controller was killed, and two must not run on a node at the same time.
 fn end_others(own: &[u8]) {
     let Ok(directory) = sys::open(STEPS, sys::READ_ONLY | sys::DIRECTORY) else {
         return;
@@ -184,7 +184,7 @@ fn end(id: &[u8]) {
     if let Ok(socket) = sys::connect(path(id, b"/socket").bytes()) {
         let request = wire::request(Order::End, [0, 0], b"");
         if sys::send(socket, &request, [0, 1, 2]).is_ok() {
-            // It closes the socket when it is gone.
+            // The supervisor closes the socket when it exits.
             sys::readable(socket, PATIENCE_MS as i64);
         }
         sys::close(socket);

@@ -1,8 +1,8 @@
-//! The supervisor of a step on a node. `run` starts a command in a session of its own and passes on what it
-//! writes; the command goes on when the connection ends, and `attach` reads on where the last one was.
+//! The supervisor of a step on a node. `run` starts a command in its own session and passes on its output. The
+//! command continues when the connection ends, and `attach` continues the output where the last connection stopped.
 //!
-//! vcluster brings this program to the node when it is needed. It uses the kernel only: no C library, nothing
-//! that must be installed. The protocol is in `wire.rs`, its other end in `src/supervise` of vcluster.
+//! vcluster copies this program to the node when needed. It depends only on the kernel: it needs no C library and
+//! nothing installed. The protocol is in `wire.rs`, its other end in `src/supervise` of vcluster.
 #![no_std]
 #![no_main]
 

@@ -3,7 +3,7 @@
 use crate::sys;
 use crate::text::{Text, read_number};
 
-/// The most processes that are told apart.
+/// The size of the table.
 const MOST: usize = 2048;
 
 /// One process.
@@ -14,7 +14,7 @@ struct Process {
     mine: bool,
 }
 
-/// A table of processes. Large: there is one, and it is static.
+/// A table of processes. It is large, so the only one is static.
 pub(crate) struct Processes {
     all: [Process; MOST],
     count: usize,
@@ -23,7 +23,7 @@ pub(crate) struct Processes {
 impl Processes {
     #[expect(
         clippy::large_stack_arrays,
-        reason = "evaluated by the compiler, for a static"
+        reason = "evaluated at compile time, for a static"
     )]
     pub(crate) const fn new() -> Self {
         Self {
@@ -36,7 +36,7 @@ impl Processes {
         }
     }
 
-    /// Looks at all processes and marks our descendants. Says how many live.
+    /// Reads all processes and marks our descendants. Returns how many are alive.
     pub(crate) fn look(&mut self) -> usize {
         self.count = 0;
         let Ok(directory) = sys::open(b"/proc\0", sys::READ_ONLY | sys::DIRECTORY) else {
@@ -49,7 +49,7 @@ impl Processes {
             let Some(stat) = Stat::read(pid, &mut bytes) else {
                 continue;
             };
-            // A dead one that nobody has fetched yet does nothing any more.
+            // Zombies no longer run.
             if self.count == MOST || stat.state == b'Z' || stat.state == b'X' {
                 continue;
             }
@@ -67,7 +67,7 @@ impl Processes {
     fn mark(&mut self) -> usize {
         let own = sys::own_pid();
         let (mut found, mut before) = (0, usize::MAX);
-        // A parent may stand behind its child in the table.
+        // A parent may come after its child in the table.
         while found != before {
             before = found;
             for index in 0..self.count {
@@ -94,7 +94,7 @@ impl Processes {
         }
     }
 
-    /// What each of them does, a line each: `PID PPID STATE WHERE NAME ...`.
+    /// Describes what each of them does, one line each: PID, parent, state, kernel function, input, command line.
     pub(crate) fn describe<const N: usize>(&self, into: &mut Text<N>) {
         for process in self.all[..self.count].iter().filter(|process| process.mine) {
             if into.room() < 400 {
@@ -137,7 +137,7 @@ fn describe<const N: usize>(pid: i32, into: &mut Text<N>) {
     into.push(b"\n");
 }
 
-/// Where it waits for input, and what that is: `/proc/PID/syscall` says `0 0x0 ...` for a read of standard input.
+/// The input that it waits for: `/proc/PID/syscall` is `0 0x0 ...` for a read of standard input.
 fn reading<const N: usize>(pid: u64, into: &mut Text<N>) {
     let mut bytes = [0; 64];
     let call = sys::file(path(pid, b"/syscall\0").bytes(), &mut bytes);
@@ -168,7 +168,7 @@ fn path(pid: u64, rest: &[u8]) -> Text<128> {
     path
 }
 
-/// Without control characters: it ends up on a terminal.
+/// Replaces control characters: the text is shown on a terminal.
 fn clean(bytes: &[u8]) -> Text<160> {
     let mut text = Text::new();
     for byte in bytes {
@@ -185,7 +185,7 @@ struct Stat {
 impl Stat {
     fn read(pid: u64, bytes: &mut [u8]) -> Option<Self> {
         let text = sys::file(path(pid, b"/stat\0").bytes(), bytes);
-        // The name in parentheses may hold anything, parentheses too.
+        // The name in parentheses may contain anything, even parentheses.
         let end = text.iter().rposition(|byte| *byte == b')')?;
         let mut words = text[end + 1..]
             .split(|byte| *byte == b' ')

@@ -1,22 +1,22 @@
-//! One output stream of the step: what the controller has not confirmed yet, in memory of bounded size.
+//! One output stream of the step: the bytes that the controller has not confirmed yet, in bounded memory.
 //! Positions count bytes from the beginning of the stream.
 
 use crate::sys::{self, Fd};
 
-/// The most bytes that wait. When they do, the step waits as well, as it would on a pipe that nobody reads.
+/// Maximum of unconfirmed bytes. When it is reached, the step blocks, as on a full pipe.
 pub(crate) const CAPACITY: usize = 4 << 20;
 
-/// Unconfirmed bytes above which memory is given back once they are confirmed.
+/// Memory use above which memory is freed once everything is confirmed.
 const WORTH_IT: usize = 256 << 10;
 
-/// Bytes of a stream.
+/// The unconfirmed bytes of a stream.
 pub(crate) struct Ring {
     memory: *mut u8,
     /// Written by the step so far.
     written: u64,
-    /// Sent to who is attached now.
+    /// Sent to the attached controller.
     pub(crate) sent: u64,
-    /// Confirmed by the controller: never asked for again.
+    /// Confirmed by the controller: never requested again.
     confirmed: u64,
     touched: usize,
 }
@@ -40,12 +40,12 @@ impl Ring {
         self.sent == self.written
     }
 
-    /// Takes in what a pipe holds. `Ok(0)` is its end.
+    /// Reads from a pipe. `Ok(0)` is its end.
     pub(crate) fn fill(&mut self, from: Fd) -> sys::Result<usize> {
         let at = (self.written % CAPACITY as u64) as usize;
         let free = CAPACITY - (self.written - self.confirmed) as usize;
         let room = free.min(CAPACITY - at);
-        // SAFETY: `at + room` is within the memory, which nobody else holds.
+        // SAFETY: `at + room` is within the memory, and no other reference to this part exists.
         let into = unsafe { core::slice::from_raw_parts_mut(self.memory.add(at), room) };
         let count = sys::read(from, into)?;
         self.written += count as u64;
@@ -53,16 +53,16 @@ impl Ring {
         Ok(count)
     }
 
-    /// The next bytes to send, as far as they lie in one piece.
+    /// The next bytes to send, as far as they are contiguous.
     pub(crate) fn next(&self, most: usize) -> &'static [u8] {
         let at = (self.sent % CAPACITY as u64) as usize;
         let count = ((self.written - self.sent) as usize).min(CAPACITY - at).min(most);
-        // SAFETY: these bytes were written, and are not written again before they are confirmed, which is after
-        // they were sent; the memory lives as long as the process.
+        // SAFETY: these bytes are initialized and not overwritten before they are confirmed, which is after they were
+        // sent; the memory lives as long as the process.
         unsafe { core::slice::from_raw_parts(self.memory.add(at), count) }
     }
 
-    /// Everything up to this position has arrived.
+    /// Records that everything up to this position has arrived.
     pub(crate) fn confirm(&mut self, position: u64) {
         if position <= self.confirmed || position > self.sent {
             return;
@@ -74,8 +74,8 @@ impl Ring {
         }
     }
 
-    /// Somebody attaches who has everything up to this position. Says from where on it is sent: what is not there
-    /// any more cannot be sent again.
+    /// Prepares for a controller that has everything up to this position. Returns where output continues: freed
+    /// bytes cannot be sent again.
     pub(crate) fn resume(&mut self, position: u64) -> u64 {
         self.sent = position.clamp(self.confirmed, self.written);
         self.confirm(self.sent);

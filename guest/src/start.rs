@@ -1,9 +1,9 @@
-//! The step's own process: how it is made apart from the supervisor, and what it is given.
+//! The step's own process: how it is separated from the supervisor, and its environment.
 
 use crate::supervisor::Start;
 use crate::sys::{self, Fd};
 
-/// How likely the kernel is to choose this process when memory runs out.
+/// Sets how likely the kernel is to kill this process when memory runs out.
 pub(crate) fn score_of_self(score: &[u8]) {
     if let Ok(fd) = sys::open(b"/proc/self/oom_score_adj\0", sys::WRITE_ONLY) {
         let _ = sys::write(fd, score);
@@ -11,7 +11,7 @@ pub(crate) fn score_of_self(score: &[u8]) {
     }
 }
 
-/// Waits for its start, and becomes the command. Never returns.
+/// Waits for the order to start, and becomes the command. Never returns.
 pub(crate) fn become_command(step: &Start, go: (Fd, Fd), output: [Fd; 2], score: &[u8]) -> ! {
     sys::new_session();
     sys::close(go.1);

@@ -1,5 +1,5 @@
-//! The supervisor: keeps the step's output until the controller has it, its exit code, and an ear for orders. What goes
-//! over the wire is in `wire.rs`.
+//! The supervisor: keeps the step's output and exit code until the controller has them, and executes orders. The
+//! protocol is in `wire.rs`.
 
 use crate::channel::{Channel, Sending};
 use crate::client::path;
@@ -10,10 +10,10 @@ use crate::sys::{self, Fd, NONE, READABLE, WRITABLE, Watch};
 use crate::text::Text;
 use crate::wire::{ORDER, OWNER, Order, REQUEST, TAKEN, boot_id, positions};
 
-/// How long output may stay open (a daemon that inherited it) while nothing comes and the command has ended.
+/// How long silent output may stay open after the command has ended (inherited by a daemon).
 const GRACE_MS: u64 = 2000;
 
-/// From the polite request to end to the one that cannot be refused, and between further ones.
+/// Time from SIGTERM to SIGKILL, and between further SIGKILLs.
 const INSIST_MS: u64 = 1000;
 const AGAIN_MS: u64 = 200;
 
@@ -23,27 +23,27 @@ const REPORT: usize = 16 << 10;
 /// What to run.
 pub(crate) struct Start<'a> {
     pub(crate) id: &'a [u8],
-    /// Whose step it is: a later command with another owner takes it over while it runs.
+    /// Owner of the step. A later command with another owner takes it over while it runs.
     pub(crate) owner: &'a [u8],
-    /// Milliseconds after which it is ended although no controller says so; 0 is none.
+    /// Milliseconds after which it is ended without an order; 0 means no limit.
     pub(crate) limit: u64,
-    /// Whether it starts when it is told to.
+    /// Whether it waits for the order to start.
     pub(crate) waits: bool,
     pub(crate) command: *const u8,
     pub(crate) environment: *const *const u8,
 }
 
-/// Removes what is left of a step's files.
+/// Removes the files of a step.
 pub(crate) fn clean(id: &[u8]) {
     sys::unlink(path(id, b"/socket").bytes());
     sys::remove_directory(path(id, b"").bytes());
 }
 
-/// A stage of ending a step by force.
+/// A stage of ending a step.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Force {
     No,
-    /// Asked; insist at this time.
+    /// SIGTERM was sent; SIGKILL is due at this time.
     Asked(u64),
     Insisted(u64),
 }
@@ -56,7 +56,7 @@ struct Supervisor<'a> {
     pipes: [Fd; 2],
     rings: [Ring; 2],
     channel: Channel,
-    /// Writing to it, or closing it, lets a waiting command start.
+    /// A byte starts the waiting command; closing it without one ends the command.
     start: Fd,
     main: i32,
     began: u64,
@@ -69,7 +69,7 @@ struct Supervisor<'a> {
     all_gone: bool,
 }
 
-// One step per process, so these may be static; they are too large for a stack.
+// One step per process, so these can be static; they are too large for a stack.
 static mut PROCESSES: Processes = Processes::new();
 static mut REPORTED: Text<REPORT> = Text::new();
 static mut WORDS: Text<256> = Text::new();
@@ -88,11 +88,11 @@ fn reported() -> &'static mut Text<REPORT> {
 
 fn words() -> &'static mut Text<256> {
     let at = &raw mut WORDS;
-    // SAFETY: one thread; a frame of words is sent to its end before the next one is made.
+    // SAFETY: one thread; a frame from this buffer is sent completely before the next one is built.
     unsafe { &mut *at }
 }
 
-/// Runs the command and stays until the controller has everything. Never returns.
+/// Runs the command and continues until the controller has everything. Never returns.
 pub(crate) fn supervise(step: &Start, listener: Fd, holder: Fd) -> ! {
     sys::new_session();
     sys::close(2);
@@ -270,7 +270,7 @@ impl Supervisor<'_> {
             Force::Asked(at) | Force::Insisted(at) if now >= at && !self.is_over() => {
                 if processes().look() == 0 {
                     self.all_gone = true;
-                    // Nobody is left who could write.
+                    // No process is left that could write.
                     self.take_in(0);
                     self.take_in(1);
                     self.close_pipes();
@@ -300,7 +300,7 @@ impl Supervisor<'_> {
                 self.last_output = now;
             }
         }
-        // Whether that was the last one is seen now, not only when it is time to insist.
+        // Detect the end of the last one now, not only when SIGKILL is due.
         if let Force::Asked(_) | Force::Insisted(_) = self.force
             && processes().look() == 0
         {
@@ -317,7 +317,7 @@ impl Supervisor<'_> {
                 }
                 Ok(_) => {
                     self.last_output = sys::now();
-                    // Others wait as well.
+                    // One read per wake-up: other descriptors wait as well.
                     return;
                 }
                 Err(sys::EINTR) => {}
@@ -326,7 +326,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Asks the step to end, after a look at what it does.
+    /// Sends SIGTERM to the step, after recording what it does.
     fn end(&mut self) {
         if self.force != Force::No || self.is_over() {
             return;
@@ -337,7 +337,7 @@ impl Supervisor<'_> {
             reported().clear();
             processes().describe(reported());
         }
-        // One that waits for its start ends with the pipe.
+        // A command that still waits for its start ends with the pipe.
         sys::close(self.start);
         self.start = NONE;
         processes().look();
@@ -345,8 +345,8 @@ impl Supervisor<'_> {
         self.force = Force::Asked(sys::now() + INSIST_MS);
     }
 
-    /// Obeys all orders that are there: the last one comes before whoever asks for the step next. Says whether there
-    /// was a last one.
+    /// Executes all pending orders, so that the final one is handled before another command's request. Returns whether
+    /// there was a final one.
     fn hear(&mut self) -> bool {
         while let Some(order) = self.channel.hear() {
             if self.obey(&order) {
@@ -371,13 +371,13 @@ impl Supervisor<'_> {
         false
     }
 
-    /// Answers at the socket. Says whether this is the end.
+    /// Answers a request on the socket. Returns whether the supervisor must exit.
     fn answer(&mut self) -> bool {
         let Ok(socket) = sys::accept(self.listener) else {
             return false;
         };
         let mut bytes = [0; REQUEST];
-        // Only root comes here, and has one message ready.
+        // Only root can connect, and sends one message at once.
         let (count, fds) = if sys::readable(socket, 2000) {
             sys::receive(socket, &mut bytes)
         } else {
@@ -386,7 +386,7 @@ impl Supervisor<'_> {
         let mut over = false;
         let mut taken = false;
         if count == REQUEST && bytes[0] == Order::End as u8 {
-            // Who asks waits for the end of the socket, which is that of this process.
+            // The requester waits until the socket is closed, which happens when this process exits.
             self.channel.let_go();
             self.end();
             while !self.is_over() {
@@ -411,7 +411,7 @@ impl Supervisor<'_> {
             }
         }
         if over {
-            // Before the socket is closed: who waits for that makes the directory again.
+            // Before the socket is closed: the requester then creates the directory again.
             clean(self.step.id);
         }
         sys::close(socket);
@@ -428,7 +428,7 @@ impl Supervisor<'_> {
         sys::poll(&mut watches, if patience < 0 { 1000 } else { patience.min(1000) });
         self.reap();
         for index in 0..2 {
-            // Nobody will ask for it.
+            // No controller will request it.
             self.rings[index].resume(u64::MAX);
             self.take_in(index);
         }

@@ -1,4 +1,4 @@
-//! Linux system calls without a C library. All that is unsafe in this program is here and in `ring`.
+//! Linux system calls without a C library. Most of the unsafe code of this program is here.
 //! Numbers and layouts: `arch/x86/entry/syscalls/syscall_64.tbl` and `include/uapi` of Linux.
 
 use core::arch::{asm, global_asm};
@@ -14,9 +14,9 @@ global_asm!(
     entry = sym entry,
 );
 
-/// `stack` is where the kernel puts `argc`, `argv` and the environment.
+/// `stack` is where the kernel stores `argc`, `argv` and the environment.
 extern "C" fn entry(stack: *const usize) -> ! {
-    // SAFETY: the kernel lays out argc, then argc pointers, a null, and the environment behind it.
+    // SAFETY: the kernel stores argc, then argc pointers, a null, and then the environment.
     let (arguments, environment) = unsafe {
         let count = *stack;
         (
@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// The argument at this place; 0 is the program.
+    /// The argument with this index; 0 is the program.
     pub(crate) fn get(&self, index: usize) -> Option<&'static [u8]> {
         if index >= self.count {
             return None;
@@ -47,16 +47,16 @@ impl Arguments {
         unsafe { Some(until_zero(*self.first.add(index))) }
     }
 
-    /// The pointer that `execve` takes.
+    /// The pointer for `execve`.
     pub(crate) fn pointer(&self, index: usize) -> *const u8 {
-        // SAFETY: callers have asked `get` for it first; the place behind the last one holds a null.
+        // SAFETY: callers have checked it with `get` first; the entry after the last one is a null.
         unsafe { *self.first.add(index.min(self.count)) }
     }
 }
 
-/// Wipes an argument, so that whoever looks for a process by its command line does not find this one in its place.
+/// Wipes an argument, so that a search for the step's process by its command line does not find this one.
 pub(crate) fn wipe(argument: *const u8) {
-    // SAFETY: the kernel put the arguments into memory that the process may write to, and each ends with a zero.
+    // SAFETY: the kernel stores the arguments in writable memory, and each ends with a zero.
     unsafe {
         let length = until_zero(argument).len();
         core::ptr::write_bytes(argument.cast_mut(), 0, length);
@@ -67,7 +67,7 @@ unsafe fn until_zero(text: *const u8) -> &'static [u8] {
     let mut length = 0;
     // SAFETY: the caller's pointer is a C string.
     unsafe {
-        // Volatile, or the compiler makes it a call of C's `strlen`.
+        // Volatile, or the compiler replaces the loop with a call of C's `strlen`.
         while text.add(length).read_volatile() != 0 {
             length += 1;
         }
@@ -77,7 +77,7 @@ unsafe fn until_zero(text: *const u8) -> &'static [u8] {
 
 unsafe fn call(number: usize, given: [usize; 6]) -> isize {
     let result;
-    // SAFETY: the caller answers for the arguments; the kernel changes rcx, r11 and rax only.
+    // SAFETY: the caller guarantees valid arguments; the kernel changes only rcx, r11 and rax.
     unsafe {
         asm!(
             "syscall",
@@ -91,7 +91,7 @@ unsafe fn call(number: usize, given: [usize; 6]) -> isize {
     result
 }
 
-/// A number of `errno.h`.
+/// An error number of `errno.h`.
 pub(crate) type Errno = isize;
 pub(crate) type Result<T> = core::result::Result<T, Errno>;
 
@@ -111,7 +111,7 @@ macro_rules! system_call {
     ($number:expr $(, $argument:expr)*) => {{
         let given: &[usize] = &[$($argument as usize),*];
         let at = |index: usize| given.get(index).copied().unwrap_or(0);
-        // SAFETY: every pointer handed over below is to memory that outlives the call, with its length.
+        // SAFETY: every pointer passed below points to memory that outlives the call, with its length.
         check(unsafe { call($number, [at(0), at(1), at(2), at(3), at(4), at(5)]) })
     }};
 }
@@ -129,7 +129,7 @@ pub(crate) fn write(fd: Fd, bytes: &[u8]) -> Result<usize> {
     system_call!(1, fd, bytes.as_ptr(), bytes.len())
 }
 
-/// Writes all of it, for as long as that takes.
+/// Writes everything, however long that takes.
 pub(crate) fn write_all(fd: Fd, mut bytes: &[u8]) -> Result<()> {
     while !bytes.is_empty() {
         match write(fd, bytes) {
@@ -141,7 +141,7 @@ pub(crate) fn write_all(fd: Fd, mut bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Writes two pieces as one.
+/// Writes two slices with one call.
 pub(crate) fn write_both(fd: Fd, first: &[u8], second: &[u8]) -> Result<usize> {
     let vector = [
         first.as_ptr() as usize,
@@ -170,7 +170,7 @@ pub(crate) fn close(fd: Fd) {
     }
 }
 
-/// Reads the head of a file; an empty slice when it cannot be read.
+/// Reads the beginning of a file; an empty slice if it cannot be read.
 pub(crate) fn file<'a>(path: &[u8], into: &'a mut [u8]) -> &'a [u8] {
     let Ok(fd) = open(path, READ_ONLY) else { return &[] };
     let count = read(fd, into).unwrap_or(0);
@@ -178,7 +178,7 @@ pub(crate) fn file<'a>(path: &[u8], into: &'a mut [u8]) -> &'a [u8] {
     &into[..count]
 }
 
-/// Where a link leads to; an empty slice when it is none.
+/// The target of a link; an empty slice if it is not a link.
 pub(crate) fn read_link<'a>(path: &[u8], into: &'a mut [u8]) -> &'a [u8] {
     let count = system_call!(89, path.as_ptr(), into.as_mut_ptr(), into.len()).unwrap_or(0);
     &into[..count]
@@ -220,7 +220,7 @@ pub(crate) fn set_blocking(fd: Fd, blocking: bool) {
     }
 }
 
-/// Makes `to` another name of `from`; it stays open over `execve`.
+/// Duplicates `from` as `to`, which stays open across `execve`.
 pub(crate) fn duplicate(from: Fd, to: Fd) {
     let _ = system_call!(33, from, to);
 }
@@ -236,7 +236,7 @@ pub(crate) fn exit(code: i32) -> ! {
     }
 }
 
-/// Returns only when it failed.
+/// Returns only on failure.
 pub(crate) fn execute(path: &[u8], arguments: &[*const u8], environment: *const *const u8) -> Errno {
     debug_assert!(arguments.last().is_some_and(|last| last.is_null()));
     system_call!(59, path.as_ptr(), arguments.as_ptr(), environment)
@@ -256,7 +256,7 @@ pub(crate) fn kill(pid: i32, signal: i32) {
     let _ = system_call!(62, pid, signal);
 }
 
-/// Orphans among our descendants become our children and not init's.
+/// Makes orphans among our descendants our children instead of init's.
 pub(crate) fn adopt_orphans() {
     const PR_SET_CHILD_SUBREAPER: usize = 36;
     let _ = system_call!(157, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
@@ -279,7 +279,7 @@ pub(crate) const SIGTERM: i32 = 15;
 pub(crate) const SIGKILL: i32 = 9;
 const SIGCHLD: u32 = 17;
 
-/// Ignores a signal, or gives it back its default.
+/// Ignores a signal, or restores its default action.
 pub(crate) fn ignore(signal: i32, ignored: bool) {
     // handler, flags, restorer, mask
     let action = [usize::from(ignored), 0, 0, 0];
@@ -292,13 +292,13 @@ pub(crate) fn block_child_signal(blocked: bool) {
     let _ = system_call!(14, usize::from(!blocked), &raw const mask, 0, 8);
 }
 
-/// A descriptor that is readable when a child has ended.
+/// A descriptor that becomes readable when a child has ended.
 pub(crate) fn child_signal() -> Result<Fd> {
     let mask: u64 = 1 << (SIGCHLD - 1);
     system_call!(289, -1_isize, &raw const mask, 8, CLOSE_ON_EXEC | NON_BLOCKING).map(|fd| fd as Fd)
 }
 
-/// What `poll` watches.
+/// One entry for `poll`.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct Watch {
@@ -309,10 +309,10 @@ pub(crate) struct Watch {
 
 pub(crate) const READABLE: i16 = 1;
 pub(crate) const WRITABLE: i16 = 4;
-/// An error or the other side's end; asked for by nobody and told all the same.
+/// Error or hang-up, which `poll` reports even if not requested.
 pub(crate) const BROKEN: i16 = 8 | 16;
 
-/// Waits; a negative number of milliseconds is without limit.
+/// Waits; a negative number of milliseconds means no limit.
 pub(crate) fn poll(watches: &mut [Watch], milliseconds: i64) {
     for watch in watches.iter_mut() {
         watch.found = 0;
@@ -321,7 +321,7 @@ pub(crate) fn poll(watches: &mut [Watch], milliseconds: i64) {
     let _ = system_call!(7, watches.as_mut_ptr(), watches.len(), limit);
 }
 
-/// Milliseconds on a clock that runs on while the machine is suspended.
+/// Milliseconds on a clock that continues while the machine is suspended.
 pub(crate) fn now() -> u64 {
     const CLOCK_BOOTTIME: usize = 7;
     let mut time = [0_u64; 2];
@@ -333,14 +333,14 @@ pub(crate) fn pause(milliseconds: u64) {
     poll(&mut [], milliseconds as i64);
 }
 
-/// Memory that takes room only where it is written to.
+/// Allocates memory that is backed by pages only when written to.
 pub(crate) fn memory(bytes: usize) -> Result<*mut u8> {
     const READ_WRITE: usize = 3;
     const PRIVATE_ANONYMOUS_NO_RESERVE: usize = 0x2 | 0x20 | 0x4000;
     system_call!(9, 0, bytes, READ_WRITE, PRIVATE_ANONYMOUS_NO_RESERVE, -1_isize, 0).map(|at| at as *mut u8)
 }
 
-/// Gives the room back; what is read there afterwards is zero.
+/// Frees the pages; they read as zero afterwards.
 pub(crate) fn give_back(at: *mut u8, bytes: usize) {
     const DONT_NEED: usize = 4;
     let _ = system_call!(28, at, bytes, DONT_NEED);
@@ -394,7 +394,7 @@ pub(crate) fn accept(listener: Fd) -> Result<Fd> {
     system_call!(288, listener, 0, 0, CLOSE_ON_EXEC).map(|fd| fd as Fd)
 }
 
-/// Descriptors that go with a message: standard input and output, and what ends when they are let go.
+/// Descriptors passed with a message: standard input and output, and the pipe that is closed with them.
 pub(crate) const PASSED: usize = 3;
 
 #[repr(C)]
@@ -451,7 +451,7 @@ pub(crate) fn send(socket: Fd, bytes: &[u8], fds: [Fd; PASSED]) -> Result<usize>
     system_call!(46, socket, &raw const message, NO_SIGNAL)
 }
 
-/// Receives a message with descriptors; those that did not come are [`NONE`].
+/// Receives a message with descriptors; missing ones are [`NONE`].
 pub(crate) fn receive(socket: Fd, into: &mut [u8]) -> (usize, [Fd; PASSED]) {
     let mut control = Control {
         length: 0,
@@ -467,7 +467,7 @@ pub(crate) fn receive(socket: Fd, into: &mut [u8]) -> (usize, [Fd; PASSED]) {
     (count, if came { control.fds } else { [NONE; PASSED] })
 }
 
-/// Whether a descriptor has something to read within the time.
+/// Whether a descriptor becomes readable within the time.
 pub(crate) fn readable(fd: Fd, milliseconds: i64) -> bool {
     let mut watch = [Watch {
         fd,
@@ -478,8 +478,8 @@ pub(crate) fn readable(fd: Fd, milliseconds: i64) -> bool {
     watch[0].found != 0
 }
 
-// What the compiler calls for copies and comparisons. By words, because emulation takes as long for one
-// byte as for eight.
+// The functions that the compiler calls for copies and comparisons. By words, because under emulation one byte takes
+// as long as eight.
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
@@ -546,6 +546,6 @@ unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, count: usize) -> i32 {
     unsafe { memcmp(a, b, count) }
 }
 
-/// `core` is compiled with unwinding and names this; with `panic = "abort"` nobody calls it.
+/// `core` is compiled with unwinding and refers to this symbol; with `panic = "abort"` it is never called.
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}

@@ -1,4 +1,4 @@
-//! Short texts without an allocator: what does not fit is left out.
+//! Short texts without an allocator: what does not fit is dropped.
 
 /// A text of at most `N` bytes.
 pub(crate) struct Text<const N: usize> {
@@ -47,7 +47,7 @@ impl<const N: usize> Text<N> {
     }
 }
 
-/// Reads a decimal number; `None` for anything else.
+/// Parses a decimal number; `None` for anything else.
 pub(crate) fn read_number(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
         return None;

@@ -1,39 +1,39 @@
-//! What goes over the wires: frames and orders between controller and supervisor, requests on its socket.
+//! The protocol: frames and orders between controller and supervisor, requests on the supervisor's socket.
 //!
-//! To the controller go frames of one byte of kind, four bytes of length (big endian) and the payload:
+//! The supervisor sends frames: one byte of kind, four bytes of length (big endian) and the payload:
 //!
 //! | kind | payload |
 //! |---|---|
-//! | `h` | hello, the first one: `1 BOOT_ID OUT ERR STATE`; output follows from these positions; STATE is `waiting` or `started` |
+//! | `h` | hello, the first frame: `1 BOOT_ID OUT ERR STATE`; output follows from these positions; STATE is `waiting` or `started` |
 //! | `o` `e` | standard output, standard error |
-//! | `r` | what the step's processes did before they were ended, a line each |
+//! | `r` | what the step's processes were doing before they were ended, one line each |
 //! | `x` | the end: `exit CODE MS` or `signal NUMBER MS`, then ` limit` if the supervisor's own limit ended it |
-//! | `g` | gone, in place of all others: no such step; the payload is the boot ID |
+//! | `g` | gone, instead of all others: no such step; the payload is the boot ID |
 //!
-//! From the controller come orders of 17 bytes, a letter and two numbers (big endian): `a` confirms output up to two
-//! positions, `g` lets a waiting step start, `k` ends it, `q` says that all has arrived.
+//! The controller sends orders of 17 bytes, a letter and two numbers (big endian): `a` confirms output up to two
+//! positions, `g` starts a waiting step, `k` ends it, `q` confirms that everything has arrived.
 
 use crate::sys;
 use crate::text::Text;
 
-/// What the supervisor answers when it takes over a channel.
+/// The supervisor's answer when it takes over a channel.
 pub(crate) const TAKEN: u8 = b'y';
 
 /// Bytes of an order.
 pub(crate) const ORDER: usize = 17;
-/// The longest name of an owner.
+/// Maximum length of an owner's name.
 pub(crate) const OWNER: usize = 32;
 /// Bytes of a request.
 pub(crate) const REQUEST: usize = 1 + 16 + OWNER;
 
-/// What is asked of a supervisor over its socket.
+/// The requests to a supervisor over its socket.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
     Attach = b'A' as isize,
     End = b'E' as isize,
 }
 
-/// A request: what, two positions, and for whom.
+/// A request: its kind, two positions, and the owner.
 pub(crate) fn request(order: Order, positions: [u64; 2], owner: &[u8]) -> [u8; REQUEST] {
     let mut bytes = [0; REQUEST];
     bytes[0] = order as u8;

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""The bare loop that `up` is measured against: the guests of a lab again, by plain QEMU.
+"""The bare loop that `up` is compared with: the same guests as in the lab, started with plain QEMU.
 
 bare.py capture PLAN.json DIR       copy kernel, initrd, seed and settings of the lab's running guests to DIR
-bare.py run DIR KEY USER OUT.json   start them all, log in once each, write what it cost, end them
+bare.py run DIR KEY USER OUT.json   start them all, log in once each, write the cost, end them
 
-Run it in the controller's namespace of the lab: the guests' network is QEMU's own, restricted, so that nothing
-leaves the guest but the answers to the login. BARE_PARALLEL guests boot at a time (default 4).
+Run it in the lab's controller namespace: the guests use QEMU's own network, restricted, so that only the answers
+to the login leave a guest. BARE_PARALLEL guests boot at the same time (default 4).
 """
 
 import concurrent.futures
@@ -32,7 +32,7 @@ def die(text):
 
 
 def options(words):
-    """`-option value` pairs; an option may be there several times."""
+    """`-option value` pairs; an option may occur several times."""
     pairs = []
     for at, word in enumerate(words):
         if word.startswith("-") and at > 0:
@@ -42,7 +42,7 @@ def options(words):
 
 
 def as_dict(value):
-    """libvirt writes JSON where QEMU takes it, and key=value lists elsewhere."""
+    """libvirt writes JSON where QEMU accepts it, and key=value lists elsewhere."""
     if value.startswith("{"):
         return json.loads(value)
     first, *rest = re.split(r",(?!,)", value)
@@ -59,7 +59,7 @@ def settings(words):
         if key == "blockdev" and "filename" in as_dict(value):
             disks.append(as_dict(value)["filename"])
         if key == "blockdev" and as_dict(value).get("driver") == "qcow2":
-            die("guests with qcow2 disks cannot be started again without libvirt: use an image without a disk")
+            die("guests with qcow2 disks cannot be started without libvirt: use an image without a disk")
         if key == "device":
             device = as_dict(value)
             mac = device.get("mac", mac)
@@ -100,7 +100,7 @@ def capture(plan, folder):
                 shutil.copyfile(f"/proc/{pid}/root{path}", target)
             return target
 
-        # All guests of one image boot the same files: the name is a digest.
+        # All guests of an image boot the same files, whose names are digests.
         guest["kernel"] = copy(guest["kernel"], "kernel-" + os.path.basename(guest["kernel"]))
         if guest["initrd"]:
             guest["initrd"] = copy(guest["initrd"], "initrd-" + os.path.basename(guest["initrd"]))
@@ -108,7 +108,7 @@ def capture(plan, folder):
         guest.update(address=node["spec"]["address"], subnet=plan["network"]["subnet"])
         guests.append(guest)
     if len(guests) != len(nodes):
-        die(f"{len(guests)} of {len(nodes)} guests were found running")
+        die(f"only {len(guests)} of {len(nodes)} guests are running")
     with open(os.path.join(folder, "guests.json"), "w", encoding="utf-8") as file:
         json.dump(guests, file, indent=1)
 
@@ -163,7 +163,7 @@ class Boot:
                 if time.monotonic() > until:
                     die(f"{self.guest['name']}: not ready within {DEADLINE:.0f} s, see {self.log}")
                 time.sleep(0.1)
-        # Keys of guests that live for seconds behind the loopback: there is nobody to mistake them for.
+        # The guests live for seconds and are reachable only over the loopback, so host keys need no check.
         ssh = ["ssh", "-F", "none", "-p", str(self.port), "-i", key, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
                "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
                "-o", "KexAlgorithms=curve25519-sha256", "-o", "ConnectTimeout=60", f"{user}@127.0.0.1", "true"]
@@ -193,7 +193,7 @@ def run(folder, key, user, out):
     everything = times.user + times.system + times.children_user + times.children_system
     measure.write(out, {
         "guests": len(boots), "wall": round(wall, 3), "qemu": round(qemu, 3),
-        # ssh and this loop itself; without the loop's start-up, which a compiled one would not have.
+        # ssh and this loop, without Python's start-up time, which a compiled loop would not have.
         "client": round(max(everything - qemu, 0.0), 3), "total": round(max(everything, qemu), 3),
     })
 

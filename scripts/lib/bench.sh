@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# What the benchmarks share: one lab and one state directory of their own, made at the start and removed
-# at the end whatever happens; measured commands; topologies.
+# Shared by the benchmarks: a separate lab and state directory, created at the start and always removed
+# at the end; measured commands; topologies.
 
 MEASURE=$SCRIPTS/lib/measure.py
 VCLUSTER=${VCLUSTER:-$SCRIPTS/../target/release/vcluster}
-# Two clusters' worth of guests fit on no small machine: a bench never shares a lab with other work.
+# A small machine has no room for the guests of two clusters: a bench never shares a lab.
 export VCLUSTER_LAB=${BENCH_LAB:-bench}
 LAB_STARTED=0 CLUSTER_UP=0
 
@@ -31,19 +31,19 @@ bench_begin() { # HOSTS
 
 bench_end() {
   local code=$?
-  # A further Ctrl-C ends the command that runs, not the clean-up.
+  # Another Ctrl-C ends the running command, not the clean-up.
   trap : INT TERM
   if [ $CLUSTER_UP = 1 ]; then cluster_down "$WORK/down.json" >/dev/null || :; fi
   if [ $LAB_STARTED = 1 ]; then "$SCRIPTS/lab" down || :; fi
   if [ $code = 0 ]; then
     rm -rf "$WORK"
   else
-    say "what was measured and said is in $WORK"
+    say "measurements and output are in $WORK"
   fi
   exit $code
 }
 
-# How many, from the environment: a number from 1 to 99999.
+# A number from 1 to 99999, from the environment.
 how_many() { # VARIABLE DEFAULT
   local number=${!1:-$2}
   [[ $number =~ ^[1-9][0-9]{0,4}$ ]] || die "$1=$number: it must be a number from 1 to 99999"
@@ -53,14 +53,14 @@ how_many() { # VARIABLE DEFAULT
 in_lab() { "$SCRIPTS/lab" run "$@"; }
 vcluster() { in_lab "$VCLUSTER" "$@"; }
 
-# Runs a command in the lab and writes what its own process has cost; its stdout goes to a file.
+# Runs a command in the lab and writes the cost of its own process; its stdout goes to a file.
 measured() { # OUT.json STDOUT CMD...
   local out=$1 stdout=$2
   shift 2
   in_lab "$MEASURE" run "$out" --stdout "$stdout" -- "$@"
 }
 
-# What the lab's processes cost while a command runs is in OUT.lab.json, what its own process cost in OUT.json.
+# Writes the cost of the lab's processes while a command runs to OUT.lab.json, and of its own process to OUT.json.
 measured_with_lab() { # OUT (without .json) CMD...
   local out=$1 code=0
   shift
@@ -90,7 +90,7 @@ value() { "$MEASURE" get "$1" "$2"; } # FILE.json KEY
 calculate() { awk "BEGIN { printf \"%.${2:-2}f\", $1 }"; } # EXPRESSION [DECIMALS]
 table() { "$MEASURE" table; }
 
-# One value of several files.
+# The median of one value over several files.
 median_of() { # KEY FILE.json...
   local key=$1 file values=()
   shift
@@ -98,17 +98,17 @@ median_of() { # KEY FILE.json...
   "$MEASURE" median "${values[@]}"
 }
 
-# The words, another one first each round: a noisy minute hits all of them, and each is first equally often.
+# The words, rotated each round: noise affects all of them equally, and each is first equally often.
 rotate() { # COUNT WORD...
   local count=$(($1 % ($# - 1)))
   shift
   printf '%s\n' "${@:count+1}" "${@:1:count}"
 }
 
-# A topology for the lab's hosts: HOSTS x PER_HOST nodes of an image, nothing configured.
+# A topology for the lab's hosts: HOSTS x PER_HOST nodes of an image, without configuration.
 write_topology() { # FILE NAME HOSTS PER_HOST IMAGE MEMORY
   local first=bm01 more=""
-  # Numbers have two digits as long as these suffice.
+  # Names of up to 99 hosts have two digits.
   [ "$3" = 1 ] || first=$(printf 'bm[01-%02d]' "$(($3 < 99 ? $3 : 99))")
   [ "$3" -le 99 ] || more="bm[100-$3]"
   cat >"$1" <<TOPOLOGY

@@ -17,7 +17,7 @@ def main(plan, state, user, out):
     with open(os.path.join(out, "ssh_config"), "w", encoding="utf-8") as file:
         for node in nodes:
             file.write(f"Host {node['name']}\n  HostName {node['spec']['address']}\n  HostKeyAlias {node['name']}\n")
-        # Keys are learned at the first contact, in a round that counts like the others: vcluster has them pinned.
+        # Host keys are accepted at the first contact, in a round that counts like the others; vcluster has them pinned.
         file.write(
             f"Host *\n  User {user}\n  IdentityFile {state}/keys/client\n  IdentitiesOnly yes\n  BatchMode yes\n"
             f"  UserKnownHostsFile {out}/known_hosts\n  GlobalKnownHostsFile /dev/null\n  StrictHostKeyChecking accept-new\n"

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# The controller of a lab has no way to the outside, so images, which are made of Debian packages,
-# are built before a lab is entered; `vcluster up` then finds them in its cache.
+# The controller of a lab has no network access, so images, which need Debian packages, are built
+# outside of the lab; `vcluster up` then finds them in its cache.
 
 build_images() { # VCLUSTER TOPOLOGY NAME...
   local vcluster=$1 topology=$2 name
@@ -8,7 +8,7 @@ build_images() { # VCLUSTER TOPOLOGY NAME...
   for name; do "$vcluster" image build "$name" --topology "$topology" || return; done
 }
 
-# Images that every vcluster knows, without a topology.
+# Built-in images, which need no topology.
 build_built_in_images() { # VCLUSTER NAME...
   local vcluster=$1
   shift

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # One simulated host: its files, power on, power off, readiness.
 
-# libvirt without what only a real machine has (security driver, cgroups). The limits of its RPC stay stock.
+# libvirt without features that need a real machine (security driver, cgroups). The limits of its RPC are defaults.
 write_host_libvirt() { # NAME
   local etc=$LAB_DISKS/$1/etc-libvirt
   mkdir -p "$etc/qemu" "$LAB_DISKS/$1/var-lib-libvirt/images"
@@ -30,9 +30,9 @@ max_core = 0
 EOF
 }
 
-# What libvirtd learns of a QEMU costs 2.4 CPU seconds on its first start. A real server has done it long ago;
-# here the first host that ever starts does it for all. libvirt itself checks that a record still holds;
-# the key only keeps every host from doing it again after an upgrade.
+# When libvirtd first starts, it takes 2.4 CPU seconds to probe the capabilities of QEMU. A real server did that
+# long ago; here the first host does it for all. libvirt itself checks whether a cached result is still valid;
+# the key only prevents every host from probing again after an upgrade.
 capabilities_dir() {
   local key
   key=$({ uname -r; stat -c '%n %Z' /usr/bin/qemu-system-* /usr/sbin/libvirtd; } | sha256sum)
@@ -67,15 +67,15 @@ write_host_files() { # NAME
   echo "$1" >"$disk/etc/hostname"
   [ -f "$disk/etc/machine-id" ] || tr -d - </proc/sys/kernel/random/uuid >"$disk/etc/machine-id"
   printf '# no DNS in the lab\n' >"$disk/etc/resolv.conf"
-  # Root without a password, yet not locked: sshd without PAM refuses a locked account even with a key.
+  # Root has no password but is not locked: sshd without PAM refuses a locked account even with a key.
   (umask 077 && printf 'root:*:19000:0:99999:7:::\n' >"$disk/etc/shadow")
 }
 
-# Starts a host's init and returns; wait_ready tells when it can be used.
+# Starts a host's init and returns; wait_ready waits until the host can be used.
 power_on() { # NAME
   local name=$1 dir=$LAB_DIR/hosts/$1
   rm -f "$dir/pid"
-  # A mount point for the host's own; it exists on a machine that runs vcluster for real.
+  # A mount point for the host's own directory; it exists on a machine that really runs nodes.
   mkdir -p /var/lib/vcluster
   setsid unshare --mount --uts --ipc --pid --net --fork -- \
     "$SCRIPTS/lib/host-init" "$(host_token "$name")" "$name" "$dir" "$LAB_DISKS/$name" "$CONTROLLER_ETC/hosts" \
@@ -83,7 +83,7 @@ power_on() { # NAME
   disown
 }
 
-# A power failure: PID 1 takes libvirtd, sshd, the guests and the network namespace along.
+# A power failure: killing PID 1 ends libvirtd, sshd, the guests and the network namespace.
 power_off() { # NAME
   local pid
   if pid=$(host_pid "$1"); then
@@ -96,7 +96,7 @@ power_off() { # NAME
 
 host_socket() { printf '/proc/%s/root/run/libvirt/libvirt-sock' "$1"; }
 
-# The machine's virsh on a host's own socket: costs no login and works while the host's sshd is down.
+# The machine's virsh on a host's own socket: needs no login and works while the host's sshd is down.
 host_virsh() { # PID ARG...
   local pid=$1
   shift
@@ -111,7 +111,7 @@ sshd_answers() { # ADDRESS; called in the controller's namespace
   [[ $banner == SSH-2.0-* ]]
 }
 
-# Waits for every host named: powered on, plugged in, its sshd and libvirtd answering.
+# Waits until the given hosts are powered on and connected, and their sshd and libvirtd answer.
 wait_ready() { # NAME...
   local deadline=$((SECONDS + LAB_READY_SECONDS)) name pid
   for name; do

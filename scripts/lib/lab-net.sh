@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# The underlay: one bridge in a namespace without an uplink, the controller and the hosts on it.
-# No packet can leave: no interface of the machine itself is ever moved in, and every veth is made
-# with both its ends inside these namespaces.
+# The underlay: one bridge in a namespace without an uplink, to which the controller and the hosts are connected.
+# No packet can leave: no interface of the machine itself is ever moved in, and every veth is created
+# with both ends inside these namespaces.
 
-# A namespace is made anew if only its file is left of it.
+# Recreates a namespace of which only the file is left.
 ensure_namespace() { # NAMESPACE
   ip -n "$1" link show lo >/dev/null 2>&1 && return
   ip netns del "$1" 2>/dev/null || rm -f "/run/netns/$1"
@@ -29,8 +29,8 @@ EOF
   fi
 }
 
-# A cable from a port of the underlay bridge to eth0 of a namespace. A machine keeps its MAC address when
-# it is switched off and on: with a new one its peers would talk to the old one for a minute.
+# Connects a port of the underlay bridge to eth0 of a namespace. A host keeps its MAC address when it is
+# powered off and on: with a new one, its peers would send to the old one for a minute.
 plug() { # PORT NAMESPACE|PID ADDRESS
   local mac
   # shellcheck disable=SC2086 # Four numbers.
@@ -41,8 +41,8 @@ link set $1 master underlay up
 EOF
 }
 
-# The port goes at once with this; left to itself it would go when the kernel gets round to
-# tearing down the namespace of a dead host.
+# Removes the port immediately; otherwise it would disappear only when the kernel tears down the
+# namespace of a dead host.
 unplug() { ip -n "$NS_UNDERLAY" link del "$1" 2>/dev/null || :; }
 
 inside_host() { # PID CMD...
@@ -51,8 +51,8 @@ inside_host() { # PID CMD...
   nsenter -t "$pid" -m -u -i -n -p -- "$@"
 }
 
-# The default route leads to the controller, which forwards nothing: a host has a way "outside"
-# that NAT can be tried on, and the way ends there.
+# The default route leads to the controller, which forwards nothing: NAT can be tested, but no packet
+# gets further than the controller.
 ensure_host_network() { # NAME PID
   local name=$1 pid=$2 number address
   number=$(host_number "$name")
@@ -70,8 +70,8 @@ route add default via $LAB_CONTROLLER
 EOF
 }
 
-# `ip netns exec` lays these files over /etc. They are written in place: commands that already run
-# in the controller's namespace have the files themselves mounted, and see the new hosts too.
+# `ip netns exec` mounts these files over /etc. They are written in place: commands that already run in
+# the controller's namespace have these files mounted, and get the new hosts too.
 write_controller_etc() {
   local name
   mkdir -p "$CONTROLLER_ETC/ssh"
@@ -81,12 +81,12 @@ write_controller_etc() {
       printf '%s %s\n' "$(host_address "$(host_number "$name")")" "$name"
     done
   } >"$CONTROLLER_ETC/hosts"
-  # No server to ask: a name that is not in the file above fails at once instead of after a timeout.
+  # Without a name server, a name that is not in the file above fails immediately instead of after a timeout.
   printf '# no DNS in the lab\n' >"$CONTROLLER_ETC/resolv.conf"
   printf 'Include %s/ssh/config\n' "$LAB_DIR" >"$CONTROLLER_ETC/ssh/ssh_config"
 }
 
-# Ends what still runs in the controller's namespace, except this script and what it was called from.
+# Ends all processes in the controller's namespace, except this script and its ancestors.
 end_controller_processes() {
   local pid ancestor=$$ mine=" " victims=()
   while [ "$ancestor" -gt 1 ]; do

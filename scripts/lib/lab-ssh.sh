@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Keys and SSH files of a lab: one client key, one key per host, and a client configuration in which
-# every host key is pinned. Written by rename, so that a reader never sees half of it.
+# every host key is pinned. Files are replaced by rename, so that a reader never gets a partial one.
 
 ensure_client_key() {
   mkdir -p "$LAB_DIR/ssh"
@@ -8,8 +8,8 @@ ensure_client_key() {
     ssh-keygen -q -t ed25519 -N '' -C "vcluster-lab-$LAB" -f "$LAB_DIR/ssh/id_ed25519"
 }
 
-# Stock settings as far as limits go (MaxStartups 10:30:100, MaxSessions 10, and PerSourcePenalties
-# where this OpenSSH has them): a tool that works here works with servers as they are installed.
+# The limits are the defaults (MaxStartups 10:30:100, MaxSessions 10, and PerSourcePenalties if this
+# OpenSSH has them): a tool that works here works with servers in their default configuration.
 write_host_ssh() { # NAME
   local etc=$LAB_DISKS/$1/etc-ssh home=$LAB_DISKS/$1/root
   mkdir -p "$etc" "$home/.ssh"

@@ -1,6 +1,6 @@
-# shellcheck shell=bash disable=SC2034 # Used by the files that are sourced beside this one.
-# Names, directories and process ids of one lab. A host's number decides its name, address and directories,
-# so that nothing has to be remembered but the PID of its init, and that is checked before it is believed.
+# shellcheck shell=bash disable=SC2034 # Used by the files that are sourced with this one.
+# Names, directories and process ids of one lab. A host's number determines its name, address and directories,
+# so that only the PID of its init has to be stored, and that is verified before use.
 
 LAB=${VCLUSTER_LAB:-lab}
 LAB_MTU=1600
@@ -13,12 +13,12 @@ LAB_READY_SECONDS=${VCLUSTER_LAB_READY_SECONDS:-60}
   die "VCLUSTER_LAB=$LAB: a lab's name is 1 to 20 of a-z, 0-9 and -"
 
 LAB_RUN_ROOT=/run/vcluster-lab
-# Lives and dies with the machine: pids, keys. Hidden from the hosts, whose /run is their own.
+# Lost at reboot: pids, keys. Hidden from the hosts, which have their own /run.
 LAB_DIR=$LAB_RUN_ROOT/$LAB
-# On disk because images are big: what the hosts write.
+# What the hosts write: on disk, because images are large.
 LAB_DISK_ROOT=/var/lib/vcluster-lab
 LAB_DISKS=$LAB_DISK_ROOT/$LAB
-# Of no lab in particular, and kept: it only saves time.
+# Shared by all labs and kept: it only saves time.
 LAB_CACHE=/var/cache/vcluster-lab
 NS_CONTROLLER=vclab-$LAB-ctl
 NS_UNDERLAY=vclab-$LAB-under
@@ -36,7 +36,7 @@ host_number() { # NAME
 
 host_address() { printf '%s.%d' $LAB_SUBNET $((10 + $1)); }
 
-# Every host that was ever made in this lab and not taken down, in order.
+# Every host of this lab that was created and not removed, in order.
 lab_hosts() {
   local dir
   for dir in "$LAB_DIR"/hosts/bm*; do
@@ -44,11 +44,11 @@ lab_hosts() {
   done | sort -V
 }
 
-# The argument by which a host's init is known among all processes of the machine.
+# The argument that identifies a host's init among all processes of the machine.
 host_token() { printf 'vcluster-lab=%s/%s' "$LAB" "$1"; }
 
-# Prints the PID of a host's init; fails if the host is off. A PID file may be older than a crash,
-# so the process must carry the host's token and be PID 1 of a namespace.
+# Prints the PID of a host's init; fails if the host is off. After a crash a PID file may be stale, so
+# the process must carry the host's token and be PID 1 of a namespace.
 host_pid() { # NAME
   local pid
   { read -r pid <"$LAB_DIR/hosts/$1/pid"; } 2>/dev/null || return 1
@@ -57,7 +57,7 @@ host_pid() { # NAME
   printf '%s' "$pid"
 }
 
-# PIDs of everything that carries a token of this lab, whatever the PID files say.
+# PIDs of all processes with a token of this lab, even without a PID file.
 lab_stray_pids() {
   { grep -lszxE "vcluster-lab=$LAB/bm[0-9]+" /proc/[0-9]*/cmdline || :; } | cut -d/ -f3
 }
@@ -67,23 +67,23 @@ lab_is_up() { ip -n "$NS_CONTROLLER" link show lo >/dev/null 2>&1; }
 
 need_lab() { lab_is_up || die "lab $LAB is not up (scripts/lab up N)"; }
 
-# Directories that only root may look into.
+# Creates directories that only root may read.
 make_private() { # DIR...
   mkdir -p "$@"
   chmod 0700 "$@"
 }
 
-# Changes to one lab go one after the other; descriptor 9 must not reach what lives on after us.
+# Serializes changes to one lab; processes that outlive this one must not inherit descriptor 9.
 lab_lock() {
   make_private "$LAB_RUN_ROOT"
   exec 9>"$LAB_RUN_ROOT/.lock-$LAB"
   flock 9
 }
 
-# Some lab, this one or another, is up on this machine.
+# Whether any lab is up on this machine.
 any_lab() { compgen -G "$LAB_RUN_ROOT/*/hosts" >/dev/null; }
 
-# Waits for processes to be gone: a killed init takes its whole host along, which takes a moment.
+# Waits until processes have ended: a killed init first ends all processes of its host.
 wait_gone() { # PID...
   local pid tries=0
   for pid; do

@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# What the kernel keeps once for all namespaces, so that the hosts of all labs on this machine share it. The first lab
-# that comes up records the values that were there, the last one that goes puts them back.
+# Kernel settings that all namespaces share, and so all labs on this machine. The first lab records the previous
+# values, the last one restores them.
 
 TUNED=$LAB_RUN_ROOT/.tuned
-# 1000 pages every 20 ms is 200 MB/s at the most: 150 guests are merged while they come up.
+# 1000 pages every 20 ms is at most 200 MB/s: 150 guests are merged while they boot.
 KSM_PAGES=${VCLUSTER_LAB_KSM_PAGES:-1000}
-# The table of Ethernet addresses: each real host has one for itself. 200 hosts with 10 nodes each, of which every
-# one knows 16 other hosts, and room to spare.
+# Size of the neighbour table, of which each real host has its own: 200 hosts with 10 nodes each, every host with 16
+# peers, and room to spare.
 ARP_ENTRIES=16384
 
 tune() { # FILE VALUE
@@ -17,7 +17,7 @@ tune() { # FILE VALUE
 
 tune_kernel() {
   local arp=/proc/sys/net/ipv4/neigh/default
-  # Same-page merging, for the memory of the guests.
+  # Same-page merging (KSM), for the memory of the guests.
   tune /sys/kernel/mm/ksm/pages_to_scan "$KSM_PAGES"
   tune /sys/kernel/mm/ksm/run 1
   if [ -r $arp/gc_thresh3 ] && [ "$(<$arp/gc_thresh3)" -lt $ARP_ENTRIES ]; then

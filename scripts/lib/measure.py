@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Measures what a command and the processes of a lab cost. Standard library only; Linux.
+"""Measures the cost of a command and of the processes of a lab. Standard library only; Linux.
 
-measure.py run OUT.json [--stdout FILE] [--stderr FILE] -- CMD...   run a command, write what it cost, pass on its exit code
-measure.py lab OUT.json                                             what the processes of lab $VCLUSTER_LAB have cost until now
+measure.py run OUT.json [--stdout FILE] [--stderr FILE] -- CMD...   run a command, write its cost, return its exit code
+measure.py lab OUT.json                                             cost of the processes of lab $VCLUSTER_LAB until now
 measure.py idle OUT.json                                            what the hosts of lab $VCLUSTER_LAB hold: processes, files, memory
-measure.py diff BEFORE.json AFTER.json                              the difference of two of these, as JSON
+measure.py diff BEFORE.json AFTER.json                              the difference of two such files, as JSON
 measure.py get FILE.json KEY                                        one value of a JSON file
-measure.py stages FILE.jsonl                                        the stages' times in the JSON lines of `vcluster up`
+measure.py stages FILE.jsonl                                        the times of the stages in the JSON lines of `vcluster up`
 measure.py median NUMBER...                                         the median
 measure.py table                                                    tab-separated lines on stdin as an aligned table
 """
@@ -34,7 +34,7 @@ def run(out, arguments):
         process = subprocess.Popen(arguments[1:], **files)
     except OSError as error:
         sys.exit(f"error: {arguments[1]}: {error.strerror}")
-    # The kernel adds up the command and all of its children that it has waited for.
+    # The kernel includes all children that the command has waited for.
     try:
         _, status, usage = os.wait4(process.pid, 0)
     except KeyboardInterrupt:
@@ -47,8 +47,8 @@ def run(out, arguments):
         "cpu": round(usage.ru_utime + usage.ru_stime, 3),
         "user": round(usage.ru_utime, 3),
         "system": round(usage.ru_stime, 3),
-        # The largest single process, in KiB. Linux counts what the process was before exec, so that about
-        # 15 MiB (this script) is the least that is ever shown.
+        # The largest single process, in KiB. Linux includes the process before exec, so the minimum is about
+        # 15 MiB (this script).
         "peak_rss_kib": usage.ru_maxrss,
         "exit_code": code,
     })
@@ -65,10 +65,10 @@ def write(path, value):
 
 
 def read_stat(pid):
-    """Name, own CPU seconds, CPU seconds of ended children, of one process."""
+    """Name, own CPU seconds and CPU seconds of ended children of a process."""
     with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
         text = file.read()
-    # The name stands in parentheses and may hold any character, also a parenthesis.
+    # The name is in parentheses and may contain any character, even parentheses.
     name = text[text.index("(") + 1:text.rindex(")")]
     fields = text[text.rindex(")") + 2:].split()
     own = (int(fields[11]) + int(fields[12])) / TICKS
@@ -110,8 +110,8 @@ def memory(pid):
 
 
 def lab_usage(lab, with_memory=True):
-    """CPU seconds since each process began, by kind. What has ended counts with the kind of its parent;
-    a QEMU that has ended is a child of its host's init: `ended`."""
+    """CPU seconds since the start of each process, by kind. An ended process counts for the kind of its parent; the
+    parent of an ended QEMU is its host's init: `ended`."""
     spaces = lab_namespaces(lab)
     if not spaces:
         sys.exit(f"error: lab {lab} is not up")
@@ -137,14 +137,14 @@ def lab_usage(lab, with_memory=True):
             else:
                 usage["other"] += own + ended
         except OSError:
-            # It ended while we looked; its parent has its time now or at the next look.
+            # It ended meanwhile; its time counts for its parent, now or in the next measurement.
             continue
     usage["total"] = sum(usage[kind] for kind in ("qemu", "libvirtd", "sshd", "other", "ended"))
     return {key: round(value, 3) if isinstance(value, float) else value for key, value in usage.items()}
 
 
 def lab_idle(lab):
-    """What the hosts hold between two clusters: that must not grow with the number of clusters they have seen."""
+    """What the hosts hold between two clusters: it must not grow with the number of past clusters."""
     spaces = lab_namespaces(lab)
     if not spaces:
         sys.exit(f"error: lab {lab} is not up")
@@ -160,7 +160,7 @@ def lab_idle(lab):
                 if name.startswith(kind):
                     held[f"{kind}_rss_kib"] += memory(pid)[1]
         except OSError:
-            # It ended while we looked.
+            # It ended meanwhile.
             continue
     return held
 
@@ -183,7 +183,7 @@ def stages(path):
             if value.get("type") == "summary":
                 summary = value
     if summary is None:
-        sys.exit(f"error: {path} holds no summary")
+        sys.exit(f"error: {path} contains no summary")
     print("stage\tdone\tfailed\tp50 s\tp95 s\tmax s")
     for stage in summary["stages"]:
         times = [f"{stage[key]:.2f}" if key in stage else "-" for key in ("p50", "p95", "max")]
@@ -194,7 +194,7 @@ def table():
     rows = [line.rstrip("\n").split("\t") for line in sys.stdin]
     widths = [max(len(row[at]) for row in rows if at < len(row)) for at in range(max(map(len, rows), default=0))]
     for row in rows:
-        # Numbers to the right, names to the left.
+        # Numbers are right-aligned, names left-aligned.
         cells = [cell.ljust(width) if at == 0 else cell.rjust(width) for at, (cell, width) in enumerate(zip(row, widths))]
         print("  ".join(cells).rstrip())
 

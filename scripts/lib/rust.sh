@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Finds the Rust toolchain. Debian 12's own rustc is too old, and a toolchain is the user's choice:
-# it is checked and asked for, never installed.
+# Finds and checks the Rust toolchain, but never installs one: Debian 12's own rustc is too old, and
+# the toolchain is the user's choice.
 
 need_rust() { # CARGO_TOML
   local wanted found
@@ -20,5 +20,5 @@ need_rust() { # CARGO_TOML
 }
 
 rust_hint() {
-  hint "install rustup as https://rustup.rs says (the rustc of Debian 12 is too old), then run this again"
+  hint "install rustup from https://rustup.rs (the rustc of Debian 12 is too old), then run this again"
 }

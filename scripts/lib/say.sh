@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Words for people (stderr) and the few checks that every script needs.
+# Messages for people (stderr) and the checks that every script needs.
 
 say() { printf '%s\n' "$*" >&2; }
 die() {

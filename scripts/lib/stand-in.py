@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Run on a lab host: answers SSH for guests that boot nothing. Standard library only; Linux.
 
-stand-in.py DIRECTORY NODES   for each seed in directories that begin so: an interface on the cluster's bridge with the
-                              node's address and Ethernet address, and an sshd there with the node's host key and its
-                              authorized key; ends with the cluster, or after an hour
+stand-in.py DIRECTORY NODES   for each seed in directories with this prefix: an interface on the cluster's bridge with
+                              the node's address and Ethernet address, and an sshd there with the node's host key and
+                              its authorized key; ends with the cluster, or after an hour
 
-With it a thousand nodes need neither a thousand kernels nor their memory: domains, seeds, networks and logins are
-real, only what runs inside the guests is missing. A measure of the controller, never of guests.
+With it, a thousand nodes need neither a thousand kernels nor their memory: domains, seeds, networks and logins are
+real, only the software inside the guests is missing. It measures the controller, not guests.
 """
 
 import glob
@@ -18,16 +18,16 @@ import sys
 import time
 
 
-LIFE = 3600  # Seconds; a bench that was killed leaves nothing for longer.
+LIFE = 3600  # Seconds; a killed bench leaves nothing longer than this.
 
 
 def seed(path):
-    """Host key, authorized keys, address and Ethernet address of a seed volume. Its files lie in one piece each: the
-    volume was written once, by one writer."""
+    """Host key, authorized keys, address and Ethernet address of a seed volume. Each of its files is contiguous,
+    because the volume was written once, by one writer."""
     with open(path, "rb") as file:
         data = file.read()
     begin = data.index(b"#cloud-config\n") + len(b"#cloud-config\n")
-    # What follows the file in its last cluster is no text.
+    # The bytes after the file in its last cluster are not text.
     text = data[begin:begin + (1 << 20)].decode(errors="replace")
     config, _ = json.JSONDecoder().raw_decode(text)
     def after(mark):
@@ -48,8 +48,8 @@ def call(*words):
 
 
 def without_ipv6(interface, *inside):
-    """No multicast of its own: every one goes to all ports of the cluster on all its hosts, and with a thousand
-    interfaces that come up the kernel has millions to deliver."""
+    """Prevents IPv6 multicast: each packet goes to all ports of the cluster on all hosts, and with a thousand
+    interfaces the kernel would have to deliver millions."""
     call(*inside, "sh", "-c", 'echo 1 >"/proc/sys/net/ipv6/conf/$1/disable_ipv6"', "sh", interface)
 
 
@@ -69,7 +69,7 @@ PasswordAuthentication no
 PermitRootLogin prohibit-password
 UsePAM no
 """)
-    # A cluster's bridge is called after its short id, as its directory is.
+    # The names of a cluster's bridge and directory both contain its short id.
     bridge = "vcb" + os.path.basename(os.path.dirname(path)).rsplit(".", 1)[1]
     with open(f"/sys/class/net/{bridge}/mtu", encoding="utf-8") as file:
         mtu = file.read().strip()
@@ -90,7 +90,7 @@ def main(directory, nodes):
     work = f"/run/stand-in.{os.getpid()}"
     os.makedirs(work, mode=0o700, exist_ok=True)
     os.makedirs("/run/sshd", exist_ok=True)
-    # A network of its own for all of them: on the host's the port is taken by the host's sshd.
+    # A separate network namespace for all of them: in the host's, the port is used by the host's sshd.
     space = subprocess.Popen(["unshare", "--net", "sleep", str(LIFE)])
     time.sleep(0.5)
     servers = {}
@@ -112,7 +112,7 @@ def main(directory, nodes):
             server.terminate()
         for server in servers.values():
             server.wait()
-        # The interfaces go with their other ends.
+        # The interfaces disappear with their peers.
         space.terminate()
         space.wait()
         subprocess.run(["rm", "-rf", work], check=False)

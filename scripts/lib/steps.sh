@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Named steps with the time that each took.
+# Named steps with their durations.
 
 STEP_SUMMARY=""
 
@@ -8,8 +8,8 @@ seconds_since() { # EPOCHREALTIME at the start; prints seconds with one decimal
   printf '%d.%d' $((us / 1000000)) $((us % 1000000 / 100000))
 }
 
-# Says what is done, does it, notes what it took, and returns what it returned. A function given as CMD
-# does not stop at its first failing command (bash has it so inside `||`): it joins them with `&&`.
+# Prints the title, runs CMD, records its duration and returns its exit code. A function given as CMD must
+# join its commands with `&&`, because bash ignores `set -e` inside `||`.
 step() { # TITLE CMD...
   local title=$1 start=$EPOCHREALTIME code=0 took
   shift

@@ -2,7 +2,7 @@
 
 use clap_complete::Shell;
 
-use crate::exit::ExitCode;
+use crate::base::exit::ExitCode;
 use crate::report;
 
 /// Print completions for a shell.

@@ -3,27 +3,27 @@
 use std::collections::BTreeSet;
 
 use super::Context;
-use super::cluster::Cluster;
 use super::common::HostArgs;
-use super::configured;
-use super::talk::Talk;
+use super::output::Output;
+use crate::base::event::Event;
+use crate::base::exit::ExitCode;
+use crate::base::name::NodeName;
+use crate::cluster::{Cluster, configured};
 use crate::configure::Configuration;
-use crate::engine::{EngineError, Event, tell_slowness};
-use crate::exit::ExitCode;
-use crate::host::Hold;
-use crate::name::NodeName;
+use crate::engine::{EngineError, tell_slowness};
+use crate::host::LockMode;
 use crate::state::Lock;
 
 /// Run the configuration steps of the topology again
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The cluster: its name or its topology file [default: the only one there is]
+    /// Cluster name or topology file [default: the only cluster]
     #[arg(value_name = "NAME|FILE", env = "VCLUSTER_NAME")]
     pub cluster: Option<String>,
     /// Only on these nodes (node set, `@group`)
     #[arg(short = 'w', long, value_name = "NODESET")]
     pub nodes: Option<String>,
-    /// Nodes at once [default: as many as their machines bear, 64 at most]
+    /// Nodes at once [default: chosen by host CPU capacity, at most 64]
     #[arg(short = 'f', long, value_name = "N", value_parser = super::common::at_least_one())]
     pub fanout: Option<usize>,
     #[command(flatten)]
@@ -32,11 +32,11 @@ pub struct Args {
 
 /// Runs the verb.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let (cluster, _lock) = Cluster::hold(args.cluster.as_deref(), context, "configure", Lock::take)?;
+    let (cluster, _lock) = Cluster::hold(args.cluster.as_deref(), "configure", Lock::take)?;
     let topology = cluster.topology()?;
     let chosen = cluster.select(args.nodes.as_deref(), None)?;
-    let talk = Talk::begin(context, None);
-    talk.events.emit(Event::Started {
+    let output = Output::begin(context, None);
+    output.events.emit(Event::Started {
         verb: "configure",
         cluster: cluster.record.name.clone(),
         hosts: cluster.hosts_of(&chosen),
@@ -44,10 +44,10 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     });
     let result = async {
         let (nodes, holds) = cluster
-            .nodes_held(&chosen, &args.hosts.options(), "configure", Hold::Alone)
+            .nodes_held(&chosen, &args.hosts.access(), "configure", LockMode::Exclusive)
             .await?;
-        let renderer = crate::template::context(&cluster.plan, &topology);
-        let _slow = tell_slowness(&nodes, &talk.events);
+        let renderer = crate::configure::context(&cluster.plan, &topology);
+        let _slow = tell_slowness(&nodes, &output.events);
         let owner = uuid::Uuid::new_v4().simple().to_string();
         let targets: BTreeSet<NodeName> = chosen.iter().cloned().collect();
         let before = configured::configured(&cluster.dir)?;
@@ -55,7 +55,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         let faults = Configuration {
             renderer: &renderer,
             nodes: &nodes,
-            events: &talk.events,
+            events: &output.events,
             cancel: &context.cancel,
             fanout: args.fanout,
             owner: &owner,
@@ -69,7 +69,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             return Err(EngineError::Interrupted.into());
         }
         configured::failed(&cluster.plan, chosen.len(), faults)?;
-        // A node that was configured only in part before, and in part now, may still lack what neither did.
+        // A node that is partly configured from before and partly from now may lack a step that neither run did.
         let whole = chosen.len() == cluster.plan.nodes.len();
         configured::end_configuring(
             &cluster.dir,
@@ -82,5 +82,5 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         )))
     }
     .await;
-    talk.finish(result).await
+    output.finish(result).await
 }

@@ -5,12 +5,13 @@ use std::io::Write;
 use anyhow::Context as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::cluster::Cluster;
 use super::common::{ClusterArg, HostArgs};
 use super::{Context, tty};
-use crate::exit::ExitCode;
+use crate::base::exit::ExitCode;
+use crate::base::name::NodeName;
+use crate::base::text;
+use crate::cluster::Cluster;
 use crate::host::Host;
-use crate::name::NodeName;
 use crate::report;
 
 /// The key that leaves the console: Ctrl-], as in `virsh console` and telnet.
@@ -23,7 +24,7 @@ pub struct Args {
     cluster: ClusterArg,
     #[command(flatten)]
     hosts: HostArgs,
-    /// Print the last lines of the console's log and leave
+    /// Print the last lines of the console log and exit
     #[arg(long, value_name = "LINES", num_args = 0..=1, default_missing_value = "100")]
     pub log: Option<usize>,
     /// The node
@@ -32,18 +33,20 @@ pub struct Args {
 }
 
 /// Runs the verb.
-pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let cluster = Cluster::open(args.cluster.cluster.as_deref(), context)?;
+pub async fn run(args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
+    let cluster = Cluster::open(args.cluster.cluster.as_deref())?;
     cluster.select(Some(args.node.as_str()), None)?;
     let planned = cluster.plan.nodes.iter().find(|node| node.name == args.node);
     let node = planned.context("the node is not in the plan")?;
     let record = cluster.record.hosts.iter().find(|host| host.name == node.host);
     let record = record.with_context(|| format!("host `{}` is not in the record", node.host))?;
-    let host = Host::connect(&record.to_host(), &args.hosts.options()).await?;
+    let host = Host::connect(record, &args.hosts.options()).await?;
     if let Some(lines) = args.log {
-        let tail = host.console_tail(&cluster.plan, &args.node, lines).await?;
+        let tail = host
+            .console_tail(&cluster.plan.cluster_ref(), &args.node, lines)
+            .await?;
         for line in tail.lines() {
-            report::data(&format!("{}\n", report::text::line(line.as_bytes())));
+            report::data(&format!("{}\n", text::line(line.as_bytes())));
         }
     } else {
         live(&host, &node.domain).await?;

@@ -1,4 +1,4 @@
-//! `vcluster doctor`: looks at the hosts for a topology, says what stands in its way, mends what is safe.
+//! `vcluster doctor`: checks the hosts of a topology, reports the problems, and runs safe fixes.
 
 use std::collections::BTreeSet;
 
@@ -6,27 +6,28 @@ use anyhow::Context as _;
 use indexmap::IndexMap;
 use uuid::Uuid;
 
-use super::common::{self, HostArgs};
-use super::{Context, Format};
+use super::Context;
+use super::common::HostArgs;
+use crate::base::exit::ExitCode;
+use crate::base::name::ClusterName;
+use crate::base::text::{plural, sanitize};
 use crate::doctor::{self, Evidence, Finding, Look, Severity};
-use crate::exit::ExitCode;
 use crate::image;
-use crate::name::ClusterName;
-use crate::plan::Plan;
-use crate::report;
+use crate::inventory::ShortId;
+use crate::report::{self, Format};
 use crate::state::{ClusterKeys, ClusterRecord, StateRoot};
 use crate::topology::Topology;
 
-/// Say what stands in the way of a topology on its hosts, why, and what mends it
+/// Find problems on the hosts of a topology and how to fix them
 ///
-/// Looks at all hosts at once and changes nothing, but that KVM may be proved by a short boot. Every finding is
-/// computed for the nodes of this topology. Exit code: 0 without errors (warnings are none), 5 with errors.
+/// Checks all hosts at once and changes nothing. Every finding is computed for the nodes of this topology. Exit code:
+/// 0 without errors (warnings do not count), 5 with errors.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Topology file, `-` for standard input
     #[arg(value_name = "TOPOLOGY", default_value = "topology.yaml")]
     pub topology: String,
-    /// Run the commands that are safe (each only adds or raises something, and is shown), then look again
+    /// Run the safe fixes (each only adds or raises something, and is printed), then check again
     #[arg(long)]
     pub fix: bool,
     #[command(flatten)]
@@ -35,15 +36,15 @@ pub struct Args {
 
 /// Runs the verb.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let topology = common::load_topology(&args.topology, context)?;
+    let topology = Topology::load(&args.topology)?;
     let look = prepare(&args, &topology)?;
     let talks = context.format == Format::Human && !context.quiet;
     if talks {
         report::talk(&format!(
             "doctor {}: {} on {}",
             topology.name,
-            report::plural(topology.nodes.len(), "node"),
-            report::plural(topology.hosts.len(), "host")
+            plural(topology.nodes.len(), "node"),
+            plural(topology.hosts.len(), "host")
         ));
     }
     let mut evidence = doctor::look(&look).await;
@@ -59,11 +60,11 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
 
 fn prepare<'a>(args: &Args, topology: &'a Topology) -> anyhow::Result<Look<'a>> {
     let root = StateRoot::from_env()?;
-    let mut known: BTreeSet<(ClusterName, String)> = BTreeSet::new();
+    let mut known: BTreeSet<(ClusterName, ShortId)> = BTreeSet::new();
     for name in root.clusters()? {
-        // A damaged record must not keep us from looking at the hosts.
+        // A damaged record must not prevent the checks.
         if let Ok(Some(record)) = ClusterRecord::load(&root.cluster(&name)) {
-            known.insert((record.name, Plan::short_id(record.id)));
+            known.insert((record.name, ShortId::of(record.id)));
         }
     }
     let dir = root.cluster(&topology.name);
@@ -77,7 +78,7 @@ fn prepare<'a>(args: &Args, topology: &'a Topology) -> anyhow::Result<Look<'a>> 
         topology,
         cluster_id: record.map_or_else(Uuid::new_v4, |record| record.id),
         image_keys,
-        // Without keys there are no nodes that could have been made with others.
+        // Without keys, there are no nodes that could have been created with different keys.
         client_key: ClusterKeys::load(&dir)?
             .map(|keys| keys.fingerprint())
             .unwrap_or_default(),
@@ -86,7 +87,7 @@ fn prepare<'a>(args: &Args, topology: &'a Topology) -> anyhow::Result<Look<'a>> 
     })
 }
 
-/// Runs what is safe; whether anything was run.
+/// Runs the safe fixes. Returns whether there were any.
 async fn mend(findings: &[Finding], look: &Look<'_>, context: &Context) -> bool {
     let fixes = doctor::fixes(findings);
     let human = context.format == Format::Human;
@@ -95,7 +96,7 @@ async fn mend(findings: &[Finding], look: &Look<'_>, context: &Context) -> bool 
             report::talk(&report::doctor::fix(fix));
         }
         if fixes.is_empty() && !context.quiet {
-            report::talk("nothing was found that is safe to mend");
+            report::talk("no problem has a safe automatic fix");
         }
     }
     for outcome in doctor::fix(&fixes, &look.topology.hosts, &look.options).await {
@@ -105,7 +106,7 @@ async fn mend(findings: &[Finding], look: &Look<'_>, context: &Context) -> bool 
             report::talk(&format!(
                 "failed: {}: {}",
                 report::doctor::fix(&outcome.fix),
-                report::sanitize(error)
+                sanitize(error)
             ));
         }
     }

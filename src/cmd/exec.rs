@@ -1,27 +1,29 @@
-//! `vcluster exec`: a command on many nodes at once, with the flags and the look of clush.
+//! `vcluster exec`: runs a command on many nodes at once, with the flags and output format of clush.
 
 use std::collections::BTreeMap;
 
+use super::Context;
 use super::common::Selection;
-use super::{Context, Format};
+use crate::base::event::Stream;
+use crate::base::exit::ExitCode;
+use crate::base::text::sanitize;
 use crate::engine::EngineError;
-use crate::exit::ExitCode;
-use crate::report::{self, sanitize};
+use crate::report::{self, Format};
 use crate::ssh::ExecRequest;
-use crate::ssh::fanout::{self, Ended, FanEvent, FanRequest, Stream};
+use crate::ssh::fanout::{self, Ended, FanEvent, FanRequest};
 
 /// Run a command on many nodes at once
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     selection: Selection,
-    /// Gather equal output of nodes
+    /// Group nodes with identical output
     #[arg(short = 'b', long)]
     pub gather: bool,
     /// Exit with the largest exit code of the nodes
     #[arg(short = 'S', long)]
     pub maxrc: bool,
-    /// The command; several words are joined by spaces, as ssh does
+    /// Command; several words are joined by spaces, as in ssh
     #[arg(
         required = true,
         trailing_var_arg = true,
@@ -31,8 +33,8 @@ pub struct Args {
     pub command: Vec<String>,
 }
 
-/// What a node gave.
-struct Given {
+/// The result of a node.
+struct NodeOutput {
     node: String,
     ended: Ended,
     stdout: String,
@@ -41,7 +43,7 @@ struct Given {
 
 /// Runs the verb.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let (cluster, chosen) = args.selection.open(context)?;
+    let (cluster, chosen) = args.selection.open()?;
     let nodes = args.selection.connect(&cluster, &chosen).await?;
     let names: Vec<String> = chosen.into_iter().map(String::from).collect();
     let request = FanRequest {
@@ -55,11 +57,11 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     };
     let mut unread = false;
     let (sender, mut events) = tokio::sync::mpsc::channel(256);
-    let mut given: BTreeMap<String, Given> = BTreeMap::new();
+    let mut given: BTreeMap<String, NodeOutput> = BTreeMap::new();
     let show = async {
         while let Some(event) = events.recv().await {
             if !take(event, &mut given, &args, context.format) {
-                // `exec ... | head` has seen enough: the commands end as by Control-C.
+                // The reader has exited, as in `exec ... | head`: end the commands as Ctrl-C does.
                 unread = true;
                 request.cancel.cancel();
             }
@@ -73,7 +75,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     if unread {
         return Ok(ExitCode::Interrupted);
     }
-    let given: Vec<Given> = names.iter().filter_map(|name| given.remove(name)).collect();
+    let given: Vec<NodeOutput> = names.iter().filter_map(|name| given.remove(name)).collect();
     if context.format == Format::Human {
         if args.gather {
             gathered(&given);
@@ -83,10 +85,10 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     Ok(code(&given, args.maxrc))
 }
 
-/// Shows or keeps one event. Says whether somebody still reads what is shown.
-fn take(event: FanEvent, given: &mut BTreeMap<String, Given>, args: &Args, format: Format) -> bool {
+/// Prints or keeps one event. Returns whether stdout still has a reader.
+fn take(event: FanEvent, given: &mut BTreeMap<String, NodeOutput>, args: &Args, format: Format) -> bool {
     let (FanEvent::Line { node, .. } | FanEvent::Ended { node, .. }) = &event;
-    let entry = given.entry(node.clone()).or_insert_with(|| Given {
+    let entry = given.entry(node.clone()).or_insert_with(|| NodeOutput {
         node: node.clone(),
         ended: Ended::Cancelled,
         stdout: String::new(),
@@ -130,10 +132,10 @@ fn take(event: FanEvent, given: &mut BTreeMap<String, Given>, args: &Args, forma
     true
 }
 
-/// The most that is kept of one stream of a node for `-b` and JSON, in bytes.
+/// Maximum output kept per stream of a node for `-b` and JSON, in bytes.
 const KEPT: usize = 16 << 20;
 
-fn json(given: &Given) {
+fn json(given: &NodeOutput) {
     let (code, signal, error) = match &given.ended {
         Ended::Exit(code) => (Some(*code), None, None),
         Ended::Signal(signal) => (None, Some(signal.clone()), None),
@@ -148,8 +150,8 @@ fn json(given: &Given) {
     );
 }
 
-fn gathered(given: &[Given]) {
-    let outputs = |text: fn(&Given) -> &str| {
+fn gathered(given: &[NodeOutput]) {
+    let outputs = |text: fn(&NodeOutput) -> &str| {
         given
             .iter()
             .filter(move |given| !text(given).is_empty())
@@ -164,7 +166,7 @@ fn gathered(given: &[Given]) {
     }
 }
 
-fn failures(given: &[Given]) {
+fn failures(given: &[NodeOutput]) {
     let mut folded: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for given in given.iter().filter(|given| !given.ended.is_success()) {
         folded
@@ -177,7 +179,7 @@ fn failures(given: &[Given]) {
     }
 }
 
-fn code(given: &[Given], maxrc: bool) -> ExitCode {
+fn code(given: &[NodeOutput], maxrc: bool) -> ExitCode {
     let all = || given.iter().map(|given| &given.ended);
     if all().any(|ended| matches!(ended, Ended::TimedOut(_))) {
         return ExitCode::Timeout;
@@ -199,8 +201,8 @@ mod tests {
 
     use super::*;
 
-    fn ended(ends: &[Ended]) -> Vec<Given> {
-        let given = |ended: &Ended| Given {
+    fn ended(ends: &[Ended]) -> Vec<NodeOutput> {
+        let given = |ended: &Ended| NodeOutput {
             node: "n".into(),
             ended: ended.clone(),
             stdout: String::new(),

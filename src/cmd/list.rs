@@ -1,14 +1,14 @@
-//! `vcluster list`: the clusters that were raised from here.
+//! `vcluster list`: the clusters recorded on this machine.
 
 use serde::Serialize;
 
-use super::{Context, Format};
-use crate::exit::ExitCode;
-use crate::report;
+use super::Context;
+use crate::base::exit::ExitCode;
+use crate::base::units::Moment;
+use crate::report::{self, Format};
 use crate::state::{ClusterRecord, StateRoot};
-use crate::units::Moment;
 
-/// List the clusters that were raised from here
+/// List the clusters recorded on this machine
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
@@ -63,8 +63,11 @@ pub fn run(_args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             number(row.nodes),
             number(row.hosts),
             row.created.unwrap_or_else(|| "?".into()),
-            row.expires
-                .map_or_else(|| "never".into(), |expires| expires.to_string()),
+            match (&row.id, row.expires) {
+                (None, _) => "?".into(),
+                (_, None) => "never".into(),
+                (_, Some(expires)) => expires.to_string(),
+            },
             row.topology.unwrap_or_else(|| "-".into()),
         ]);
     }

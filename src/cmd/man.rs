@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use crate::exit::ExitCode;
+use crate::base::exit::ExitCode;
 use crate::report;
 
 /// Print the man page, or write the pages of all verbs to a directory.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// Directory for `vcluster.1`, `vcluster-up.1`, ...; made if missing. Without it the main page is printed.
+    /// Directory for `vcluster.1`, `vcluster-up.1`, ...; created if missing. Without it, the main page is printed.
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 }

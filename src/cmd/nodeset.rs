@@ -2,39 +2,40 @@
 
 use std::io::Read as _;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{ArgMatches, Command, FromArgMatches};
 
-use super::{Context, Format};
-use crate::exit::ExitCode;
+use super::Context;
+use crate::base::exit::ExitCode;
+use crate::base::failure::UserError;
 use crate::nodeset::{LIMIT, NodeSet, NodeSetError};
-use crate::report;
+use crate::report::{self, Format};
 
-/// Longest input that is read from standard input: a million names of 63 characters.
+/// Maximum size of standard input: a million names of 63 characters.
 const MAX_INPUT: u64 = LIMIT as u64 * 64;
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("command").required(true))]
 struct Flags {
-    /// Write the names out
+    /// Expand to a list of names
     #[arg(short, long, group = "command")]
     expand: bool,
-    /// Fold the names
+    /// Fold to a node set
     #[arg(short, long, group = "command")]
     fold: bool,
     /// Count the names
     #[arg(short, long, group = "command")]
     count: bool,
-    /// Remove these from what stands to the left
+    /// Remove these from the nodes to the left
     #[arg(short = 'x', long, value_name = "NODESET")]
     exclude: Vec<String>,
-    /// Keep only these of what stands to the left
+    /// Keep only these of the nodes to the left
     #[arg(short, long, value_name = "NODESET")]
     intersection: Vec<String>,
-    /// Keep what is either to the left or in these, not in both
+    /// Keep nodes that are either to the left or in this set, not in both
     #[arg(short = 'X', long, value_name = "NODESET")]
     xor: Vec<String>,
-    /// Separator between expanded names; `\n` and `\t` are understood
+    /// Separator between expanded names; `\n` and `\t` are supported
     #[arg(
         short = 'S',
         long,
@@ -64,7 +65,7 @@ enum Operation {
     Xor,
 }
 
-// By hand, because only the matches know in which order the arguments stood.
+// Written by hand, because only `ArgMatches` has the order of the arguments.
 impl FromArgMatches for Args {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut steps: Vec<(usize, Operation, String)> = Vec::new();
@@ -115,7 +116,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     if args.flags.nodesets.is_empty() {
         set = read("-")?;
     } else if args.steps.first().is_some_and(|step| step.0 != Operation::Union) && !context.quiet {
-        report::talk("warning: an operation before the first node set works on nothing");
+        report::talk("warning: an operation before the first node set applies to an empty set");
     }
     for (operation, text) in &args.steps {
         let right = read(text)?;
@@ -126,7 +127,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             Operation::Xor => set.symmetric_difference_with(right),
         }
         if set.len() > LIMIT {
-            bail!("the node sets name more than {LIMIT} nodes");
+            return Err(too_many().into());
         }
     }
     report::data(&render(&args.flags, context.format, &set)?);
@@ -157,7 +158,11 @@ fn read(text: &str) -> anyhow::Result<NodeSet> {
             .read_to_string(&mut input)
             .context("failed to read node sets from standard input")?;
         if input.len() as u64 > MAX_INPUT {
-            bail!("standard input holds more than {LIMIT} names");
+            return Err(UserError::new(
+                ExitCode::Usage,
+                format!("standard input contains more than {LIMIT} names"),
+            )
+            .into());
         }
         input.split_whitespace().collect()
     } else {
@@ -168,14 +173,21 @@ fn read(text: &str) -> anyhow::Result<NodeSet> {
         let right = NodeSet::parse(word, |_| None).map_err(|error| diagnostic(word, &error))?;
         set.union_with(right);
         if set.len() > LIMIT {
-            bail!("the node sets name more than {LIMIT} nodes");
+            return Err(too_many().into());
         }
     }
     Ok(set)
 }
 
-/// The error with the text and a caret under the place.
-fn diagnostic(text: &str, error: &NodeSetError) -> anyhow::Error {
+fn too_many() -> UserError {
+    UserError::new(
+        ExitCode::Usage,
+        format!("the node sets contain more than {LIMIT} nodes"),
+    )
+}
+
+/// The error with the text and a caret under the mistake.
+fn diagnostic(text: &str, error: &NodeSetError) -> UserError {
     let shown: String = text
         .chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
@@ -185,11 +197,9 @@ fn diagnostic(text: &str, error: &NodeSetError) -> anyhow::Error {
         ..=100 => format!("\n  {shown}\n  {:column$}^", ""),
         _ => String::new(),
     };
-    let hint = error
-        .hint()
-        .map(|hint| format!("\nhint: {hint}"))
-        .unwrap_or_default();
-    anyhow::anyhow!("{error}{place}{hint}")
+    let mut wrong = UserError::new(ExitCode::Usage, format!("{error}{place}"));
+    wrong.hint = error.hint();
+    wrong
 }
 
 #[cfg(test)]
@@ -244,7 +254,6 @@ mod tests {
         the range `9-2` runs backwards
           ä[1-3],b[9-2]
                    ^
-        hint: write the lower end first
         ");
     }
 }

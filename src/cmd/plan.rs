@@ -1,7 +1,7 @@
-//! `vcluster plan`: the plan that `up` would obey. The same code as `up --dry-run`.
+//! `vcluster plan`: the plan that `up` would apply. The same code as `up --dry-run`.
 
 use super::{Context, up};
-use crate::exit::ExitCode;
+use crate::base::exit::ExitCode;
 
 /// Show what `up` would do, per host and with reasons
 #[derive(Debug, clap::Args)]

@@ -1,4 +1,4 @@
-//! `vcluster pull`: files and directories from many nodes, into a directory per node.
+//! `vcluster pull`: fetches files and directories from many nodes, into a directory per node.
 
 use std::path::PathBuf;
 
@@ -6,9 +6,11 @@ use futures::StreamExt;
 
 use super::Context;
 use super::common::Selection;
-use crate::engine::{EngineError, Failure, explain};
-use crate::exit::ExitCode;
-use crate::name::NodeName;
+use crate::base::exit::ExitCode;
+use crate::base::failure::{Failure, explain};
+use crate::base::name::NodeName;
+use crate::base::text::{plural, sanitize};
+use crate::engine::EngineError;
 use crate::report;
 use crate::ssh::Nodes;
 use crate::ssh::transfer::{self, PullLimits, Pulled};
@@ -18,20 +20,20 @@ use crate::ssh::transfer::{self, PullLimits, Pulled};
 pub struct Args {
     #[command(flatten)]
     selection: Selection,
-    /// The most bytes taken from one node
+    /// Maximum size per node
     #[arg(long, value_name = "SIZE", default_value = "8GiB")]
     pub limit: bytesize::ByteSize,
     /// What to fetch: absolute paths, or relative to the login directory
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<String>,
-    /// Local directory; gets one directory per node
+    /// Local directory; one directory per node is created in it
     #[arg(required = true, value_name = "DESTINATION")]
     pub destination: PathBuf,
 }
 
 /// Runs the verb.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let (cluster, chosen) = args.selection.open(context)?;
+    let (cluster, chosen) = args.selection.open()?;
     let nodes = args.selection.connect(&cluster, &chosen).await?;
     let work = futures::stream::iter(&chosen)
         .map(|node| {
@@ -50,10 +52,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
                 sum.files += pulled.files;
                 sum.bytes += pulled.bytes;
                 for skipped in pulled.skipped {
-                    report::talk(&format!(
-                        "warning: {node}: passed over {}",
-                        report::sanitize(&skipped)
-                    ));
+                    report::talk(&format!("warning: {node}: skipped {}", sanitize(&skipped)));
                 }
             }
             Err(error) => failures.push(Failure {
@@ -61,6 +60,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
                 node: Some(node.clone()),
                 error,
                 hint: None,
+                console: None,
             }),
         }
     }
@@ -68,9 +68,9 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     if !context.quiet {
         report::talk(&format!(
             "fetched {} ({}) from {}",
-            report::plural(sum.files, "file"),
+            plural(sum.files, "file"),
             bytesize::ByteSize::b(sum.bytes).display().iec(),
-            report::plural(chosen.len(), "node")
+            plural(chosen.len(), "node")
         ));
     }
     Ok(ExitCode::Ok)

@@ -1,4 +1,4 @@
-//! `vcluster push`: files and directories to many nodes.
+//! `vcluster push`: sends files and directories to many nodes.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,10 +7,12 @@ use futures::StreamExt;
 
 use super::Context;
 use super::common::Selection;
-use crate::engine::{EngineError, Failure, explain};
-use crate::exit::ExitCode;
+use crate::base::exit::ExitCode;
+use crate::base::failure::{Failure, explain};
+use crate::base::text::plural;
+use crate::engine::EngineError;
 use crate::report;
-use crate::ssh::transfer::{self, Parcel};
+use crate::ssh::transfer::{self, Archive};
 
 /// Send files and directories to many nodes
 #[derive(Debug, clap::Args)]
@@ -20,27 +22,28 @@ pub struct Args {
     /// What to send
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<PathBuf>,
-    /// Where to: a directory that gets the sources, or, for one file, its new path
+    /// Destination: a directory, or for one file its new path
     #[arg(required = true, value_name = "DESTINATION")]
     pub destination: String,
 }
 
 /// Runs the verb.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let (cluster, chosen) = args.selection.open(context)?;
+    let (cluster, chosen) = args.selection.open()?;
     let (sources, destination) = (args.sources.clone(), args.destination.clone());
-    // Packed once, before anyone is asked: a source that cannot be read stops it all.
-    let parcel = Arc::new(tokio::task::spawn_blocking(move || Parcel::pack(&sources, &destination)).await??);
+    // Packed once, before connecting: an unreadable source is an error before any node is changed.
+    let archive =
+        Arc::new(tokio::task::spawn_blocking(move || Archive::pack(&sources, &destination)).await??);
     let nodes = args.selection.connect(&cluster, &chosen).await?;
     let work = futures::stream::iter(&chosen)
         .map(|node| {
-            let (nodes, parcel) = (&nodes, &parcel);
+            let (nodes, archive) = (&nodes, &archive);
             async move {
                 let pushed = match nodes.session_within(node, args.selection.timeout).await {
                     Ok(session) => {
                         let _turn = nodes.turn(node).await;
                         tokio::select! {
-                            pushed = transfer::push(&session, parcel, args.selection.timeout) => {
+                            pushed = transfer::push(&session, archive, args.selection.timeout) => {
                                 pushed.map_err(|error| explain(&error))
                             }
                             why = nodes.dead(node) => Err(why),
@@ -53,6 +56,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
                     node: Some(node.clone()),
                     error,
                     hint: None,
+                    console: None,
                 };
                 pushed.err().map(failed)
             }
@@ -70,9 +74,9 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     if !context.quiet {
         report::talk(&format!(
             "sent {} ({}) to {}",
-            report::plural(parcel.files(), "file"),
-            bytesize::ByteSize::b(parcel.size).display().iec(),
-            report::plural(chosen.len(), "node")
+            plural(archive.files(), "file"),
+            bytesize::ByteSize::b(archive.size).display().iec(),
+            plural(chosen.len(), "node")
         ));
     }
     Ok(ExitCode::Ok)

@@ -1,19 +1,19 @@
-//! `vcluster reaper`: the script on the hosts that removes clusters whose lease has ended when no controller comes back.
+//! `vcluster reaper`: the script on the hosts that removes clusters whose lease has ended, without a controller.
 
 use std::time::Duration;
 
+use super::Context;
 use super::common::HostArgs;
 use super::leases::HostChoice;
-use super::{Context, Format};
-use crate::engine::{EngineError, Events, Failure, Fleet, HostStage};
-use crate::exit::ExitCode;
+use crate::base::event::{Events, HostStage};
+use crate::base::exit::ExitCode;
+use crate::base::failure::{Failure, UserError};
+use crate::base::name::HostName;
+use crate::engine::{EngineError, Fleet};
 use crate::host::{HostError, ReaperState, reaper_install_script, reaper_script};
-use crate::name::HostName;
-use crate::report;
-use crate::report::error::Failure as Misuse;
-use crate::state::HostRecord;
+use crate::report::{self, Format};
 
-/// Let the hosts themselves remove clusters whose lease has ended
+/// Let the hosts remove clusters whose lease has ended
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -22,24 +22,24 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Put the script on the hosts, with a systemd timer
+    /// Install the script on the hosts, with a systemd timer
     Install {
         #[command(flatten)]
         on: On,
-        /// How often it looks
+        /// Interval between checks
         #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_every)]
         every: Duration,
     },
-    /// Take it away
+    /// Remove the script and its timer
     Remove(On),
-    /// Show where it is, and whether it is this version's
+    /// Show where it is installed, and whether it is of this version
     Status(On),
-    /// Print the script, or with `--install` one that puts it on a host
+    /// Print the script, or with `--install` a script that installs it on a host
     Script {
-        /// A script for root on a host, where it does what `reaper install` does: for images and other installers
+        /// Print a script that does on a host, as root, what `reaper install` does: for images and installers
         #[arg(long)]
         install: bool,
-        /// How often the reaper looks
+        /// Interval between checks
         #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_every, requires = "install")]
         every: Duration,
     },
@@ -53,16 +53,13 @@ struct On {
     connect: HostArgs,
 }
 
-/// The shortest time between two looks of the reaper.
+/// Minimum interval between checks of the reaper.
 const SHORTEST: Duration = Duration::from_secs(10);
 
 fn parse_every(text: &str) -> Result<Duration, String> {
     let every = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     if every < SHORTEST {
-        return Err(format!(
-            "the shortest is {}",
-            humantime::format_duration(SHORTEST)
-        ));
+        return Err(format!("the minimum is {}", humantime::format_duration(SHORTEST)));
     }
     Ok(every)
 }
@@ -78,35 +75,34 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             });
             Ok(ExitCode::Ok)
         }
-        Verb::Install { on, every } => on_hosts(&on, context, Deed::Install(every)).await,
-        Verb::Remove(on) => on_hosts(&on, context, Deed::Remove).await,
-        Verb::Status(on) => on_hosts(&on, context, Deed::Look).await,
+        Verb::Install { on, every } => on_hosts(&on, context, Operation::Install(every)).await,
+        Verb::Remove(on) => on_hosts(&on, context, Operation::Remove).await,
+        Verb::Status(on) => on_hosts(&on, context, Operation::Look).await,
     }
 }
 
 #[derive(Clone, Copy)]
-enum Deed {
+enum Operation {
     Install(Duration),
     Remove,
     Look,
 }
 
-async fn on_hosts(on: &On, context: &Context, deed: Deed) -> anyhow::Result<ExitCode> {
-    let records = on.choice.records(context)?;
+async fn on_hosts(on: &On, context: &Context, deed: Operation) -> anyhow::Result<ExitCode> {
+    let records = on.choice.endpoints()?;
     if records.is_empty() {
-        return Err(Misuse::new(ExitCode::Usage, "no hosts are named")
-            .with_hint("name them by `--hosts 'bm[01-15]'` or by a topology file")
+        return Err(UserError::new(ExitCode::Usage, "no hosts given")
+            .with_hint("pass `--hosts 'bm[01-15]'` or a topology file")
             .into());
     }
-    let members: Vec<_> = records.iter().map(HostRecord::to_host).collect();
     let (events, _silent) = Events::channel();
-    let (fleet, mut failures) = Fleet::connect(&members, &on.connect.options(), &events).await;
+    let (fleet, mut failures) = Fleet::connect(&records, &on.connect.access(), &events).await;
     let states: Vec<(HostName, Result<ReaperState, HostError>)> = fleet
         .stage(HostStage::Probe, &events, |member| async move {
             let state = match deed {
-                Deed::Install(every) => member.host.install_reaper(every).await,
-                Deed::Remove => member.host.remove_reaper().await,
-                Deed::Look => member.host.reaper_state().await,
+                Operation::Install(every) => member.host.install_reaper(every).await,
+                Operation::Remove => member.host.remove_reaper().await,
+                Operation::Look => member.host.reaper_state().await,
             };
             Ok((true, state?))
         })
@@ -120,7 +116,8 @@ async fn on_hosts(on: &On, context: &Context, deed: Deed) -> anyhow::Result<Exit
         }
     }
     show(&rows, context);
-    EngineError::from_failures("failed on some hosts", failures)?;
+    let what = format!("failed on {} of {} hosts", failures.len(), records.len());
+    EngineError::from_failures(&what, failures)?;
     Ok(ExitCode::Ok)
 }
 
@@ -143,7 +140,7 @@ fn show(rows: &[(HostName, ReaperState)], context: &Context) {
         let reaper = match (state.installed, state.current) {
             (false, _) => "not installed",
             (true, true) => "installed",
-            (true, false) => "of another version",
+            (true, false) => "other version",
         };
         let timer = match state.timer {
             Some(true) => "runs",
@@ -163,7 +160,7 @@ fn show(rows: &[(HostName, ReaperState)], context: &Context) {
         .collect();
     if !by_hand.is_empty() {
         report::talk(&format!(
-            "warning: no systemd, so no timer on {}: run it by cron there, such as `*/5 * * * * root \
+            "warning: no systemd on {}, so no timer: run the script from cron, for example `*/5 * * * * root \
              /usr/local/sbin/vcluster-reaper >/dev/null` in /etc/cron.d/vcluster-reaper",
             crate::nodeset::fold(by_hand)
         ));

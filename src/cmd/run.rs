@@ -1,4 +1,4 @@
-//! `vcluster run`: the workload of the topology, on every node. A run that was cut off is gone on with.
+//! `vcluster run`: runs the workload of the topology on every node. Resumes a run that was cut off.
 
 mod show;
 
@@ -8,23 +8,23 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::Context;
-use super::cluster::Cluster;
 use super::common::HostArgs;
-use super::talk::Talk;
-use crate::engine::{EngineError, Event, tell_slowness};
-use crate::exit::ExitCode;
-use crate::host::Hold;
-use crate::name::NodeName;
-use crate::report::error::Failure;
+use super::output::Output;
+use crate::base::event::Event;
+use crate::base::exit::ExitCode;
+use crate::base::failure::UserError;
+use crate::cluster::Cluster;
+use crate::cluster::run::{Mode, RunOptions, Runs, choose, nodes_of};
+use crate::engine::EngineError;
 use crate::report::{self, junit};
 use crate::state::Lock;
-use crate::topology::{Topology, WorkloadStep};
-use crate::workload::{CutOff, Journal, Record, Results, StepReport, Workload, cut_off};
+use crate::topology::WorkloadStep;
+use crate::workload::{CutOff, Record, Results, StepReport, cut_off};
 
-/// Run the workload of the topology and keep output and files of every node
+/// Run the workload of the topology, and collect output and files of every node
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The cluster: its name or its topology file [default: the only one there is]
+    /// Cluster name or topology file [default: the only cluster]
     #[arg(value_name = "NAME|FILE", env = "VCLUSTER_NAME")]
     pub cluster: Option<String>,
     /// Only these steps, by name
@@ -33,64 +33,55 @@ pub struct Args {
     /// Only on these nodes (node set, `@group`)
     #[arg(short = 'w', long, value_name = "NODESET")]
     pub nodes: Option<String>,
-    /// Nodes at once, for steps without a barrier [default: as many as their machines bear, 64 at most]
+    /// Nodes at once, for steps without a barrier [default: chosen by host CPU capacity, at most 64]
     #[arg(short = 'f', long, value_name = "N", value_parser = super::common::at_least_one())]
     pub fanout: Option<usize>,
-    /// Show the output of the nodes as it comes
+    /// Show the output of the nodes as it arrives
     #[arg(long)]
     pub live: bool,
-    /// Directory for results, a new one in it for every run [default: the cluster's own]
+    /// Directory for results, with a subdirectory for every run [default: the cluster's own]
     #[arg(long, value_name = "DIR")]
     pub results: Option<PathBuf>,
     /// Write a JUnit XML report
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
-    /// Time for all nodes to come to a barrier
+    /// Timeout for all nodes to reach a barrier
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
     pub barrier_timeout: Duration,
-    /// Go on with a run whose controller was killed: collect what has ended, wait for what runs
+    /// Resume a run whose controller was killed: collect what has ended, wait for what runs
     #[arg(long, conflicts_with_all = ["steps", "nodes"])]
     pub attach: bool,
-    /// End what a run whose controller was killed has left on the nodes
+    /// Stop what such a run left on the nodes
     #[arg(long, conflicts_with_all = ["attach", "steps", "nodes"])]
     pub stop: bool,
     #[command(flatten)]
     hosts: HostArgs,
 }
 
-/// What is done with the steps of a run.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    /// Started, or gone on with.
-    Run,
-    /// Collected as far as they were begun.
-    Collect,
-    /// Ended.
-    Stop,
-}
-
-/// What all runs of one command have in common.
-struct Runs<'a> {
-    args: &'a Args,
-    context: &'a Context,
-    cluster: &'a Cluster,
-    topology: &'a Topology,
-}
-
 /// Runs the verb.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let (cluster, _lock) = Cluster::hold(args.cluster.as_deref(), context, "run", Lock::share)?;
+    let (cluster, _lock) = Cluster::hold(args.cluster.as_deref(), "run", Lock::share)?;
     let topology = cluster.topology()?;
     let parent = args
         .results
         .clone()
         .unwrap_or_else(|| cluster.dir.join("results"));
     let earlier = cut_off(&parent, cluster.plan.cluster_id);
-    let runs = Runs {
+    let options = RunOptions {
+        fanout: args.fanout,
+        live: args.live,
+        barrier_timeout: args.barrier_timeout,
+        access: args.hosts.access(),
+        cancel: context.cancel.clone(),
+    };
+    let verb = Verb {
         args: &args,
         context,
-        cluster: &cluster,
-        topology: &topology,
+        runs: Runs {
+            cluster: &cluster,
+            topology: &topology,
+            options: &options,
+        },
     };
     if args.attach || args.stop {
         if earlier.is_empty() {
@@ -99,13 +90,13 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
                 cluster.record.name,
                 parent.display()
             );
-            let hint = "`vcluster status` shows the nodes, `vcluster run` begins a run";
-            return Err(Failure::new(ExitCode::Usage, text).with_hint(hint).into());
+            let hint = "`vcluster status` shows the nodes, `vcluster run` starts a run";
+            return Err(UserError::new(ExitCode::Usage, text).with_hint(hint).into());
         }
         let mode = if args.stop { Mode::Stop } else { Mode::Run };
         let mut code = ExitCode::Ok;
         for run in earlier {
-            match runs.go_on(run, mode).await? {
+            match verb.resume(run, mode).await? {
                 ExitCode::Ok => {}
                 failed => code = failed,
             }
@@ -113,61 +104,81 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         return Ok(code);
     }
     let chosen = cluster.select(args.nodes.as_deref(), None)?;
-    let steps = choose(&args, topology.workload.clone(), &chosen)?;
+    let steps = choose(&args.steps, topology.workload.clone(), &chosen)?;
     for run in earlier {
         report::talk(&format!(
-            "note: the run in {} was cut off; what still runs of it is waited for (`vcluster run --stop` ends it)",
+            "note: the run in {} was cut off; waiting for its running steps (`vcluster run --stop` stops them)",
             run.results.path().display()
         ));
-        runs.go_on(run, Mode::Collect).await?;
+        verb.resume(run, Mode::Collect).await?;
     }
-    let results = Results::create(&parent, std::time::SystemTime::now())
-        .with_context(|| format!("failed to make a results directory in {}", parent.display()))?;
-    let record = Record::new(cluster.plan.cluster_id, steps);
-    let _running = record.begin(&results).context("failed to write run.json")?;
-    runs.perform(&results, &record, Mode::Run).await
-}
-
-impl Runs<'_> {
-    /// Goes on with a run that was cut off.
-    async fn go_on(&self, run: CutOff, mode: Mode) -> anyhow::Result<ExitCode> {
-        let CutOff {
+    let nodes = steps.clone();
+    verb.perform(&nodes, Mode::Run, || {
+        let results = Results::create(&parent, std::time::SystemTime::now())
+            .with_context(|| format!("failed to create a results directory in {}", parent.display()))?;
+        let record = Record::new(cluster.plan.cluster_id, steps);
+        let running = record.begin(&results).context("failed to write run.json")?;
+        Ok(CutOff {
             results,
             record,
             running,
-        } = run;
-        let code = self.perform(&results, &record, mode).await;
-        drop(running);
-        code
+        })
+    })
+    .await
+}
+
+struct Verb<'a> {
+    args: &'a Args,
+    context: &'a Context,
+    runs: Runs<'a>,
+}
+
+impl Verb<'_> {
+    /// Resumes a run that was cut off.
+    async fn resume(&self, run: CutOff, mode: Mode) -> anyhow::Result<ExitCode> {
+        let steps = run.record.steps.clone();
+        self.perform(&steps, mode, || Ok(run)).await
     }
 
-    /// Works on the steps of a run, writes its results and shows them.
-    async fn perform(&self, results: &Results, record: &Record, mode: Mode) -> anyhow::Result<ExitCode> {
-        let Self {
-            args,
-            context,
-            cluster,
-            ..
-        } = self;
-        let mut chosen: Vec<NodeName> = record.steps.iter().flat_map(|step| step.on.clone()).collect();
-        chosen.sort();
-        chosen.dedup();
-        let talk = Talk::begin(context, None);
-        talk.events.emit(Event::Started {
+    /// Works on the steps of a run and shows its results. The run is opened once its nodes can be reached: one that
+    /// reaches no host has started nothing, so there is nothing to resume.
+    async fn perform(
+        &self,
+        steps: &[WorkloadStep],
+        mode: Mode,
+        open: impl FnOnce() -> anyhow::Result<CutOff>,
+    ) -> anyhow::Result<ExitCode> {
+        let cluster = self.runs.cluster;
+        let chosen = nodes_of(steps);
+        let output = Output::begin(self.context, None);
+        output.events.emit(Event::Started {
             verb: "run",
             cluster: cluster.record.name.clone(),
             hosts: cluster.hosts_of(&chosen),
             nodes: Some(chosen.len()),
         });
-        let outcome = self.steps(results, record, &chosen, mode, &talk).await;
-        talk.finish(Ok(None)).await?;
-        let reports = outcome?;
-        if let Some(file) = &args.junit {
-            let text = junit::document(cluster.record.name.as_str(), &show::cases(&reports, results))?;
+        let outcome = async {
+            let connected = self.runs.connect(steps).await?;
+            let run = open()?;
+            let reports = self
+                .runs
+                .perform(connected, &run.results, &run.record, mode, &output.events)
+                .await?;
+            anyhow::Ok((reports, run))
+        }
+        .await;
+        output.finish(Ok(None)).await?;
+        let (reports, run) = outcome?;
+        let CutOff { results, record, .. } = &run;
+        if let Some(file) = &self.args.junit {
+            let text = junit::document(
+                cluster.record.name.as_str(),
+                &show::cases(&reports, record, results),
+            )?;
             std::fs::write(file, text).with_context(|| format!("failed to write {}", file.display()))?;
         }
-        show::show(&reports, results, context);
-        if context.cancel.is_cancelled() {
+        show::show(&reports, results, self.context);
+        if self.context.cancel.is_cancelled() {
             return Err(EngineError::Interrupted.into());
         }
         let whole = reports.len() == record.steps.len() && reports.iter().all(StepReport::passed);
@@ -178,82 +189,4 @@ impl Runs<'_> {
             _ => ExitCode::WorkloadFailed,
         })
     }
-
-    async fn steps(
-        &self,
-        results: &Results,
-        record: &Record,
-        chosen: &[NodeName],
-        mode: Mode,
-        talk: &Talk,
-    ) -> anyhow::Result<Vec<StepReport>> {
-        let Self {
-            args,
-            context,
-            cluster,
-            topology,
-        } = self;
-        let journal = Journal::open(results).context("failed to open the journal of the run")?;
-        let options = args.hosts.options();
-        let (nodes, holds) = cluster.nodes_held(chosen, &options, "run", Hold::Shared).await?;
-        let _slow = tell_slowness(&nodes, &talk.events);
-        let renderer = crate::template::context(&cluster.plan, topology);
-        let workload = Workload {
-            renderer: &renderer,
-            nodes: &nodes,
-            events: &talk.events,
-            cancel: &context.cancel,
-            run: &record.id,
-            results,
-            journal: &journal,
-            live: args.live,
-            fanout: args.fanout,
-            barrier_timeout: args.barrier_timeout,
-            starts: mode == Mode::Run,
-        };
-        let reports = match mode {
-            Mode::Stop => workload.stop(&record.steps).await,
-            _ => workload
-                .run(&record.steps)
-                .await
-                .context("failed to write results")?,
-        };
-        nodes.close().await;
-        holds.release().await;
-        results
-            .write(cluster.record.name.as_str(), &reports)
-            .context("failed to write results.json")?;
-        Ok(reports)
-    }
-}
-
-fn choose(
-    args: &Args,
-    steps: Vec<WorkloadStep>,
-    chosen: &[crate::name::NodeName],
-) -> anyhow::Result<Vec<WorkloadStep>> {
-    if steps.is_empty() {
-        let text = "the topology has no `workload:` steps";
-        return Err(Failure::new(ExitCode::Usage, text).into());
-    }
-    for name in &args.steps {
-        let known: Vec<&str> = steps.iter().map(|step| step.name.as_str()).collect();
-        if !known.contains(&name.as_str()) {
-            let text = format!(
-                "the workload has no step `{}` (it has {})",
-                report::sanitize(name),
-                known.join(", ")
-            );
-            return Err(Failure::new(ExitCode::Usage, text).into());
-        }
-    }
-    Ok(steps
-        .into_iter()
-        .filter(|step| args.steps.is_empty() || args.steps.contains(&step.name))
-        .map(|mut step| {
-            step.on.retain(|node| chosen.contains(node));
-            step
-        })
-        .filter(|step| !step.on.is_empty())
-        .collect())
 }

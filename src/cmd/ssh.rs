@@ -1,16 +1,17 @@
-//! `vcluster ssh`: a shell on a node, in a real terminal; or one command there.
+//! `vcluster ssh`: opens a shell with a terminal on a node, or runs one command there.
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::cluster::Cluster;
 use super::common::{ClusterArg, HostArgs};
 use super::{Context, tty};
+use crate::base::exit::ExitCode;
+use crate::base::name::NodeName;
+use crate::base::text::sanitize;
+use crate::cluster::Cluster;
 use crate::engine::EngineError;
-use crate::exit::ExitCode;
-use crate::name::NodeName;
 use crate::report;
 use crate::ssh::{ExecEvent, ExecRequest, ShellRequest};
 
@@ -21,22 +22,22 @@ pub struct Args {
     cluster: ClusterArg,
     #[command(flatten)]
     hosts: HostArgs,
-    /// Ask for a terminal even with a command
+    /// Allocate a terminal even with a command
     #[arg(short = 't', long)]
     pub tty: bool,
     /// The node
     #[arg(value_name = "NODE")]
     pub node: NodeName,
-    /// A command in place of the login shell; several words are joined by spaces, as ssh does
+    /// Command instead of the login shell; several words are joined by spaces, as in ssh
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }
 
 /// Runs the verb.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let cluster = Cluster::open(args.cluster.cluster.as_deref(), context)?;
+    let cluster = Cluster::open(args.cluster.cluster.as_deref())?;
     let chosen = cluster.select(Some(args.node.as_str()), None)?;
-    let nodes = cluster.nodes(&chosen, &args.hosts.options()).await?;
+    let nodes = cluster.nodes(&chosen, &args.hosts.access()).await?;
     let session = tokio::select! {
         session = nodes.session(&args.node) => session?,
         () = context.cancel.cancelled() => return Err(EngineError::Interrupted.into()),
@@ -55,7 +56,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// A command without a terminal: its streams are ours. `None` when interrupted.
+/// Runs a command without a terminal, on this process's streams. `None` when interrupted.
 async fn plain(
     session: &crate::ssh::Session,
     command: String,
@@ -72,7 +73,7 @@ async fn plain(
     });
     let request = ExecRequest {
         command,
-        // A command with a limit can be found and killed; see `Nodes::close`.
+        // With a timeout, the command can be found and killed; see `Nodes::close`.
         timeout: Some(Duration::from_hours(24 * 365)),
         ..ExecRequest::default()
     };
@@ -89,7 +90,7 @@ async fn plain(
     }
 }
 
-/// A terminal there, shown in ours. `None` when vcluster itself is told to end: the keys go to the node.
+/// Shows a terminal of the node in the local one. Keys go to the node; `None` if vcluster itself gets a signal.
 async fn terminal(
     session: &crate::ssh::Session,
     command: Option<String>,
@@ -117,7 +118,7 @@ async fn terminal(
                 None => break Some(code),
             },
             bytes = keys.recv(), if typing => if let Some(bytes) = bytes { shell.input(bytes).await } else {
-                // The end of input, as a terminal says it.
+                // Ctrl-D, the end of input in a terminal.
                 shell.input(vec![4]).await;
                 typing = false;
             },
@@ -132,7 +133,7 @@ async fn terminal(
     Ok(code)
 }
 
-/// Passes output on as it is: the user asked for this node's terminal. Returns the exit code at the end.
+/// Writes output unfiltered: the user asked for this node's terminal. Returns the exit code at the end.
 fn show(event: ExecEvent) -> Option<u8> {
     match event {
         ExecEvent::Stdout(bytes) => {
@@ -148,7 +149,7 @@ fn show(event: ExecEvent) -> Option<u8> {
         ExecEvent::Signal(_) => Some(255),
         ExecEvent::TimedOut(_) => Some(ExitCode::Timeout.code()),
         ExecEvent::Lost(why) => {
-            report::talk(&format!("\r\nconnection lost: {}", report::sanitize(&why)));
+            report::talk(&format!("\r\nconnection lost: {}", sanitize(&why)));
             Some(255)
         }
     }

@@ -1,4 +1,4 @@
-//! `vcluster status`: what the hosts and nodes of a cluster do right now.
+//! `vcluster status`: the current state of the hosts and nodes of a cluster.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -6,23 +6,28 @@ use std::time::Duration;
 use futures::StreamExt;
 use serde::Serialize;
 
-use super::cluster::{Cluster, nodes_of};
-use super::common::{FANOUT, HostArgs};
-use super::{Context, Format, leases};
-use crate::engine::{Events, Failure, Fleet, HostStage, explain};
-use crate::exit::ExitCode;
-use crate::host::{Claim, DomainState};
-use crate::name::HostName;
-use crate::patience::patience;
+use super::Context;
+use super::common::HostArgs;
+use crate::base::event::{Events, HostStage};
+use crate::base::exit::ExitCode;
+use crate::base::failure::{Failure, explain};
+use crate::base::name::HostName;
+use crate::base::patience::patience;
+use crate::base::text::{self, sanitize};
+use crate::base::units::Moment;
+use crate::cluster::Cluster;
+use crate::cluster::leases::{claims, lease_words};
+use crate::cluster::nodes::nodes_of;
+use crate::engine::Fleet;
+use crate::inventory::{Claim, DomainState};
 use crate::plan::{MissingNode, NodePlan, Plan};
-use crate::report;
+use crate::report::{self, Format};
 use crate::ssh::{ExecRequest, Load, Nodes};
-use crate::units::Moment;
 
 /// Show every node: host, state, address, SSH and uptime
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The cluster: its name or its topology file [default: the only one there is]
+    /// Cluster name or topology file [default: the only cluster]
     #[arg(value_name = "NAME|FILE", env = "VCLUSTER_NAME")]
     pub cluster: Option<String>,
     /// Only these nodes (node set, `@group`)
@@ -37,6 +42,9 @@ pub struct Args {
     #[command(flatten)]
     hosts: HostArgs,
 }
+
+/// Nodes that are asked at once, as in `exec`.
+const NODES_AT_ONCE: usize = 150;
 
 /// A node in the table.
 #[derive(Debug, Serialize)]
@@ -55,7 +63,7 @@ struct Row {
 
 /// Runs the verb.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let cluster = Cluster::open(args.cluster.as_deref(), context)?;
+    let cluster = Cluster::open(args.cluster.as_deref())?;
     let chosen = cluster.select(args.nodes.as_deref(), None)?;
     let wanted: Vec<&NodePlan> = cluster
         .plan
@@ -70,11 +78,11 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         .filter(|host| {
             wanted.iter().any(|node| node.host == host.name) || cluster.record.stranded.contains(&host.name)
         })
-        .map(crate::state::HostRecord::to_host)
+        .cloned()
         .collect();
     let (events, _silent) = Events::channel();
-    let (fleet, failures) = Fleet::connect(&hosts, &args.hosts.options(), &events).await;
-    let claims = leases::claims(&cluster, &fleet).await;
+    let (fleet, failures) = Fleet::connect(&hosts, &args.hosts.access(), &events).await;
+    let claims = claims(&cluster, &fleet).await;
     let states: HashMap<HostName, HashMap<String, DomainState>> = fleet
         .stage(HostStage::Probe, &events, |member| async move {
             Ok((false, member.host.states().await?))
@@ -85,14 +93,17 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         .collect();
     let nodes = nodes_of(&cluster.plan, &cluster.record.users, &cluster.keys, &fleet)?;
     let stale = stale_copies(&cluster.plan, &states);
-    let mut rows: Vec<Row> = futures::stream::iter(wanted)
-        .map(|node| {
+    let mut numbered: Vec<(usize, Row)> = futures::stream::iter(wanted.into_iter().enumerate())
+        .map(|(number, node)| {
             let (states, nodes, args) = (&states, &nodes, &args);
-            async move { row(node, states.get(&node.host), nodes, args).await }
+            async move { (number, row(node, states.get(&node.host), nodes, args).await) }
         })
-        .buffered(FANOUT)
+        // In any order: one slow node must not delay the others.
+        .buffer_unordered(NODES_AT_ONCE)
         .collect()
         .await;
+    numbered.sort_by_key(|(number, _)| *number);
+    let mut rows: Vec<Row> = numbered.into_iter().map(|(_, row)| row).collect();
     nodes.close().await;
     fleet.close().await;
     if args.nodes.is_none() {
@@ -100,12 +111,12 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     }
     for failure in &failures {
         let host = failure.host.as_ref().map(HostName::as_str).unwrap_or_default();
-        report::talk(&format!("warning: {host}: {}", report::sanitize(&failure.error)));
+        report::talk(&format!("warning: {host}: {}", sanitize(&failure.error)));
     }
     for text in &stale {
         report::talk(&format!("warning: {text}"));
     }
-    // A host that is only feared to hold remains says nothing about the nodes.
+    // A host that may only have leftovers does not affect the nodes.
     let needed = |failure: &Failure| {
         let nodes = &cluster.plan.nodes;
         nodes.iter().any(|node| failure.host.as_ref() == Some(&node.host))
@@ -119,7 +130,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     Ok(if healthy {
         ExitCode::Ok
     } else {
-        ExitCode::Unexpected
+        ExitCode::ApplyFailed
     })
 }
 
@@ -157,7 +168,7 @@ async fn row(
     }
 }
 
-/// A node that the cluster does without.
+/// The row of a missing node.
 fn missing(node: &MissingNode) -> Row {
     Row {
         node: node.node.to_string(),
@@ -171,7 +182,7 @@ fn missing(node: &MissingNode) -> Row {
     }
 }
 
-/// Copies of nodes on hosts where they are not any more: the host was silent when they were made anew.
+/// Stale copies of nodes: their host did not respond when they were recreated elsewhere.
 fn stale_copies(plan: &Plan, states: &HashMap<HostName, HashMap<String, DomainState>>) -> Vec<String> {
     let mut stale: Vec<String> = states
         .iter()
@@ -191,14 +202,14 @@ fn stale_copies(plan: &Plan, states: &HashMap<HostName, HashMap<String, DomainSt
     stale
 }
 
-/// Time for an answer of a node whose host is at ease, and of one whose host is not.
+/// Response timeout of a node whose host is not busy, and of one whose host is.
 const ANSWER: Duration = Duration::from_secs(30);
 const SLOW_ANSWER: Duration = Duration::from_mins(5);
 
-/// How often it is looked at whether a node may still be waited for.
+/// Interval between checks of these timeouts.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Returns once a node has been waited for long enough, with what is known of it.
+/// Waits for the timeout of a node, and returns the reason to show.
 async fn silent(node: &NodePlan, nodes: &Nodes, allowed: Option<Duration>) -> String {
     if let Some(allowed) = allowed {
         tokio::time::sleep(allowed).await;
@@ -206,7 +217,7 @@ async fn silent(node: &NodePlan, nodes: &Nodes, allowed: Option<Duration>) -> St
     }
     loop {
         tokio::time::sleep(patience(LOOK)).await;
-        // Who waits for a turn is not waited for.
+        // The timeout does not run while the node waits for its turn.
         let Some((waited, load)) = nodes.waited_for(&node.name).await else {
             continue;
         };
@@ -218,7 +229,7 @@ async fn silent(node: &NodePlan, nodes: &Nodes, allowed: Option<Duration>) -> St
                     "no answer for {waited} (load {:.1} on {} CPUs)",
                     load.average, load.cpus
                 ),
-                None => format!("no answer for {waited} (nor of its host)"),
+                None => format!("no answer for {waited} (nor from its host)"),
             };
         }
     }
@@ -247,7 +258,7 @@ async fn uptime(node: &NodePlan, nodes: &Nodes, allowed: Option<Duration>) -> Re
 }
 
 fn show(cluster: &Cluster, rows: &[Row], claims: &[Claim], context: &Context) {
-    // Where hosts differ, an extension did not reach them all.
+    // The ends differ if an extension did not reach all hosts.
     let ends: BTreeSet<Option<Moment>> = claims.iter().map(|claim| claim.expires).collect();
     if context.format == Format::Json {
         let value = serde_json::json!({
@@ -270,7 +281,7 @@ fn show(cluster: &Cluster, rows: &[Row], claims: &[Claim], context: &Context) {
             row.address.clone(),
             row.ssh
                 .as_deref()
-                .map_or_else(|| "-".into(), |ssh| report::text::line(ssh.as_bytes())),
+                .map_or_else(|| "-".into(), |ssh| text::line(ssh.as_bytes())),
             uptime.unwrap_or_else(|| "-".into()),
         ]);
     }
@@ -278,11 +289,11 @@ fn show(cluster: &Cluster, rows: &[Row], claims: &[Claim], context: &Context) {
         &table,
         report::Terminal::detect().stdout_colour,
     ));
-    for (reason, nodes) in report::plan::missing(&cluster.plan) {
+    for (reason, nodes) in cluster.plan.missing_by_reason() {
         report::talk(&format!(
             "warning: missing {}: {}",
             crate::nodeset::fold(nodes),
-            report::sanitize(reason)
+            sanitize(reason)
         ));
     }
     let running = rows.iter().filter(|row| row.state == "running").count();
@@ -291,7 +302,7 @@ fn show(cluster: &Cluster, rows: &[Row], claims: &[Claim], context: &Context) {
         cluster.record.name,
         rows.len(),
         ends.iter()
-            .map(|end| format!("; {}", leases::lease_words(*end)))
+            .map(|end| format!("; {}", lease_words(*end)))
             .collect::<String>()
     ));
 }

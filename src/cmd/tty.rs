@@ -1,4 +1,4 @@
-//! This side's terminal while a remote one is shown in it: raw mode, keys, size.
+//! The local terminal while it shows a remote one: raw mode, keys, size.
 
 use std::io::{IsTerminal, Read};
 use std::os::fd::AsFd;
@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use nix::sys::termios::{self, SetArg, Termios};
 use tokio::sync::mpsc;
 
-/// Raw mode as long as it lives.
+/// Raw mode until dropped.
 pub(super) struct RawMode(Option<Termios>);
 
 impl RawMode {
@@ -40,8 +40,8 @@ pub(super) fn size() -> (u32, u32) {
         .map_or((80, 24), |size| (u32::from(size.ws_col), u32::from(size.ws_row)))
 }
 
-/// What is typed. Read by a thread of its own: a read of stdin cannot be ended from outside, and the
-/// process must not wait for it when it is done.
+/// Keyboard input. Read on a thread of its own: a read of stdin cannot be cancelled, and the process must not
+/// wait for it at exit.
 pub(super) fn keys() -> mpsc::Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel(16);
     std::thread::spawn(move || {

@@ -1,23 +1,22 @@
 //! `vcluster validate`: reads topologies and reports every mistake at once. Touches no host.
 
-use std::io::IsTerminal;
-
 use serde_json::{Value, json};
 
-use super::{Context, Format};
-use crate::exit::ExitCode;
-use crate::report;
+use super::Context;
+use crate::base::exit::ExitCode;
+use crate::base::text::{self, plural};
+use crate::report::{self, Format};
 use crate::topology::{Diagnostics, Topology};
 
-/// Checks topology files and reports every mistake at once.
+/// Check topologies and report every mistake at once
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Topology files; `-` is standard input.
+    /// Topology files; `-` is standard input
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<String>,
 }
 
-/// Reads every file, says what it holds or what is wrong with it.
+/// Reads every file and prints a summary of it, or its mistakes.
 #[expect(clippy::unused_async, reason = "all verbs have the same signature")]
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let results: Vec<(&str, Result<Topology, Diagnostics>)> = args
@@ -42,28 +41,24 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
 }
 
 fn talk(results: &[(&str, Result<Topology, Diagnostics>)], quiet: bool) {
-    let color =
-        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let colour = report::Terminal::detect().colour;
     for (_, result) in results {
         match result {
             Ok(_) if quiet => {}
             Ok(topology) => report::data(&format!("ok: {}\n", summary(topology))),
-            Err(diagnostics) => report::talk(&report::text::sanitize_painted(
-                diagnostics.render(color).trim_end(),
-            )),
+            Err(diagnostics) => report::talk(&text::sanitize_painted(diagnostics.render(colour).trim_end())),
         }
     }
 }
 
 /// `topology.yaml: 150 nodes in 2 groups on 15 hosts`
 fn summary(topology: &Topology) -> String {
-    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     format!(
         "{}: {} in {} on {}",
         topology.file,
-        count(topology.nodes.len(), "node"),
-        count(topology.groups.len(), "group"),
-        count(topology.hosts.len(), "host"),
+        plural(topology.nodes.len(), "node"),
+        plural(topology.groups.len(), "group"),
+        plural(topology.hosts.len(), "host"),
     )
 }
 

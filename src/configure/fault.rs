@@ -1,11 +1,11 @@
-//! Why a step failed, in words.
+//! Why a step failed, as text.
 
-use crate::engine::explain;
-use crate::name::NodeName;
-use crate::report::sanitize;
+use crate::base::failure::explain;
+use crate::base::name::NodeName;
+use crate::base::text::sanitize;
 use crate::supervise::StepError;
 
-/// What a failing step says, without the node.
+/// Why a step failed, without the node.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StepFault {
     /// The command ended with another status than 0.
@@ -20,8 +20,8 @@ pub enum StepFault {
         /// The tail of its output, indented, or empty.
         output: String,
     },
-    /// It ran out of time.
-    #[error("step `{step}` did not end within {allowed}\n  command: {command}{doing}{output}")]
+    /// It timed out.
+    #[error("step `{step}` timed out after {allowed}\n  command: {command}{doing}{output}")]
     Timeout {
         /// The step.
         step: String,
@@ -29,7 +29,7 @@ pub enum StepFault {
         allowed: String,
         /// The command as it ran.
         command: String,
-        /// What its processes did then, indented.
+        /// What its processes were doing then, indented.
         doing: String,
         /// The tail of its output, indented, or empty.
         output: String,
@@ -39,7 +39,7 @@ pub enum StepFault {
     Template {
         /// The step.
         step: String,
-        /// What the template engine says.
+        /// The error of the template engine.
         cause: String,
     },
     /// The file to copy could not be read.
@@ -57,7 +57,7 @@ pub enum StepFault {
     Ssh {
         /// The step.
         step: String,
-        /// What SSH says.
+        /// The SSH error.
         cause: String,
     },
     /// Interrupted before it ended.
@@ -78,7 +78,7 @@ pub struct NodeFault {
 }
 
 impl StepFault {
-    /// What became of a command that did not come to an end of its own.
+    /// The fault of a command that did not end by itself.
     pub(super) fn of_step(step: &str, command: &str, error: StepError, output: &str) -> Self {
         let step = step.to_owned();
         match error {
@@ -101,14 +101,14 @@ impl StepFault {
     pub(super) fn short(&self) -> String {
         match self {
             Self::Failed { how, .. } => how.clone(),
-            Self::Timeout { allowed, .. } => format!("did not end within {allowed}"),
+            Self::Timeout { allowed, .. } => format!("timed out after {allowed}"),
             Self::Template { cause, .. } | Self::Ssh { cause, .. } => cause.clone(),
             Self::Source { path, cause, .. } => format!("failed to read {path}: {cause}"),
             Self::Interrupted { .. } => "interrupted".to_owned(),
         }
     }
 
-    /// The step that it is about.
+    /// The step that failed.
     pub fn step(&self) -> &str {
         match self {
             Self::Failed { step, .. }
@@ -121,15 +121,15 @@ impl StepFault {
     }
 }
 
-/// Lines of a time-out's report that are shown.
+/// Lines of a timeout's report that are shown.
 const REPORTED: usize = 30;
 
-/// What the processes of a step did when its time was over, indented.
+/// What the processes of a step were doing at the timeout, indented.
 fn doing(report: Option<&str>) -> String {
     let Some(report) = report else {
-        return "\n  the node gave no answer within the time that it has to end a step".into();
+        return "\n  the node did not respond in time".into();
     };
-    let mut text = String::from("\n  its processes when the time was over:");
+    let mut text = String::from("\n  its processes at the timeout:");
     for line in report.lines().take(REPORTED) {
         text.push_str("\n  | ");
         let head: String = line.chars().take(400).collect();

@@ -1,16 +1,16 @@
-//! Files for a node as one shell script, so that any number of them costs one command.
+//! Files for a node as one shell script, so that any number of files takes one command.
 //!
-//! The script compares digests on the node and writes only what differs, beside the target and
-//! then by rename, so that no reader ever sees half a file. It needs `sh`, `sha256sum`, `stat`,
-//! `base64` and coreutils' usual commands; busybox has them all.
+//! The script compares digests on the node and writes only what differs, to a temporary file that
+//! it then renames, so that no reader ever sees a partial file. It needs `sh`, `sha256sum`, `stat`,
+//! `base64` and the usual coreutils; busybox has them all.
 
 use std::fmt::Write;
 
 use base64::Engine as _;
 
-use crate::ssh::quote;
+use crate::base::shell::quote;
 
-/// A file as it is to be on a node.
+/// The wanted state of a file on a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileStep {
     /// Absolute path on the node.
@@ -23,7 +23,7 @@ pub struct FileStep {
     pub owner: Option<String>,
 }
 
-/// The script that brings the files to a node. It prints `changed N` for every file (by index) that it changed.
+/// The script that writes the files on a node. It prints `changed N` for every file (by index) that it changed.
 pub fn files_script(files: &[FileStep]) -> String {
     let mut script = String::from(
         "set -eu\numask 077\n\
@@ -42,7 +42,7 @@ pub fn files_script(files: &[FileStep]) -> String {
          fi; }\n",
     );
     for (index, file) in files.iter().enumerate() {
-        let digest = crate::digest::sha256(&file.contents);
+        let digest = crate::base::digest::sha256(&file.contents);
         let owner = match file.owner.as_deref() {
             None => "root:root".to_owned(),
             Some(owner) => owner.to_owned(),
@@ -54,7 +54,7 @@ pub fn files_script(files: &[FileStep]) -> String {
             file.mode,
             quote(&owner)
         );
-        // Lines of 76 characters: some shells have limits on the length of a line.
+        // Lines of 76 characters: some shells limit the length of a line.
         let encoded = base64::engine::general_purpose::STANDARD.encode(&file.contents);
         for chunk in encoded.as_bytes().chunks(76) {
             script.push_str(&String::from_utf8_lossy(chunk));

@@ -1,5 +1,5 @@
-//! The files of a wave on one node: one script for all of them. It only writes what differs, so it is run again
-//! when the connection was lost in the middle.
+//! The files of a wave on one node: one script for all of them. It writes only what differs, so it is simply retried
+//! if the connection is lost.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::fault::{StepFault, tail};
 use super::file::{FileStep, files_script, parse_changed};
-use super::run::{Configuration, NodeResult};
-use crate::engine::explain;
-use crate::name::NodeName;
-use crate::patience::patience;
+use super::job::{Configuration, NodeResult};
+use crate::base::failure::explain;
+use crate::base::name::NodeName;
+use crate::base::patience::patience;
 use crate::ssh::{ExecRequest, Output, SshError};
 use crate::topology::{ConfigureAction, ConfigureStep};
 
-/// The pause before a script is run again whose connection was lost.
+/// The pause before a retry after a lost connection.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Writes the files of these steps on a node.
@@ -79,7 +79,7 @@ fn file_of(work: &Configuration<'_>, step: &ConfigureStep, node: &NodeName) -> R
         }),
         ConfigureAction::Run { .. } => Err(StepFault::Template {
             step: step.name.clone(),
-            cause: "a command is no file".into(),
+            cause: "a command is not a file".into(),
         }),
     }
 }
@@ -94,7 +94,7 @@ async fn exec(
     let deadline = Instant::now() + allowed;
     let what = "write files";
     let mut last = None;
-    crate::fault::point!("configure {step} before");
+    crate::base::crash_point::point!("configure {step} before");
     let output = loop {
         let once = async {
             let session = work.nodes.session(node).await?;
@@ -132,7 +132,7 @@ async fn exec(
         }
         sleep(patience(PAUSE)).await;
     };
-    crate::fault::point!("configure {step} after");
+    crate::base::crash_point::point!("configure {step} after");
     if output.status == Some(0) {
         return Ok(output);
     }

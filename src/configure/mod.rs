@@ -1,16 +1,19 @@
-//! Configuration over SSH: files with owner and mode, changed only where they differ, then commands,
-//! step after step across all groups. Turns steps into scripts and runs them; makes no connection itself.
+//! Configuration over SSH: files with owner and mode, changed only where they differ, and commands,
+//! step by step across all groups. Turns steps into scripts and runs them; makes no connection itself.
 
+mod context;
 mod fault;
 mod file;
 mod files;
+mod job;
 mod run;
 mod tail;
 mod wave;
 
+pub use context::context;
 pub use fault::{NodeFault, StepFault};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use file::parse_changed as fuzz_changed;
 pub use file::{FileStep, files_script, parse_changed};
-pub use run::Configuration;
+pub use job::Configuration;
 pub use wave::{Wave, waves};

@@ -1,46 +1,24 @@
-//! Runs the steps: wave after wave, all nodes of a wave at once up to the fan-out.
+//! Runs the steps: wave by wave, all nodes of a wave at once up to the fan-out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use tokio_util::sync::CancellationToken;
 
 use super::fault::{NodeFault, StepFault};
+use super::job::{Configuration, NodeResult};
 use super::tail::Tail;
 use super::wave::{Wave, waves};
-use crate::engine::{Event, Events, Progress};
-use crate::name::NodeName;
-use crate::ssh::{FANOUT, Nodes};
+use crate::base::event::{Event, Progress};
+use crate::base::name::NodeName;
+use crate::ssh::FANOUT;
 use crate::supervise::{self, Ended, Kind, Step, Way};
-use crate::template::Shared;
 use crate::topology::{ConfigureAction, ConfigureStep};
 
-/// All that running steps needs.
-pub struct Configuration<'a> {
-    /// Renders templates and commands.
-    pub renderer: &'a Shared,
-    /// Sessions of the nodes.
-    pub nodes: &'a Nodes,
-    /// Where events go.
-    pub events: &'a Events,
-    /// Set when the user interrupts.
-    pub cancel: &'a CancellationToken,
-    /// The most nodes at once, where the user says so. Else the nodes take turns by how busy their machines are.
-    pub fanout: Option<usize>,
-    /// Tells the steps of this command from those of another one.
-    pub owner: &'a str,
-    /// The most nodes that may fail while the others go on.
-    pub may_lose: usize,
-}
-
-/// What a wave did on one node: for every step of it whether it changed anything, or the fault.
-pub(super) type NodeResult = Result<Vec<(usize, bool)>, StepFault>;
-
 impl Configuration<'_> {
-    /// Runs the steps. Files go to `files_on`, commands run on `commands_on`. A node that failed takes no
-    /// part in later steps. Stops after the wave in which more nodes have failed than may, because the
-    /// next step may rest on it; says which nodes failed.
+    /// Runs the steps; returns the nodes that failed. Files go to `files_on`, commands run on `commands_on`.
+    /// A failed node is skipped in later steps. Stops after the wave in which the allowed number of failed
+    /// nodes was exceeded, because the next step may depend on it.
     pub async fn run(
         &self,
         steps: &[ConfigureStep],
@@ -133,7 +111,7 @@ impl Configuration<'_> {
         faults
     }
 
-    /// Works on a node and says so; a fault is told of the step that it belongs to.
+    /// Runs a wave on a node and emits its events; a fault is reported for the step that it belongs to.
     async fn told(&self, node: &NodeName, wave: &Wave<'_>, members: &[&ConfigureStep]) -> NodeResult {
         let say = |name: &str, progress| {
             self.events.emit(Event::StepNode {
@@ -142,7 +120,7 @@ impl Configuration<'_> {
                 progress,
             });
         };
-        // Which of several files a fault is about is known only afterwards; none may stay begun for ever.
+        // Which of several files fails is known only afterwards, and a `Begun` without an end must not remain.
         if let Wave::Run(step) = wave {
             say(&step.name, Progress::Begun);
         }
@@ -164,7 +142,7 @@ impl Configuration<'_> {
     }
 
     async fn on_node(&self, node: &NodeName, wave: &Wave<'_>, members: &[&ConfigureStep]) -> NodeResult {
-        // The first of these steps that is for this node.
+        // The first of these steps that runs on this node.
         let first = members.iter().find(|step| step.on.contains(node));
         let first = first.map_or_else(String::new, |step| step.name.clone());
         if self.cancel.is_cancelled() {
@@ -175,7 +153,7 @@ impl Configuration<'_> {
                 let files = super::files::write(self, node, members, &first);
                 tokio::select! {
                     result = files => result,
-                    // The script itself is ended when its session is closed.
+                    // The script itself ends when its session is closed.
                     () = self.cancel.cancelled() => Err(StepFault::Interrupted { step: first.clone() }),
                 }
             }
@@ -202,10 +180,10 @@ impl Configuration<'_> {
             timeout: step.timeout,
             arrived: None,
         };
-        crate::fault::point!("configure {} before", step.name);
+        crate::base::crash_point::point!("configure {} before", step.name);
         let mut output = Tail::default();
         let end = supervise::follow(&way, &supervised, None, &mut output).await;
-        crate::fault::point!("configure {} after", step.name);
+        crate::base::crash_point::point!("configure {} after", step.name);
         let how = match end {
             Ok(end) => match end.ended {
                 Ended::Exit(0) => return Ok(vec![(0, true)]),
@@ -220,19 +198,5 @@ impl Configuration<'_> {
             command,
             output: output.shown(),
         })
-    }
-
-    pub(super) fn render(
-        &self,
-        step: &ConfigureStep,
-        text: &str,
-        node: &NodeName,
-    ) -> Result<String, StepFault> {
-        self.renderer
-            .render_text(text, &step.name, node)
-            .map_err(|error| StepFault::Template {
-                step: step.name.clone(),
-                cause: error.to_string(),
-            })
     }
 }

@@ -1,9 +1,9 @@
-//! The end of what a command wrote: enough to show when it fails, in bounded memory.
+//! The end of a command's output: enough to show if it fails, in bounded memory.
 
 use std::io;
 
 use super::fault::tail;
-use crate::ssh::fanout::Stream;
+use crate::base::event::Stream;
 use crate::supervise::Sink;
 
 /// Bytes kept of each stream.
@@ -30,7 +30,7 @@ impl Sink for Tail {
             Stream::Stderr => &mut self.stderr,
         };
         kept.extend_from_slice(bytes);
-        // Twice as much at most, so that it is moved seldom.
+        // Up to twice as much, so that it is moved rarely.
         if kept.len() > 2 * KEPT {
             kept.drain(..kept.len() - KEPT);
         }

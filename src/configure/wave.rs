@@ -1,5 +1,5 @@
 //! Steps in waves. Files touch only their own node, so consecutive file steps form one wave and go
-//! to a node as one script; a command may need other nodes, so it waits for the wave before it to be
+//! to a node as one script; a command may need other nodes, so it waits until the previous wave is
 //! done everywhere.
 
 use crate::topology::{ConfigureAction, ConfigureStep};

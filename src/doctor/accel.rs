@@ -1,11 +1,10 @@
-//! Whether guests run with KVM, by proof where there is something to prove it with.
+//! Whether guests run with KVM: proven by a test boot if the host has a kernel for it.
 
 use super::evidence::{Evidence, HostEvidence};
 use super::finding::{Finding, Severity};
 use super::machine::Machine;
 use crate::topology::Accel;
 
-/// The check.
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (host, machine) in evidence.machines() {
@@ -14,9 +13,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                 Severity::Info,
                 "kvm",
                 host.name(),
-                "software emulation, as the topology has it",
+                "software emulation, as set in the topology",
             )
-            .because("emulated nodes are many times slower than real ones: compare results with care"),
+            .because("emulated nodes are many times slower than real servers: interpret results with care"),
             (_, Some(true)) => Finding::host(Severity::Ok, "kvm", host.name(), "a guest boots under KVM"),
             (accel, Some(false)) => broken(host, machine, accel),
             (accel, None) => unproved(host, machine, accel),
@@ -30,7 +29,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                     "is a virtual machine itself",
                 )
                 .because(
-                    "its own neighbours take CPU from it (steal), which is seen in what the nodes measure",
+                    "other guests of its own host take CPU time from it (steal), which distorts measurements",
                 ),
             );
         }
@@ -47,25 +46,25 @@ fn broken(host: &HostEvidence, machine: &Machine, accel: Accel) -> Finding {
     } else {
         (
             Severity::Warning,
-            "its nodes run with software emulation: many times slower, and what they measure says little of real servers",
+            "its nodes run with software emulation: many times slower, so measurements say little about real servers",
         )
     };
     let finding = |what: &str| Finding::host(severity, "kvm", host.name(), what).because(why);
     match (machine.kvm_device, machine.cpu_flag.as_deref()) {
-        (true, _) => finding("/dev/kvm is there, but a guest under KVM does not run").advised(
-            "see `dmesg` there for what KVM says; where the host is a virtual machine, its own host has to let it nest; \
-             `accel: tcg` in the topology takes note of it",
+        (true, _) => finding("/dev/kvm exists, but a guest does not run with KVM").advised(
+            "check `dmesg` on the host for KVM errors; if the host is a virtual machine, enable nested virtualisation \
+             on the machine below it; or set `accel: tcg` in the topology",
         ),
         (false, Some(flag)) => {
             let module = if flag == "svm" { "kvm_amd" } else { "kvm_intel" };
-            finding("the CPU can virtualise, but KVM is not loaded").fixed_by(format!("modprobe {module}"))
+            finding("the CPU supports KVM, but its module is not loaded").fixed_by(format!("modprobe {module}"))
         }
         (false, None) if machine.is_guest => finding("a virtual machine without nested virtualisation").advised(
             "on the machine below it: load kvm_intel or kvm_amd with `nested=1` and give the guest the CPU mode \
-             `host-passthrough`; or `accel: tcg` in the topology",
+             `host-passthrough`; or set `accel: tcg` in the topology",
         ),
-        (false, None) => finding("the CPU shows no virtualisation")
-            .advised("switch VT-x or AMD-V on in the firmware, or write `accel: tcg` in the topology"),
+        (false, None) => finding("the CPU reports no virtualisation")
+            .advised("enable VT-x or AMD-V in the firmware, or set `accel: tcg` in the topology"),
     }
 }
 
@@ -78,9 +77,9 @@ fn unproved(host: &HostEvidence, machine: &Machine, accel: Accel) -> Finding {
         Severity::Info,
         "kvm",
         host.name(),
-        format!("/dev/kvm is there, the CPU has {flag}; not proved"),
+        format!("/dev/kvm exists, the CPU has {flag}; not proven"),
     )
-    .because("doctor starts no guest; `up` proves it with one before the first node")
+    .because("`up` proves it with a test guest before it starts the first node")
 }
 
 #[cfg(test)]
@@ -100,11 +99,11 @@ mod tests {
         assert_eq!(found(|host| host.kvm = Some(true)).severity, Severity::Ok);
         let unproved = found(|host| host.kvm = None);
         assert_eq!(unproved.severity, Severity::Info);
-        assert!(unproved.what.contains("vmx; not proved"), "{}", unproved.what);
+        assert!(unproved.what.contains("vmx; not proven"), "{}", unproved.what);
     }
 
     #[test]
-    fn without_kvm_it_is_an_error_only_where_the_topology_insists() {
+    fn without_kvm_it_is_an_error_only_if_the_topology_requires_it() {
         assert_eq!(found(|host| host.kvm = Some(false)).severity, Severity::Warning);
         let insisted = found(|host| {
             host.kvm = Some(false);
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_module_that_is_not_loaded_is_told_from_a_cpu_that_cannot() {
+    fn an_unloaded_module_is_distinguished_from_a_cpu_without_virtualisation() {
         let none = |flag: Option<&str>, guest: bool| {
             found(|host| {
                 host.kvm = Some(false);

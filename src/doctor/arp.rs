@@ -1,17 +1,16 @@
-//! Neighbour (ARP) tables: what the kernels keep against what the hosts, the controller and the nodes need.
+//! Neighbour (ARP) tables: the limits of the kernels against what hosts, controller and nodes need.
 
 use super::evidence::Evidence;
 use super::finding::{Finding, Severity, Subject};
-use crate::report::plural;
+use crate::base::text::plural;
 
 const THRESH2: &str = "net/ipv4/neigh/default/gc_thresh2";
 const THRESH3: &str = "net/ipv4/neigh/default/gc_thresh3";
 /// Linux 5.0: permanent entries are no longer counted (commits 58956317c8de and e997f8a20a57).
 const EXEMPT: (u32, u32) = (5, 0);
-/// `gc_thresh3` of a kernel that nobody has changed (`net/ipv4/arp.c`).
+/// Default `gc_thresh3` of the kernel (`net/ipv4/arp.c`).
 const STOCK: u64 = 1024;
 
-/// The check.
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let (nodes, hosts) = (evidence.topology.nodes.len() as u64, evidence.hosts.len() as u64);
@@ -19,8 +18,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         let (Some(second), Some(third)) = (machine.setting(THRESH2), machine.setting(THRESH3)) else {
             continue;
         };
-        // On a bridge of ours every node and every host has a permanent entry; on another's the host
-        // learns the nodes that it is the way to.
+        // On our own bridge every node and every host has a permanent entry; on an existing bridge the
+        // host learns its own nodes.
         let permanent = if evidence.own_bridge() { nodes + hosts } else { 0 };
         let learnt = if evidence.own_bridge() {
             0
@@ -55,12 +54,12 @@ fn judge(subject: Subject, needed: u64, (second, third): (u64, u64)) -> Finding 
     } else {
         Severity::Warning
     };
-    let what = format!("{needed} neighbours are to be expected; gc_thresh2 is {second}, gc_thresh3 {third}");
-    // Twice what is needed: others learn neighbours too.
+    let what = format!("{needed} neighbours are expected; gc_thresh2 is {second}, gc_thresh3 {third}");
+    // Twice what is needed: other programs cause entries too.
     let most = (needed * 2).next_power_of_two().max(STOCK);
     Finding::new(severity, "arp", subject, what)
         .because(
-            "beyond gc_thresh2 entries live 5 seconds, beyond gc_thresh3 packets are dropped (`neighbour table overflow`)",
+            "above gc_thresh2 entries live 5 seconds, above gc_thresh3 packets are dropped (`neighbour table overflow`)",
         )
         .fixed_by(format!(
             "cd /proc/sys/net/ipv4/neigh/default && echo {most} >gc_thresh3 && echo {} >gc_thresh2 && echo {} >gc_thresh1",
@@ -79,10 +78,10 @@ fn guests(nodes: u64) -> Finding {
     Finding::topology(
         severity,
         "arp-nodes",
-        format!("a node that talks to all others has {} to keep", plural(nodes as usize, "neighbour")),
+        format!("a node that talks to all others has {}", plural(nodes as usize, "neighbour")),
     )
     .because(format!(
-        "a stock kernel in a node begins to forget at {} and drops packets at {STOCK}",
+        "by default, the kernel of a node drops entries early above {} and packets above {STOCK}",
         STOCK / 2
     ))
     .advised(format!(
@@ -114,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_would_overflow_is_an_error_and_the_mend_makes_room() {
+    fn a_table_that_would_overflow_is_an_error_and_the_fix_raises_the_limits() {
         let mut world = World::new(2, 2);
         let machine = world.hosts[0].machine.as_mut().unwrap();
         machine.settings.insert(THRESH2.into(), 2);
@@ -122,7 +121,7 @@ mod tests {
         let finding = of_first_host(&world);
         assert_eq!(finding.severity, Severity::Error);
         let Some(Mend::There { command, safe: true }) = finding.mend else {
-            panic!("it is mended by raising");
+            panic!("the fix raises the limits");
         };
         assert!(
             command.contains("echo 1024 >gc_thresh3 && echo 512 >gc_thresh2"),

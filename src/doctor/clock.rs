@@ -5,26 +5,25 @@ use std::time::Duration;
 use super::evidence::Evidence;
 use super::finding::{Finding, Severity};
 
-/// A difference that is seen in logs and in what nodes measure of one another.
+/// A difference that shows in logs and in what nodes measure of each other.
 const SEEN: Duration = Duration::from_secs(1);
-/// A difference at which certificates, leases and tickets begin to fail (RFC 4120 has five minutes).
+/// A difference at which certificates, leases and tickets begin to fail (RFC 4120: five minutes).
 const FAILS: Duration = Duration::from_mins(5);
 
-/// The check.
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (host, machine) in evidence.machines() {
         let Some(clock) = host.clock else { continue };
         let synchronised = machine.synchronised;
-        // What the question itself may have cost is not held against the host.
+        // The round trip may account for a part of the difference.
         let surely = clock.apart.saturating_sub(clock.bound);
         if surely < SEEN {
             let asleep = synchronised == Some(false);
             let what = format!(
-                "within {} of the controller's{}",
+                "within {} of the controller's clock{}",
                 round(clock.apart + clock.bound),
                 if asleep {
-                    ", but no time service keeps it there"
+                    ", but no time service keeps it in sync"
                 } else {
                     ""
                 }
@@ -33,7 +32,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             let finding = Finding::host(severity, "clock", host.name(), what);
             findings.push(if asleep {
                 finding
-                    .because("it drifts away in the course of days")
+                    .because("it drifts over days")
                     .mended_by("timedatectl set-ntp true")
             } else {
                 finding
@@ -55,11 +54,11 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                 severity,
                 "clock",
                 host.name(),
-                format!("{} away from the controller's", round(surely)),
+                format!("{} off the controller's clock", round(surely)),
             )
             .because(
                 "nodes get their host's time: logs and latencies of nodes on different hosts cannot be compared, and \
-                 leases and certificates end early or late",
+                 leases and certificates expire early or late",
             )
             .mended_by(command),
         );
@@ -67,7 +66,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Coarse on purpose: equal hosts are to fold to one line.
+/// Coarse on purpose, so that similar hosts fold to one line.
 fn round(duration: Duration) -> String {
     match duration.as_millis() {
         0..=100 => "100 ms".into(),
@@ -96,11 +95,11 @@ mod tests {
         assert_eq!(found(1500, 800).severity, Severity::Ok);
         assert_eq!(found(1500, 100).severity, Severity::Warning);
         assert_eq!(found(3_600_000, 100).severity, Severity::Error);
-        assert_eq!(found(3_600_000, 100).what, "3600 s away from the controller's");
+        assert_eq!(found(3_600_000, 100).what, "3600 s off the controller's clock");
     }
 
     #[test]
-    fn a_clock_that_nothing_keeps_right_is_told() {
+    fn a_clock_without_a_time_service_is_reported() {
         let mut world = World::new(1, 1);
         world.hosts[0].machine.as_mut().unwrap().synchronised = Some(false);
         let finding = check(&world.evidence()).remove(0);

@@ -1,4 +1,4 @@
-//! Commands that our scripts, or libvirt for us, run on a host.
+//! Commands that our scripts run on a host, and those that libvirt runs for us.
 
 use std::collections::BTreeSet;
 
@@ -23,19 +23,21 @@ const ALWAYS: [&str; 13] = [
     "qemu-img",
 ];
 
-/// The check.
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut needed: Vec<(&str, &str)> = ALWAYS
         .iter()
-        .map(|command| (*command, "every `up` runs it"))
+        .map(|command| (*command, "every `up` needs them"))
         .collect();
-    needed.push(("flock", "it keeps two controllers from taking the same room"));
+    needed.push((
+        "flock",
+        "flock keeps two controllers from claiming the same capacity",
+    ));
     if evidence.spans() {
-        needed.push(("bridge", "the VXLAN between the hosts gets its entries by it"));
-        needed.push(("ping", "`up` proves the MTU between the hosts by it"));
+        needed.push(("bridge", "bridge writes the VXLAN entries for the other hosts"));
+        needed.push(("ping", "ping checks the MTU between the hosts"));
     }
     if evidence.topology.network.nat && evidence.own_bridge() {
-        needed.push(("nft", "`nat` of the topology is made by it"));
+        needed.push(("nft", "nft implements `nat` of the topology"));
     }
     let mut findings = Vec::new();
     for (host, machine) in evidence.machines() {
@@ -45,14 +47,14 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             .filter(|(command, _)| machine.lacks(command))
             .collect();
         if !machine.emulator {
-            lacking.push(("qemu-system-x86_64", "nodes run in it"));
+            lacking.push(("qemu-system-x86_64", "nodes run in QEMU"));
         }
         if lacking.is_empty() {
             findings.push(Finding::host(
                 Severity::Ok,
                 "commands",
                 host.name(),
-                "every command that is needed is there",
+                "all required commands are installed",
             ));
             continue;
         }
@@ -74,7 +76,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     findings
 }
 
-/// The command that installs the packages which hold the commands.
+/// The command that installs the packages of these commands.
 fn install(family: Family, commands: &[&str]) -> Option<String> {
     let packages: BTreeSet<&str> = commands.iter().map(|command| package(family, command)).collect();
     let packages: Vec<&str> = packages.into_iter().collect();

@@ -1,17 +1,16 @@
-//! The machine that vcluster runs on: files that it may open.
+//! The controller: how many files vcluster may open.
 
 use super::evidence::Evidence;
 use super::finding::{Finding, Severity};
 
-/// For each host: its SSH connection, the socket that leads to libvirt, its two ends.
+/// For each host: its SSH connection, the socket to libvirt, its two ends.
 const PER_HOST: u64 = 4;
 /// Standard streams, state files, the runtime's own.
 const FIXED: u64 = 64;
 
-/// The check.
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let controller = &evidence.controller;
-    // Nodes are channels of their host's connection; only those of this very machine have a socket each.
+    // Nodes are channels of their host's connection; only nodes on this machine have a socket each.
     let direct: usize = evidence
         .hosts
         .iter()
@@ -27,8 +26,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     vec![
         Finding::controller(Severity::Error, "files", what)
             .because(
-                "every host and every node that is reached directly is a connection; the command is for this shell, \
-                 /etc/security/limits.conf for good",
+                "every host, and every node that is reached directly, is a connection; the command changes this shell, \
+                 /etc/security/limits.conf changes the limit permanently",
             )
             .mended_here(format!(
                 "sudo prlimit --pid $$ --nofile={0}:{0}",
@@ -51,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nodes_cost_a_file_only_where_they_are_reached_directly() {
+    fn nodes_cost_a_file_only_if_they_are_reached_directly() {
         let mut world = World::new(15, 150);
         world.controller.files = 130;
         assert_eq!(check(&world.evidence())[0].severity, Severity::Ok);

@@ -1,4 +1,4 @@
-//! All that is known when the checks begin. Plain data.
+//! Everything that the checks use. Plain data.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,29 +6,30 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::machine::Machine;
-use crate::host::ObservedHost;
-use crate::name::{ClusterName, HostName};
+use crate::base::event::ActionKind;
+use crate::base::name::{ClusterName, HostName};
+use crate::inventory::{ObservedHost, ShortId};
 use crate::network::MtuFailure;
-use crate::plan::{ActionKind, HostPlan, Plan, PlanError};
+use crate::plan::{HostPlan, Plan, PlanError};
 use crate::topology::{self, Topology};
 
 /// At which step a host stopped answering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// No login.
+    /// Login.
     Login,
     /// The script that examines the machine.
     Examine,
     /// libvirt.
     Libvirt,
-    /// Packets to the other hosts.
+    /// Pings to the other hosts.
     Paths,
 }
 
-/// What could not be done on a host.
+/// A step that failed on a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// What it was needed for.
+pub struct ProbeError {
+    /// The step.
     pub stage: Stage,
     /// What went wrong, without the host's name.
     pub error: String,
@@ -36,29 +37,29 @@ pub struct Trouble {
     pub hint: Option<String>,
 }
 
-/// How far the clocks of a host and the controller are apart.
+/// The difference between the clocks of a host and the controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
     /// The difference, whichever is ahead.
     pub apart: Duration,
-    /// How wrong that may be: half the time that the question took.
+    /// Error bound: half the round trip.
     pub bound: Duration,
 }
 
 /// A host.
 #[derive(Clone, Debug)]
 pub struct HostEvidence {
-    /// What the topology says of it.
+    /// Its entry in the topology.
     pub config: topology::Host,
-    /// What could not be done there.
-    pub troubles: Vec<Trouble>,
+    /// Steps that failed there.
+    pub troubles: Vec<ProbeError>,
     /// Whether it is this machine.
     pub local: bool,
-    /// What the machine said.
+    /// What the examination of the machine reported.
     pub machine: Option<Machine>,
-    /// What `up` would see.
+    /// What `up` would observe.
     pub seen: Option<ObservedHost>,
-    /// Whether KVM runs guests; `None` where nothing was there to prove it with.
+    /// Whether KVM runs guests; `None` if this could not be tested.
     pub kvm: Option<bool>,
     /// Its clock.
     pub clock: Option<Clock>,
@@ -70,8 +71,8 @@ impl HostEvidence {
         &self.config.name
     }
 
-    /// What could not be done at a stage.
-    pub fn trouble(&self, stage: Stage) -> Option<&Trouble> {
+    /// The failure of a stage.
+    pub fn trouble(&self, stage: Stage) -> Option<&ProbeError> {
         self.troubles.iter().find(|trouble| trouble.stage == stage)
     }
 }
@@ -81,15 +82,15 @@ impl HostEvidence {
 pub struct Controller {
     /// Files that this process may open.
     pub files: u64,
-    /// How far root may raise that.
+    /// How far root may raise the limit.
     pub files_hard: u64,
-    /// Neighbours (IPv4) that it has.
+    /// Entries of its neighbour table (IPv4).
     pub neighbours: u64,
     /// `gc_thresh2` and `gc_thresh3` of its neighbour table.
     pub thresholds: Option<(u64, u64)>,
 }
 
-/// A way between two hosts that does not carry a full packet.
+/// A path between two hosts that does not carry a full packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
     /// Where it begins.
@@ -103,22 +104,22 @@ pub struct Path {
 pub struct Evidence<'a> {
     /// The topology.
     pub topology: &'a Topology,
-    /// The plan that `up` would obey; `None` when no host could be looked at.
+    /// The plan that `up` would apply; `None` if no host could be observed.
     pub plan: Option<Result<Plan, PlanError>>,
     /// The controller.
     pub controller: Controller,
     /// The hosts, in the order of the topology.
     pub hosts: Vec<HostEvidence>,
-    /// MTU that was tried between the hosts, and how many ways; `None` where there is nothing to try.
+    /// MTU that was tested between the hosts, and the number of paths; `None` if there is nothing to test.
     pub tried: Option<(u32, usize)>,
-    /// The ways that failed.
+    /// The paths that failed.
     pub paths: Vec<Path>,
     /// Clusters that have a record here: name and short id.
-    pub known: BTreeSet<(ClusterName, String)>,
+    pub known: BTreeSet<(ClusterName, ShortId)>,
 }
 
 impl Evidence<'_> {
-    /// The plan, where there is one.
+    /// The plan, if there is one.
     pub fn good_plan(&self) -> Option<&Plan> {
         self.plan.as_ref()?.as_ref().ok()
     }
@@ -128,7 +129,7 @@ impl Evidence<'_> {
         self.good_plan()?.hosts.iter().find(|part| part.name == *host)
     }
 
-    /// How many nodes a host will have; without a plan the most that it may be asked to take.
+    /// How many nodes a host will have; without a plan, the most that it may get.
     pub fn nodes_on(&self, host: &HostEvidence) -> usize {
         match (&self.plan, self.part(host.name())) {
             (Some(Ok(_)), None) => 0,
@@ -137,7 +138,7 @@ impl Evidence<'_> {
         }
     }
 
-    /// How many of them `up` would start.
+    /// How many of its nodes `up` would start.
     pub fn starts_on(&self, host: &HostEvidence) -> usize {
         let Some(plan) = self.good_plan() else {
             return self.nodes_on(host);
@@ -156,12 +157,12 @@ impl Evidence<'_> {
         }
     }
 
-    /// Whether a bridge of ours is made on the hosts.
+    /// Whether vcluster creates its own bridge on the hosts.
     pub fn own_bridge(&self) -> bool {
         self.topology.network.bridge.is_none()
     }
 
-    /// The hosts whose machine answered, with the answer.
+    /// The hosts that were examined, with the result.
     pub fn machines(&self) -> impl Iterator<Item = (&HostEvidence, &Machine)> {
         self.hosts
             .iter()

@@ -1,18 +1,17 @@
-//! Files that libvirt's daemons and all QEMUs of a host may open.
+//! How many files libvirt's daemons and all QEMUs of a host may open.
 
 use super::evidence::Evidence;
 use super::finding::{Finding, Severity};
 
 /// Files that a daemon keeps open for a guest: "at least 1 FD per guest, often 2" (libvirt's libvirtd.service).
 const PER_GUEST: u64 = 2;
-/// Files that a daemon opens in passing: connections, images that are uploaded, taps that are made.
+/// Files that a daemon opens briefly: connections, uploads of images, new taps.
 const SPARE: u64 = 64;
 /// Files that a QEMU opens: disks, tap, event descriptors of its queues and vCPUs.
 const PER_QEMU: u64 = 64;
-/// libvirt's own choice of the limit (libvirtd.service).
+/// libvirt's default limit (libvirtd.service).
 const STOCK: u64 = 8192;
 
-/// The check.
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (host, machine) in evidence.machines() {
@@ -36,7 +35,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                     ),
                 )
                 .because(format!(
-                    "it keeps {PER_GUEST} open for each of the {starts} guests that are started"
+                    "it keeps {PER_GUEST} files open for each of the {starts} guests to be started"
                 ))
                 .fixed_by(format!(
                     "prlimit --pid {} --nofile={soft}:{}",
@@ -62,7 +61,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                     host.name(),
                     format!("max_files is {most} in qemu.conf; a guest needs up to {PER_QEMU}"),
                 )
-                .because("QEMU ends when it cannot open its disks and network")
+                .because("QEMU exits if it cannot open its disks and network devices")
                 .mended_by(
                     "sed -i 's/^[[:space:]]*max_files[[:space:]]*=.*/#&/' /etc/libvirt/qemu.conf && systemctl restart libvirtd",
                 ),
@@ -77,9 +76,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                         Severity::Error,
                         "files",
                         host.name(),
-                        format!("the kernel opens {most} files in all; {needed} are needed"),
+                        format!("the kernel allows {most} open files in total; {needed} are needed"),
                     )
-                    .because("guests and everything else on the host fail once it is reached")
+                    .because("guests and all other programs on the host fail once the limit is reached")
                     .fixed_by(format!(
                         "echo {} >/proc/sys/fs/file-max",
                         needed.saturating_mul(2)
@@ -124,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_of_the_whole_kernel_is_looked_at() {
+    fn the_limit_of_the_whole_kernel_is_checked() {
         let mut world = World::new(1, 10);
         let machine = world.hosts[0].machine.as_mut().unwrap();
         machine.settings.insert("fs/file-max".into(), 2100);

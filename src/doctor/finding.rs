@@ -1,8 +1,8 @@
-//! What a check has found: how bad, where, why it matters, what mends it.
+//! A finding of a check: how bad it is, where, why it matters, how to fix it.
 
 use serde::Serialize;
 
-use crate::name::HostName;
+use crate::base::name::HostName;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -10,16 +10,16 @@ use crate::name::HostName;
 pub enum Severity {
     /// As it should be.
     Ok,
-    /// Good to know; nothing has to be done.
+    /// For information; nothing to do.
     Info,
-    /// `up` will work, but worse than it could, or what is measured will say less.
+    /// `up` works, but worse than it could, or measurements are less reliable.
     Warning,
-    /// `up` will fail, or nodes will.
+    /// `up` or nodes will fail.
     Error,
 }
 
 impl Severity {
-    /// The word for it.
+    /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -42,23 +42,23 @@ pub enum Subject {
     Host(HostName),
 }
 
-/// What mends it.
+/// How to fix it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Mend {
-    /// A command for root on the host, or on the controller where the finding is about that.
+    /// A command for root on the host, or on the controller if the finding is about it.
     There {
         /// The command, for `sh`.
         command: String,
-        /// Whether `--fix` may run it: it adds or raises, and takes nothing away from others.
+        /// Whether `--fix` may run it: it only adds or raises something, and takes nothing away from others.
         safe: bool,
     },
-    /// A command of the user's on the controller.
+    /// A command for the user on the controller.
     Here {
         /// The command.
         command: String,
     },
-    /// Something that is done by hand: in the topology, in the firmware.
+    /// A change by hand, such as in the topology or in the firmware.
     Advice {
         /// What.
         text: String,
@@ -77,9 +77,9 @@ pub struct Finding {
     pub subject: Subject,
     /// What was found; a fragment without the host's name, so that equal findings fold.
     pub what: String,
-    /// Why it matters for this topology; empty where all is well.
+    /// Why it matters for this topology; empty if nothing is wrong.
     pub why: String,
-    /// What mends it.
+    /// How to fix it.
     pub mend: Option<Mend>,
 }
 
@@ -120,14 +120,14 @@ impl Finding {
         }
     }
 
-    /// With the reason why it matters.
+    /// Adds why it matters.
     #[must_use]
     pub(super) fn because(mut self, why: impl Into<String>) -> Self {
         self.why = why.into();
         self
     }
 
-    /// With a command that `--fix` may run.
+    /// Adds a command that `--fix` may run.
     #[must_use]
     pub(super) fn fixed_by(mut self, command: impl Into<String>) -> Self {
         self.mend = Some(Mend::There {
@@ -137,7 +137,7 @@ impl Finding {
         self
     }
 
-    /// With a command that only its owner may run there.
+    /// Adds a command that is left to the owner of the host.
     #[must_use]
     pub(super) fn mended_by(mut self, command: impl Into<String>) -> Self {
         self.mend = Some(Mend::There {
@@ -147,7 +147,7 @@ impl Finding {
         self
     }
 
-    /// With a command for the controller.
+    /// Adds a command for the controller.
     #[must_use]
     pub(super) fn mended_here(mut self, command: impl Into<String>) -> Self {
         self.mend = Some(Mend::Here {
@@ -156,7 +156,7 @@ impl Finding {
         self
     }
 
-    /// With what is done by hand.
+    /// Adds a fix by hand.
     #[must_use]
     pub(super) fn advised(mut self, text: impl Into<String>) -> Self {
         self.mend = Some(Mend::Advice { text: text.into() });

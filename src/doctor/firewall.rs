@@ -1,9 +1,8 @@
-//! Firewalls of the hosts: what stops the nodes' frames, the VXLAN between hosts, the way outside.
+//! Firewalls of the hosts: what blocks the nodes' frames, the VXLAN between hosts, or `nat`.
 
 use super::evidence::Evidence;
 use super::finding::{Finding, Severity};
 
-/// The check.
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     if !evidence.own_bridge() {
         return Vec::new();
@@ -16,16 +15,16 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         if machine.forward_drop && (filtered || nat) {
             good = false;
             let why = if filtered {
-                "frames between nodes pass through it too (bridge-nf-call-iptables is 1), and are dropped"
+                "it also filters frames between nodes (bridge-nf-call-iptables is 1), and drops them"
             } else {
-                "packets of the nodes to the outside are dropped, though the topology asks for `nat`"
+                "it drops the nodes' packets to the outside, but the topology asks for `nat`"
             };
             findings.push(
                 Finding::host(
                     Severity::Warning,
                     "firewall",
                     host.name(),
-                    "forwards nothing by default (docker and ufw do this)",
+                    "drops forwarded packets by default (docker and ufw set this)",
                 )
                 .because(why)
                 .mended_by("iptables -I FORWARD -i vcb+ -j ACCEPT && iptables -I FORWARD -o vcb+ -j ACCEPT"),
@@ -38,9 +37,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                     Severity::Info,
                     "firewall",
                     host.name(),
-                    "takes nothing in by default; see that UDP port 4789 is let through",
+                    "drops incoming packets by default; make sure that it accepts UDP port 4789",
                 )
-                .because("the nodes of other hosts arrive by VXLAN on that port")
+                .because("packets from nodes on other hosts arrive by VXLAN on that port")
                 .mended_by("iptables -I INPUT -p udp --dport 4789 -j ACCEPT"),
             );
         }
@@ -53,7 +52,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                     host.name(),
                     "does not forward IPv4 yet",
                 )
-                .because("`nat` needs it; `up` switches it on, and it stays on"),
+                .because("`nat` needs it; `up` enables it, and it stays enabled"),
             );
         }
         if good {
@@ -61,7 +60,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                 Severity::Ok,
                 "firewall",
                 host.name(),
-                "nothing is seen that would stop the nodes",
+                "no default policy blocks the nodes",
             ));
         }
     }
@@ -74,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_forward_policy_matters_where_frames_or_nat_pass_it() {
+    fn a_forward_policy_matters_if_frames_or_nat_pass_it() {
         let mut world = World::new(1, 1);
         world.hosts[0].machine.as_mut().unwrap().forward_drop = true;
         assert_eq!(check(&world.evidence())[0].severity, Severity::Ok);
@@ -83,7 +82,7 @@ mod tests {
         assert_eq!(findings[0].severity, Severity::Warning);
         assert!(
             findings[1].what.contains("does not forward"),
-            "up does that, so it is only told"
+            "up does that, so it is only reported"
         );
         assert_eq!(findings[1].severity, Severity::Info);
         world.topology.network.nat = false;
@@ -95,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_host_is_reminded_of_the_port_only_where_there_is_a_vxlan() {
+    fn a_closed_port_matters_only_with_a_vxlan() {
         for (hosts, severity) in [(1, Severity::Ok), (2, Severity::Info)] {
             let mut world = World::new(hosts, 2);
             world.hosts[0].machine.as_mut().unwrap().input_drop = true;

@@ -1,4 +1,4 @@
-//! Runs the commands that are safe: each adds or raises something and takes nothing away from others.
+//! Runs the safe fixes: each only adds or raises something and takes nothing away from others.
 
 use std::collections::BTreeSet;
 
@@ -7,34 +7,34 @@ use serde::Serialize;
 
 use super::finding::{Finding, Mend, Severity, Subject};
 use super::look::LOCAL_URI;
-use crate::engine::explain;
+use crate::base::failure::explain;
 use crate::host::{ConnectOptions, HostLogin};
 use crate::topology;
 
-/// Hosts that are mended at once.
+/// Hosts that are fixed at the same time.
 const AT_ONCE: usize = 64;
 
 /// A command that will be run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Fix {
-    /// Where.
+    /// Where to run it.
     #[serde(flatten)]
     pub subject: Subject,
-    /// What, for `sh` as root.
+    /// The command, for `sh` as root.
     pub command: String,
 }
 
-/// What became of it.
+/// The result of a fix.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Outcome {
     /// What was run.
     #[serde(flatten)]
     pub fix: Fix,
-    /// Why it failed; `None` where it did not.
+    /// Why it failed; `None` if it did not.
     pub error: Option<String>,
 }
 
-/// The safe commands for what is bad, each once.
+/// The safe commands for warnings and errors, each once.
 pub fn fixes(findings: &[Finding]) -> Vec<Fix> {
     let bad = findings
         .iter()
@@ -51,13 +51,13 @@ pub fn fixes(findings: &[Finding]) -> Vec<Fix> {
     fixes.into_iter().collect()
 }
 
-/// Runs them, all hosts at once, those of one host one after another.
+/// Runs them: all hosts at the same time, the commands of one host in order.
 pub async fn fix(fixes: &[Fix], hosts: &[topology::Host], options: &ConnectOptions) -> Vec<Outcome> {
     let subjects: BTreeSet<&Subject> = fixes.iter().map(|fix| &fix.subject).collect();
     let done: Vec<Vec<Outcome>> = futures::stream::iter(subjects)
         .map(|subject| async move {
             let login = match host(subject, hosts) {
-                Some(host) => HostLogin::open(&host, options).await,
+                Some(host) => HostLogin::open(&host.endpoint(), options).await,
                 // Findings are about hosts of the topology.
                 None => return Vec::new(),
             };
@@ -65,7 +65,7 @@ pub async fn fix(fixes: &[Fix], hosts: &[topology::Host], options: &ConnectOptio
             for fix in fixes.iter().filter(|fix| fix.subject == *subject) {
                 let error = match &login {
                     Ok(login) => {
-                        let said = login.script("mend it", &script(&fix.command)).await;
+                        let said = login.script("run the fix", &script(&fix.command)).await;
                         said.err().map(|error| explain(&error))
                     }
                     Err(error) => Some(explain(error)),
@@ -86,7 +86,7 @@ pub async fn fix(fixes: &[Fix], hosts: &[topology::Host], options: &ConnectOptio
     done.into_iter().flatten().collect()
 }
 
-/// What a daemon writes must not keep the connection open.
+/// The output of a started daemon must not keep the connection open.
 fn script(command: &str) -> String {
     format!("{{ {command}; }} </dev/null >/dev/null\n")
 }
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_safe_commands_for_what_is_bad_are_run_and_each_once() {
+    fn only_safe_commands_for_warnings_and_errors_are_run_and_each_once() {
         let host = "bm1".parse().unwrap();
         let bad = |severity| Finding::host(severity, "x", &host, "y");
         let findings = [
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_command_that_fails_says_why_and_the_next_is_still_run() {
+    async fn a_failed_command_reports_why_and_the_next_is_still_run() {
         let topology = crate::topology::Topology::parse(
             "name: x\ngroups: { n: { count: 1 } }\n",
             "t.yaml",
@@ -137,7 +137,7 @@ mod tests {
             command: command.into(),
         });
         let outcomes = fix(&fixes, &topology.hosts, &ConnectOptions::default()).await;
-        // Where the user may not become root both fail, and say so.
+        // If the user may not become root, both fail with that error.
         let errors: Vec<Option<&str>> = outcomes.iter().map(|outcome| outcome.error.as_deref()).collect();
         assert!(
             errors[0].is_some_and(|error| error.contains("no") || error.contains("root")),

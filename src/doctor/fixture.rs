@@ -8,28 +8,29 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::evidence::{Clock, Controller, Evidence, HostEvidence, Path};
-use super::machine::{Machine, tests::HEALTHY};
-use crate::host::{HostFacts, ObservedHost};
-use crate::name::ClusterName;
-use crate::plan::{PlanInput, Trouble, plan};
+use super::machine::Machine;
+use super::machine::tests::HEALTHY;
+use crate::base::name::ClusterName;
+use crate::base::units::MiB;
+use crate::inventory::{HostFacts, ObservedHost, ShortId};
+use crate::plan::{KnownFailures, PlanInput, plan};
 use crate::topology::Topology;
-use crate::units::MiB;
 
-/// Evidence that a test may spoil.
+/// Evidence that a test may change.
 pub(super) struct World {
     pub(super) topology: Topology,
     pub(super) hosts: Vec<HostEvidence>,
     pub(super) controller: Controller,
     pub(super) tried: Option<(u32, usize)>,
     pub(super) paths: Vec<Path>,
-    pub(super) known: BTreeSet<(ClusterName, String)>,
+    pub(super) known: BTreeSet<(ClusterName, ShortId)>,
 }
 
 impl World {
-    /// Hosts `bm1`, ... with 8 threads and 64 GiB each, and so many nodes of one group.
+    /// Hosts `bm1`, ... with 8 threads and 64 GiB each, and this many nodes in one group.
     pub(super) fn new(hosts: usize, nodes: usize) -> Self {
         let places = nodes.div_ceil(hosts).max(10);
-        // Two hosts hold 20 nodes as in a topology that says nothing.
+        // The default of 10 nodes per host, so that a test can exceed it.
         let places = if nodes > hosts * 10 && nodes < 100 {
             10
         } else {
@@ -80,6 +81,7 @@ impl World {
                     foreign_vcpus: 0,
                     claims: Vec::new(),
                     token: String::new(),
+                    unreadable: Vec::new(),
                 }),
                 kvm: Some(true),
                 clock: Some(Clock {
@@ -102,7 +104,7 @@ impl World {
         }
     }
 
-    /// The evidence, planned anew.
+    /// The evidence with a fresh plan.
     pub(super) fn evidence(&self) -> Evidence<'_> {
         let observed: Vec<ObservedHost> = self.hosts.iter().filter_map(|host| host.seen.clone()).collect();
         let input = PlanInput {
@@ -111,7 +113,7 @@ impl World {
             image_keys: std::iter::once(("micro".parse().unwrap(), "k".to_owned())).collect(),
             client_key: "SHA256:x".into(),
             observed,
-            trouble: Trouble::default(),
+            trouble: KnownFailures::default(),
         };
         let plan = (!input.observed.is_empty()).then(|| plan(&input));
         Evidence {

@@ -5,9 +5,9 @@ use super::finding::{Finding, Severity};
 use super::machine::{Family, Machine};
 use super::sshd;
 
-/// Calls that vcluster has in flight on one connection, and the keepalive beside them.
+/// Calls that vcluster has in flight on one connection, and the keepalive.
 const REQUESTS: u64 = 5;
-/// Connections: ours, and a few that people and other tools hold.
+/// Connections: ours, and a few of people and other tools.
 const CLIENTS: u64 = 10;
 
 /// Whether libvirt answers.
@@ -23,9 +23,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 
 fn silent(host: &HostEvidence, error: &str, hint: Option<&str>) -> Finding {
     let finding = Finding::host(Severity::Error, "libvirt", host.name(), error)
-        .because("no node can be started there, and `up` needs every host that the topology names");
+        .because("no node can start there, and `up` needs every host of the topology");
     let Some(machine) = &host.machine else {
-        return finding.advised(hint.unwrap_or("see why libvirt does not answer there"));
+        return finding.advised(hint.unwrap_or("find out why libvirt does not answer there"));
     };
     let runs = |name: &str| machine.daemons.iter().any(|daemon| daemon.name == name);
     if machine.lacks("libvirtd") && machine.lacks("virtqemud") {
@@ -33,8 +33,9 @@ fn silent(host: &HostEvidence, error: &str, hint: Option<&str>) -> Finding {
     }
     if runs("libvirtd") || runs("virtqemud") {
         if sshd::refuses(machine) {
-            return finding
-                .advised("the daemon runs and sshd keeps us from it: mend what `sshd` found there");
+            return finding.advised(
+                "the daemon runs, but sshd blocks access to it: fix the `sshd` findings of this host",
+            );
         }
         let restart = if runs("libvirtd") { "libvirtd" } else { "virtqemud" };
         return match hint {
@@ -45,7 +46,7 @@ fn silent(host: &HostEvidence, error: &str, hint: Option<&str>) -> Finding {
     finding.fixed_by(start(machine))
 }
 
-/// The command that starts the daemon that is installed.
+/// The command that starts the installed daemon.
 fn start(machine: &Machine) -> String {
     match (machine.systemd, machine.lacks("libvirtd")) {
         (true, false) => "systemctl start libvirtd.socket".into(),
@@ -57,7 +58,7 @@ fn start(machine: &Machine) -> String {
 
 fn install(machine: &Machine) -> String {
     match machine.family {
-        // In two steps: a newer qemu-utils that was there before may conflict with the release's QEMU.
+        // In two steps: a newer qemu-utils that is already installed may conflict with the release's QEMU.
         Family::Debian => "apt-get install -y libvirt-daemon-system qemu-system-x86 && apt-get install -y qemu-utils",
         Family::Fedora => "dnf install -y libvirt-daemon-kvm && systemctl enable --now virtqemud.socket virtstoraged.socket",
         Family::Suse => "zypper install -y libvirt-daemon-qemu qemu-x86 qemu-tools && systemctl enable --now libvirtd.socket",
@@ -66,7 +67,7 @@ fn install(machine: &Machine) -> String {
     .into()
 }
 
-/// The limits of the daemon, where its file sets them lower than we need.
+/// The limits of the daemon, if its file sets them lower than we need.
 pub(super) fn limits(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (host, machine) in evidence.machines() {
@@ -77,18 +78,18 @@ pub(super) fn limits(evidence: &Evidence<'_>) -> Vec<Finding> {
             (
                 "max_client_requests",
                 REQUESTS,
-                "vcluster has 4 calls in flight on its connection, and a keepalive; the daemon reads no further \
-                 than this, and a keepalive that waits ends the connection",
+                "vcluster has 4 calls and a keepalive in flight on its connection; the daemon reads no more than \
+                 this limit, and a delayed keepalive closes the connection",
             ),
             (
                 "max_workers",
                 REQUESTS,
-                "calls wait for a free worker: nodes are started one after another",
+                "calls wait for a free worker, so nodes start one after another",
             ),
             (
                 "max_clients",
                 CLIENTS,
-                "every controller, `virsh` and monitoring tool needs a connection of its own",
+                "every controller, `virsh` and monitoring tool needs its own connection",
             ),
         ] {
             let Some(set) = machine.limits.get(&format!("{daemon}.{key}")).copied() else {
@@ -116,7 +117,7 @@ pub(super) fn limits(evidence: &Evidence<'_>) -> Vec<Finding> {
                 Severity::Ok,
                 "libvirt-limits",
                 host.name(),
-                "the daemon's limits suffice for one connection with 4 calls in flight",
+                "the daemon's limits allow one connection with 4 calls in flight",
             ));
         }
     }
@@ -125,14 +126,14 @@ pub(super) fn limits(evidence: &Evidence<'_>) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::evidence::Trouble;
+    use super::super::evidence::ProbeError;
     use super::super::finding::Mend;
     use super::super::fixture::World;
     use super::*;
 
     fn silent_world(change: impl Fn(&mut Machine)) -> Finding {
         let mut world = World::new(1, 2);
-        world.hosts[0].troubles.push(Trouble {
+        world.hosts[0].troubles.push(ProbeError {
             stage: Stage::Libvirt,
             error: "cannot open libvirt".into(),
             hint: None,
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_that_does_not_run_is_started_as_the_host_starts_it() {
+    fn a_stopped_daemon_is_started_the_way_the_host_starts_it() {
         let stopped = silent_world(|machine| machine.daemons.clear());
         let safe = |command: &str| {
             Some(Mend::There {
@@ -186,7 +187,7 @@ mod tests {
         machine.limits.insert("libvirtd.max_client_requests".into(), 2);
         machine.limits.insert("virtqemud.max_clients".into(), 1);
         let findings = limits(&world.evidence());
-        assert_eq!(findings.len(), 1, "a file that no daemon reads says nothing");
+        assert_eq!(findings.len(), 1, "a file that no daemon reads does not count");
         assert_eq!(findings[0].severity, Severity::Warning);
         assert!(findings[0].what.contains("max_client_requests is 2"));
     }

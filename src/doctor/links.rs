@@ -1,9 +1,8 @@
-//! Links of others that have names like ours.
+//! Network links that have names like ours but not our mark.
 
 use super::evidence::Evidence;
 use super::finding::{Finding, Severity};
 
-/// The check.
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let ours: Vec<&str> = evidence
         .good_plan()
@@ -21,12 +20,12 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             let (severity, why) = if taken {
                 (
                     Severity::Error,
-                    "this cluster's own link has that name, and what does not carry our mark is never touched: `up` fails",
+                    "this cluster needs a link of that name, and vcluster never touches a link without its mark: `up` fails",
                 )
             } else {
                 (
                     Severity::Warning,
-                    "a cluster with that id cannot be raised there; it may be what somebody made by hand",
+                    "a cluster with that ID cannot be created there; the link may have been made by hand",
                 )
             };
             findings.push(
@@ -34,7 +33,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                     severity,
                     "links",
                     host.name(),
-                    format!("a link `{link}` does not carry our mark"),
+                    format!("the link `{link}` does not carry vcluster's mark"),
                 )
                 .because(why)
                 .mended_by(format!("ip link del dev {link}")),
@@ -50,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_foreign_link_is_an_error_where_it_has_the_name_that_we_need() {
+    fn a_foreign_link_is_an_error_if_it_has_the_name_that_we_need() {
         let mut world = World::new(1, 1);
         let bridge = world.evidence().good_plan().unwrap().network.bridge.clone();
         let machine = world.hosts[0].machine.as_mut().unwrap();

@@ -1,5 +1,5 @@
-//! Gathers the evidence: all hosts at once, and whatever one of them refuses is noted and stops nothing.
-//! Changes nothing on the hosts, but that KVM may be proved by a short boot, whose answer the host remembers.
+//! Gathers the evidence from all hosts at once; a failure on one host is recorded and stops nothing.
+//! Changes nothing on the hosts.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -8,27 +8,28 @@ use futures::StreamExt;
 use indexmap::IndexMap;
 use uuid::Uuid;
 
-use super::evidence::{Clock, Controller, Evidence, HostEvidence, Path, Stage, Trouble};
+use super::evidence::{Clock, Controller, Evidence, HostEvidence, Path, ProbeError, Stage};
 use super::machine::{self, Machine};
-use crate::engine::explain;
-use crate::host::{Cause, ConnectOptions, Host, HostError, HostLogin, ObservedHost};
-use crate::name::{ClusterName, HostName, ImageName};
+use crate::base::failure::explain;
+use crate::base::name::{ClusterName, HostName, ImageName};
+use crate::host::{Cause, ConnectOptions, Host, HostError, HostLogin};
+use crate::inventory::{ObservedHost, ShortId};
 use crate::network;
 use crate::plan::{Plan, PlanError, PlanInput, plan};
 use crate::topology::{self, Topology};
 
 /// The URI of this machine.
 pub(super) const LOCAL_URI: &str = "qemu:///system";
-/// Hosts that are worked on at once.
+/// Hosts that are examined at the same time.
 const AT_ONCE: usize = 64;
-/// Peers that one host pings at once.
+/// Peers that one host pings at the same time.
 const PINGS: usize = 16;
-/// Times that a host is asked for its time; the quickest answer counts.
+/// How often a host's clock is read; the fastest answer counts.
 const CLOCKS: usize = 3;
-/// MTU of Ethernet, where the hosts' own is not known.
+/// MTU of Ethernet, used if a host's own is unknown.
 const ETHERNET: u32 = 1500;
 
-/// What has to be known beforehand.
+/// What the examination needs.
 #[derive(Clone, Debug)]
 pub struct Look<'a> {
     /// The topology.
@@ -40,19 +41,19 @@ pub struct Look<'a> {
     /// Fingerprint of the cluster's client key.
     pub client_key: String,
     /// Clusters that have a record here: name and short id.
-    pub known: BTreeSet<(ClusterName, String)>,
-    /// How long things may take.
+    pub known: BTreeSet<(ClusterName, ShortId)>,
+    /// Options of the connections, such as timeouts.
     pub options: ConnectOptions,
 }
 
-/// A host while it is looked at.
+/// A host under examination.
 struct Visit {
     evidence: HostEvidence,
     login: Option<HostLogin>,
     host: Option<Host>,
 }
 
-/// Looks at everything.
+/// Gathers the evidence.
 pub async fn look<'a>(look: &Look<'a>) -> Evidence<'a> {
     let mut visits: Vec<Visit> = futures::stream::iter(&look.topology.hosts)
         .map(|config| visit(config, &look.options))
@@ -70,7 +71,7 @@ pub async fn look<'a>(look: &Look<'a>) -> Evidence<'a> {
             image_keys: look.image_keys.clone(),
             client_key: look.client_key.clone(),
             observed,
-            trouble: crate::plan::Trouble::default(),
+            trouble: crate::plan::KnownFailures::default(),
         })
     });
     let (tried, paths) = paths(look.topology, plan.as_ref(), &mut visits).await;
@@ -108,7 +109,7 @@ async fn visit(config: &topology::Host, options: &ConnectOptions) -> Visit {
         login: None,
         host: None,
     };
-    let login = match HostLogin::open(config, options).await {
+    let login = match HostLogin::open(&config.endpoint(), options).await {
         Ok(login) => login,
         Err(error) => {
             visit.trouble(Stage::Login, &error);
@@ -123,7 +124,7 @@ async fn visit(config: &topology::Host, options: &ConnectOptions) -> Visit {
             if visit.evidence.machine.is_none() {
                 visit.note(
                     Stage::Examine,
-                    "cannot understand what it says of itself".into(),
+                    "cannot parse the output of the examination".into(),
                     None,
                 );
             }
@@ -155,7 +156,7 @@ async fn visit(config: &topology::Host, options: &ConnectOptions) -> Visit {
 impl Visit {
     fn trouble(&mut self, stage: Stage, error: &HostError) {
         let cause = match &error.cause {
-            // Its own text names the host as the URI does, which is wanted.
+            // Its own text names the host as in the URI, which is what the user needs.
             Cause::Ssh(error) => explain(error.as_ref()),
             cause => cause.to_string(),
         };
@@ -163,16 +164,16 @@ impl Visit {
     }
 
     fn note(&mut self, stage: Stage, error: String, hint: Option<String>) {
-        self.evidence.troubles.push(Trouble { stage, error, hint });
+        self.evidence.troubles.push(ProbeError { stage, error, hint });
     }
 }
 
-/// Asks for the time, and holds it against the middle of the question.
+/// Reads the host's clock and compares it with the middle of the round trip.
 async fn clock(login: &HostLogin) -> Option<Clock> {
     let mut best: Option<Clock> = None;
     for _ in 0..CLOCKS {
         let (before, began) = (SystemTime::now(), Instant::now());
-        let said = login.script("ask for the time", "date +%s.%N\n").await.ok()?;
+        let said = login.script("read the clock", "date +%s.%N\n").await.ok()?;
         let bound = began.elapsed() / 2;
         let middle = before.duration_since(UNIX_EPOCH).ok()? + bound;
         let apart = read_time(&said)?.abs_diff(middle);
@@ -190,7 +191,7 @@ fn read_time(said: &str) -> Option<Duration> {
     Some(Duration::new(seconds.parse().ok()?, nanos))
 }
 
-/// Pings between all pairs of hosts, from all of them at once.
+/// Pings between all pairs of hosts, from all hosts at once.
 async fn paths(
     topology: &Topology,
     plan: Option<&Result<Plan, PlanError>>,
@@ -274,7 +275,7 @@ async fn ping(
     Ok((peers.len(), failed))
 }
 
-/// Looks at this machine, as far as it is the controller.
+/// Examines this machine as the controller.
 fn controller() -> Controller {
     use nix::sys::resource::{Resource, getrlimit};
     let (files, files_hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((u64::MAX, u64::MAX));
@@ -297,7 +298,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_of_a_host_is_read_or_not_believed() {
+    fn the_time_of_a_host_is_parsed_or_rejected() {
         assert_eq!(read_time("12.000000005\n"), Some(Duration::new(12, 5)));
         for bad in ["", "12", "12.%N", "-1.5", "1.9999999999", "x.y"] {
             assert_eq!(read_time(bad), None, "{bad}");
@@ -308,10 +309,10 @@ mod tests {
     async fn the_clock_of_this_machine_is_its_own() {
         let text = "name: x\ngroups: { n: { count: 1 } }\n";
         let topology = Topology::parse(text, "t.yaml", std::path::Path::new("/")).unwrap();
-        let login = HostLogin::open(&topology.hosts[0], &ConnectOptions::default())
+        let login = HostLogin::open(&topology.hosts[0].endpoint(), &ConnectOptions::default())
             .await
             .unwrap();
-        // Without root no script is run, so there is no answer either.
+        // Without root no script runs, so there is no result.
         if let Some(clock) = clock(&login).await {
             assert!(
                 clock.apart <= clock.bound + Duration::from_millis(50),

@@ -1,5 +1,5 @@
-//! One script that asks a machine all that the checks want to know, and the reader of its answer.
-//! The answer is untrusted: whatever does not parse is as if it were not there.
+//! One script that collects everything that the checks need of a machine, and the parser of its output.
+//! The output is untrusted: what does not parse counts as absent.
 
 mod read;
 
@@ -7,23 +7,23 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::base::units::MiB;
 use crate::host::IMAGES_ROOT;
-use crate::units::MiB;
 
-/// Commands that scripts of ours, or libvirt for us, run on a host.
+/// Commands that our scripts run on a host, and those that libvirt runs for us.
 const COMMANDS: &str = "ip bridge nft ping flock tar find grep sed head tail tr mv df stat sha256sum qemu-img prlimit modprobe \
 systemctl libvirtd virtqemud";
 
 /// Kernel modules that a host may need.
 const MODULES: &str = "vxlan bridge nf_tables tun";
 
-/// Settings below `/proc/sys` that are read.
+/// Settings below `/proc/sys` that the script reads.
 const SETTINGS: &str = "net/ipv4/neigh/default/gc_thresh1 net/ipv4/neigh/default/gc_thresh2 \
 net/ipv4/neigh/default/gc_thresh3 net/ipv4/ip_forward net/bridge/bridge-nf-call-iptables fs/file-max \
 vm/overcommit_memory";
 
-/// The script. `$1` is `SSH_CONNECTION`. It changes nothing. Files below `/proc/sys` are read by `cat`:
-/// dash reads byte by byte, and the kernel gives no second byte.
+/// The script. `$1` is `SSH_CONNECTION`. It changes nothing. It reads files below `/proc/sys` with `cat`:
+/// `read` of dash reads byte by byte, and the kernel returns no second byte.
 pub(super) fn script() -> String {
     format!(
         r#"exec 2>/dev/null
@@ -78,13 +78,13 @@ echo; echo @@end
     )
 }
 
-/// Which family of distributions a host belongs to, as far as the names of packages go.
+/// Family of distributions that share names of packages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
     /// Debian, Ubuntu.
     Debian,
-    /// Fedora, RHEL and its kin.
+    /// Fedora, RHEL and derivatives.
     Fedora,
     /// openSUSE, SLES.
     Suse,
@@ -93,7 +93,7 @@ pub enum Family {
     Other,
 }
 
-/// A daemon that runs on a host.
+/// A running daemon of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Daemon {
     /// Its name.
@@ -102,19 +102,19 @@ pub struct Daemon {
     pub pid: u32,
     /// Files that it may open; `u64::MAX` without a limit.
     pub files: u64,
-    /// How far that may be raised.
+    /// How far the limit may be raised.
     pub files_hard: u64,
     /// Files that are open now.
     pub open: u64,
 }
 
-/// What is known of a kernel module.
+/// State of a kernel module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Module {
     /// Loaded or built in.
     Loaded,
-    /// The kernel loads it when it is needed.
+    /// The kernel loads it on demand.
     Loadable,
     /// The running kernel does not have it.
     Absent,
@@ -122,7 +122,7 @@ pub enum Module {
     Unknown,
 }
 
-/// The answer.
+/// The parsed output.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Machine {
     /// Version of the kernel: major and minor.
@@ -131,41 +131,41 @@ pub struct Machine {
     pub family: Family,
     /// Whether systemd is its init.
     pub systemd: bool,
-    /// Commands that are not there.
+    /// Commands that are not installed.
     pub missing: Vec<String>,
-    /// Whether an emulator for x86-64 is there.
+    /// Whether an emulator for x86-64 is installed.
     pub emulator: bool,
-    /// Daemons of libvirt that run.
+    /// Running daemons of libvirt.
     pub daemons: Vec<Daemon>,
-    /// Limits in the files of `/etc/libvirt`: `libvirtd.max_clients`.
+    /// Limits in the files of `/etc/libvirt`, such as `libvirtd.max_clients`.
     pub limits: BTreeMap<String, u64>,
-    /// Whether `/dev/kvm` is there.
+    /// Whether `/dev/kvm` exists.
     pub kvm_device: bool,
-    /// Virtualisation of the CPU: `vmx` or `svm`.
+    /// CPU flag of virtualisation: `vmx` or `svm`.
     pub cpu_flag: Option<String>,
     /// Whether the host is itself a virtual machine.
     pub is_guest: bool,
-    /// Whether its KVM lets guests have KVM.
+    /// Whether its KVM allows nested guests.
     pub nested: Option<bool>,
-    /// What sshd says of our login, keys in lower case.
+    /// Settings of sshd for our login, keys in lower case.
     pub sshd: BTreeMap<String, String>,
     /// Settings below `/proc/sys`.
     pub settings: BTreeMap<String, u64>,
     /// Neighbours (IPv4) that the garbage collector counts.
     pub neighbours: u64,
-    /// Whether its clock follows others.
+    /// Whether a time service keeps its clock in sync.
     pub synchronised: Option<bool>,
     /// Whether AppArmor is on.
     pub apparmor: bool,
     /// Whether libvirt's profile is loaded.
     pub apparmor_profile: bool,
-    /// Whether the helper is there that writes a profile for each guest.
+    /// Whether the helper that writes a profile for each guest is installed.
     pub apparmor_helper: bool,
-    /// Whether SELinux is on, and then whether it enforces.
+    /// Whether SELinux enforces; `None` if it is off.
     pub selinux: Option<bool>,
     /// Whether libvirt's directory of images has the label that guests may read.
     pub selinux_label: bool,
-    /// `security_driver` of `qemu.conf`, where it is set.
+    /// `security_driver` of `qemu.conf`, if set.
     pub security_driver: Option<String>,
     /// Kernel modules.
     pub modules: BTreeMap<String, Module>,
@@ -175,13 +175,13 @@ pub struct Machine {
     pub swap_used: MiB,
     /// Whether equal pages of guests are merged.
     pub ksm: Option<bool>,
-    /// Free inodes where our pools are; `None` where the file system does not count them.
+    /// Free inodes of our pools; `None` if the file system does not count them.
     pub inodes: Option<u64>,
-    /// Links with names like ours and without our mark.
+    /// Links with names like ours but without our mark.
     pub foreign_links: Vec<String>,
-    /// Whether a firewall forwards nothing by default.
+    /// Whether a firewall drops forwarded packets by default.
     pub forward_drop: bool,
-    /// Whether a firewall takes nothing in by default.
+    /// Whether a firewall drops incoming packets by default.
     pub input_drop: bool,
 }
 

@@ -1,18 +1,19 @@
-//! Memory as it is now: what could be given out, swap, overcommitment, merging of equal pages.
+//! Memory as it is now: what is available, swap, overcommit, KSM.
 
 use std::collections::BTreeMap;
 
 use super::evidence::Evidence;
 use super::finding::{Finding, Severity};
-use crate::name::HostName;
+use crate::base::event::ActionKind;
+use crate::base::name::HostName;
+use crate::base::units::MiB;
 use crate::nodeset::fold;
-use crate::plan::{ActionKind, Plan};
-use crate::units::MiB;
+use crate::plan::Plan;
 
-/// What a QEMU needs beside its guest's memory, in MiB (measured with QEMU 7.2: 61 with KVM, 93 emulated).
+/// What QEMU needs in addition to its guest's memory, in MiB (measured with QEMU 7.2: 61 with KVM, 93 emulated).
 const OVERHEAD: u64 = 64;
 
-/// Hosts that are one machine, told by the kernel's boot id.
+/// Hosts that are one machine, by the kernel's boot ID.
 #[derive(Default)]
 struct Shared<'a> {
     hosts: Vec<&'a HostName>,
@@ -20,7 +21,6 @@ struct Shared<'a> {
     promised: u64,
 }
 
-/// The check.
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = evidence
         .good_plan()
@@ -33,9 +33,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                     Severity::Warning,
                     "swap",
                     host.name(),
-                    format!("{} of {} of swap are in use", machine.swap_used, machine.swap),
+                    format!("{} of {} of swap is in use", machine.swap_used, machine.swap),
                 )
-                .because("a guest whose memory is on disk stalls for seconds, which looks like a fault of the software under test")
+                .because("a guest whose memory is swapped out stalls for seconds, which looks like a bug in the software under test")
                 .mended_by("swapoff -a && swapon -a"),
             );
         }
@@ -45,16 +45,16 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                     Severity::Warning,
                     "overcommit",
                     host.name(),
-                    "vm.overcommit_memory is 2: the kernel refuses memory beyond its limit",
+                    "vm.overcommit_memory is 2: the kernel refuses allocations beyond its limit",
                 )
-                .because("a QEMU asks for all of its guest's memory at once, and may be refused though memory is free")
+                .because("QEMU allocates all of its guest's memory at once, which may be refused although memory is free")
                 .mended_by("sysctl -w vm.overcommit_memory=0"),
             );
         }
         if machine.ksm == Some(true) {
             findings.push(
-                Finding::host(Severity::Info, "ksm", host.name(), "equal pages of guests are merged").because(
-                    "more guests fit, and ksmd takes CPU time that the guests then miss: note it beside what is measured",
+                Finding::host(Severity::Info, "ksm", host.name(), "KSM merges equal pages of guests").because(
+                    "more guests fit, but ksmd takes CPU time from the guests: note it with your measurements",
                 ),
             );
         }
@@ -88,7 +88,7 @@ fn available(evidence: &Evidence<'_>, plan: &Plan) -> Vec<Finding> {
                     "machine",
                     format!("{} are one machine", fold(&machine.hosts)),
                 )
-                .because("they share CPUs and memory, which the planner counts for each of them"),
+                .because("they share CPUs and memory, but the planner counts both for each of them"),
             );
         }
         if machine.promised > machine.available.0 {
@@ -97,7 +97,7 @@ fn available(evidence: &Evidence<'_>, plan: &Plan) -> Vec<Finding> {
                 "memory",
                 first,
                 format!(
-                    "{} could be given out now; the nodes to be started may grow to {}",
+                    "{} is available now; the nodes to be started may grow to {}",
                     machine.available,
                     MiB(machine.promised)
                 ),
@@ -105,10 +105,10 @@ fn available(evidence: &Evidence<'_>, plan: &Plan) -> Vec<Finding> {
             findings.push(
                 finding
                     .because(
-                        "the planner goes by the memory that the host has; what else runs there now leaves less, and the \
-                         kernel ends processes when it is used up",
+                        "the planner uses the total memory of the host, but other programs there use some of it, and the \
+                         kernel kills processes when none is left",
                     )
-                    .advised("end what else runs there, raise `reserve` of the host, or lower `memory` of the nodes"),
+                    .advised("stop other programs there, raise `reserve` of the host, or lower `memory` of the nodes"),
             );
         }
     }
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_is_used_up_by_others_is_seen() {
+    fn memory_that_other_programs_use_is_reported() {
         let mut world = World::new(1, 2);
         assert_eq!(severities(&world), []);
         world.hosts[0].seen.as_mut().unwrap().facts.memory_available = MiB(2 * (96 + OVERHEAD) - 1);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_that_are_one_machine_share_what_it_has() {
+    fn hosts_that_are_one_machine_share_its_memory() {
         let mut world = World::new(2, 4);
         for host in &mut world.hosts {
             let facts = &mut host.seen.as_mut().unwrap().facts;
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn swap_in_use_and_strict_overcommitment_are_warnings() {
+    fn swap_in_use_and_strict_overcommit_are_warnings() {
         let mut world = World::new(1, 1);
         let machine = world.hosts[0].machine.as_mut().unwrap();
         (machine.swap, machine.swap_used) = (MiB(1000), MiB(101));

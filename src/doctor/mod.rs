@@ -1,6 +1,6 @@
-//! What stands in the way of a topology on its hosts. [`look`] gathers [`Evidence`]; the checks, one idea per
-//! file, are pure: evidence in, [`Finding`]s out; [`fix`] runs the few commands that are safe to run.
-//! Makes nothing of a cluster, and judges by the same planner that `up` obeys.
+//! What prevents a topology from running on its hosts. [`look`] gathers [`Evidence`]; the checks, one per
+//! file, are pure: evidence in, [`Finding`]s out; [`fix`] runs the commands that are safe.
+//! Creates nothing of a cluster, and uses the same planner as `up`.
 
 mod accel;
 mod arp;
@@ -29,7 +29,7 @@ mod versions;
 #[cfg(test)]
 mod fixture;
 
-pub use evidence::{Clock, Controller, Evidence, HostEvidence, Path, Stage, Trouble};
+pub use evidence::{Clock, Controller, Evidence, HostEvidence, Path, ProbeError, Stage};
 pub use finding::{Finding, Mend, Severity, Subject};
 pub use fix::{Fix, Outcome, fix, fixes};
 pub use look::{Look, look};
@@ -38,7 +38,7 @@ pub use machine::{Daemon, Family, Machine, Module};
 /// A check: evidence in, findings out.
 type Check = fn(&Evidence<'_>) -> Vec<Finding>;
 
-/// All checks, in the order in which their findings are shown.
+/// All checks, in the order of their findings.
 const CHECKS: [Check; 19] = [
     reach::check,
     libvirt::check,
@@ -61,7 +61,7 @@ const CHECKS: [Check; 19] = [
     stale::check,
 ];
 
-/// Everything that the checks find.
+/// The findings of all checks.
 pub fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     CHECKS.iter().flat_map(|check| check(evidence)).collect()
 }
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_bad_says_why_and_what_mends_it() {
+    fn every_warning_and_error_has_a_reason_and_a_fix() {
         let mut world = fixture::World::new(3, 6);
         for host in &mut world.hosts {
             host.machine = Some(Machine::default());

@@ -4,21 +4,20 @@ use super::evidence::Evidence;
 use super::finding::{Finding, Severity};
 use super::machine::Module;
 
-/// The check.
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let own = evidence.own_bridge();
     let needed = [
         ("tun", true, "every guest has a tap device"),
-        ("bridge", own, "the nodes of a host meet on a bridge"),
+        ("bridge", own, "a bridge connects the nodes of a host"),
         (
             "vxlan",
             evidence.spans(),
-            "the bridges of the hosts are joined by it",
+            "VXLAN connects the bridges of the hosts",
         ),
         (
             "nf_tables",
             own && evidence.topology.network.nat,
-            "`nat` of the topology is made with it",
+            "`nat` of the topology uses nftables",
         ),
     ];
     let mut findings = Vec::new();
@@ -34,12 +33,12 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                     host.name(),
                     format!("the kernel has no module `{name}`"),
                 )
-                .advised("install the kernel's full set of modules there, or boot a kernel that has it"),
+                .advised("install all modules of the kernel there, or boot a kernel that has this one"),
                 Module::Unknown => Finding::host(
                     Severity::Warning,
                     "modules",
                     host.name(),
-                    format!("whether the kernel can load `{name}` is not known"),
+                    format!("cannot determine whether the kernel can load `{name}`"),
                 )
                 .fixed_by(format!("modprobe {name}")),
             };
@@ -59,7 +58,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                 Severity::Ok,
                 "modules",
                 host.name(),
-                "the kernel has every module that is needed",
+                "the kernel has all required modules",
             ));
         }
     }
@@ -72,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_module_matters_where_it_is_used() {
+    fn a_module_matters_only_if_it_is_used() {
         let mut world = World::new(2, 2);
         let modules = &mut world.hosts[0].machine.as_mut().unwrap().modules;
         modules.insert("vxlan".into(), Module::Absent);
@@ -88,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_known_is_a_warning_with_a_trial() {
+    fn an_unknown_module_is_a_warning_whose_fix_tries_to_load_it() {
         let mut world = World::new(1, 1);
         world.hosts[0].machine.as_mut().unwrap().modules.clear();
         let findings = check(&world.evidence());

@@ -1,26 +1,25 @@
-//! Whether full packets get from every host to every other.
+//! Whether full packets reach every host from every other.
 
 use std::collections::BTreeMap;
 
 use super::evidence::{Evidence, Stage};
 use super::finding::{Finding, Severity};
-use crate::name::HostName;
+use crate::base::name::HostName;
+use crate::base::text::plural;
 use crate::nodeset::fold;
-use crate::report::plural;
 
-/// The check.
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for host in &evidence.hosts {
         if let Some(trouble) = host.trouble(Stage::Paths) {
             findings.push(
                 Finding::host(Severity::Warning, "mtu", host.name(), &trouble.error)
-                    .because("whether full packets reach the other hosts is not known")
+                    .because("cannot determine whether full packets reach the other hosts")
                     .advised(
                         trouble
                             .hint
                             .as_deref()
-                            .unwrap_or("see that `ping` works there for root"),
+                            .unwrap_or("make sure that `ping` works there for root"),
                     ),
             );
         }
@@ -31,7 +30,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut failed: BTreeMap<(&HostName, bool, u32, bool), Vec<&HostName>> = BTreeMap::new();
     for path in &evidence.paths {
         let failure = &path.failure;
-        // Hosts that get no nodes do not meet in this cluster.
+        // Hosts without nodes do not exchange packets in this cluster.
         let meets = |host: &HostName| {
             evidence.good_plan().is_none() || evidence.part(host).is_some_and(|part| !part.nodes.is_empty())
         };
@@ -49,23 +48,23 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             Severity::Warning
         };
         let what = if silent {
-            format!("{peers} does not answer its ping")
+            format!("no answer to pings from {peers}")
         } else {
-            format!("a packet of {size} bytes does not reach {peers} unbroken")
+            format!("a packet of {size} bytes does not reach {peers} unfragmented")
         };
         let why = if matters {
             format!(
-                "nodes on both have an MTU of {mtu} and talk by VXLAN: `up` fails, or large packets vanish"
+                "nodes on both hosts have an MTU of {mtu} and use VXLAN: `up` fails, or large packets are lost"
             )
         } else {
-            "they hold no nodes of this plan together; a larger one may place some there".to_owned()
+            "this plan does not place nodes on both hosts; a larger plan may".to_owned()
         };
         let finding = Finding::host(severity, "mtu", from, what).because(why);
         findings.push(if silent {
-            finding.advised("let ICMP echo through the firewalls between them, or write `address` for the hosts: where the others reach them")
+            finding.advised("allow ICMP echo in the firewalls between them, or set `address` of the hosts to where the others reach them")
         } else {
             finding.advised(format!(
-                "raise the MTU of the network between them to {size} bytes, or write an `mtu` below {mtu} in `network`"
+                "raise the MTU of the network between them to {size} bytes, or set `mtu` in `network` to less than {mtu}"
             ))
         });
     }
@@ -74,8 +73,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             Severity::Ok,
             "mtu",
             format!(
-                "full packets (MTU {mtu}) get through on all {}",
-                plural(ways, "way") + " between hosts"
+                "full packets (MTU {mtu}) pass on all {}",
+                plural(ways, "path") + " between hosts"
             ),
         ));
     }
@@ -102,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn ways_that_fail_are_told_for_each_beginning() {
+    fn failed_paths_are_reported_per_source() {
         let mut world = World::new(3, 30);
         world.tried = Some((1450, 6));
         assert_eq!(check(&world.evidence())[0].severity, Severity::Ok);
@@ -115,14 +114,14 @@ mod tests {
         assert_eq!(findings.len(), 2);
         assert_eq!(
             findings[0].what,
-            "a packet of 1500 bytes does not reach bm[2-3] unbroken"
+            "a packet of 1500 bytes does not reach bm[2-3] unfragmented"
         );
-        assert_eq!(findings[1].what, "bm3 does not answer its ping");
+        assert_eq!(findings[1].what, "no answer to pings from bm3");
         assert!(findings.iter().all(|found| found.severity == Severity::Error));
     }
 
     #[test]
-    fn a_way_that_no_node_uses_is_a_warning() {
+    fn a_path_that_no_node_uses_is_a_warning() {
         let mut world = World::new(3, 1);
         world.tried = Some((1450, 6));
         world.paths = vec![path("bm2", "bm3", false)];

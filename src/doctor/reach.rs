@@ -1,10 +1,9 @@
-//! Whether every host lets us in and can be examined.
+//! Whether every host accepts the login and can be examined.
 
 use super::evidence::{Evidence, Stage};
 use super::finding::{Finding, Severity};
-use crate::report::plural;
+use crate::base::text::plural;
 
-/// The check.
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let all = evidence.hosts.len();
     let mut findings = Vec::new();
@@ -15,7 +14,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                 Severity::Ok,
                 "reach",
                 host.name(),
-                "lets us in as root",
+                "accepts the login as root",
             ));
             continue;
         };
@@ -25,16 +24,16 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             .filter(|host| host.troubles.is_empty())
             .count();
         let why = format!(
-            "`up` needs every host that the topology names; without it {} would have to fit on {left} of {all} hosts",
+            "`up` needs every host of the topology; without this one, {} would have to fit on {left} of {all} hosts",
             plural(evidence.topology.nodes.len(), "node")
         );
         let advice = match (&trouble.hint, login) {
             (Some(hint), _) => hint.clone(),
             (None, Some(_)) => format!(
-                "see that it is on and that `ssh` gets there as the URI says ({}), or take it out of the topology",
+                "make sure that it is on and that `ssh` reaches it as in its URI ({}), or remove it from the topology",
                 host.config.uri
             ),
-            (None, None) => "see that root has a POSIX shell there".to_owned(),
+            (None, None) => "make sure that root has a POSIX shell there".to_owned(),
         };
         findings.push(
             Finding::host(Severity::Error, "reach", host.name(), &trouble.error)
@@ -47,14 +46,14 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::evidence::Trouble;
+    use super::super::evidence::ProbeError;
     use super::super::fixture::World;
     use super::*;
 
     #[test]
     fn a_dead_host_is_an_error_and_the_others_are_fine() {
         let mut world = World::new(3, 6);
-        world.hosts[1].troubles.push(Trouble {
+        world.hosts[1].troubles.push(ProbeError {
             stage: Stage::Login,
             error: "cannot log in: no route to host".into(),
             hint: None,

@@ -1,33 +1,28 @@
-//! Whether the nodes fit, by the planner that `up` obeys, and what is left then.
+//! Whether the nodes fit, according to the planner that `up` uses, and what is left then.
 
 use super::evidence::Evidence;
 use super::finding::{Finding, Severity};
+use crate::base::text::plural;
+use crate::base::units::MiB;
 use crate::plan::Plan;
-use crate::report::plural;
-use crate::units::MiB;
 
-/// Files that a node leaves on its host: overlay, seed, console and its older parts.
+/// Files of a node on its host: overlay, seed, console log and its rotated parts.
 const FILES: u64 = 8;
-/// Room below which logs and images of the host itself begin to fail.
+/// Free space that the host's own logs and images need.
 const LEAST: MiB = MiB(1024);
 
-/// The check.
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let nodes = plural(evidence.topology.nodes.len(), "node");
     let mut findings = Vec::new();
     match &evidence.plan {
         None => findings.push(
-            Finding::topology(
-                Severity::Error,
-                "room",
-                format!("where {nodes} could be is not known"),
-            )
-            .because("no host could be looked at, and `up` plans by what the hosts have")
-            .advised("mend what keeps the hosts from being looked at, then ask again"),
+            Finding::topology(Severity::Error, "room", format!("cannot place {nodes}"))
+                .because("no host could be observed, and `up` plans with what the hosts have")
+                .advised("fix the errors of the hosts, then run `vcluster doctor` again"),
         ),
         Some(Err(error)) => findings.push(
             Finding::topology(Severity::Error, "room", error.to_string())
-                .because(format!("there is no plan for {nodes}, so `up` refuses"))
+                .because(format!("there is no plan for {nodes}, so `up` fails"))
                 .advised(error.hint().unwrap_or_else(|| "change the topology".into())),
         ),
         Some(Ok(plan)) => {
@@ -43,7 +38,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                     Severity::Error,
                     "inodes",
                     host.name(),
-                    format!("{free} inodes are free where the nodes' files go; {needed} are needed"),
+                    format!("{free} inodes are free for the nodes' files; {needed} are needed"),
                 )
                 .because(format!("a node has up to {FILES} files there"))
                 .advised("remove files below /var/lib/libvirt, or give it a file system with more inodes"),
@@ -60,13 +55,13 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                     "disk",
                     host.name(),
                     format!(
-                        "{} of disk are free and {} are promised to nodes",
+                        "{} of disk is free, {} is promised to nodes",
                         seen.facts.disk_free,
                         MiB(promised)
                     ),
                 )
-                .because("images, seeds and console logs need room beside the nodes' disks")
-                .advised("free room below /var/lib/libvirt/images"),
+                .because("images, seeds and console logs need space besides the nodes' disks")
+                .advised("free space below /var/lib/libvirt/images"),
             );
         }
     }
@@ -88,9 +83,9 @@ fn fits(plan: &Plan, nodes: &str) -> Finding {
         Severity::Ok,
         "room",
         format!(
-            "{nodes} fit on {}; then {}, {} of memory, {} and {} of disk are left on them",
+            "{nodes} fit on {}; room left there: {}, {} of memory, {} and {} of disk",
             plural(hosts, "host"),
-            plural(places as usize, "place"),
+            plural(places as usize, "node"),
             MiB(memory),
             plural(vcpus as usize, "vCPU"),
             MiB(disk)
@@ -98,7 +93,7 @@ fn fits(plan: &Plan, nodes: &str) -> Finding {
     )
 }
 
-/// Hosts that promise more vCPUs than they have threads.
+/// Hosts with more promised vCPUs than CPU threads.
 fn overcommitted(evidence: &Evidence<'_>, plan: &Plan) -> Vec<Finding> {
     let mut findings = Vec::new();
     for host in &evidence.hosts {
@@ -111,7 +106,7 @@ fn overcommitted(evidence: &Evidence<'_>, plan: &Plan) -> Vec<Finding> {
         if part.vcpus > seen.facts.cpus {
             let what = format!("{} vCPUs on {} threads", part.vcpus, seen.facts.cpus);
             findings.push(Finding::host(Severity::Info, "vcpus", host.name(), what).because(
-                "nodes wait for one another when all of them work: throughput and tail latency say less than ratios",
+                "nodes wait for each other when all are busy: throughput and tail latency are less reliable than ratios",
             ));
         }
     }
@@ -129,18 +124,19 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_says_what_is_left() {
+    fn a_plan_that_fits_reports_what_is_left() {
         let room = of(&World::new(2, 12), "room").unwrap();
         assert_eq!(room.severity, Severity::Ok);
         assert!(
-            room.what.starts_with("12 nodes fit on 2 hosts; then 8 places"),
+            room.what
+                .starts_with("12 nodes fit on 2 hosts; room left there: 8 nodes"),
             "{}",
             room.what
         );
     }
 
     #[test]
-    fn what_does_not_fit_is_said_in_the_planners_words() {
+    fn what_does_not_fit_is_reported_in_the_planners_words() {
         let room = of(&World::new(2, 21), "room").unwrap();
         assert_eq!(room.severity, Severity::Error);
         assert!(room.what.contains("max_nodes"), "{}", room.what);
@@ -154,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn disk_inodes_and_vcpus_are_looked_at() {
+    fn disk_inodes_and_vcpus_are_checked() {
         let mut world = World::new(1, 9);
         world.hosts[0].machine.as_mut().unwrap().inodes = Some(71);
         let facts = &mut world.hosts[0].seen.as_mut().unwrap().facts;

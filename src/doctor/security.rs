@@ -1,10 +1,9 @@
-//! AppArmor and SELinux: whether libvirt confines guests so that they may still read what is ours.
+//! AppArmor and SELinux: whether guests that libvirt confines can still read our files.
 
 use super::evidence::{Evidence, HostEvidence};
 use super::finding::{Finding, Severity};
 use super::machine::Machine;
 
-/// The check.
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let judged = evidence.machines().map(|(host, machine)| judge(host, machine));
     judged.collect()
@@ -15,7 +14,7 @@ fn judge(host: &HostEvidence, machine: &Machine) -> Finding {
     if machine.security_driver.as_deref() == Some("none") {
         return finding(
             Severity::Info,
-            "libvirt confines no guests (security_driver is none in qemu.conf)",
+            "libvirt does not confine guests (security_driver is none in qemu.conf)",
         )
         .because("a guest that breaks out of QEMU has the rights of QEMU's user");
     }
@@ -23,14 +22,14 @@ fn judge(host: &HostEvidence, machine: &Machine) -> Finding {
         return if machine.selinux_label {
             finding(
                 Severity::Ok,
-                "SELinux enforces; libvirt's images have the label that guests may read",
+                "SELinux is enforcing; libvirt's images have the label that guests may read",
             )
         } else {
             finding(
                 Severity::Warning,
-                "SELinux enforces, and /var/lib/libvirt/images has not the label virt_image_t",
+                "SELinux is enforcing, and /var/lib/libvirt/images does not have the label virt_image_t",
             )
-            .because("QEMU is denied the nodes' disks and kernels, which lie below it")
+            .because("QEMU is denied access to the nodes' disks and kernels, which are below it")
             .mended_by("restorecon -R /var/lib/libvirt/images")
         };
     }
@@ -38,20 +37,20 @@ fn judge(host: &HostEvidence, machine: &Machine) -> Finding {
         return match (machine.apparmor_profile, machine.apparmor_helper) {
             (true, true) => finding(
                 Severity::Ok,
-                "AppArmor is on; libvirt gives each guest a profile that lets it read its files",
+                "AppArmor is on; libvirt gives each guest a profile that allows its files",
             ),
             (true, false) => finding(
                 Severity::Warning,
                 "AppArmor is on and libvirt's profile is loaded, but virt-aa-helper is missing",
             )
-            .because("libvirt writes each guest's profile by it, and starts no guest without")
+            .because("libvirt uses it to write each guest's profile, and starts no guest without one")
             .mended_by("apt-get install -y libvirt-daemon-system"),
-            (false, _) => finding(Severity::Info, "AppArmor is on and has no profile of libvirt")
-                .because("libvirt then confines no guests by it"),
+            (false, _) => finding(Severity::Info, "AppArmor is on, but has no profile of libvirt")
+                .because("libvirt then does not use it to confine guests"),
         };
     }
     match machine.selinux {
-        Some(_) => finding(Severity::Ok, "SELinux is permissive: it logs and denies nothing"),
+        Some(_) => finding(Severity::Ok, "SELinux is permissive: it logs, but denies nothing"),
         None => finding(Severity::Ok, "neither AppArmor nor SELinux is on"),
     }
 }

@@ -1,18 +1,16 @@
-//! What the hosts' sshd lets a login do. One connection carries everything, so only forwarding matters.
+//! What sshd on the hosts allows. One connection carries everything, so only forwarding matters.
 
 use super::evidence::Evidence;
 use super::finding::{Finding, Severity};
 use super::machine::Machine;
 
-/// The check.
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (host, machine) in evidence.machines().filter(|(host, _)| !host.local) {
         if machine.sshd.is_empty() {
             findings.push(
-                Finding::host(Severity::Info, "sshd", host.name(), "`sshd -T` says nothing").because(
-                    "another SSH server, or an old one: that it forwards is seen when libvirt answers",
-                ),
+                Finding::host(Severity::Info, "sshd", host.name(), "`sshd -T` prints nothing")
+                    .because("another SSH server, or an old one: it allows forwarding if libvirt answers"),
             );
             continue;
         }
@@ -22,7 +20,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             findings.push(
                 Finding::host(Severity::Error, "sshd", host.name(), what)
                     .because(why)
-                    // sshd takes the first value that it reads, so it goes to the top; in front of any Match block.
+                    // sshd uses the first value that it reads: so at the top, before any Match block.
                     .mended_by(format!(
                         "sed -i '1i {line}' /etc/ssh/sshd_config && sshd -t && {{ systemctl reload ssh || systemctl reload sshd; }}"
                     )),
@@ -34,14 +32,14 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                 Severity::Ok,
                 "sshd",
                 host.name(),
-                format!("forwards; MaxStartups {starts} suffices for one connection"),
+                format!("forwarding is allowed; MaxStartups {starts} is enough for one connection"),
             ));
         }
     }
     findings
 }
 
-/// Whether sshd is set so that something of ours cannot get through.
+/// Whether the settings of sshd block something that vcluster needs.
 pub(super) fn refuses(machine: &Machine) -> bool {
     faults(machine).next().is_some()
 }
@@ -50,7 +48,7 @@ fn said<'a>(machine: &'a Machine, key: &str) -> Option<&'a str> {
     machine.sshd.get(key).map(String::as_str)
 }
 
-/// What is set wrong: the setting, the line that mends it, why it matters.
+/// Wrong settings: the setting, the line that fixes it, why it matters.
 fn faults(machine: &Machine) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
     let local = |key| matches!(said(machine, key), Some("yes" | "all" | "local") | None);
     let all = [
@@ -64,7 +62,7 @@ fn faults(machine: &Machine) -> impl Iterator<Item = (&'static str, &'static str
             !local("allowtcpforwarding"),
             "AllowTcpForwarding does not allow `local`",
             "AllowTcpForwarding local",
-            "the nodes are reached through it, and sshd then refuses libvirt's socket too",
+            "the nodes are reached through it, and without it sshd refuses libvirt's socket too",
         ),
         (
             !local("allowstreamlocalforwarding"),
@@ -74,9 +72,9 @@ fn faults(machine: &Machine) -> impl Iterator<Item = (&'static str, &'static str
         ),
         (
             !matches!(said(machine, "permitopen"), Some("any") | None),
-            "PermitOpen restricts where connections may lead",
+            "PermitOpen restricts the destinations of forwarded connections",
             "PermitOpen any",
-            "the nodes are reached through it; those that it does not name cannot be logged in to",
+            "the nodes are reached through it; a node that it does not list cannot be reached",
         ),
     ];
     all.into_iter()
@@ -113,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn few_startups_suffice_for_150_nodes() {
+    fn few_startups_are_enough_for_150_nodes() {
         assert_eq!(found("maxstartups", "1:30:2"), [Severity::Ok]);
     }
 }

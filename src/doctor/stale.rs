@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::evidence::Evidence;
 use super::finding::{Finding, Severity};
-use crate::name::HostName;
+use crate::base::name::HostName;
+use crate::base::units::MiB;
+use crate::inventory::ShortId;
 use crate::nodeset::fold;
-use crate::plan::Plan;
-use crate::units::MiB;
 
 /// What a cluster has on the hosts.
 #[derive(Default)]
@@ -17,9 +17,8 @@ struct Traces<'a> {
     memory: u64,
 }
 
-/// The check.
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
-    let mut clusters: BTreeMap<(&str, String), Traces<'_>> = BTreeMap::new();
+    let mut clusters: BTreeMap<(&str, ShortId), Traces<'_>> = BTreeMap::new();
     for host in &evidence.hosts {
         let Some(seen) = &host.seen else { continue };
         let objects = seen
@@ -28,12 +27,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             .map(|object| (&object.cluster, object.short_id.clone(), 0, 0));
         let nodes = seen.nodes.iter().map(|node| {
             let mark = &node.mark;
-            (
-                &mark.cluster,
-                Plan::short_id(mark.cluster_id),
-                1,
-                mark.spec.memory.0,
-            )
+            (&mark.cluster, ShortId::of(mark.cluster_id), 1, mark.spec.memory.0)
         });
         for (cluster, id, nodes, memory) in nodes.chain(objects) {
             if evidence.known.contains(&(cluster.clone(), id.clone())) {
@@ -49,10 +43,10 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     }
     let found = clusters.into_iter().flat_map(|((cluster, id), traces)| {
         let hosts = fold(&traces.hosts);
-        let what = format!("cluster `{cluster}` ({id}) is there and has no record here");
+        let what = format!("cluster `{cluster}` ({id}) exists there but has no record here");
         let why = format!(
-            "its {} nodes hold {} of memory on {hosts}; made from another machine, or what a lost \
-             controller left: remove it only if it is yours",
+            "its {} nodes use {} of memory on {hosts}; it belongs to another controller, or to one that is \
+             lost: remove it only if it is yours",
             traces.nodes,
             MiB(traces.memory)
         );
@@ -77,7 +71,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     found
 }
 
-/// What `--hosts` wants: names where `root@NAME` is how the hosts are reached, else their URIs.
+/// The value for `--hosts`: names if all hosts are reached as `root@NAME`, else their URIs.
 fn argument(evidence: &Evidence<'_>, names: &[&HostName]) -> String {
     let hosts = || evidence.hosts.iter().filter(|host| names.contains(&host.name()));
     if hosts().all(|host| host.config.uri == format!("qemu+ssh://root@{}/system", host.name())) {
@@ -91,17 +85,17 @@ fn argument(evidence: &Evidence<'_>, names: &[&HostName]) -> String {
 mod tests {
     use super::super::fixture::World;
     use super::*;
-    use crate::host::ObservedObject;
+    use crate::inventory::ObservedObject;
 
     #[test]
-    fn a_cluster_that_nobody_here_knows_is_told_with_the_command_that_removes_it() {
+    fn an_unknown_cluster_is_reported_with_the_command_that_removes_it() {
         let mut world = World::new(3, 3);
         for host in &mut world.hosts[..2] {
             host.seen.as_mut().unwrap().objects.push(ObservedObject {
                 kind: "bridge".into(),
                 name: "vcb0000000a".into(),
                 cluster: "old".parse().unwrap(),
-                short_id: "0000000a".into(),
+                short_id: ShortId::parse("0000000a").unwrap(),
             });
         }
         let findings = check(&world.evidence());
@@ -117,7 +111,9 @@ mod tests {
             command.contains("root@bm1/system,qemu+ssh://me@bm2:222/system"),
             "{command}"
         );
-        world.known.insert(("old".parse().unwrap(), "0000000a".into()));
+        world
+            .known
+            .insert(("old".parse().unwrap(), ShortId::parse("0000000a").unwrap()));
         assert_eq!(check(&world.evidence())[0].severity, Severity::Ok);
     }
 }

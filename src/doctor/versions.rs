@@ -1,18 +1,18 @@
-//! Versions of libvirt, QEMU and the kernel against the least that what we use needs.
+//! Versions of libvirt, QEMU and the kernel against the oldest that vcluster can use.
 
 use super::evidence::Evidence;
 use super::finding::{Finding, Severity};
 
-/// libvirt 5.6.0: the first to take `VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA`, which `down` passes.
+/// libvirt 5.6.0: the first with `VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA`, which `down` passes.
 const LIBVIRT: u32 = 5_006_000;
-/// QEMU 4.2: older ones were never tried, and current libvirt refuses them.
+/// QEMU 4.2: older ones were never tested, and current libvirt refuses them.
 const QEMU: u32 = 4_002_000;
-/// Linux 4.15: `neigh_suppress` of bridge ports, by which a bridge answers ARP for remote nodes.
+/// Linux 4.15: `neigh_suppress` of bridge ports, with which a bridge answers ARP for remote nodes.
 const KERNEL_VXLAN: (u32, u32) = (4, 15);
 /// Linux 5.10: comments of nft tables, which carry our mark.
 const KERNEL_NAT: (u32, u32) = (5, 10);
 
-/// `9.0.0` of 9,000,000.
+/// `9.0.0` for 9,000,000.
 fn shown(version: u32) -> String {
     format!(
         "{}.{}.{}",
@@ -22,7 +22,6 @@ fn shown(version: u32) -> String {
     )
 }
 
-/// The check.
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for host in &evidence.hosts {
@@ -36,7 +35,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                 host.name(),
                 format!("{both}: libvirt is older than {}", shown(LIBVIRT)),
             )
-            .because("`down` removes domains with a flag that it does not know and so refuses")
+            .because("`down` removes domains with a flag that this libvirt does not support")
         } else if qemu < QEMU {
             Finding::host(
                 Severity::Warning,
@@ -44,7 +43,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                 host.name(),
                 format!("{both}: QEMU is older than {}", shown(QEMU)),
             )
-            .because("vcluster was never tried with it")
+            .because("vcluster was never tested with it")
         } else {
             findings.push(Finding::host(Severity::Ok, "versions", host.name(), both));
             continue;
@@ -62,7 +61,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             (
                 evidence.topology.network.nat && evidence.own_bridge(),
                 KERNEL_NAT,
-                "the firewall table of `nat` carries our mark as a comment, which it does not keep",
+                "`nat` marks its firewall table with a comment, which this kernel does not support",
             ),
         ];
         let lacking = needs.iter().find(|(wanted, least, _)| *wanted && kernel < *least);
@@ -99,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_kernel_matters_only_where_its_feature_is_used() {
+    fn an_old_kernel_matters_only_if_a_missing_feature_is_used() {
         let mut world = World::new(1, 1);
         world.hosts[0].machine.as_mut().unwrap().kernel = Some((4, 14));
         assert!(

@@ -1,4 +1,4 @@
-//! `up`: obeys a plan. Removals, hosts, nodes, configuration, in this order; makes no choice.
+//! `up`: applies a plan. Removals, hosts, nodes, configuration, in this order; makes no choices.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -6,33 +6,35 @@ use std::time::Duration;
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
-use super::event::{Event, Events, NodeStage};
-use super::failure::{EngineError, Failure, explain};
-use super::fleet::Fleet;
+use super::boot_slots::{BootHost, BootSlots};
+use super::failure::EngineError;
+use super::fleet::{Fleet, HOSTS_AT_ONCE};
 use super::losses::Losses;
 use super::raise::Raise;
-use super::ramp::{Ramp, RampHost};
 use super::watch::HostWatch;
-use crate::host::{Acceleration, HostImage, ObservedHost};
+use crate::base::event::{ActionKind, Event, Events, NodeStage};
+use crate::base::failure::{Failure, explain};
+use crate::base::name::{HostName, ImageName, NodeName};
+use crate::host::HostImage;
 use crate::image::BuiltImage;
-use crate::name::{HostName, ImageName, NodeName};
-use crate::plan::{ActionKind, NodePlan, Plan};
+use crate::inventory::ObservedHost;
+use crate::plan::{Acceleration, NodePlan, Plan, boot_limits};
 use crate::ssh::Nodes;
-use crate::state::{HostRecord, Intent, Journal};
+use crate::state::{Intent, Journal};
 
-/// What `up` works with.
+/// The input of `up`.
 pub struct Apply<'a> {
-    /// The plan to obey.
+    /// The plan to apply.
     pub plan: &'a Plan,
     /// The hosts that take part, connected.
     pub fleet: &'a Fleet,
-    /// What was seen on them when the plan was made.
+    /// Their observed state when the plan was made.
     pub observed: &'a [ObservedHost],
     /// The images of the nodes, built.
     pub images: &'a HashMap<ImageName, BuiltImage>,
     /// The seed volume of a node.
     pub seeds: &'a (dyn Fn(&NodePlan) -> Result<Vec<u8>, String> + Sync),
-    /// Sessions of the nodes.
+    /// Sessions to the nodes.
     pub nodes: &'a Nodes,
     /// Where intents are written.
     pub journal: &'a Journal,
@@ -40,17 +42,17 @@ pub struct Apply<'a> {
     pub events: &'a Events,
     /// Set when the user interrupts.
     pub cancel: &'a CancellationToken,
-    /// Time for one guest to boot and to let us in.
+    /// Time for one guest to boot and accept the login.
     pub boot_timeout: Duration,
-    /// Boots at once on one machine; chosen from its CPUs when absent.
+    /// Boots at once on one machine; chosen by its CPUs if absent.
     pub boots: Option<usize>,
-    /// Nodes that run but were never configured: an earlier `up` was cut short.
+    /// Nodes that run but were never configured, because an earlier `up` did not finish.
     pub unfinished: &'a BTreeSet<NodeName>,
 }
 
 impl Apply<'_> {
-    /// Brings hosts and nodes to where the plan wants them. A host or node that fails takes nothing
-    /// else with it; all that failed is returned. A failure of a host stands for all its nodes.
+    /// Applies the plan to hosts and nodes. A failed host or node does not affect the others; all failures are
+    /// returned. A failure of a host stands for all its nodes.
     pub async fn run(self) -> Result<Vec<Failure>, EngineError> {
         let round = Round {
             apply: self,
@@ -61,7 +63,7 @@ impl Apply<'_> {
     }
 }
 
-/// One obedience to a plan, with what failed so far.
+/// One application of a plan, with the failures so far.
 pub(super) struct Round<'a> {
     pub(super) apply: Apply<'a>,
     pub(super) losses: Losses,
@@ -81,7 +83,7 @@ impl Round<'_> {
         let work = self.work();
         self.expect(&work);
         self.remove().await?;
-        // These also when nothing else is to be done: an earlier `up` may have been cut off before it came to them.
+        // Even without other work: an earlier `up` may have been killed before these steps.
         self.leave_emptied_hosts().await?;
         self.networks().await?;
         if work.is_empty()
@@ -93,7 +95,7 @@ impl Round<'_> {
         {
             return Ok(());
         }
-        // Hosts where no guest is started need no image and no proof of KVM.
+        // Hosts where no guest is started need no image and no KVM check.
         let starting: BTreeSet<(&HostName, &ImageName)> = work
             .iter()
             .filter(|(_, kind)| *kind != ActionKind::Keep)
@@ -105,7 +107,7 @@ impl Round<'_> {
         self.raise(&work, &host_images, &acceleration).await
     }
 
-    /// The nodes to work on, with what is done to them, in plan order.
+    /// The nodes to work on, with their actions, in plan order.
     fn work(&self) -> Vec<(&NodePlan, ActionKind)> {
         let kinds: HashMap<&NodeName, ActionKind> = self
             .plan
@@ -124,7 +126,7 @@ impl Round<'_> {
             .collect()
     }
 
-    /// Says how many nodes each stage is for, so that reporters know when it is over.
+    /// Emits the number of nodes per stage, so that reporters can detect the end of a stage.
     fn expect(&self, work: &[(&NodePlan, ActionKind)]) {
         let count = |wanted: &dyn Fn(&NodePlan, ActionKind) -> bool| {
             work.iter().filter(|(node, kind)| wanted(node, *kind)).count()
@@ -140,7 +142,7 @@ impl Round<'_> {
 
     fn write_intents(&self) -> Result<(), EngineError> {
         let hosts = self.fleet.members().iter().map(|member| Intent::Host {
-            host: HostRecord::from(&member.config),
+            host: member.endpoint.clone(),
         });
         let nodes = self.plan.actions.iter().filter_map(|action| {
             let (node, host) = (action.node.clone(), action.host.clone());
@@ -158,6 +160,7 @@ impl Round<'_> {
                 node: None,
                 error: explain(&error),
                 hint: error.hint(),
+                console: None,
             }],
         })
     }
@@ -181,7 +184,7 @@ impl Round<'_> {
         host_images: &HashMap<(HostName, ImageName), HostImage>,
         acceleration: &HashMap<HostName, Acceleration>,
     ) -> Result<(), EngineError> {
-        let ramp = Ramp::new(&self.ramp_hosts(acceleration), self.boots);
+        let slots = BootSlots::new(&self.boot_hosts(acceleration));
         // What could not be removed may still have the node's name and addresses.
         let work: Vec<(&NodePlan, ActionKind)> = work
             .iter()
@@ -197,15 +200,15 @@ impl Round<'_> {
         let begun: Vec<_> =
             futures::stream::iter(starting.into_iter().filter_map(|host| self.fleet.get(host)))
                 .map(|member| {
-                    let ramp = &ramp;
+                    let slots = &slots;
                     async move {
                         (
-                            member.config.name.clone(),
-                            HostWatch::begin(member, self.plan, ramp).await,
+                            member.endpoint.name.clone(),
+                            HostWatch::begin(member, self.plan, slots).await,
                         )
                     }
                 })
-                .buffer_unordered(64)
+                .buffer_unordered(HOSTS_AT_ONCE)
                 .collect()
                 .await;
         for (host, watch) in begun {
@@ -223,7 +226,7 @@ impl Round<'_> {
             host_images,
             acceleration,
             watches: &watches,
-            ramp: &ramp,
+            slots: &slots,
             nodes: self.nodes,
             events: self.events,
             cancel: self.cancel,
@@ -243,18 +246,21 @@ impl Round<'_> {
         Ok(())
     }
 
-    fn ramp_hosts(&self, acceleration: &HashMap<HostName, Acceleration>) -> Vec<RampHost> {
+    fn boot_hosts(&self, acceleration: &HashMap<HostName, Acceleration>) -> Vec<BootHost> {
         self.observed
             .iter()
-            .map(|host| RampHost {
+            .map(|host| BootHost {
                 name: host.name.clone(),
                 machine: host
                     .facts
                     .boot_id
                     .clone()
                     .unwrap_or_else(|| host.name.to_string()),
-                cpus: host.facts.cpus,
-                emulated: acceleration.get(&host.name) != Some(&Acceleration::Kvm),
+                limits: boot_limits(
+                    host.facts.cpus,
+                    acceleration.get(&host.name).copied().unwrap_or(Acceleration::Tcg),
+                    self.boots,
+                ),
             })
             .collect()
     }

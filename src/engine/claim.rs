@@ -1,23 +1,22 @@
-//! Claims and worker locks on all hosts of a command: who comes first works, who comes second is told so.
-//! What is claimed comes from the plan; nothing is chosen here.
+//! Claims and locks on all hosts of a command: the first command gets them, a second one fails. The plan determines
+//! what to claim; nothing is chosen here.
 
 use std::collections::BTreeMap;
 
 use futures::StreamExt;
 
-use super::failure::{EngineError, Failure};
-use super::fleet::{Fleet, Member};
+use super::failure::EngineError;
+use super::fleet::{Fleet, HOSTS_AT_ONCE, Member};
 use super::remove::Target;
-use crate::exit::ExitCode;
-use crate::host::{CLAIM_VERSION, Claim, Hold, HoldRequest, HostError, ObservedHost, Standing};
-use crate::name::{ClusterName, HostName};
+use crate::base::exit::ExitCode;
+use crate::base::failure::Failure;
+use crate::base::name::{ClusterName, HostName};
+use crate::base::units::Moment;
+use crate::host::{HostError, LockMode, LockRequest, LockState};
+use crate::inventory::{CLAIM_VERSION, Claim, ClusterRef, ObservedHost};
 use crate::plan::Plan;
-use crate::units::Moment;
 
-/// Hosts that are asked at once.
-const AT_ONCE: usize = 64;
-
-/// Why a cluster could not be claimed or held. Whatever was claimed for it is taken back by then.
+/// Why a cluster could not be claimed or locked. Its new claims are already withdrawn.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
     /// Another command works on the cluster.
@@ -27,20 +26,20 @@ pub enum ClaimError {
         cluster: ClusterName,
         /// Where, folded.
         hosts: String,
-        /// Who, and since when.
+        /// The holder, and since when.
         holder: String,
     },
-    /// Somebody claimed something between our look and our claim.
-    #[error("the claims on `{host}` change while this is planned{}", by.as_ref().map(|by| format!(": {by}")).unwrap_or_default())]
+    /// Another command claimed something between observing and claiming.
+    #[error("the claims on `{host}` changed during planning{}", by.as_ref().map(|by| format!(": {by}")).unwrap_or_default())]
     Changed {
         /// The first host where that was seen.
         host: HostName,
-        /// Who claimed last there.
+        /// The last claimant there.
         by: Option<String>,
     },
-    /// This process stood still for so long that the hosts freed its locks.
+    /// This process was suspended for so long that the hosts freed its locks.
     #[error(
-        "vcluster stood still for so long that its locks on the hosts ended; others may be at work on `{cluster}`"
+        "vcluster was suspended for so long that its locks expired; another command may be using cluster `{cluster}`"
     )]
     Overslept {
         /// The cluster.
@@ -49,13 +48,13 @@ pub enum ClaimError {
     /// Hosts failed.
     #[error(transparent)]
     Failed(#[from] EngineError),
-    /// Claims could not be taken back: what was the reason, and where they are.
+    /// Claims could not be withdrawn: the reason for withdrawing them, and their hosts.
     #[error(
-        "{reason}; and the claims on {} could not be taken back",
+        "{reason}; and the claims on {} could not be withdrawn",
         crate::nodeset::fold(hosts)
     )]
     Stuck {
-        /// Why they were to be taken back.
+        /// Why they had to be withdrawn.
         reason: Box<ClaimError>,
         /// The hosts.
         hosts: Vec<HostName>,
@@ -63,12 +62,12 @@ pub enum ClaimError {
 }
 
 impl ClaimError {
-    /// Whether another look and another plan lead further, sooner or later.
+    /// Whether observing and planning again can succeed, sooner or later.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Changed { .. })
     }
 
-    /// Whether hosts failed, which another look finds out: once, for they may be there again or be done without.
+    /// Whether hosts failed. One retry is worthwhile: they may be back, or the plan may not need them.
     pub fn is_of_hosts(&self) -> bool {
         matches!(self, Self::Failed(_) | Self::Stuck { .. })
     }
@@ -81,13 +80,15 @@ impl ClaimError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Busy { .. } => Some("wait for it to end, or end it; nothing was changed".into()),
-            Self::Changed { .. } => Some("other clusters come and go on these hosts: try again".into()),
+            Self::Busy { .. } => Some("wait for it to end, or stop it; nothing was changed".into()),
+            Self::Changed { .. } => {
+                Some("other clusters are being created or removed on these hosts: try again".into())
+            }
             Self::Failed(error) => error.hint(),
             Self::Overslept { cluster } => Some(format!(
-                "see `vcluster status -c {cluster}`; `up` goes on from what is there, `down` removes it"
+                "see `vcluster status -c {cluster}`; `up` continues from what is there, `down` removes the cluster"
             )),
-            Self::Stuck { .. } => Some("`vcluster gc` removes them when the hosts are back".into()),
+            Self::Stuck { .. } => Some("run `vcluster gc` when the hosts are reachable again".into()),
         }
     }
 
@@ -105,30 +106,30 @@ impl ClaimError {
 
 /// A claim on every host of a plan.
 #[derive(Debug)]
-pub struct Reserve<'a> {
+pub struct ClaimAll<'a> {
     /// The plan.
     pub plan: &'a Plan,
-    /// What was seen when it was made.
+    /// The observed state that it is based on.
     pub observed: &'a [ObservedHost],
-    /// What was seen before any claim that may have to be taken back.
+    /// The observed state before any claim that may have to be withdrawn.
     pub before: &'a [ObservedHost],
     /// End of the lease.
     pub expires: Option<Moment>,
 }
 
-impl Reserve<'_> {
-    /// Claims what the plan promises on all hosts of the fleet and holds the cluster there, or takes all of it back.
+impl ClaimAll<'_> {
+    /// Claims the capacity of the plan on all hosts of the fleet and locks the cluster there, or withdraws everything.
     pub async fn run(&self, fleet: &Fleet) -> Result<(), ClaimError> {
-        let short_id = Plan::short_id(self.plan.cluster_id);
+        let cluster = self.plan.cluster_ref();
         let mut members: Vec<&Member> = fleet.members().iter().collect();
-        members.sort_by(|a, b| a.config.name.cmp(&b.config.name));
+        members.sort_by(|a, b| a.endpoint.name.cmp(&b.endpoint.name));
         let mut answers = Vec::new();
-        // The first host alone: of those who claim on the same hosts at once, one gets on, whatever the others do.
+        // The first host alone: if several commands collide, one wins there, and the others hold nothing.
         let (first, rest) = members.split_at(members.len().min(1));
         for members in [first, rest] {
             let some: Vec<_> = futures::stream::iter(members)
-                .map(|member| self.claim(member, &short_id))
-                .buffer_unordered(AT_ONCE)
+                .map(|member| self.claim(member, &cluster))
+                .buffer_unordered(HOSTS_AT_ONCE)
                 .collect()
                 .await;
             answers.extend(some);
@@ -139,7 +140,7 @@ impl Reserve<'_> {
         let claimed: Vec<(&Member, bool)> = answers
             .iter()
             .filter_map(|(member, answer)| match answer {
-                Ok(Standing::Held { made, .. }) => Some((*member, *made)),
+                Ok(LockState::Held { made, .. }) => Some((*member, *made)),
                 _ => None,
             })
             .collect();
@@ -147,24 +148,24 @@ impl Reserve<'_> {
             &self.plan.cluster,
             answers
                 .iter()
-                .map(|(member, answer)| (&member.config.name, answer)),
+                .map(|(member, answer)| (&member.endpoint.name, answer)),
         ) else {
             return Ok(());
         };
         let mut stuck = Vec::new();
         for (member, made) in claimed {
-            let before = self.before(&member.config.name).filter(|_| !made);
-            let back = member.host.unclaim(&self.plan.cluster, &short_id, before).await;
+            let before = self.before(&member.endpoint.name).filter(|_| !made);
+            let back = member.host.unclaim(&cluster, before).await;
             if back.is_err() {
-                stuck.push(member.config.name.clone());
+                stuck.push(member.endpoint.name.clone());
             }
         }
-        // A host that failed in the middle may have taken the claim.
+        // A host that failed during the claim may have stored it.
         let failed = answers.iter().filter(|(_, answer)| answer.is_err());
-        for (member, _) in failed.filter(|(member, _)| self.before(&member.config.name).is_none()) {
-            let back = member.host.unclaim(&self.plan.cluster, &short_id, None).await;
+        for (member, _) in failed.filter(|(member, _)| self.before(&member.endpoint.name).is_none()) {
+            let back = member.host.unclaim(&cluster, None).await;
             if back.is_err() {
-                stuck.push(member.config.name.clone());
+                stuck.push(member.endpoint.name.clone());
             }
         }
         if stuck.is_empty() {
@@ -178,10 +179,10 @@ impl Reserve<'_> {
     async fn claim<'m>(
         &self,
         member: &'m Member,
-        short_id: &str,
-    ) -> (&'m Member, Result<Standing, HostError>) {
-        let name = &member.config.name;
-        let promise = self.plan.promise(name);
+        cluster: &ClusterRef,
+    ) -> (&'m Member, Result<LockState, HostError>) {
+        let name = &member.endpoint.name;
+        let promise = self.plan.claimed_capacity(name);
         let before = self.before(name);
         let claim = Claim {
             version: CLAIM_VERSION,
@@ -198,12 +199,11 @@ impl Reserve<'_> {
             disk: promise.disk,
         };
         let token = self.seen(name).map_or("", |seen| seen.token.as_str());
-        let request = HoldRequest {
-            cluster: &self.plan.cluster,
-            short_id,
+        let request = LockRequest {
+            cluster,
             verb: "up",
-            how: Hold::Alone,
-            // A host that is left, or that only had a part in an earlier plan: what it has of us is held, no more.
+            how: LockMode::Exclusive,
+            // A host without nodes in this plan is only locked, not claimed.
             claim: (promise.nodes > 0).then_some((&claim, token)),
         };
         (member, member.host.hold(&request).await)
@@ -220,67 +220,65 @@ impl Reserve<'_> {
     }
 }
 
-/// Writes the claims again that were there before an `up` which was undone; the hosts that had none are left
-/// altogether by then.
+/// Restores the claims from before an undone `up`. Hosts that had none are already cleaned up.
 pub async fn restore(fleet: &Fleet, plan: &Plan, before: &[ObservedHost]) -> Result<(), EngineError> {
     let mut failures = Vec::new();
     for member in fleet.members() {
-        let seen = before.iter().find(|seen| seen.name == member.config.name);
+        let seen = before.iter().find(|seen| seen.name == member.endpoint.name);
         let mut claims = seen.iter().flat_map(|seen| &seen.claims).map(|seen| &seen.claim);
         if let Some(claim) = claims.find(|claim| claim.id == plan.cluster_id)
             && let Err(error) = member.host.rewrite_claim(claim).await
         {
-            failures.push(Failure::of_host(member.config.name.clone(), error));
+            failures.push(Failure::of_host(member.endpoint.name.clone(), error));
         }
     }
-    EngineError::from_failures("failed to write the old claims again", failures)
+    EngineError::from_failures("failed to restore the old claims", failures)
 }
 
-/// A cluster that is held on a host, with its claim there.
+/// A locked cluster on a host, with its claim there.
 #[derive(Clone, Debug)]
 pub struct Claimed {
     /// The host.
     pub host: HostName,
-    /// Short id of the cluster.
-    pub short_id: String,
-    /// Its claim as it is now.
+    /// The cluster.
+    pub cluster: ClusterRef,
+    /// Its current claim.
     pub claim: Option<Claim>,
 }
 
-/// Holds a cluster on every host that has anything of it, until the hosts are closed. Says what it claims there.
+/// Locks a cluster on every host that has objects of it, until the hosts are closed. Returns its claims there.
 pub async fn hold(
     fleet: &Fleet,
     observed: &[ObservedHost],
     target: &Target,
     verb: &str,
-    how: Hold,
+    how: LockMode,
 ) -> Result<Vec<Claimed>, ClaimError> {
-    let mut asked: Vec<(&Member, String)> = Vec::new();
+    let mut asked: Vec<(&Member, ClusterRef)> = Vec::new();
     for member in fleet.members() {
-        let seen = observed.iter().find(|seen| seen.name == member.config.name);
+        let seen = observed.iter().find(|seen| seen.name == member.endpoint.name);
         asked.extend(
-            seen.map(|seen| target.ids(seen))
+            seen.map(|seen| target.clusters(seen))
                 .unwrap_or_default()
                 .into_iter()
-                .map(|id| (member, id)),
+                .map(|cluster| (member, cluster)),
         );
     }
-    asked.sort_by(|(a, one), (b, two)| (&a.config.name, one).cmp(&(&b.config.name, two)));
+    asked.sort_by(|(a, one), (b, two)| (&a.endpoint.name, one).cmp(&(&b.endpoint.name, two)));
     let mut answers = Vec::new();
     let (first, rest) = asked.split_at(asked.len().min(1));
     for asked in [first, rest] {
         let some: Vec<_> = futures::stream::iter(asked)
-            .map(|(member, short_id)| async move {
-                let request = HoldRequest {
-                    cluster: &target.cluster,
-                    short_id,
+            .map(|(member, cluster)| async move {
+                let request = LockRequest {
+                    cluster,
                     verb,
                     how,
                     claim: None,
                 };
-                (&member.config.name, short_id, member.host.hold(&request).await)
+                (&member.endpoint.name, cluster, member.host.hold(&request).await)
             })
-            .buffer_unordered(AT_ONCE)
+            .buffer_unordered(HOSTS_AT_ONCE)
             .collect()
             .await;
         answers.extend(some);
@@ -291,10 +289,10 @@ pub async fn hold(
     }
     Ok(answers
         .into_iter()
-        .filter_map(|(host, short_id, answer)| match answer {
-            Ok(Standing::Held { claim, .. }) => Some(Claimed {
+        .filter_map(|(host, cluster, answer)| match answer {
+            Ok(LockState::Held { claim, .. }) => Some(Claimed {
                 host: host.clone(),
-                short_id: short_id.clone(),
+                cluster: cluster.clone(),
                 claim,
             }),
             _ => None,
@@ -302,22 +300,22 @@ pub async fn hold(
         .collect())
 }
 
-fn is_held(answer: &Result<Standing, HostError>) -> bool {
-    matches!(answer, Ok(Standing::Held { .. } | Standing::Nothing))
+fn is_held(answer: &Result<LockState, HostError>) -> bool {
+    matches!(answer, Ok(LockState::Held { .. } | LockState::Nothing))
 }
 
-/// The first reason not to go on: somebody holds the cluster, hosts failed, claims changed.
+/// The first reason to stop: another command holds the cluster, hosts failed, claims changed.
 fn judge<'a>(
     cluster: &ClusterName,
-    answers: impl Iterator<Item = (&'a HostName, &'a Result<Standing, HostError>)>,
+    answers: impl Iterator<Item = (&'a HostName, &'a Result<LockState, HostError>)>,
 ) -> Result<(), ClaimError> {
     let mut busy: BTreeMap<&str, Vec<&HostName>> = BTreeMap::new();
     let (mut failures, mut changed) = (Vec::new(), None);
     for (host, answer) in answers {
         match answer {
-            Ok(Standing::Held { .. } | Standing::Nothing) => {}
-            Ok(Standing::Busy { holder }) => busy.entry(holder).or_default().push(host),
-            Ok(Standing::Changed { by }) => {
+            Ok(LockState::Held { .. } | LockState::Nothing) => {}
+            Ok(LockState::Busy { holder }) => busy.entry(holder).or_default().push(host),
+            Ok(LockState::Changed { by }) => {
                 changed = changed.or_else(|| {
                     Some(ClaimError::Changed {
                         host: host.clone(),
@@ -328,8 +326,9 @@ fn judge<'a>(
             Err(error) => failures.push(Failure {
                 host: Some(host.clone()),
                 node: None,
-                error: super::failure::explain(error),
+                error: crate::base::failure::explain(error),
                 hint: error.hint(),
+                console: None,
             }),
         }
     }

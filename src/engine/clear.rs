@@ -1,21 +1,22 @@
-//! What must go before anything new is made: nodes, and the rest of the cluster on hosts without nodes.
+//! Removals before anything new is created: nodes, and the rest of the cluster on hosts without nodes.
 
 use futures::StreamExt;
 
 use super::apply::Round;
-use super::event::{HostStage, NodeStage, Progress};
-use super::failure::{EngineError, Failure, explain};
+use super::failure::EngineError;
 use super::fleet::{Member, split};
 use super::raise::emit;
 use super::remove::{Target, found};
-use crate::host::ObservedNode;
-use crate::name::HostName;
-use crate::plan::{Action, ActionKind, Plan};
+use crate::base::event::{ActionKind, HostStage, NodeStage, Progress};
+use crate::base::failure::{Failure, explain};
+use crate::base::name::HostName;
+use crate::inventory::ObservedNode;
+use crate::plan::Action;
 
 impl Round<'_> {
-    /// A node that would not go has failed: what comes in its place would have its name and addresses.
+    /// A node that cannot be removed has failed: its replacement would have the same name and addresses.
     pub(super) async fn remove(&self) -> Result<(), EngineError> {
-        let short_id = Plan::short_id(self.plan.cluster_id);
+        let cluster = &self.plan.cluster_ref();
         let gone = self
             .plan
             .actions
@@ -32,42 +33,39 @@ impl Round<'_> {
             })
             .collect();
         let failures: Vec<Option<Failure>> = futures::stream::iter(work)
-            .map(|(action, member, node)| {
-                let short_id = &short_id;
-                async move {
-                    let say = |progress| {
-                        emit(
-                            self.events,
-                            &action.node,
-                            &action.host,
-                            NodeStage::Remove,
-                            progress,
-                        );
-                    };
-                    if self.cancel.is_cancelled() {
-                        return None;
+            .map(|(action, member, node)| async move {
+                let say = |progress| {
+                    emit(
+                        self.events,
+                        &action.node,
+                        &action.host,
+                        NodeStage::Remove,
+                        progress,
+                    );
+                };
+                if self.cancel.is_cancelled() {
+                    return None;
+                }
+                say(Progress::Begun);
+                let began = std::time::Instant::now();
+                match member.host.remove_node(cluster, node).await {
+                    Ok(changed) => {
+                        say(Progress::Done {
+                            changed,
+                            took: began.elapsed(),
+                        });
+                        None
                     }
-                    say(Progress::Begun);
-                    let began = std::time::Instant::now();
-                    match member.host.remove_node(&self.plan.cluster, short_id, node).await {
-                        Ok(changed) => {
-                            say(Progress::Done {
-                                changed,
-                                took: began.elapsed(),
-                            });
-                            None
-                        }
-                        Err(error) => {
-                            say(Progress::Failed {
-                                error: explain(&error),
-                            });
-                            Some(Failure::of_node(
-                                action.node.clone(),
-                                action.host.clone(),
-                                explain(&error),
-                                error.hint(),
-                            ))
-                        }
+                    Err(error) => {
+                        say(Progress::Failed {
+                            error: explain(&error),
+                        });
+                        Some(Failure::of_node(
+                            action.node.clone(),
+                            action.host.clone(),
+                            explain(&error),
+                            error.hint(),
+                        ))
                     }
                 }
             })
@@ -80,11 +78,8 @@ impl Round<'_> {
 
     /// Hosts that lost their last node keep nothing of the cluster.
     pub(super) async fn leave_emptied_hosts(&self) -> Result<(), EngineError> {
-        let short_id = &Plan::short_id(self.plan.cluster_id);
-        let target = Target {
-            cluster: self.plan.cluster.clone(),
-            short_id: Some(short_id.clone()),
-        };
+        let cluster = &self.plan.cluster_ref();
+        let target = Target::of(cluster.clone());
         let held = |name: &HostName| {
             let seen = self.observed.iter().find(|host| host.name == *name);
             seen.is_some_and(|seen| found(&target, std::slice::from_ref(seen)) != (0, 0))
@@ -92,18 +87,18 @@ impl Round<'_> {
         let emptied = self.fleet.only(|name| !self.has_nodes(name) && held(name));
         let done = emptied
             .stage(HostStage::Clean, self.events, |member| async move {
-                let removed = member.host.remove_cluster(&self.plan.cluster, short_id).await?;
+                let removed = member.host.remove_cluster(cluster).await?;
                 for error in &removed.errors {
                     self.events
-                        .warn(format!("{}: {}", member.config.name, explain(error)));
+                        .warn(format!("{}: {}", member.endpoint.name, explain(error)));
                 }
                 Ok((removed.objects > 0, ()))
             })
             .await;
-        // No node needs them, and the record keeps them in mind for `down`.
+        // Only a warning: no node needs these hosts, and the record keeps them for `down`.
         for failure in split(done).1 {
             self.events.warn(format!(
-                "{}; `vcluster down` will look there again",
+                "{}; `vcluster down` will check this host again",
                 failure.error
             ));
         }

@@ -1,33 +1,33 @@
-//! How cloud-init of a node has ended, from what `cloud-init status` says. Pure; asking is `raise`'s work.
+//! The result of cloud-init on a node, from the output of `cloud-init status`. Pure; `raise` runs the command.
 //!
-//! Since 23.4 the exit code tells done (0), done with recoverable errors (2) and failed (1) apart. Older ones,
-//! Debian 12's 22.4 among them, know 0 and 1 only, and keep what they got over in their log. The words are read
-//! as well as the code, so that neither alone can make a failed node pass.
+//! Since 23.4 the exit code distinguishes done (0), done with recoverable errors (2) and failed (1). Older versions,
+//! like 22.4 of Debian 12, have 0 and 1 only, and write recoverable errors to their log. The text is checked as well as
+//! the code, so that neither alone can make a failed node pass.
 
-use crate::ssh::quote;
+use crate::base::shell::quote;
 
-/// How cloud-init has ended.
+/// The result of cloud-init.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CloudInit {
     /// It is done, was disabled, or is not installed.
     Done,
-    /// It is done, with errors that it got over.
+    /// It is done, with recoverable errors.
     Degraded(String),
-    /// It failed, or nobody knows.
+    /// It failed, or its result is unknown.
     Failed(String),
 }
 
-/// What stands before a line of the log in our output: no line of `cloud-init status` begins so.
+/// Prefix of log lines in the output of the script: no line of `cloud-init status` begins with it.
 const LOGGED: &str = "vcluster-log: ";
 
-/// The most that is told of what it said, in characters.
+/// Maximum length of its output in messages, in characters.
 const TOLD: usize = 500;
 
-/// The command that waits for its end and asks how it was. It says nothing where all is well.
+/// The command that waits for its end and prints the result, or nothing if all is well.
 ///
 /// `cloud-init status` is Python and costs an emulated guest five seconds of CPU, a tenth of its whole boot. Its
-/// `result.json` (cloud-init documentation, "Status") appears at the very end, errors of all stages included; with
-/// nothing of note in the log there is nothing more that the command could tell, so it is asked in all other cases.
+/// `result.json` (cloud-init documentation, "Status") is written at the very end, with the errors of all stages. If it
+/// has no errors and the log no warnings, the command has nothing to add and is skipped.
 pub(super) fn command() -> String {
     format!(
         "sh -c {}",
@@ -53,12 +53,12 @@ fn script(run: &str, log: &str) -> String {
     )
 }
 
-/// Reads what the command gave.
+/// Reads the output of the command.
 pub(crate) fn read(code: Option<u32>, stdout: &[u8], stderr: &[u8]) -> CloudInit {
     let text = String::from_utf8_lossy(stdout);
     let (mut said, mut logged) = (Vec::new(), Vec::new());
     for line in text.lines() {
-        // While it waits it prints dots, at times on the line of its answer.
+        // While it waits it prints dots, sometimes on the line of the status.
         let line = line.trim().trim_start_matches('.').trim();
         if let Some(line) = line.strip_prefix(LOGGED) {
             logged.push(line);
@@ -96,7 +96,7 @@ pub(crate) fn read(code: Option<u32>, stdout: &[u8], stderr: &[u8]) -> CloudInit
     match status {
         // Not installed, or all is well.
         None if said.is_empty() => CloudInit::Done,
-        // One that knows of recoverable errors has just denied them; of an older one only the log tells.
+        // A version with an extended status has just reported no recoverable errors; older ones only log them.
         Some("done") if extended.is_none() && !logged.is_empty() => {
             CloudInit::Degraded(short(&logged.join("; ")))
         }
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_says_nothing_is_done() {
+    fn no_output_is_done() {
         assert_eq!(of(0, ""), CloudInit::Done);
     }
 
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn warnings_in_the_log_of_a_version_without_exit_code_2_are_told() {
+    fn warnings_in_the_log_of_a_version_without_exit_code_2_are_reported() {
         let logged = "vcluster-log: 2026-11-22 18:00:00,000 - schema.py[WARNING]: Invalid cloud-config\n";
         let CloudInit::Degraded(said) = of(0, &format!("{OLD_DONE}{logged}")) else {
             panic!("not degraded");
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn no_answer_is_a_failure_with_what_was_said_on_stderr() {
+    fn a_missing_status_is_a_failure_with_the_text_of_stderr() {
         let refused = read(Some(1), b"", b"sudo: a password is required\n");
         assert_eq!(
             refused,
@@ -186,7 +186,7 @@ mod tests {
         assert!(matches!(of(0, "status: running\n"), CloudInit::Failed(_)));
     }
 
-    /// Runs the script with a `cloud-init` that gives the answer of Debian 12's.
+    /// Runs the script with a `cloud-init` that prints what Debian 12's prints.
     fn ask(result: &str, log: &str) -> CloudInit {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
@@ -201,7 +201,7 @@ mod tests {
             .env("PATH", format!("{here}:{}", std::env::var("PATH").unwrap()))
             .output()
             .unwrap();
-        // Silence is the short way, an answer the long one.
+        // No output means that `cloud-init status` was skipped.
         let asked = !output.stdout.is_empty();
         let noted = log.contains("[WARNING]");
         assert_eq!(asked, noted || !result.contains("[]"), "{output:?}");
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn cloud_init_itself_is_asked_only_where_its_files_tell_of_trouble() {
+    fn cloud_init_status_runs_only_if_its_files_have_warnings_or_errors() {
         let (good, bad) = ("{\"v1\": {\"errors\": []}}", "{\"v1\": {\"errors\": [\"x\"]}}");
         let quiet = "2026-11-22 18:00:00,000 - util.py[DEBUG]: no WARNING here\n";
         let warning = "2026-11-22 18:00:00,000 - schema.py[WARNING]: Invalid cloud-config\n";

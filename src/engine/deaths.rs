@@ -1,5 +1,5 @@
-//! Whether nodes still run, by the word of their hosts: the only thing but the user's time that ends the wait for
-//! one. A host is asked once somebody has waited for a few seconds, and only as long as somebody does.
+//! Whether nodes still run, as reported by their hosts: besides the user's timeout, this alone ends the wait for a
+//! node. A host is queried only after a wait of a few seconds, and only as long as the wait lasts.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
@@ -12,31 +12,31 @@ use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::fleet::Fleet;
-use crate::host::{ConnectOptions, Host, HostError};
-use crate::name::HostName;
-use crate::patience::patience;
+use crate::base::name::HostName;
+use crate::base::patience::patience;
+use crate::host::{Access, Backend, HostError};
+use crate::inventory::HostEndpoint;
 use crate::plan::Plan;
 use crate::ssh::Evidence;
-use crate::topology;
 
-/// Most waits are over before a host needs to be asked.
+/// Most waits are over before a host needs to be queried.
 const FIRST: Duration = Duration::from_secs(3);
 
-/// The pauses between questions: short at first, because what dies mostly does so early.
+/// The pauses between queries: short at first, because most nodes that die do so early.
 const SHORTEST: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// The pause while nobody waits.
+/// The pause while nothing waits.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Domains that do not run, with what is known of them.
+/// Domains that do not run, with the reason.
 type Dead = BTreeMap<String, String>;
 
-/// How to ask a host.
+/// How to query a host.
 enum Source {
-    Connected(Host),
-    /// Connected to when it is needed.
-    Later(Box<topology::Host>, ConnectOptions),
+    Connected(Arc<dyn Backend>),
+    /// Connected on first use.
+    Later(Box<HostEndpoint>, Access),
 }
 
 struct Watched {
@@ -45,7 +45,7 @@ struct Watched {
     dead: OnceLock<watch::Sender<Dead>>,
 }
 
-/// The hosts that are asked.
+/// The hosts to query.
 pub struct Deaths {
     /// Host and domain of every node.
     nodes: HashMap<String, (HostName, String)>,
@@ -55,23 +55,24 @@ pub struct Deaths {
 }
 
 impl Deaths {
-    /// Asks over connections that are open.
+    /// Queries over open connections.
     pub fn over(fleet: &Fleet, plan: &Plan) -> Arc<Self> {
         let sources = fleet.members().iter();
         Self::new(
-            sources.map(|member| (member.config.name.clone(), Source::Connected(member.host.clone()))),
+            sources.map(|member| {
+                (
+                    member.endpoint.name.clone(),
+                    Source::Connected(member.host.clone()),
+                )
+            }),
             plan,
         )
     }
 
-    /// Connects to hosts when they need to be asked.
-    pub fn by_need(
-        hosts: impl Iterator<Item = topology::Host>,
-        options: &ConnectOptions,
-        plan: &Plan,
-    ) -> Arc<Self> {
+    /// Connects to hosts when they need to be queried.
+    pub fn by_need(hosts: impl Iterator<Item = HostEndpoint>, access: &Access, plan: &Plan) -> Arc<Self> {
         Self::new(
-            hosts.map(|host| (host.name.clone(), Source::Later(Box::new(host), *options))),
+            hosts.map(|host| (host.name.clone(), Source::Later(Box::new(host), access.clone()))),
             plan,
         )
     }
@@ -133,7 +134,7 @@ impl Evidence for Deaths {
     }
 }
 
-/// Asks a host again and again. One that does not answer says nothing about its guests.
+/// Queries a host repeatedly. A host that does not respond is no evidence about its guests.
 async fn ask(source: Arc<Source>, domains: Vec<String>, dead: watch::Sender<Dead>) {
     let mut connected = None;
     let mut pause = SHORTEST;
@@ -161,10 +162,14 @@ async fn ask(source: Arc<Source>, domains: Vec<String>, dead: watch::Sender<Dead
     }
 }
 
-async fn look(source: &Source, connected: &mut Option<Host>, domains: &[String]) -> Result<Dead, HostError> {
+async fn look(
+    source: &Source,
+    connected: &mut Option<Arc<dyn Backend>>,
+    domains: &[String],
+) -> Result<Dead, HostError> {
     let host = match (source, &*connected) {
         (Source::Connected(host), _) | (_, Some(host)) => host.clone(),
-        (Source::Later(host, options), None) => connected.insert(Host::connect(host, options).await?).clone(),
+        (Source::Later(host, access), None) => connected.insert(access.connect(host).await?).clone(),
     };
     host.not_running(domains).await
 }

@@ -1,27 +1,28 @@
-//! The hosts of a command, connected: what is done to all of them at once.
+//! The connected hosts of a command, and operations on all of them at once.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures::StreamExt;
 
-use super::event::{Event, Events, HostStage, Progress};
-use super::failure::{Failure, explain};
-use crate::host::{ConnectOptions, Host, ObservedHost};
-use crate::name::HostName;
+use crate::base::event::{Event, Events, HostStage, Progress};
+use crate::base::failure::{Failure, explain};
+use crate::base::name::HostName;
+use crate::host::{Access, Backend};
+use crate::inventory::{HostEndpoint, ObservedHost};
 use crate::ssh::{HostWay, Via};
-use crate::topology;
 
-/// The most hosts that are worked on at once.
-const HOSTS_AT_ONCE: usize = 64;
+/// Maximum number of hosts in parallel.
+pub(crate) const HOSTS_AT_ONCE: usize = 64;
 
-/// A host of the topology with its connection.
+/// A host with its connection.
 #[derive(Clone)]
 pub struct Member {
-    /// What the topology says of it.
-    pub config: topology::Host,
+    /// How it is reached.
+    pub endpoint: HostEndpoint,
     /// The connection.
-    pub host: Host,
+    pub host: Arc<dyn Backend>,
 }
 
 /// The connected hosts.
@@ -31,12 +32,12 @@ pub struct Fleet {
 }
 
 impl Member {
-    /// The way to the nodes of this host; over its session, and over another one should that be lost.
+    /// The connection to the nodes of this host: over its session, or over a new one if that is lost.
     pub fn way(&self) -> Via {
         let Some(session) = self.host.session() else {
             return Via::Direct;
         };
-        match crate::host::ssh_target(&self.config) {
+        match crate::host::ssh_target(&self.endpoint) {
             Ok(Some(mut target)) => {
                 target.timeout = self.host.connect_timeout();
                 Via::Host(HostWay::new(session, target))
@@ -47,20 +48,16 @@ impl Member {
 }
 
 impl Fleet {
-    /// Connects to all hosts at once; the ones that fail are returned beside the fleet.
-    pub async fn connect(
-        hosts: &[topology::Host],
-        options: &ConnectOptions,
-        events: &Events,
-    ) -> (Self, Vec<Failure>) {
+    /// Connects to all hosts at once; returns the fleet and the failures.
+    pub async fn connect(hosts: &[HostEndpoint], access: &Access, events: &Events) -> (Self, Vec<Failure>) {
         let results = on_all(
             hosts.to_vec(),
             |host| host.name.clone(),
             HostStage::Connect,
             events,
-            |config| async move {
-                let host = Host::connect(&config, options).await?;
-                Ok((false, Member { config, host }))
+            |endpoint| async move {
+                let host = access.connect(&endpoint).await?;
+                Ok((false, Member { endpoint, host }))
             },
         )
         .await;
@@ -83,7 +80,7 @@ impl Fleet {
     /// The part of the fleet with these names, over the same connections.
     #[must_use]
     pub fn only(&self, keep: impl Fn(&HostName) -> bool) -> Self {
-        let members = self.members.iter().filter(|member| keep(&member.config.name));
+        let members = self.members.iter().filter(|member| keep(&member.endpoint.name));
         Self {
             members: members.cloned().collect(),
         }
@@ -91,10 +88,10 @@ impl Fleet {
 
     /// A member by name.
     pub fn get(&self, name: &HostName) -> Option<&Member> {
-        self.members.iter().find(|member| member.config.name == *name)
+        self.members.iter().find(|member| member.endpoint.name == *name)
     }
 
-    /// Takes the members of another fleet over; a host that both have is the other's from now on.
+    /// Adds the members of another fleet; a host in both is replaced by the other's.
     pub async fn join(&mut self, other: Self) {
         self.retain(|name| other.get(name).is_none()).await;
         self.members.extend(other.members);
@@ -104,14 +101,14 @@ impl Fleet {
     pub async fn retain(&mut self, keep: impl Fn(&HostName) -> bool) {
         let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.members)
             .into_iter()
-            .partition(|member| keep(&member.config.name));
+            .partition(|member| keep(&member.endpoint.name));
         self.members = kept;
         futures::stream::iter(gone)
             .for_each_concurrent(HOSTS_AT_ONCE, |member| async move { member.host.close().await })
             .await;
     }
 
-    /// Does one stage on all hosts at once and returns what each gave, in order.
+    /// Runs one stage on all hosts at once and returns the results in order.
     pub async fn stage<T, F>(
         &self,
         stage: HostStage,
@@ -123,7 +120,7 @@ impl Fleet {
     {
         on_all(
             self.members.clone(),
-            |member| member.config.name.clone(),
+            |member| member.endpoint.name.clone(),
             stage,
             events,
             work,
@@ -131,7 +128,7 @@ impl Fleet {
         .await
     }
 
-    /// Looks at all hosts at once.
+    /// Observes all hosts at once.
     pub async fn observe(&self, events: &Events) -> (Vec<ObservedHost>, Vec<Failure>) {
         let results = self
             .stage(HostStage::Probe, events, |member| async move {
@@ -141,15 +138,15 @@ impl Fleet {
         split(results)
     }
 
-    /// Ends all connections.
-    pub async fn close(self) {
-        futures::stream::iter(self.members)
+    /// Closes all connections.
+    pub async fn close(&self) {
+        futures::stream::iter(&self.members)
             .for_each_concurrent(HOSTS_AT_ONCE, |member| async move { member.host.close().await })
             .await;
     }
 }
 
-/// Results in order and failures, apart.
+/// Separates results, in order, from failures.
 pub(super) fn split<T>(
     results: Vec<(HostName, Result<T, crate::host::HostError>)>,
 ) -> (Vec<T>, Vec<Failure>) {

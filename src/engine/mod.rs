@@ -1,26 +1,25 @@
-//! The engine obeys a plan and emits events. It makes no choice and prints nothing.
+//! The engine applies a plan and emits events. It makes no choices and prints nothing.
 
 mod apply;
+mod boot_slots;
 mod claim;
 mod clear;
 pub(crate) mod cloud_init;
 mod deaths;
-mod event;
 mod failure;
 mod fleet;
 mod losses;
 mod prepare;
 mod raise;
-mod ramp;
 mod remove;
 mod slowness;
 mod watch;
 
 pub use apply::Apply;
-pub use claim::{ClaimError, Claimed, Reserve, hold, restore};
+pub use claim::{ClaimAll, ClaimError, Claimed, hold, restore};
 pub use deaths::Deaths;
-pub use event::{Event, Events, HostStage, NodeStage, Progress, Stream};
-pub use failure::{EngineError, Failure, explain};
+pub use failure::EngineError;
+pub(crate) use fleet::HOSTS_AT_ONCE;
 pub use fleet::{Fleet, Member};
 pub use slowness::{tell_slowness, watch_slowness};
 

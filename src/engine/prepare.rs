@@ -1,17 +1,19 @@
-//! What every host needs before its first guest: network, pools and images, the proofs of KVM and of the MTU.
+//! What every host needs before its first guest: network, pools and images, and checks of KVM and the MTU.
 
 use std::collections::{BTreeSet, HashMap};
 
 use futures::StreamExt;
 
 use super::apply::Round;
-use super::event::{Event, HostStage};
-use super::failure::{EngineError, Failure};
-use super::fleet::split;
-use super::losses::cut_off;
-use crate::host::{Acceleration, Cause, DiskFormat, HostImage, ImagePart, Packed, PartRole};
+use super::failure::EngineError;
+use super::fleet::{HOSTS_AT_ONCE, split};
+use crate::base::event::{Event, HostStage};
+use crate::base::failure::Failure;
+use crate::base::name::{HostName, ImageName, NodeName};
+use crate::host::{Cause, DiskFormat, HostError, HostImage, ImagePart, Packed, PartRole};
 use crate::image::{BuiltImage, Format, ImageFile, Role};
-use crate::name::{HostName, ImageName, NodeName};
+use crate::network::{Wanted, mtu_peers};
+use crate::plan::{Acceleration, acceleration, drop_out};
 use crate::topology::Accel;
 
 impl Round<'_> {
@@ -19,12 +21,18 @@ impl Round<'_> {
         let done = self
             .used()
             .stage(HostStage::Network, self.events, |member| async move {
-                // The directory says whose everything else is, so it comes before everything else.
-                let keep = self.nodes_of(&member.config.name);
-                let made = member.host.ensure_pools(self.plan, &keep).await?;
-                let change = member.host.ensure_network(self.plan).await?;
+                // The directory records the owner of everything else, so it comes first.
+                let keep = self.nodes_of(&member.endpoint.name);
+                let made = member
+                    .host
+                    .ensure_pools(&self.plan.cluster, self.plan.cluster_id, &keep)
+                    .await?;
+                let name = &member.endpoint.name;
+                let wanted = Wanted::new(self.plan, name)
+                    .map_err(|error| HostError::new(name, "create the network", error.into()))?;
+                let change = member.host.ensure_network(&wanted).await?;
                 for note in change.notes {
-                    self.events.warn(format!("{}: {note}", member.config.name));
+                    self.events.warn(format!("{}: {note}", member.endpoint.name));
                 }
                 Ok((made || change.changed, ()))
             })
@@ -33,8 +41,8 @@ impl Round<'_> {
         self.go_on()
     }
 
-    /// The nodes that are planned on a host, and those of the cluster that were seen there: one of these may still be
-    /// there if its removal failed.
+    /// The nodes that are planned on a host, and those of the cluster that were observed there: one of these may still
+    /// exist if its removal failed.
     fn nodes_of(&self, host: &HostName) -> BTreeSet<&NodeName> {
         let planned = self.plan.nodes.iter().filter(|node| node.host == *host);
         let seen = self.observed.iter().filter(|seen| seen.name == *host);
@@ -49,7 +57,7 @@ impl Round<'_> {
             .collect()
     }
 
-    /// Every image on every host that starts nodes of it.
+    /// Uploads every image to every host that starts nodes from it.
     pub(super) async fn host_images(
         &self,
         starting: &BTreeSet<(&HostName, &ImageName)>,
@@ -63,7 +71,7 @@ impl Round<'_> {
         let done = self
             .used()
             .stage(HostStage::Image, self.events, |member| async move {
-                let host = &member.config.name;
+                let host = &member.endpoint.name;
                 let mut changed = false;
                 let wanted = starting
                     .iter()
@@ -98,6 +106,14 @@ impl Round<'_> {
         Ok(images.into_iter().flatten().collect())
     }
 
+    /// The planned acceleration of a host's guests.
+    fn accel(&self, host: &HostName) -> Accel {
+        let mut hosts = self.plan.hosts.iter();
+        hosts
+            .find(|planned| planned.name == *host)
+            .map_or(Accel::Auto, |planned| planned.accel)
+    }
+
     pub(super) async fn accelerations(
         &self,
         images: &HashMap<(HostName, ImageName), HostImage>,
@@ -109,11 +125,11 @@ impl Round<'_> {
         let members = used.members().iter();
         let answers: Vec<_> = futures::stream::iter(members)
             .map(|member| async move {
-                let name = &member.config.name;
-                if member.config.accel == Accel::Tcg {
+                let name = &member.endpoint.name;
+                if self.accel(name) == Accel::Tcg {
                     return (name, Ok(false));
                 }
-                // An image with a kernel of its own makes the shortest proof.
+                // An image with a kernel of its own boots fastest.
                 let mut here: Vec<&HostImage> = images
                     .iter()
                     .filter(|((host, _), _)| host == name)
@@ -121,34 +137,31 @@ impl Round<'_> {
                     .collect();
                 here.sort_by_key(|image| (image.kernel.is_none(), &image.key));
                 match here.first() {
-                    Some(image) => (name, member.host.prove_kvm(self.plan, image).await),
+                    Some(image) => match self.plan.nodes.first() {
+                        Some(node) => (name, member.host.prove_kvm(&self.plan.mark(node), image).await),
+                        None => (name, Ok(false)),
+                    },
                     None => (name, Ok(false)),
                 }
             })
-            .buffer_unordered(64)
+            .buffer_unordered(HOSTS_AT_ONCE)
             .collect()
             .await;
         for (name, answer) in answers {
-            let wanted = self
-                .fleet
-                .get(name)
-                .map_or(Accel::Auto, |member| member.config.accel);
-            match (answer, wanted) {
-                (Ok(true), _) => {
-                    chosen.insert(name.clone(), Acceleration::Kvm);
+            match answer.map(|works| acceleration(self.accel(name), works)) {
+                Ok(Some(acceleration)) => {
+                    chosen.insert(name.clone(), acceleration);
                 }
-                (Ok(false), Accel::Auto | Accel::Tcg) => {
-                    chosen.insert(name.clone(), Acceleration::Tcg);
-                }
-                (Ok(false), Accel::Kvm) => failures.push(Failure {
+                Ok(None) => failures.push(Failure {
                     host: Some(name.clone()),
                     node: None,
                     error: "a test guest with KVM did not boot".into(),
                     hint: Some(
                         "enable virtualisation in the firmware, or set `accel: auto` for this host".into(),
                     ),
+                    console: None,
                 }),
-                (Err(error), _) => failures.push(Failure::of_host(name.clone(), error)),
+                Err(error) => failures.push(Failure::of_host(name.clone(), error)),
             }
         }
         self.losses.hosts(failures);
@@ -177,8 +190,8 @@ impl Round<'_> {
         Ok(chosen)
     }
 
-    /// Hosts that nobody reaches drop out. One that is reached but not with full packets is no host that
-    /// fails: the MTU is wrong, and would be with other hosts as well.
+    /// Unreachable hosts drop out. If only full-size packets are lost, the host is not at fault: the MTU is wrong, and
+    /// would be with other hosts as well.
     pub(super) async fn path_mtu(&self) -> Result<(), EngineError> {
         if self.plan.network.vxlan.is_none() {
             return Ok(());
@@ -187,13 +200,14 @@ impl Round<'_> {
         let among: BTreeSet<HostName> = used
             .members()
             .iter()
-            .map(|member| member.config.name.clone())
+            .map(|member| member.endpoint.name.clone())
             .collect();
         let among = &among;
         let done = used
             .stage(HostStage::Mtu, self.events, |member| async move {
-                let silent = member.host.prove_mtu(self.plan, among).await?;
-                Ok((false, (member.config.name.clone(), silent)))
+                let peers = mtu_peers(self.plan, &member.endpoint.name, |peer| among.contains(peer));
+                let silent = member.host.prove_mtu(self.plan.network.mtu, &peers).await?;
+                Ok((false, (member.endpoint.name.clone(), silent)))
             })
             .await;
         let mut narrow = Vec::new();
@@ -211,25 +225,26 @@ impl Round<'_> {
             "the network between the hosts does not carry the nodes' MTU",
             narrow,
         )?;
-        // Who died meanwhile is no witness, and is not blamed twice.
+        // Reports from or about hosts that failed meanwhile do not count.
         broken.retain(|(from, to)| !self.losses.has_host(from) && !self.losses.has_host(to));
         let order: Vec<HostName> = self.plan.hosts.iter().map(|host| host.name.clone()).collect();
-        for (host, others) in cut_off(&order, &broken) {
+        for (host, others) in drop_out(&order, &broken) {
             let others = crate::nodeset::fold(&others);
-            let error = format!("no ping gets through between `{host}` and {others}");
+            let error = format!("ping fails between `{host}` and {others}");
             self.events.warn(error.clone());
             self.losses.hosts([Failure {
                 host: Some(host),
                 node: None,
                 error,
-                hint: Some("see that the hosts reach each other, and let ICMP and the VXLAN port through their firewalls".into()),
+                hint: Some("check the network between the hosts, and allow ICMP and the VXLAN port in their firewalls".into()),
+                console: None,
             }]);
         }
         self.go_on()
     }
 }
 
-/// The files of a built image, as a host takes them.
+/// The files of a built image, in the form for upload.
 fn parts(image: &BuiltImage) -> Vec<ImagePart> {
     let part = |file: &ImageFile| ImagePart {
         role: match file.role {

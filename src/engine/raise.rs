@@ -7,22 +7,22 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::boot_slots::BootSlots;
 use super::cloud_init::{self, CloudInit};
-use super::event::{Event, Events, NodeStage, Progress};
-use super::failure::{Failure, explain};
 use super::fleet::Member;
-use super::ramp::Ramp;
-use super::watch::{HostWatch, Sign};
-use crate::host::{Acceleration, HostImage};
+use super::watch::{BootSignal, HostWatch};
+use crate::base::event::{ActionKind, Event, Events, NodeStage, Progress};
+use crate::base::failure::{Failure, explain, with_console};
+use crate::base::name::{HostName, ImageName, NodeName};
+use crate::host::{Definition, HostImage};
 use crate::image::BuiltImage;
-use crate::name::{HostName, ImageName, NodeName};
-use crate::plan::{ActionKind, NodePlan, Plan};
+use crate::plan::{Acceleration, NodePlan, Plan};
 use crate::ssh::{ExecRequest, Nodes, Session, SshError};
 
 /// Lines of the console shown when a guest dies or hangs.
 const TAIL: usize = 15;
 
-/// What all nodes have in common while they are raised.
+/// What all nodes share while they are raised.
 pub(super) struct Raise<'a> {
     pub(super) plan: &'a Plan,
     pub(super) seeds: &'a (dyn Fn(&NodePlan) -> Result<Vec<u8>, String> + Sync),
@@ -30,7 +30,7 @@ pub(super) struct Raise<'a> {
     pub(super) host_images: &'a HashMap<(HostName, ImageName), HostImage>,
     pub(super) acceleration: &'a HashMap<HostName, Acceleration>,
     pub(super) watches: &'a HashMap<HostName, HostWatch>,
-    pub(super) ramp: &'a Ramp,
+    pub(super) slots: &'a BootSlots,
     pub(super) nodes: &'a Nodes,
     pub(super) events: &'a Events,
     pub(super) cancel: &'a CancellationToken,
@@ -41,6 +41,14 @@ pub(super) struct Raise<'a> {
 struct Fault {
     error: String,
     hint: Option<String>,
+    /// The last lines of the guest's console.
+    console: Option<String>,
+}
+
+impl Fault {
+    fn text(&self) -> String {
+        with_console(&self.error, self.console.as_deref())
+    }
 }
 
 impl From<crate::host::HostError> for Fault {
@@ -48,23 +56,29 @@ impl From<crate::host::HostError> for Fault {
         Self {
             error: explain(&error),
             hint: error.hint(),
+            console: None,
         }
     }
 }
 
 impl From<String> for Fault {
     fn from(error: String) -> Self {
-        Self { error, hint: None }
+        Self {
+            error,
+            hint: None,
+            console: None,
+        }
     }
 }
 
 impl Raise<'_> {
-    /// Raises one node. `None`: it is up, with a login done.
+    /// Raises one node. `None`: it is up and has accepted a login.
     pub(super) async fn node(&self, member: &Member, node: &NodePlan, kind: ActionKind) -> Option<Failure> {
         let result = self.stages(member, node, kind).await;
-        result
-            .err()
-            .map(|fault| Failure::of_node(node.name.clone(), node.host.clone(), fault.error, fault.hint))
+        result.err().map(|fault| Failure {
+            console: fault.console,
+            ..Failure::of_node(node.name.clone(), node.host.clone(), fault.error, fault.hint)
+        })
     }
 
     async fn stages(&self, member: &Member, node: &NodePlan, kind: ActionKind) -> Result<(), Fault> {
@@ -76,21 +90,29 @@ impl Raise<'_> {
                 .ok_or_else(|| format!("image `{}` is not on `{}`", node.spec.image, node.host))?;
             self.stage(node, NodeStage::Disk, async {
                 let seed = (self.seeds)(node)?;
-                Ok(host.ensure_disk(self.plan, node, image, seed).await?)
+                Ok(host
+                    .ensure_disk(&self.plan.cluster_ref(), node, image, seed)
+                    .await?)
             })
             .await?;
-            let acceleration = self
+            let acceleration = *self
                 .acceleration
                 .get(&node.host)
-                .copied()
-                .unwrap_or(Acceleration::Tcg);
+                .ok_or_else(|| format!("the acceleration of guests on `{}` was not determined", node.host))?;
             self.stage(node, NodeStage::Define, async {
-                Ok(host.define(self.plan, node, image, acceleration).await?)
+                let definition = Definition {
+                    mark: &self.plan.mark(node),
+                    node,
+                    image,
+                    acceleration,
+                    bridge: &self.plan.network.bridge,
+                };
+                Ok(host.define(&definition).await?)
             })
             .await?;
         }
         if kind == ActionKind::Keep {
-            // It runs already, but nobody has logged in yet: an earlier `up` was cut short.
+            // It already runs, but had no login yet, because an earlier `up` did not finish.
             return match self.stage(node, NodeStage::Login, self.login(node, None)).await {
                 Err(fault) => Err(self.with_console(member, node, fault).await),
                 Ok(()) => Ok(()),
@@ -98,10 +120,10 @@ impl Raise<'_> {
         }
         let watch = self.watches.get(&node.host);
         let sign = watch.map(|watch| watch.follow(&node.name));
-        let mut turn = None;
+        let mut slot = None;
         self.stage(node, NodeStage::Start, async {
-            turn = Some(tokio::select! {
-                turn = self.ramp.turn(&node.host) => turn,
+            slot = Some(tokio::select! {
+                slot = self.slots.slot(&node.host) => slot,
                 () = self.cancel.cancelled() => return Err(interrupted()),
             });
             if let Some(watch) = watch {
@@ -123,19 +145,19 @@ impl Raise<'_> {
                 .await?;
         }
         let logged_in = self.stage(node, NodeStage::Login, self.login(node, sign)).await;
-        drop(turn);
+        drop(slot);
         match logged_in {
             Err(fault) => Err(self.with_console(member, node, fault).await),
             Ok(()) => Ok(()),
         }
     }
 
-    /// Waits for the image's own word.
+    /// Waits for the ready line of the image on the console.
     async fn boot(
         &self,
         member: &Member,
         node: &NodePlan,
-        mut sign: tokio::sync::watch::Receiver<Sign>,
+        mut sign: tokio::sync::watch::Receiver<BootSignal>,
     ) -> Result<bool, Fault> {
         let deadline = tokio::time::sleep(self.boot_timeout);
         tokio::pin!(deadline);
@@ -146,7 +168,7 @@ impl Raise<'_> {
                     return Ok(true);
                 }
                 // Without its console there is nothing to wait for here; the login waits as well.
-                if now.deaf && now.lost.is_none() {
+                if now.console_lost && now.lost.is_none() {
                     return Ok(false);
                 }
                 if let Some(fault) = verdict(&now) {
@@ -156,14 +178,15 @@ impl Raise<'_> {
             let fault = tokio::select! {
                 changed = sign.changed() => match changed {
                     Ok(()) => continue,
-                    Err(_) => Fault::from("the watch over its console ended".to_owned()),
+                    Err(_) => Fault::from("the watch of its console ended".to_owned()),
                 },
                 () = &mut deadline => Fault {
                     error: format!(
                         "did not become ready within {}",
                         humantime::format_duration(self.boot_timeout)
                     ),
-                    hint: Some("`--boot-timeout` gives guests more time; `vcluster console NODE` shows what it does".into()),
+                    hint: Some("raise `--boot-timeout`, or watch the boot with `vcluster console NODE`".into()),
+                    console: None,
                 },
                 () = self.cancel.cancelled() => return Err(interrupted()),
             };
@@ -171,11 +194,11 @@ impl Raise<'_> {
         }
     }
 
-    /// A real login, tried again while the guest lives; a cloud image's own boot is waited for as well.
+    /// A real login, with retries while the guest runs; on a cloud image, also waits for cloud-init.
     async fn login(
         &self,
         node: &NodePlan,
-        sign: Option<tokio::sync::watch::Receiver<Sign>>,
+        sign: Option<tokio::sync::watch::Receiver<BootSignal>>,
     ) -> Result<bool, Fault> {
         let stop = || {
             if self.cancel.is_cancelled() {
@@ -191,6 +214,7 @@ impl Raise<'_> {
             .map_err(|error| Fault {
                 error: explain(&error),
                 hint: error.hint(),
+                console: None,
             })?;
         if self
             .images
@@ -202,8 +226,8 @@ impl Raise<'_> {
         Ok(true)
     }
 
-    /// Waits until cloud-init has ended, and tells apart how: done, done with errors that it got over, failed.
-    /// A connection that is lost meanwhile (cloud-init may restart the SSH server) is made again.
+    /// Waits until cloud-init has ended: done, done with recoverable errors, or failed. A connection that is lost
+    /// meanwhile is re-established, because cloud-init may restart the SSH server.
     async fn cloud_init(
         &self,
         node: &NodePlan,
@@ -230,6 +254,7 @@ impl Raise<'_> {
             let output = output.map_err(|error| Fault {
                 error: format!("waiting for cloud-init: {}", explain(&error)),
                 hint: error.hint(),
+                console: None,
             })?;
             if let Some(output) = output {
                 break output;
@@ -247,9 +272,10 @@ impl Raise<'_> {
             CloudInit::Failed(said) => Err(Fault {
                 error: format!("cloud-init failed: {said}"),
                 hint: Some(format!(
-                    "look at /var/log/cloud-init-output.log with `vcluster ssh {}`",
+                    "see /var/log/cloud-init-output.log with `vcluster ssh {}`",
                     node.name
                 )),
+                console: None,
             }),
         }
     }
@@ -258,14 +284,13 @@ impl Raise<'_> {
         if self.cancel.is_cancelled() {
             return fault;
         }
-        if let Ok(tail) = member.host.console_tail(self.plan, &node.name, TAIL).await
+        if let Ok(tail) = member
+            .host
+            .console_tail(&self.plan.cluster_ref(), &node.name, TAIL)
+            .await
             && !tail.trim().is_empty()
         {
-            fault.error.push_str("; the last of its console:");
-            for line in tail.lines() {
-                fault.error.push_str("\n    | ");
-                fault.error.push_str(line.trim_end());
-            }
+            fault.console = Some(tail);
         }
         fault
     }
@@ -296,9 +321,7 @@ impl Raise<'_> {
                 Ok(())
             }
             Err(fault) => {
-                let failed = Progress::Failed {
-                    error: fault.error.clone(),
-                };
+                let failed = Progress::Failed { error: fault.text() };
                 emit(self.events, &node.name, &node.host, stage, failed);
                 Err(fault)
             }
@@ -306,12 +329,14 @@ impl Raise<'_> {
     }
 }
 
-fn verdict(sign: &Sign) -> Option<Fault> {
+fn verdict(sign: &BootSignal) -> Option<Fault> {
     if let Some(reason) = &sign.failed {
-        return Some(Fault::from(format!("the guest gave up: {reason}")));
+        return Some(Fault::from(format!(
+            "the guest reported a boot failure: {reason}"
+        )));
     }
     if let Some(why) = &sign.lost {
-        return Some(Fault::from(format!("lost its host: {why}")));
+        return Some(Fault::from(format!("host unreachable: {why}")));
     }
     sign.dead
         .then(|| Fault::from("the guest stopped while it was booting".to_owned()))

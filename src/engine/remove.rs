@@ -1,41 +1,54 @@
-//! `down`: removes a cluster from all hosts, past errors, and then looks again at every host.
+//! `down`: removes a cluster from all hosts, continues after errors, and then audits every host.
 
 use futures::StreamExt;
 
-use super::event::{Event, Events, HostStage, NodeStage, Progress};
-use super::failure::{EngineError, Failure, explain};
+use super::failure::EngineError;
 use super::fleet::{Fleet, Member, split};
-use crate::host::{ObservedHost, ObservedNode};
-use crate::name::{ClusterName, NodeName};
+use crate::base::event::{Event, Events, HostStage, NodeStage, Progress};
+use crate::base::failure::{Failure, explain};
+use crate::base::name::{ClusterName, NodeName};
+use crate::inventory::{ClusterRef, ObservedHost, ObservedNode, ShortId};
 
-/// Which cluster is removed.
+/// The cluster to remove.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// Its name.
     pub cluster: ClusterName,
-    /// Its short id; `None` takes every cluster of that name.
-    pub short_id: Option<String>,
+    /// Its short id; `None` matches every cluster of that name.
+    pub short_id: Option<ShortId>,
 }
 
 impl Target {
+    /// One cluster.
+    pub fn of(cluster: ClusterRef) -> Self {
+        Self {
+            cluster: cluster.name,
+            short_id: Some(cluster.short_id),
+        }
+    }
+
     fn matches(&self, node: &ObservedNode) -> bool {
         node.mark.cluster == self.cluster
             && self
                 .short_id
                 .as_ref()
-                .is_none_or(|id| *id == crate::plan::Plan::short_id(node.mark.cluster_id))
+                .is_none_or(|id| *id == ShortId::of(node.mark.cluster_id))
     }
 
-    /// Short ids of this cluster that a host shows.
-    pub(super) fn ids(&self, observed: &ObservedHost) -> Vec<String> {
+    /// The cluster, or all clusters of this name that a host has objects of.
+    pub(super) fn clusters(&self, observed: &ObservedHost) -> Vec<ClusterRef> {
+        let cluster = |short_id: &ShortId| ClusterRef {
+            name: self.cluster.clone(),
+            short_id: short_id.clone(),
+        };
         if let Some(id) = &self.short_id {
-            return vec![id.clone()];
+            return vec![cluster(id)];
         }
-        let mut ids: Vec<String> = observed
+        let mut ids: Vec<ShortId> = observed
             .nodes
             .iter()
             .filter(|node| self.matches(node))
-            .map(|node| crate::plan::Plan::short_id(node.mark.cluster_id))
+            .map(|node| ShortId::of(node.mark.cluster_id))
             .chain(
                 observed
                     .objects
@@ -46,11 +59,11 @@ impl Target {
             .collect();
         ids.sort();
         ids.dedup();
-        ids
+        ids.iter().map(cluster).collect()
     }
 }
 
-/// How many nodes and other objects of a cluster the hosts show.
+/// How many nodes and other objects of a cluster the hosts have.
 pub fn found(target: &Target, observed: &[ObservedHost]) -> (usize, usize) {
     let nodes = observed
         .iter()
@@ -68,7 +81,7 @@ pub fn found(target: &Target, observed: &[ObservedHost]) -> (usize, usize) {
     (nodes, objects)
 }
 
-/// Removes the cluster from all hosts of the fleet. Goes on past errors; the audit that follows says what is left.
+/// Removes the cluster from all hosts of the fleet. Continues after errors; the audit at the end reports what is left.
 pub async fn remove(
     fleet: &Fleet,
     observed: &[ObservedHost],
@@ -78,17 +91,17 @@ pub async fn remove(
     expect(observed, target, events);
     let done = fleet
         .stage(HostStage::Clean, events, |member| async move {
-            let seen = observed.iter().find(|host| host.name == member.config.name);
+            let seen = observed.iter().find(|host| host.name == member.endpoint.name);
             let mut changed = false;
             if let Some(seen) = seen {
                 changed |= remove_nodes(&member, seen, target, events).await;
             }
-            let ids = seen.map_or_else(Vec::new, |seen| target.ids(seen));
-            for id in ids {
-                let removed = member.host.remove_cluster(&target.cluster, &id).await?;
+            let clusters = seen.map_or_else(Vec::new, |seen| target.clusters(seen));
+            for cluster in clusters {
+                let removed = member.host.remove_cluster(&cluster).await?;
                 changed |= removed.domains + removed.objects > 0;
                 for error in &removed.errors {
-                    events.warn(format!("{}: {}", member.config.name, explain(error)));
+                    events.warn(format!("{}: {}", member.endpoint.name, explain(error)));
                 }
             }
             Ok((changed, ()))
@@ -99,9 +112,9 @@ pub async fn remove(
         .stage(HostStage::Audit, events, |member| async move {
             let left = member
                 .host
-                .leftovers(&target.cluster, target.short_id.as_deref())
+                .leftovers(&target.cluster, target.short_id.as_ref())
                 .await?;
-            Ok((false, (member.config.name.clone(), left)))
+            Ok((false, (member.endpoint.name.clone(), left)))
         })
         .await;
     let (audited, unaudited) = split(audit);
@@ -112,8 +125,8 @@ pub async fn remove(
                 .map(move |object| format!("{} {} on {host}", object.kind, object.name))
         })
         .collect();
-    // The audit found nothing: what failed before it was mended by what came after. A host that could
-    // not be audited may hold anything.
+    // The audit decides: an earlier failure on an audited host does not count. A host that could not be audited may
+    // have any objects.
     failures.retain(|failure| unaudited.iter().any(|other| other.host == failure.host));
     failures.extend(unaudited);
     left.extend(unknown(&failures));
@@ -130,7 +143,7 @@ pub async fn remove_nodes_only(
     expect(observed, target, events);
     let done = fleet
         .stage(HostStage::Clean, events, |member| async move {
-            let seen = observed.iter().find(|host| host.name == member.config.name);
+            let seen = observed.iter().find(|host| host.name == member.endpoint.name);
             let (mut changed, mut left) = (false, Vec::new());
             if let Some(seen) = seen {
                 changed = remove_nodes(&member, seen, target, events).await;
@@ -139,7 +152,7 @@ pub async fn remove_nodes_only(
                     now.nodes
                         .into_iter()
                         .filter(|node| seen.nodes.iter().any(|other| other.uuid == node.uuid))
-                        .map(|node| format!("domain {} on {}", node.domain, member.config.name)),
+                        .map(|node| format!("domain {} on {}", node.domain, member.endpoint.name)),
                 );
             }
             Ok((changed, left))
@@ -168,7 +181,7 @@ fn expect(observed: &[ObservedHost], target: &Target, events: &Events) {
     });
 }
 
-/// Hosts that could not be looked at count as something left behind, once each.
+/// Hosts that could not be observed count as left behind, once each.
 pub fn unknown(failures: &[Failure]) -> Vec<String> {
     let mut hosts: Vec<String> = failures
         .iter()
@@ -176,7 +189,7 @@ pub fn unknown(failures: &[Failure]) -> Vec<String> {
             failure
                 .host
                 .as_ref()
-                .map(|host| format!("whatever is on {host} ({})", failure.error))
+                .map(|host| format!("unknown objects on {host} ({})", failure.error))
         })
         .collect();
     hosts.sort();
@@ -187,19 +200,18 @@ pub fn unknown(failures: &[Failure]) -> Vec<String> {
 async fn remove_nodes(member: &Member, seen: &ObservedHost, target: &Target, events: &Events) -> bool {
     let results: Vec<bool> = futures::stream::iter(seen.nodes.iter().filter(|node| target.matches(node)))
         .map(|node| async move {
-            let short_id = crate::plan::Plan::short_id(node.mark.cluster_id);
             let name: NodeName = node.mark.node.clone();
             let say = |progress| {
                 events.emit(Event::Node {
                     node: name.clone(),
-                    host: member.config.name.clone(),
+                    host: member.endpoint.name.clone(),
                     stage: NodeStage::Remove,
                     progress,
                 });
             };
             say(Progress::Begun);
             let began = std::time::Instant::now();
-            match member.host.remove_node(&target.cluster, &short_id, node).await {
+            match member.host.remove_node(&node.mark.cluster_ref(), node).await {
                 Ok(changed) => {
                     say(Progress::Done {
                         changed,

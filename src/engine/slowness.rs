@@ -1,4 +1,4 @@
-//! Says now and then which nodes are waited for, since when, and how busy their hosts are.
+//! Reports periodically which nodes are slow to respond, for how long, and how busy their hosts are.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,17 +6,17 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::event::{Event, Events};
-use crate::patience::patience;
+use crate::base::event::{Event, Events};
+use crate::base::patience::patience;
 use crate::ssh::{Nodes, SlowNodes};
 
-/// How often to look.
+/// Interval between checks.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// The shortest time between two words about it.
+/// Minimum time between two reports.
 const AGAIN: Duration = Duration::from_secs(30);
 
-/// Hosts that are named.
+/// Maximum number of machines to list.
 const NAMED: usize = 5;
 
 /// Watches for slow nodes until the guard is dropped.
@@ -57,7 +57,7 @@ fn words(slow: &SlowNodes) -> String {
         .max()
         .unwrap_or_default();
     let waited = humantime::format_duration(Duration::from_secs(longest.as_secs().max(1)));
-    // Hosts of one machine say the same.
+    // Hosts of one machine report the same load.
     let mut machines: BTreeMap<(&str, String), Vec<&str>> = BTreeMap::new();
     for (host, load) in &slow.hosts {
         let (machine, said) = match load {
@@ -65,7 +65,7 @@ fn words(slow: &SlowNodes) -> String {
                 load.boot_id.as_str(),
                 format!("load {:.1} on {} CPUs", load.average, load.cpus),
             ),
-            None => ("", "gives no answer".to_owned()),
+            None => ("", "no answer".to_owned()),
         };
         machines.entry((machine, said)).or_default().push(host);
     }
@@ -114,7 +114,7 @@ mod tests {
         };
         assert_eq!(
             words(&slow),
-            "no answer for up to 1m 10s from n[001-002] (bm03: gives no answer; bm[01-02]: load 276.1 on 2 CPUs)"
+            "no answer for up to 1m 10s from n[001-002] (bm03: no answer; bm[01-02]: load 276.1 on 2 CPUs)"
         );
     }
 }

@@ -1,5 +1,5 @@
-//! What the booting guests say and whether they still live: one console stream and one cheap
-//! look at all domains per host, shared by everyone who waits there.
+//! Watches the consoles of booting guests and whether they still run: one console stream and one cheap query of all
+//! domains per host, shared by all waits there.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,42 +9,42 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use super::boot_slots::BootSlots;
 use super::fleet::Member;
-use super::ramp::Ramp;
-use crate::name::NodeName;
+use crate::base::name::NodeName;
 use crate::plan::Plan;
 use crate::seed::{FAILED_MARKER, READY_MARKER};
 
-/// How soon the domains of a host are looked at after a guest was started there.
+/// Time until the first query of a host's domains after a guest was started there.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
-/// The longest pause between looks. Guests that die do so early, and a cloud image may boot for minutes.
+/// Maximum pause between queries. Guests that die do so early, and a cloud image may boot for minutes.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// After so many looks in a row that failed, the host counts as lost.
+/// After this many failed queries in a row, the host counts as lost.
 const LOOKS: usize = 3;
 
-type Signs = Mutex<HashMap<NodeName, watch::Sender<Sign>>>;
+type BootSignals = Mutex<HashMap<NodeName, watch::Sender<BootSignal>>>;
 
-/// What is known of a booting guest.
+/// The observed state of a booting guest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sign {
+pub(super) struct BootSignal {
     /// Instance id of the last READY line.
     pub ready: Option<String>,
-    /// Why it said that it cannot come up.
+    /// The boot failure that it reported.
     pub failed: Option<String>,
-    /// It does not run (any more).
+    /// It does not run, or no longer runs.
     pub dead: bool,
-    /// Its host does not answer any more, and why.
+    /// Why its host no longer responds.
     pub(super) lost: Option<String>,
-    /// Nobody listens to its console any more: the login alone tells whether it is up.
-    pub(super) deaf: bool,
+    /// Its console stream has ended: only the login shows whether it is up.
+    pub(super) console_lost: bool,
     /// Whether the domain was started.
     started: bool,
 }
 
-/// The watch over the guests of one host. Ends when dropped.
+/// The watch of the guests of one host. Ends when dropped.
 pub(super) struct HostWatch {
-    signs: Arc<Signs>,
+    signs: Arc<BootSignals>,
     stop: CancellationToken,
     begun: Arc<Notify>,
 }
@@ -56,29 +56,31 @@ impl Drop for HostWatch {
 }
 
 impl HostWatch {
-    /// Begins to watch a host.
+    /// Starts to watch a host.
     pub(super) async fn begin(
         member: &Member,
         plan: &Plan,
-        ramp: &Ramp,
+        slots: &BootSlots,
     ) -> Result<Self, crate::host::HostError> {
-        // All of them from the start: what is told to everyone reaches those who follow later as well.
+        // All nodes from the start, so that updates for all of them also reach later followers.
         let here = plan.nodes.iter().filter(|node| node.host == *member.host.name());
-        let signs: Arc<Signs> = Arc::new(Mutex::new(
-            here.map(|node| (node.name.clone(), watch::Sender::default()))
+        let here: Vec<NodeName> = here.map(|node| node.name.clone()).collect();
+        let signs: Arc<BootSignals> = Arc::new(Mutex::new(
+            here.iter()
+                .map(|node| (node.clone(), watch::Sender::default()))
                 .collect(),
         ));
         let stop = CancellationToken::new();
-        let mut lines = member.host.watch_consoles(plan).await?;
+        let mut lines = member.host.watch_consoles(&plan.cluster_ref(), here).await?;
         let (heard, stopped) = (Arc::clone(&signs), stop.clone());
         tokio::spawn(async move {
             while let Some(Some(line)) = stopped.run_until_cancelled(lines.recv()).await {
-                hear(&heard, &line.node, &line.line);
+                on_console_line(&heard, &line.node, &line.line);
             }
-            each(&heard, |sign| sign.deaf = true);
+            each(&heard, |sign| sign.console_lost = true);
         });
         let (seen, stopped) = (Arc::clone(&signs), stop.clone());
-        let (host, ramp, cluster) = (member.host.clone(), ramp.clone(), plan.cluster.clone());
+        let (host, slots, cluster) = (member.host.clone(), slots.clone(), plan.cluster.clone());
         let begun = Arc::new(Notify::new());
         let another = Arc::clone(&begun);
         tokio::spawn(async move {
@@ -91,10 +93,10 @@ impl HostWatch {
                 tokio::select! {
                     () = tokio::time::sleep_until(next) => {}
                     _ = pressure.tick() => {
-                        if ramp.needs_pressure(host.name())
+                        if slots.needs_pressure(host.name())
                             && let Ok(Some(pressure)) = host.cpu_pressure().await
                         {
-                            ramp.pressure(host.name(), pressure);
+                            slots.pressure(host.name(), pressure);
                         }
                         continue;
                     }
@@ -105,19 +107,19 @@ impl HostWatch {
                     }
                     () = stopped.cancelled() => break,
                 }
-                // A guest that is started while the host answers may be missing in the answer.
+                // A guest that is started during the query may be missing in its result.
                 let judged = started(&seen);
                 match host.active().await {
                     Ok(active) => {
                         failed = 0;
-                        see(&seen, cluster.as_str(), &judged, &active);
+                        on_domains(&seen, cluster.as_str(), &judged, &active);
                         pause = (pause * 5 / 4).min(LONGEST_PAUSE);
                     }
-                    // One look that fails says nothing about the guests.
+                    // A single failed query is no evidence about the guests.
                     Err(error) => {
                         failed += 1;
                         if failed >= LOOKS {
-                            let why = super::failure::explain(&error);
+                            let why = crate::base::failure::explain(&error);
                             each(&seen, |sign| sign.lost = Some(why.clone()));
                             return;
                         }
@@ -130,16 +132,16 @@ impl HostWatch {
         Ok(Self { signs, stop, begun })
     }
 
-    /// Follows a node; to be called before it is started, so that nothing is missed.
-    pub(super) fn follow(&self, node: &NodeName) -> watch::Receiver<Sign> {
+    /// Follows a node; call it before the node is started, so that nothing is missed.
+    pub(super) fn follow(&self, node: &NodeName) -> watch::Receiver<BootSignal> {
         let mut signs = self.signs.lock().unwrap_or_else(PoisonError::into_inner);
         signs
             .entry(node.clone())
-            .or_insert_with(|| watch::Sender::new(Sign::default()))
+            .or_insert_with(|| watch::Sender::new(BootSignal::default()))
             .subscribe()
     }
 
-    /// Forgets what an earlier boot said; to be called right before the domain is started.
+    /// Clears the result of an earlier boot; call it right before the domain is started.
     pub(super) fn starting(&self, node: &NodeName) {
         let signs = self.signs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = signs.get(node) {
@@ -150,7 +152,7 @@ impl HostWatch {
         }
     }
 
-    /// Says that the domain was started: from now on, not running means dead.
+    /// Records that the domain was started: from now on, not running means dead.
     pub(super) fn started(&self, node: &NodeName) {
         let signs = self.signs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = signs.get(node) {
@@ -161,23 +163,23 @@ impl HostWatch {
 }
 
 /// The nodes whose domains were started.
-fn started(signs: &Signs) -> HashSet<NodeName> {
+fn started(signs: &BootSignals) -> HashSet<NodeName> {
     let signs = signs.lock().unwrap_or_else(PoisonError::into_inner);
     let started = signs.iter().filter(|(_, sender)| sender.borrow().started);
     started.map(|(node, _)| node.clone()).collect()
 }
 
-/// Tells everyone.
-fn each(signs: &Signs, change: impl Fn(&mut Sign)) {
+/// Updates all nodes.
+fn each(signs: &BootSignals, change: impl Fn(&mut BootSignal)) {
     let signs = signs.lock().unwrap_or_else(PoisonError::into_inner);
     for sender in signs.values() {
         sender.send_modify(&change);
     }
 }
 
-fn hear(signs: &Signs, node: &NodeName, line: &str) {
+fn on_console_line(signs: &BootSignals, node: &NodeName, line: &str) {
     let line = line.trim();
-    // Other output may stand before the mark on the same line: a prompt, a kernel message.
+    // Other output may precede the marker on the same line: a prompt, a kernel message.
     let after = |mark: &str| {
         line.find(mark)
             .map(|at| line[at + mark.len()..].trim().to_owned())
@@ -189,7 +191,7 @@ fn hear(signs: &Signs, node: &NodeName, line: &str) {
     let mut signs = signs.lock().unwrap_or_else(PoisonError::into_inner);
     let sender = signs
         .entry(node.clone())
-        .or_insert_with(|| watch::Sender::new(Sign::default()));
+        .or_insert_with(|| watch::Sender::new(BootSignal::default()));
     sender.send_modify(|sign| {
         if ready.is_some() {
             sign.ready = ready;
@@ -200,7 +202,7 @@ fn hear(signs: &Signs, node: &NodeName, line: &str) {
     });
 }
 
-fn see(signs: &Signs, cluster: &str, judged: &HashSet<NodeName>, active: &HashSet<String>) {
+fn on_domains(signs: &BootSignals, cluster: &str, judged: &HashSet<NodeName>, active: &HashSet<String>) {
     let signs = signs.lock().unwrap_or_else(PoisonError::into_inner);
     for (node, sender) in signs.iter() {
         sender.send_if_modified(|sign| {
@@ -217,11 +219,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ready_line_is_heard_behind_other_output() {
+    fn a_ready_line_is_found_after_other_output() {
         let signs = Mutex::new(HashMap::new());
         let node: NodeName = "n001".parse().unwrap();
-        hear(&signs, &node, "[    1.0] random: VCLUSTER-READY i-1\r");
-        hear(&signs, &node, "something else");
+        on_console_line(&signs, &node, "[    1.0] random: VCLUSTER-READY i-1\r");
+        on_console_line(&signs, &node, "something else");
         assert_eq!(
             signs.lock().unwrap()[&node].borrow().ready.as_deref(),
             Some("i-1")
@@ -233,22 +235,22 @@ mod tests {
         let node: NodeName = "n001".parse().unwrap();
         let signs = Mutex::new(HashMap::from([(
             node.clone(),
-            watch::Sender::new(Sign::default()),
+            watch::Sender::new(BootSignal::default()),
         )]));
         let dead = || signs.lock().unwrap()[&node].borrow().dead;
         let before = started(&signs);
         signs.lock().unwrap()[&node].send_modify(|sign| sign.started = true);
-        // The answer was on its way when the domain was started.
-        see(&signs, "c", &before, &HashSet::new());
+        // The query was already running when the domain was started.
+        on_domains(&signs, "c", &before, &HashSet::new());
         assert!(!dead());
-        see(
+        on_domains(
             &signs,
             "c",
             &started(&signs),
             &HashSet::from(["c.n001".to_owned()]),
         );
         assert!(!dead());
-        see(&signs, "c", &started(&signs), &HashSet::new());
+        on_domains(&signs, "c", &started(&signs), &HashSet::new());
         assert!(dead());
     }
 }

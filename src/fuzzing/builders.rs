@@ -1,4 +1,4 @@
-//! What we write for others: XML, seeds, shell words, JSON, ssh_config. It must read back to the same values.
+//! What we write for other programs: XML, seeds, shell words, JSON, ssh_config. It must parse back to the same values.
 
 use std::io::{Cursor, Read as _};
 use std::time::Duration;
@@ -10,12 +10,12 @@ use russh::keys::PrivateKey;
 use russh::keys::ssh_key::private::{Ed25519Keypair, Ed25519PrivateKey};
 
 use super::pieces::Pieces;
-use crate::name::NodeName;
-use crate::plan::Mac;
+use crate::base::name::NodeName;
+use crate::inventory::Mac;
 use crate::report::junit::{Case, Outcome, document};
 use crate::seed::{SeedFile, SeedInput, volume};
 
-/// Takes a document apart: every attribute as `element@attribute`, every text as `element`.
+/// Parses a document: every attribute as `element@attribute`, every text as `element`.
 fn values(xml: &str) -> Vec<(String, String)> {
     let mut reader = Reader::from_str(xml);
     reader.config_mut().check_end_names = true;
@@ -74,7 +74,7 @@ fn has(found: &[(String, String)], name: &str, value: &str) {
     );
 }
 
-/// Whatever the values, what we write stays well-formed and holds these values.
+/// For any values, the output is well-formed and contains them.
 pub fn builders(data: &[u8]) {
     let mut pieces = Pieces(data);
     match pieces.byte() % 5 {
@@ -178,10 +178,10 @@ fn seeds(pieces: &mut Pieces<'_>) {
     assert_eq!(content, made.user_data);
 }
 
-/// A word in single quotes, or plain, is one word for a shell and the same.
+/// A shell reads a quoted word as one word, unchanged.
 fn words(pieces: &mut Pieces<'_>) {
     let word = pieces.rest();
-    let quoted = crate::ssh::quote(&word);
+    let quoted = crate::base::shell::quote(&word);
     let (mut out, mut inside, mut rest) = (String::new(), false, quoted.chars());
     while let Some(character) = rest.next() {
         match character {
@@ -199,8 +199,8 @@ fn words(pieces: &mut Pieces<'_>) {
     }
     assert!(!inside);
     assert_eq!(out, word);
-    // Nothing of it reaches a screen raw, and JSON stays the same JSON.
-    let shown = crate::report::sanitize(&word);
+    // Nothing of it reaches a terminal raw, and the JSON value stays the same.
+    let shown = crate::base::text::sanitize(&word);
     super::node::assert_harmless(&shown);
     let json = serde_json::to_string(&word).unwrap();
     let safe = crate::report::json::harmless(json);
@@ -208,10 +208,10 @@ fn words(pieces: &mut Pieces<'_>) {
     assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), word);
 }
 
-/// A path in an ssh config is one value there, or is refused.
+/// A path in an ssh config is one value, or is refused.
 fn lines(pieces: &mut Pieces<'_>) {
     let path = pieces.rest();
-    if let Ok(word) = crate::cmd::config_path(std::path::Path::new(&path)) {
+    if let Ok(word) = crate::export::config_path(std::path::Path::new(&path)) {
         assert!(word.starts_with('"') && word.ends_with('"') && word.len() >= 2);
         let inner = &word[1..word.len() - 1];
         assert!(!inner.contains(['"', '\n', '\r', '\0']), "{word:?}");

@@ -1,9 +1,9 @@
-//! Files that others wrote: known_hosts, ssh_config, the journal and record, manifests and heads of images.
+//! Files that are read back: known_hosts, ssh_config, the journal and record, manifests and headers of images.
 
 use super::pieces::Pieces;
 use crate::state::{ClusterRecord, StateRoot, read_intents};
 
-/// The readers of files.
+/// The parsers of files.
 pub fn files(data: &[u8]) {
     thread_local! {
         static SCRATCH: tempfile::TempDir = super::scratch();

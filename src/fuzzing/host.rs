@@ -1,9 +1,9 @@
-//! What a bare-metal host says: any bytes may come, sense or an error comes out.
+//! What a bare-metal host sends: any bytes must give a value or an error.
 
 use super::pieces::Pieces;
 use crate::network::{self, Seen};
 
-/// The readers of hosts' words.
+/// The parsers of hosts' output.
 pub fn host(data: &[u8]) {
     let mut pieces = Pieces(data);
     match pieces.byte() % 6 {
@@ -12,7 +12,7 @@ pub fn host(data: &[u8]) {
             if let Ok(seen) = Seen::read(&pieces.rest()) {
                 let wanted = crate::host::fuzzing::wanted();
                 if let Ok(changes) = network::changes(&wanted, &seen) {
-                    // What a host says of itself becomes part of no command but as checked values.
+                    // A host's output may enter a command only as checked values.
                     let script = changes.script();
                     assert!(!script.contains('\0'));
                 }
@@ -25,7 +25,7 @@ pub fn host(data: &[u8]) {
             if let Some((cluster, id)) = network::read_alias(&text) {
                 assert_eq!(network::alias(&cluster, id), text);
             }
-            if let Ok(mac) = crate::plan::Mac::try_from(text.clone()) {
+            if let Ok(mac) = crate::inventory::Mac::try_from(text.clone()) {
                 assert_eq!(mac.to_string(), text.to_lowercase());
             }
             crate::host::fuzzing::names(&text);

@@ -1,6 +1,6 @@
-//! Entry points for fuzzing, one per target of `fuzz/`: bytes in, a panic where a promise is broken.
-//! Built for the unit tests, which replay the stored corpus, and with the feature `fuzzing` only.
-#![expect(clippy::unwrap_used, reason = "a broken promise is told by a panic")]
+//! Entry points for fuzzing, one per target of `fuzz/`: they take bytes and panic if a guarantee is broken.
+//! Built only for the unit tests, which replay the stored corpus, and with the feature `fuzzing`.
+#![expect(clippy::unwrap_used, reason = "a panic reports a broken guarantee")]
 
 mod builders;
 mod files;
@@ -17,10 +17,10 @@ pub use text::{nodeset, topology};
 
 use std::path::PathBuf;
 
-/// A target: takes bytes, panics where a promise is broken.
+/// A target: takes bytes, panics if a guarantee is broken.
 pub type Target = fn(&[u8]);
 
-/// All targets by the names of their directories in `fuzz/corpus`.
+/// All targets, with the names of their directories in `fuzz/corpus`.
 pub const TARGETS: [(&str, Target); 6] = [
     ("topology", topology),
     ("nodeset", nodeset),
@@ -30,7 +30,7 @@ pub const TARGETS: [(&str, Target); 6] = [
     ("files", files),
 ];
 
-/// A directory for files, in memory where there is such a place: some targets write thousands a second.
+/// A directory for files, in memory if possible: some targets write thousands per second.
 fn scratch() -> tempfile::TempDir {
     let shm = PathBuf::from("/dev/shm");
     let parent = if shm.is_dir() { shm } else { std::env::temp_dir() };
@@ -49,7 +49,7 @@ mod tests {
 
     use super::*;
 
-    /// Seconds of CPU for one input, under the slow build of the tests. Other work on the machine does not count.
+    /// Limit for one input in CPU seconds, for the slow build of the tests. Other load does not count.
     const PATIENCE: f64 = 10.0;
 
     fn cpu() -> f64 {
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn every_input_of_the_stored_corpus_keeps_the_promises() {
+    fn every_input_of_the_stored_corpus_keeps_the_guarantees() {
         let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
         for (name, target) in TARGETS {
             let mut inputs: Vec<_> = fs::read_dir(corpus.join(name))
@@ -71,7 +71,7 @@ mod tests {
                 let input = fs::read(&path).unwrap();
                 let begun = cpu();
                 let kept = std::panic::catch_unwind(|| target(&input)).is_ok();
-                assert!(kept, "{} breaks a promise", path.display());
+                assert!(kept, "{} breaks a guarantee", path.display());
                 assert!(cpu() - begun < PATIENCE, "{} is slow", path.display());
             }
         }

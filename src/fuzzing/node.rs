@@ -1,9 +1,10 @@
-//! What a node sends: output, archives, digests, the state of its cloud-init.
+//! What a node sends: output, archives, digests, its cloud-init status.
 
 use super::pieces::Pieces;
-use crate::report::{LineBuffer, gather, text};
+use crate::base::text::{self, LineBuffer};
+use crate::report::gather;
 
-/// Nothing that a terminal acts upon is left.
+/// Asserts that nothing is left that could control a terminal.
 pub(super) fn assert_harmless(shown: &str) {
     for character in shown.chars() {
         assert!(
@@ -18,7 +19,7 @@ pub(super) fn assert_harmless(shown: &str) {
     }
 }
 
-/// The readers of nodes' words.
+/// The parsers of nodes' output.
 pub fn node(data: &[u8]) {
     let mut pieces = Pieces(data);
     let choice = pieces.byte();
@@ -39,7 +40,7 @@ pub fn node(data: &[u8]) {
             let mut buffer = LineBuffer::default();
             let each = |line: String| {
                 assert_harmless(&line);
-                // Escaped, a character takes up to ten times its bytes.
+                // An escaped character can be up to ten times as long.
                 assert!(line.len() <= 11 * text::LINE_LIMIT);
             };
             let mut outputs = Vec::new();
@@ -54,10 +55,20 @@ pub fn node(data: &[u8]) {
         2 => {
             let code = u32::from(pieces.byte() % 4);
             let _ = crate::engine::cloud_init::read(Some(code), pieces.0, pieces.0);
-            // An answer with an exit code that says failure is never taken for success.
+            // An answer with a failing exit code never counts as success.
             let failed = crate::engine::cloud_init::read(Some(1), pieces.0, b"");
             assert!(matches!(failed, crate::engine::cloud_init::CloudInit::Failed(_)));
         }
-        _ => crate::ssh::fuzzing::lines(&mut || pieces.bytes()),
+        _ => {
+            let mut all = Vec::new();
+            crate::ssh::fuzzing::lines(&mut || {
+                let piece = pieces.bytes();
+                all.extend_from_slice(piece);
+                piece
+            });
+            for line in all.split(|&byte| byte == b'\n') {
+                let _ = crate::configure::fuzz_changed(line);
+            }
+        }
     }
 }

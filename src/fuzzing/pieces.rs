@@ -1,6 +1,6 @@
-//! Cuts the bytes of a fuzzer into values.
+//! Splits the bytes of a fuzzer into values.
 
-/// What is left of the bytes.
+/// The remaining bytes.
 pub(super) struct Pieces<'a>(pub(super) &'a [u8]);
 
 impl<'a> Pieces<'a> {
@@ -15,7 +15,7 @@ impl<'a> Pieces<'a> {
         }
     }
 
-    /// The next bytes: a length, then so many.
+    /// The next bytes: a length, then as many bytes.
     pub(super) fn bytes(&mut self) -> &'a [u8] {
         let length = usize::from(self.byte()).min(self.0.len());
         let (taken, rest) = self.0.split_at(length);
@@ -28,7 +28,7 @@ impl<'a> Pieces<'a> {
         String::from_utf8_lossy(self.bytes()).into_owned()
     }
 
-    /// All that is left, as text.
+    /// The rest, as text.
     pub(super) fn rest(&self) -> String {
         String::from_utf8_lossy(self.0).into_owned()
     }

@@ -1,13 +1,13 @@
-//! What people write: topologies and node sets.
+//! User input: topologies and node sets.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use crate::base::text::sanitize;
 use crate::nodeset::{NodeSet, expand, fold};
-use crate::report::sanitize;
 use crate::topology::Topology;
 
-/// A directory with a template in it. It stays for the time of the process.
+/// A directory with a template in it, kept until the process ends.
 fn base() -> &'static PathBuf {
     static BASE: OnceLock<PathBuf> = OnceLock::new();
     BASE.get_or_init(|| {
@@ -21,7 +21,7 @@ fn base() -> &'static PathBuf {
     })
 }
 
-/// A topology is read or refused with words that can be shown, whatever stands in it.
+/// Any topology is accepted, or refused with a printable message.
 pub fn topology(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     match Topology::parse(&text, "fuzz.yaml", base()) {
@@ -30,7 +30,7 @@ pub fn topology(data: &[u8]) {
             for host in &topology.hosts {
                 assert!(crate::host::check_uri(&host.uri).is_ok(), "{}", host.uri);
             }
-            // What is read once is read again to the same.
+            // Parsing again gives the same result.
             let again = Topology::parse(&text, "fuzz.yaml", base()).unwrap();
             assert_eq!(topology.nodes.len(), again.nodes.len());
         }
@@ -43,7 +43,7 @@ pub fn topology(data: &[u8]) {
     }
 }
 
-/// Node sets are written out within bounds, and folding changes nothing.
+/// Node sets expand within bounds, and folding does not change them.
 pub fn nodeset(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let group = |name: &str| (name == "g").then(|| vec!["a1".to_owned(), "a2".to_owned(), "b".to_owned()]);
@@ -60,8 +60,8 @@ pub fn nodeset(data: &[u8]) {
             assert_eq!(folded, fold(&names), "folding names and folding the set differ");
             if !set.is_empty() {
                 let again = NodeSet::parse(&folded, |_| None)
-                    .unwrap_or_else(|error| panic!("`{folded}` is not read back: {error}"));
-                assert_eq!(again, set, "`{folded}` is another set");
+                    .unwrap_or_else(|error| panic!("`{folded}` cannot be parsed again: {error}"));
+                assert_eq!(again, set, "`{folded}` is a different set");
                 assert_eq!(expand(&folded).unwrap(), names);
             }
         }
@@ -70,7 +70,7 @@ pub fn nodeset(data: &[u8]) {
             let _ = error.hint();
         }
     }
-    // Names from anywhere are taken as they are.
+    // Folding accepts any names.
     let names: Vec<&str> = text.split('\n').take(200).collect();
     let _ = fold(&names);
 }

@@ -1,172 +1,62 @@
-//! What a cluster is promised on a host, and who works on it: the file `claim.json` beside `owner.json`, and a lock
-//! that lives exactly as long as its holder's connection. Chooses nothing: what is claimed comes from the plan.
+//! The claim and the lock of a cluster on a host: the file `claim.json` beside `owner.json`, and a lock that lives as
+//! long as its holder's connection. Makes no choices: what is claimed comes from the plan.
 //!
-//! Whoever claims does so under a lock on the whole host, held for a moment, and only if the claims there are still
-//! those that he planned with. So two controllers may plan at once, and one of them plans again.
+//! A claim is written under a brief lock on the whole host, and only if the claims there are still those that the plan
+//! is based on. So two controllers may plan at once, and the second one plans again.
 
 mod lock;
+mod request;
 mod script;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
-
-pub use lock::Held;
-pub(super) use script::token;
+pub use lock::HostLock;
+pub use request::{LockMode, LockRequest, LockState};
 
 use super::connect::{ConnectOptions, Host};
 use super::error::{Cause, HostError, Leftovers};
-use super::link::HostLink;
-use crate::fault;
-use crate::name::{ClusterName, HostName};
-use crate::network::is_short_id;
-use crate::plan::Plan;
+use super::layout::directory;
+use super::transport::link::HostLink;
+use crate::base::crash_point;
+use crate::base::name::HostName;
+use crate::inventory::claim::LIMIT;
+use crate::inventory::{Claim, ClusterRef};
 use crate::ssh::Session;
-use crate::units::{MiB, Moment};
-use lock::{BEAT, SILENCE, attend};
+use lock::keep_alive;
+use request::{HEARTBEAT_INTERVAL, LOCK_TIMEOUT};
 use script::{hold_script, myself, read_answer, rewrite_script, unclaim_script};
 
-/// Version of the claim's JSON form.
-pub const CLAIM_VERSION: u32 = 1;
-/// The most of a claim or of a holder's name that is read.
-const LIMIT: usize = 4096;
-
-/// What a cluster is promised on one host, and until when. The order of the fields is part of the file's form.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claim {
-    /// [`CLAIM_VERSION`].
-    pub version: u32,
-    /// The cluster.
-    pub cluster: ClusterName,
-    /// Its id.
-    pub id: Uuid,
-    /// The machine that it was raised from, for people.
-    pub controller: String,
-    /// When it was first claimed.
-    pub made: Moment,
-    /// End of the lease; `None` is never.
-    pub expires: Option<Moment>,
-    /// Its subnet; `None` where it joins an existing bridge.
-    pub subnet: Option<Ipv4Net>,
-    /// Its VXLAN identifier.
-    pub vni: Option<u32>,
-    /// Nodes on this host.
-    pub nodes: u32,
-    /// Their memory.
-    pub memory: MiB,
-    /// Their vCPUs.
-    pub vcpus: u32,
-    /// Their disk.
-    pub disk: MiB,
-}
-
-impl Claim {
-    /// Whether the lease has ended.
-    pub fn expired(&self, now: Moment) -> bool {
-        self.expires.is_some_and(|end| end <= now)
-    }
-
-    /// Short id of the cluster.
-    pub fn short_id(&self) -> String {
-        Plan::short_id(self.id)
-    }
-
-    /// Reads what is in a directory of this name; `None` if that is not a claim of ours.
-    pub(super) fn read(directory: &str, json: &str) -> Option<Self> {
-        let claim: Self = serde_json::from_str(json).ok().filter(|_| json.len() <= LIMIT)?;
-        (directory == super::pool::directory_name(&claim.cluster, &claim.short_id())).then_some(claim)
-    }
-}
-
-/// A claim that was seen on a host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ObservedClaim {
-    /// The claim.
-    pub claim: Claim,
-    /// Who works on the cluster right now, in his own words.
-    pub holder: Option<String>,
-}
-
-/// How a cluster is held on a host while a command works on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hold {
-    /// By one command that changes it.
-    Alone,
-    /// By commands that need it to stay.
-    Shared,
-}
-
-/// What is asked of a host.
-#[derive(Clone, Debug)]
-pub struct HoldRequest<'a> {
-    /// The cluster.
-    pub cluster: &'a ClusterName,
-    /// Its short id.
-    pub short_id: &'a str,
-    /// The verb that works on it.
-    pub verb: &'a str,
-    /// How it is held.
-    pub how: Hold,
-    /// A claim to make or to rewrite, and the host's [token](super::ObservedHost::token) that it was planned with.
-    pub claim: Option<(&'a Claim, &'a str)>,
-}
-
-/// What a host answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// The cluster is held.
-    Held {
-        /// Whether its directory was made for that.
-        made: bool,
-        /// Its claim as it is now.
-        claim: Option<Claim>,
-    },
-    /// There is nothing of it to hold.
-    Nothing,
-    /// Somebody else holds it.
-    Busy {
-        /// Who, and since when, in his own words.
-        holder: String,
-    },
-    /// The claims on the host are not those that were planned with.
-    Changed {
-        /// Who claimed last, for people.
-        by: Option<String>,
-    },
-}
-
 impl Host {
-    /// Holds a cluster until this host is closed, claiming for it where that is asked for.
-    pub async fn hold(&self, request: &HoldRequest<'_>) -> Result<Standing, HostError> {
-        let doing = format!("hold `{}`", request.cluster);
+    /// Locks a cluster until this host is closed, and writes its claim if the request has one.
+    pub async fn hold(&self, request: &LockRequest<'_>) -> Result<LockState, HostError> {
+        let doing = format!("lock `{}`", request.cluster.name);
         let allowed = self.inner.options.call_timeout;
         let mut holds = self.inner.holds.lock().await;
-        // A further claim of the same command: the lock is not let go for it.
-        if let Some(held) = own(&holds, request.short_id).filter(|held| !held.is_lost()) {
+        // Another claim of the same command: it keeps its lock.
+        if let Some(held) = own(&holds, request.cluster).filter(|held| !held.is_lost()) {
             let script = hold_script(request, &held.holder, true);
-            fault::point!("hold again before");
+            crash_point::point!("hold again before");
             let said = self.inner.link.ask(&script, allowed).await;
-            fault::point!("hold again after");
+            crash_point::point!("hold again after");
             let standing = said
                 .and_then(|said| read_answer(request, &said))
                 .map_err(self.failed(&doing))?;
-            if standing != Standing::Nothing {
+            if standing != LockState::Nothing {
                 return Ok(standing);
             }
         }
-        for held in holds.extract_if(.., |held| held.short_id == request.short_id) {
+        for held in holds.extract_if(.., |held| held.cluster == *request.cluster) {
             held.release().await;
         }
         let began = std::time::Instant::now();
         let (standing, held) = loop {
             let answer = take(&self.inner.link, request, allowed).await;
             match answer {
-                // A connection of this very command that was lost: once it is silent for long enough, it is free.
-                Ok((Standing::Busy { holder }, _))
-                    if holder.starts_with(&myself(request.verb)) && began.elapsed() < SILENCE + BEAT =>
+                // A lost connection of this same command: its lock expires without heartbeats.
+                Ok((LockState::Busy { holder }, _))
+                    if holder.starts_with(&myself(request.verb))
+                        && began.elapsed() < LOCK_TIMEOUT + HEARTBEAT_INTERVAL =>
                 {
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
@@ -177,24 +67,19 @@ impl Host {
         Ok(standing)
     }
 
-    /// Takes a claim back that was just made: with `before` the old one is written again, without it the directory
-    /// goes if nothing else is in it. Only for who holds the cluster here.
-    pub async fn unclaim(
-        &self,
-        cluster: &ClusterName,
-        short_id: &str,
-        before: Option<&Claim>,
-    ) -> Result<(), HostError> {
-        let doing = format!("take back the claim of `{cluster}`");
+    /// Reverts a claim that was just made: restores `before`, or without it removes the directory if nothing else is in
+    /// it. The cluster must be locked.
+    pub async fn unclaim(&self, cluster: &ClusterRef, before: Option<&Claim>) -> Result<(), HostError> {
+        let doing = format!("revert the claim of `{}`", cluster.name);
         let script = match before {
             Some(claim) => rewrite_script(claim),
-            None => unclaim_script(cluster, short_id),
+            None => unclaim_script(cluster),
         };
         self.script(&script).await.map_err(self.failed(doing))?;
         Ok(())
     }
 
-    /// Writes a claim anew where there is one. Only for who holds the cluster here.
+    /// Overwrites an existing claim. The cluster must be locked.
     pub async fn rewrite_claim(&self, claim: &Claim) -> Result<(), HostError> {
         let doing = format!("write the claim of `{}`", claim.cluster);
         self.script(&rewrite_script(claim))
@@ -204,59 +89,56 @@ impl Host {
     }
 
     /// The claim of a cluster, if the host has one.
-    pub async fn claim_of(&self, cluster: &ClusterName, short_id: &str) -> Result<Option<Claim>, HostError> {
-        let directory = super::pool::directory(cluster, short_id);
+    pub async fn claim_of(&self, cluster: &ClusterRef) -> Result<Option<Claim>, HostError> {
+        let directory = directory(cluster);
         let said = self
             .ask(&format!(
                 "head -c {LIMIT} {directory}/claim.json 2>/dev/null || :"
             ))
             .await
-            .map_err(self.failed(format!("read the claim of `{cluster}`")))?;
-        Ok(Claim::read(
-            &super::pool::directory_name(cluster, short_id),
-            said.trim(),
-        ))
+            .map_err(self.failed(format!("read the claim of `{}`", cluster.name)))?;
+        Ok(Claim::read(&cluster.directory_name(), said.trim()))
     }
 }
 
-/// The lock on a cluster among those held.
-fn own<'h>(holds: &'h [Held], short_id: &str) -> Option<&'h Held> {
-    holds.iter().find(|held| held.short_id == short_id)
+/// The lock on a cluster, if this command holds it.
+fn own<'h>(holds: &'h [HostLock], cluster: &ClusterRef) -> Option<&'h HostLock> {
+    holds.iter().find(|held| held.cluster == *cluster)
 }
 
-/// As [`Host::hold`] over a session alone, or on this machine: for verbs that do not need libvirt.
+/// Like [`Host::hold`], but only over SSH, or on this machine: for commands that do not need libvirt.
 pub async fn hold_by_session(
     host: &HostName,
     session: Option<Arc<Session>>,
     options: &ConnectOptions,
-    request: &HoldRequest<'_>,
-) -> Result<(Standing, Option<Held>), HostError> {
+    request: &LockRequest<'_>,
+) -> Result<(LockState, Option<HostLock>), HostError> {
     let link = session.map_or_else(HostLink::local, HostLink::ssh);
     take(&link, request, options.call_timeout)
         .await
         .map_err(|cause| HostError {
             host: host.clone(),
-            doing: format!("hold `{}`", request.cluster),
+            doing: format!("lock `{}`", request.cluster.name),
             cause,
             leaves: Leftovers::Nothing,
         })
 }
 
-/// Frees a lock on a host whose connection was lost, over another one.
+/// Frees a lock whose connection was lost, over another connection.
 pub async fn free_lost(
     host: &HostName,
     session: Option<Arc<Session>>,
     options: &ConnectOptions,
-    cluster: &ClusterName,
-    held: Held,
+    held: HostLock,
 ) -> Result<(), HostError> {
     let link = session.map_or_else(HostLink::local, HostLink::ssh);
-    let script = script::free_script(cluster, &held.short_id, &held.holder);
+    let script = script::free_script(&held.cluster, &held.holder);
+    let doing = format!("free the lock of `{}`", held.cluster.name);
     drop(held);
     let freed = link.script(&script, options.call_timeout).await;
     freed.map(drop).map_err(|cause| HostError {
         host: host.clone(),
-        doing: format!("free the lock of `{cluster}`"),
+        doing,
         cause,
         leaves: Leftovers::Nothing,
     })
@@ -264,18 +146,12 @@ pub async fn free_lost(
 
 async fn take(
     link: &HostLink,
-    request: &HoldRequest<'_>,
+    request: &LockRequest<'_>,
     allowed: Duration,
-) -> Result<(Standing, Option<Held>), Cause> {
-    if !is_short_id(request.short_id) {
-        return Err(Cause::Other(format!(
-            "`{}` is not the short id of a cluster",
-            request.short_id.escape_debug()
-        )));
-    }
+) -> Result<(LockState, Option<HostLock>), Cause> {
     let holder = script::holder(request.verb);
-    fault::point!("hold before");
-    let answer = attend(
+    crash_point::point!("hold before");
+    let answer = keep_alive(
         link,
         request,
         &holder,
@@ -283,7 +159,7 @@ async fn take(
         allowed,
     )
     .await;
-    fault::point!("hold after");
+    crash_point::point!("hold after");
     answer
 }
 

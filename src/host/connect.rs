@@ -1,22 +1,21 @@
-//! A host that we are connected to: one SSH session, one libvirt connection through it.
+//! A connected host: one SSH session, one libvirt connection through it.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::claim::Held;
-use super::disk::SeedQueue;
+use super::claim::HostLock;
 use super::error::{Cause, HostError, Leftovers};
-use super::forward::{FarEnd, Forward};
-use super::libvirt::Libvirt;
-use super::link::HostLink;
-use super::model::HostFacts;
-use super::uri::{self, Place};
-use crate::name::HostName;
+use super::storage::seed_queue::SeedQueue;
+use super::transport::forward::{FarEnd, Forward};
+use super::transport::libvirt::Libvirt;
+use super::transport::link::HostLink;
+use super::transport::uri::{self, Place};
+use crate::base::name::HostName;
+use crate::inventory::{HostEndpoint, HostFacts};
 use crate::ssh::{HostTarget, Session};
-use crate::topology;
 
-/// How long things may take.
+/// Timeouts.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectOptions {
     /// Connection and login, and opening libvirt.
@@ -37,18 +36,18 @@ impl Default for ConnectOptions {
 pub(super) struct Inner {
     pub(super) name: HostName,
     pub(super) options: ConnectOptions,
-    /// Underlay address as the topology has it.
+    /// Underlay address from the topology.
     pub(super) address: Option<IpAddr>,
     pub(super) link: HostLink,
     pub(super) libvirt: Libvirt,
     pub(super) forward: Arc<Forward>,
-    /// libvirt's socket, where the URI names one.
+    /// libvirt's socket, if the URI names one.
     pub(super) socket: Option<std::path::PathBuf>,
     /// What was last observed.
     pub(super) facts: Mutex<Option<HostFacts>>,
     pub(super) seeds: SeedQueue,
-    /// The locks that we hold there.
-    pub(super) holds: tokio::sync::Mutex<Vec<Held>>,
+    /// Our locks there.
+    pub(super) holds: tokio::sync::Mutex<Vec<HostLock>>,
 }
 
 /// A connected bare-metal host. Cheap to clone.
@@ -63,7 +62,7 @@ impl std::fmt::Debug for Host {
     }
 }
 
-/// A host that we are logged in to; libvirt is not asked yet. Enough to find out why libvirt does not answer.
+/// A host with an SSH login but no libvirt connection yet: enough to find out why libvirt does not respond.
 #[derive(Clone)]
 pub struct HostLogin {
     name: HostName,
@@ -82,7 +81,7 @@ impl std::fmt::Debug for HostLogin {
 
 impl HostLogin {
     /// Opens the SSH session (none for this machine).
-    pub async fn open(host: &topology::Host, options: &ConnectOptions) -> Result<Self, HostError> {
+    pub async fn open(host: &HostEndpoint, options: &ConnectOptions) -> Result<Self, HostError> {
         let fail = |cause: Cause| failed(&host.name, "log in", cause);
         let place = uri::parse(&host.uri).map_err(|why| fail(Cause::Uri(why)))?;
         let (link, far, socket) = match place {
@@ -99,7 +98,7 @@ impl HostLogin {
                     host: address,
                     user,
                     port,
-                    identity: identity.or_else(|| host.identity.clone()),
+                    identity: host.identity.clone().or(identity),
                     known_hosts,
                     timeout: options.timeout,
                 };
@@ -131,7 +130,7 @@ impl HostLogin {
         let (forward, libvirt) = tokio::time::timeout(options.timeout, open)
             .await
             .unwrap_or(Err(Cause::Timeout(options.timeout)))
-            .map_err(|cause| failed(&self.name, "open libvirt", cause))?;
+            .map_err(|cause| failed(&self.name, "connect to libvirt", cause))?;
         Ok(Host {
             inner: Arc::new(Inner {
                 name: self.name.clone(),
@@ -148,7 +147,7 @@ impl HostLogin {
         })
     }
 
-    /// Runs a script as root and returns what it says; `doing` is for the error: `examine the machine`.
+    /// Runs a script as root and returns its output; `doing` is for the error: `examine the machine`.
     pub async fn script(&self, doing: &str, script: &str) -> Result<String, HostError> {
         self.link
             .script(script, self.options.call_timeout)
@@ -180,7 +179,7 @@ fn failed(host: &HostName, doing: &str, cause: Cause) -> HostError {
 
 impl Host {
     /// Opens the SSH session (none for this machine) and libvirt through it.
-    pub async fn connect(host: &topology::Host, options: &ConnectOptions) -> Result<Self, HostError> {
+    pub async fn connect(host: &HostEndpoint, options: &ConnectOptions) -> Result<Self, HostError> {
         HostLogin::open(host, options).await?.libvirt().await
     }
 
@@ -189,7 +188,7 @@ impl Host {
         &self.inner.name
     }
 
-    /// The SSH session that nodes are reached through; `None` for this machine.
+    /// The SSH session through which nodes are reached; `None` for this machine.
     pub fn session(&self) -> Option<Arc<Session>> {
         self.inner.link.session()
     }
@@ -201,7 +200,7 @@ impl Host {
 
     /// Ends the connections. Calls that are still in flight fail.
     pub async fn close(&self) {
-        // Before the connection, so that who comes next finds them free.
+        // Before the connection ends, so that the next command finds them free.
         for held in std::mem::take(&mut *self.inner.holds.lock().await) {
             held.release().await;
         }
@@ -233,18 +232,18 @@ impl Host {
         }
     }
 
-    /// An error once a lock that we took here may be free: somebody else may be at work.
-    fn still_held(&self) -> Result<(), Cause> {
-        // While a lock is being taken nothing else is done here.
+    /// Fails if a lock that we took here may be free: another command may be changing the cluster.
+    pub(super) fn still_held(&self) -> Result<(), Cause> {
+        // While a lock is being taken, nothing else runs here.
         match self.inner.holds.try_lock() {
-            Ok(holds) if holds.iter().any(Held::is_lost) => Err(Cause::LockLost),
+            Ok(holds) if holds.iter().any(HostLock::is_lost) => Err(Cause::LockLost),
             _ => Ok(()),
         }
     }
 
-    /// Whether a lock that we took here is lost because this process stood still.
-    pub async fn overslept(&self) -> bool {
-        self.inner.holds.lock().await.iter().any(Held::overslept)
+    /// Whether a lock that we took here was lost because this process was suspended.
+    pub async fn suspended(&self) -> bool {
+        self.inner.holds.lock().await.iter().any(HostLock::suspended)
     }
 
     /// Runs a script that changes nothing.
@@ -252,7 +251,7 @@ impl Host {
         self.inner.link.ask(script, self.inner.options.call_timeout).await
     }
 
-    /// Runs libvirt calls on a thread of their own.
+    /// Runs libvirt calls on their own thread.
     pub(super) async fn call<T, F>(&self, calls: F) -> Result<T, Cause>
     where
         T: Send + 'static,

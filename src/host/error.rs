@@ -1,22 +1,23 @@
-//! Why something on a host failed, and what the failure may have left there.
+//! Why an operation on a host failed, and what it may have left there.
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::exit::ExitCode;
-use crate::name::HostName;
+use crate::base::exit::ExitCode;
+use crate::base::failure::Hinted;
+use crate::base::name::HostName;
 use crate::ssh::SshError;
 
-/// The most characters of a host's words that are shown.
+/// The most characters of a host's output that are shown.
 const SHOWN: usize = 600;
 
-/// Something on a bare-metal host failed.
+/// An operation on a bare-metal host failed.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to {doing} on `{host}`: {cause}")]
+#[error("failed to {doing} on `{host}`: {cause}{leaves}")]
 pub struct HostError {
     /// The host.
     pub host: HostName,
-    /// What was being done, as a verb phrase: `start \`worker017\``.
+    /// The operation, as a verb phrase: `start \`worker017\``.
     pub doing: String,
     /// Why it failed.
     pub cause: Cause,
@@ -27,14 +28,14 @@ pub struct HostError {
 /// What a failed action may have left on a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Leftovers {
-    /// Nothing that was not there before.
+    /// Nothing.
     #[default]
     Nothing,
-    /// Perhaps this.
+    /// Possibly this.
     Maybe(String),
 }
 
-/// Why something on a host failed.
+/// Why an operation on a host failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Cause {
     /// The URI of the host cannot be used.
@@ -43,18 +44,18 @@ pub enum Cause {
     /// SSH failed.
     #[error(transparent)]
     Ssh(Box<SshError>),
-    /// libvirt refused.
+    /// A libvirt error.
     #[error("libvirt: {}", shown(.0.message()))]
     Libvirt(#[from] virt::error::Error),
-    /// A call or command did not end in time.
-    #[error("no answer within {}", humantime::format_duration(*.0))]
+    /// A call or command timed out.
+    #[error("timed out after {}", humantime::format_duration(*.0))]
     Timeout(Duration),
-    /// The connection was ended before.
+    /// The connection is already closed.
     #[error("the connection is closed")]
     Closed,
-    /// Our lock there may be free, because its host heard nothing of us for too long.
+    /// The host may have freed our lock, because it got no heartbeat for too long.
     #[error(
-        "vcluster lost its lock there: it was not heard for too long, and others may be at work on the cluster"
+        "vcluster lost its lock there: the lock expired, and another command may be changing the cluster"
     )]
     LockLost,
     /// A script of ours failed there.
@@ -62,28 +63,28 @@ pub enum Cause {
     Script {
         /// Exit status, if it ended by itself.
         status: Option<u32>,
-        /// What it said on standard error.
+        /// Its standard error.
         words: String,
     },
-    /// The user there may not become root.
-    #[error("root is needed there and sudo refuses: {}", shown(.0))]
+    /// The user there cannot become root.
+    #[error("root is required there, and sudo failed: {}", shown(.0))]
     NotRoot(String),
     /// A command is missing there.
     #[error("`{0}` is not installed there")]
     Missing(String),
-    /// Something that is not ours is in the way.
+    /// An object that is not ours has the name that we need.
     #[error("{0}")]
     Foreign(String),
-    /// Packets do not get through between hosts.
+    /// Packets between hosts are lost.
     #[error("{0}")]
     Path(String),
-    /// What the host said makes no sense.
-    #[error("cannot understand what it says: {0}")]
+    /// The host's output is malformed.
+    #[error("unexpected output: {0}")]
     Nonsense(String),
     /// The controller's own file or socket.
     #[error("{0}")]
     Local(String),
-    /// Anything else with its own words.
+    /// Anything else.
     #[error("{0}")]
     Other(String),
 }
@@ -101,30 +102,46 @@ impl Cause {
     }
 }
 
+impl Hinted for HostError {
+    fn hint(&self) -> Option<String> {
+        self.hint()
+    }
+}
+
 impl HostError {
-    /// What to do about it, where that is known.
+    /// An error without leftovers.
+    pub fn new(host: &HostName, doing: impl Into<String>, cause: Cause) -> Self {
+        Self {
+            host: host.clone(),
+            doing: doing.into(),
+            cause,
+            leaves: Leftovers::Nothing,
+        }
+    }
+
+    /// What to do about it, if known.
     pub fn hint(&self) -> Option<String> {
         let host = &self.host;
         match &self.cause {
             Cause::Ssh(error) if error.to_string().contains("libvirt-sock") => Some(format!(
-                "see that libvirt is installed and running on {host} (`systemctl status libvirtd`), and that its \
+                "check that libvirt is installed and running on {host} (`systemctl status libvirtd`), and that its \
                  sshd_config allows AllowStreamLocalForwarding"
             )),
             Cause::Ssh(error) => error.hint(),
             Cause::NotRoot(_) => Some(format!(
-                "name root in the URI of {host}, or let the user run `sudo -n sh` there without a password"
+                "use root in the URI of {host}, or allow the user to run `sudo -n sh` there without a password"
             )),
             Cause::Path(_) => Some(
-                "set `network: mtu` lower, raise the MTU of the network between the hosts, or let ICMP and the \
-                 VXLAN port through their firewalls"
+                "lower `network: mtu`, raise the MTU of the network between the hosts, or allow ICMP and the \
+                 VXLAN port in their firewalls"
                     .to_owned(),
             ),
-            Cause::LockLost => Some("give the same command again: it goes on from what is there".to_owned()),
+            Cause::LockLost => Some("run the command again; it continues from what is there".to_owned()),
             Cause::Missing(command) => Some(format!("install `{command}` on {host}")),
-            Cause::Timeout(_) => Some(format!("see whether {host} and its libvirtd are alive and not overloaded")),
+            Cause::Timeout(_) => Some(format!("check that {host} is reachable and not overloaded, and that its libvirtd responds")),
             Cause::Libvirt(error) => libvirt_hint(error, host),
             Cause::Script { words, .. } if words.contains("No space left") => {
-                Some(format!("free room below /var/lib/libvirt/images on {host}"))
+                Some(format!("free disk space in /var/lib/libvirt/images on {host}"))
             }
             _ => None,
         }
@@ -146,14 +163,15 @@ impl HostError {
 fn libvirt_hint(error: &virt::error::Error, host: &HostName) -> Option<String> {
     let message = error.message();
     if message.contains("No space left") {
-        Some(format!("free room below /var/lib/libvirt/images on {host}"))
+        Some(format!("free disk space in /var/lib/libvirt/images on {host}"))
     } else if message.contains("Cannot allocate memory") || message.contains("cannot set up guest memory") {
         Some(format!(
             "{host} is out of memory: place fewer or smaller nodes on it"
         ))
     } else if message.contains("domain is not running") {
         Some(
-            "`vcluster up` starts it again; `vcluster console NODE --log` shows what it said last".to_owned(),
+            "run `vcluster up` to start it again; `vcluster console NODE --log` prints its last output"
+                .to_owned(),
         )
     } else if message.contains("Permission denied") || message.contains("authentication") {
         Some(format!(
@@ -173,7 +191,7 @@ fn script_words(status: Option<&u32>, words: &str) -> String {
     }
 }
 
-/// A host's own words made safe to show: one line, bounded, control characters escaped.
+/// A host's output made safe to show: one line, bounded, control characters escaped.
 pub(crate) fn shown(text: &str) -> String {
     let mut line = String::new();
     for (count, character) in text.trim().chars().enumerate() {
@@ -193,8 +211,8 @@ pub(crate) fn shown(text: &str) -> String {
 impl fmt::Display for Leftovers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nothing => f.write_str("nothing"),
-            Self::Maybe(what) => write!(f, "perhaps {what}"),
+            Self::Nothing => Ok(()),
+            Self::Maybe(what) => write!(f, " (may have left {what})"),
         }
     }
 }
@@ -204,14 +222,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_of_a_host_cannot_reach_the_terminal_as_control_characters() {
+    fn output_of_a_host_cannot_send_control_characters_to_the_terminal() {
         let text = shown("a\u{1b}[2Jb\nc\r");
         assert_eq!(text, "a\\u{1b}[2Jb; c");
         assert!(shown(&"x".repeat(10_000)).len() < SHOWN + 10);
     }
 
     #[test]
-    fn an_error_names_host_deed_and_cause() {
+    fn an_error_names_host_operation_and_cause() {
         let error = HostError {
             host: "bm03".parse().unwrap(),
             doing: "start `worker017`".into(),
@@ -220,7 +238,7 @@ mod tests {
         };
         assert_eq!(
             error.to_string(),
-            "failed to start `worker017` on `bm03`: no answer within 30s"
+            "failed to start `worker017` on `bm03`: timed out after 30s"
         );
         assert!(error.hint().unwrap().contains("bm03"));
     }

@@ -1,18 +1,19 @@
-//! What the fuzzer needs of this module's inner parts. See `crate::fuzzing`.
-#![expect(clippy::unwrap_used, reason = "a broken promise is told by a panic")]
+//! Entry points for the fuzzer into this module. See `crate::fuzzing`.
+#![expect(clippy::unwrap_used, reason = "a violated property is reported by a panic")]
 
 use uuid::Uuid;
 
-use super::console::Splitter;
-use super::image::{DiskFormat, HostDisk, HostImage};
-use super::model::Mark;
-use super::probe::Probe;
-use super::xml::{self, Acceleration, DomainInput, read_mark, write_mark};
-use super::{pool, uri};
-use crate::name::NodeName;
+use super::guest::console::LineSplitter;
+use super::inspect::probe::Probe;
+use super::layout;
+use super::storage::artifact::{DiskFormat, HostDisk, HostImage};
+use super::transport::uri;
+use super::xml::{self, DomainInput, read_mark, write_mark};
+use crate::base::name::NodeName;
+use crate::base::units::MiB;
+use crate::inventory::{ClusterRef, Mac, Mark, NodeSpec};
 use crate::network::Wanted;
-use crate::plan::{Mac, NodePlan, NodeSpec, VxlanPlan};
-use crate::units::MiB;
+use crate::plan::{Acceleration, NodePlan, VxlanPlan};
 
 fn node(image_key: &str, client_key: &str) -> NodePlan {
     NodePlan {
@@ -38,7 +39,7 @@ fn node(image_key: &str, client_key: &str) -> NodePlan {
     }
 }
 
-/// Documents made of three texts, each with what must stand in it: the texts with what XML cannot hold replaced.
+/// Documents made of three texts, each with the values that it must contain: the texts, with characters that XML cannot hold replaced.
 pub(crate) fn documents(a: &str, b: &str, c: &str) -> Vec<(String, Vec<(&'static str, String)>)> {
     let held = |text: &str| -> String {
         text.chars()
@@ -109,7 +110,7 @@ pub(crate) fn documents(a: &str, b: &str, c: &str) -> Vec<(String, Vec<(&'static
     ]
 }
 
-/// What a host is wanted to have.
+/// The wanted network of a host.
 pub(crate) fn wanted() -> Wanted {
     Wanted {
         bridge: "vcb00000000".into(),
@@ -133,19 +134,19 @@ pub(crate) fn wanted() -> Wanted {
     }
 }
 
-/// The answer of a probe.
+/// The output of a probe.
 pub(crate) fn probe(output: &str) {
     if let Ok(probe) = Probe::read(output) {
         let address = probe.underlay(None);
         let _ = address.map(|address| probe.mtu_of(address));
         let _ = probe.kvm(7_002_022);
         for object in &probe.objects {
-            assert!(object.short_id.len() == 8, "{object:?}");
+            assert!(object.short_id.as_str().len() == 8, "{object:?}");
         }
     }
 }
 
-/// A mark, which names only what is well named.
+/// A mark, which contains only valid names.
 pub(crate) fn mark(text: &str) {
     if let Some(mark) = read_mark(text) {
         assert_eq!(
@@ -158,14 +159,14 @@ pub(crate) fn mark(text: &str) {
 /// The consoles of a host in one stream, in pieces.
 pub(crate) fn consoles<'a>(next: &mut dyn FnMut() -> &'a [u8]) {
     let nodes: Vec<NodeName> = ["n1", "n2"].map(|name| name.parse().unwrap()).to_vec();
-    let mut split = Splitter::new(&nodes);
+    let mut split = LineSplitter::new(&nodes);
     loop {
         let piece = next();
         if piece.is_empty() {
             break;
         }
         for line in split.feed(piece) {
-            // A byte that is no text becomes three.
+            // An invalid byte becomes three.
             assert!(line.line.len() <= 3 * 4096 && !line.line.contains('\n'));
         }
     }
@@ -173,17 +174,17 @@ pub(crate) fn consoles<'a>(next: &mut dyn FnMut() -> &'a [u8]) {
 
 /// Names that are read back from hosts.
 pub(crate) fn names(text: &str) {
-    if let Some((cluster, id)) = pool::read_pool_name(text) {
-        assert_eq!(text, format!("vcluster.{cluster}.{id}"));
-        assert!(!pool::directory_name(&cluster, &id).contains('/'));
+    if let Some(cluster) = ClusterRef::of_pool(text) {
+        assert_eq!(text, cluster.pool_name());
+        assert!(!cluster.directory_name().contains('/'));
     }
-    let _ = serde_json::from_str::<pool::Owner>(text).map(|owner| {
+    let _ = serde_json::from_str::<layout::Owner>(text).map(|owner| {
         assert!(!owner.directory_name().contains(['/', '\n']));
     });
     let _ = uri::parse(text);
 }
 
-/// A URI that is taken names nothing that ssh would take for an option, and fits on a line.
+/// An accepted URI contains nothing that ssh would read as an option, and fits on a line.
 pub(crate) fn uri(text: &str) {
     let Ok(place) = uri::parse(text) else { return };
     assert!(

@@ -1,44 +1,32 @@
-//! What a bare-metal host can do for us: probe, observe, ensure, remove. Idempotent verbs on one [`Host`]:
-//! they return whether they changed anything. Makes no choices; those are in the plan.
+//! Operations on a bare-metal host: probe, observe, ensure, remove. Idempotent methods on one [`Host`]: they return
+//! whether they changed anything. Makes no choices; those are in the plan.
 
+mod backend;
 mod claim;
+mod clear;
 mod connect;
-mod console;
-mod debris;
-mod disk;
-mod domain;
 mod error;
-mod forward;
+#[cfg(test)]
+pub(crate) mod fake;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
-mod image;
-mod kvm;
-mod libvirt;
-mod link;
-mod model;
+mod guest;
+mod inspect;
+mod layout;
 mod net;
-mod observe;
-mod pool;
-mod probe;
-mod reaper;
-mod remove;
-mod upload;
-mod uri;
+mod storage;
+mod transport;
 mod xml;
 
-pub use claim::{
-    CLAIM_VERSION, Claim, Held, Hold, HoldRequest, ObservedClaim, Standing, free_lost, hold_by_session,
-};
+pub use backend::{Access, Backend, Connector};
+pub use claim::{HostLock, LockMode, LockRequest, LockState, free_lost, hold_by_session};
+pub use clear::reaper::{ReaperState, reaper_install_script, reaper_script};
+pub use clear::remove::Removed;
 pub use connect::{ConnectOptions, Host, HostLogin};
-pub use console::{ConsoleLine, InteractiveConsole};
-pub use debris::{Debris, Waste};
 pub use error::{Cause, HostError, Leftovers};
-pub use image::{DiskFormat, HostDisk, HostImage, ImagePart, PartRole};
-pub use model::{DomainState, HostFacts, Mark, ObservedHost, ObservedNode, ObservedObject};
+pub use guest::console::{ConsoleLine, InteractiveConsole};
+pub use guest::domain::Definition;
+pub(crate) use layout::{ROOT as IMAGES_ROOT, controller};
 pub use net::NetworkChange;
-pub(crate) use pool::{ROOT as IMAGES_ROOT, controller};
-pub use reaper::{ReaperState, reaper_install_script, reaper_script};
-pub use remove::Removed;
-pub use upload::Packed;
-pub use uri::{check_uri, ssh_target};
-pub use xml::Acceleration;
+pub use storage::artifact::{DiskFormat, HostDisk, HostImage, ImagePart, Packed, PartRole};
+pub use transport::uri::{check_uri, ssh_target};

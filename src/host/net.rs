@@ -1,19 +1,18 @@
-//! Brings a host's part of the cluster's network into being, by the scripts of [`crate::network`].
+//! Creates a host's part of the cluster's network, with the scripts of [`crate::network`].
 
-use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use super::connect::Host;
 use super::error::{Cause, HostError};
-use crate::name::HostName;
+use crate::base::name::HostName;
 use crate::network::{self, NetworkError, Seen, Wanted};
-use crate::plan::Plan;
 
 /// What was done to the network of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkChange {
     /// Whether anything was changed.
     pub changed: bool,
-    /// What might stand in the way, for people.
+    /// Possible obstacles, as shown to the user.
     pub notes: Vec<String>,
 }
 
@@ -27,14 +26,13 @@ impl From<NetworkError> for Cause {
 }
 
 impl Host {
-    /// Makes bridge, VXLAN and NAT of the cluster as the plan has them, changing only what differs.
-    pub async fn ensure_network(&self, plan: &Plan) -> Result<NetworkChange, HostError> {
-        let doing = format!("make the network of `{}`", plan.cluster);
-        let wanted = Wanted::new(plan, self.name()).map_err(|error| self.failed(&doing)(error.into()))?;
+    /// Creates bridge, VXLAN and NAT of a cluster; changes only what differs.
+    pub async fn ensure_network(&self, wanted: &Wanted) -> Result<NetworkChange, HostError> {
+        let doing = format!("create the bridge `{}`", wanted.bridge);
         let changes = async {
-            let output = self.ask(&network::seen_script(&wanted)).await?;
+            let output = self.ask(&network::seen_script(wanted)).await?;
             let seen = Seen::read(&output).map_err(|error| Cause::Nonsense(error.to_string()))?;
-            Ok(network::changes(&wanted, &seen)?)
+            Ok(network::changes(wanted, &seen)?)
         };
         let changes = changes.await.map_err(self.failed(&doing))?;
         let change = NetworkChange {
@@ -45,29 +43,26 @@ impl Host {
             self.script(&changes.script())
                 .await
                 .map_err(self.failed(&doing))
-                .map_err(|error| error.leaving(format!("the bridge `{}`", plan.network.bridge)))?;
+                .map_err(|error| error.leaving(format!("the bridge `{}`", wanted.bridge)))?;
         }
         Ok(change)
     }
 
-    /// Proves that packets as large as the plan needs reach the next of these hosts, each way round the
-    /// ring. Returns the hosts that do not answer at all; one that only small packets reach is an error.
+    /// Checks that packets as large as the plan needs reach these hosts. Returns the hosts that do not respond at all; a host that only smaller packets reach is an error.
     pub async fn prove_mtu(
         &self,
-        plan: &Plan,
-        among: &BTreeSet<HostName>,
+        mtu: u32,
+        peers: &[(&HostName, IpAddr)],
     ) -> Result<Vec<HostName>, HostError> {
-        let peers = network::mtu_peers(plan, self.name(), |peer| among.contains(peer));
         if peers.is_empty() {
             return Ok(Vec::new());
         }
-        let mtu = plan.network.mtu;
-        let doing = "reach the other hosts with full packets";
+        let doing = "send full-size packets to the other hosts";
         let output = self
-            .ask(&network::mtu_script(mtu, &peers))
+            .ask(&network::mtu_script(mtu, peers))
             .await
             .map_err(self.failed(doing))?;
-        let (silent, narrow): (Vec<_>, Vec<_>) = network::read_mtu(&output, mtu, &peers)
+        let (silent, narrow): (Vec<_>, Vec<_>) = network::read_mtu(&output, mtu, peers)
             .into_iter()
             .partition(|failure| failure.unreachable);
         if narrow.is_empty() {
@@ -77,14 +72,14 @@ impl Host {
             .iter()
             .map(|failure| {
                 let (peer, address, size) = (&failure.peer, failure.address, failure.size);
-                format!("a packet of {size} bytes does not reach `{peer}` ({address}) unbroken")
+                format!("a packet of {size} bytes does not reach `{peer}` ({address}) unfragmented")
             })
             .collect();
         Err(self.failed(doing)(Cause::Path(words.join("; "))))
     }
 
-    /// Share of the last ten seconds in which some task waited for a processor, in percent;
-    /// `None` where the kernel does not measure it.
+    /// Share of the last ten seconds in which some task waited for a CPU, in percent;
+    /// `None` if the kernel does not measure it.
     pub async fn cpu_pressure(&self) -> Result<Option<f64>, HostError> {
         let said = self
             .ask("cat /proc/pressure/cpu 2>/dev/null || :")

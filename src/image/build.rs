@@ -1,5 +1,5 @@
-//! Runs a recipe: in a process group of its own, its output into a log, its steps as events,
-//! its result into place only when it is whole.
+//! Runs a recipe in its own process group: its output goes to a log, its steps become events,
+//! its result is moved into place only when it is complete.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -14,12 +14,12 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
-use super::cache::{self, Cache, Held};
+use super::cache::{self, Cache, CacheLock};
 use super::error::ImageError;
 use super::recipe::Recipe;
-use crate::engine::{Event, Events};
+use crate::base::event::{Event, Events};
 
-/// Time that a stopped recipe has to remove what it made.
+/// Time that a stopped recipe has to clean up.
 const GRACE: Duration = Duration::from_secs(5);
 /// Lines of output shown when a recipe fails without an `error:` line.
 const TAIL: usize = 12;
@@ -37,12 +37,12 @@ pub(super) struct Wanted<'a> {
 pub(super) async fn run(
     cache: &Cache,
     wanted: &Wanted<'_>,
-    lock: &Held,
+    lock: &CacheLock,
     cancel: &CancellationToken,
     events: &Events,
 ) -> Result<(), ImageError> {
     let making = cache.making(wanted.key);
-    // What a killed build left; nobody else works here while we hold the lock.
+    // Leftovers of a killed build; no other build uses the directory while we hold the lock.
     remove(&making)?;
     let built = in_directory(cache, wanted, lock, &making, cancel, events).await;
     let removed = remove(&making);
@@ -52,7 +52,7 @@ pub(super) async fn run(
 async fn in_directory(
     cache: &Cache,
     wanted: &Wanted<'_>,
-    lock: &Held,
+    lock: &CacheLock,
     making: &Path,
     cancel: &CancellationToken,
     events: &Events,
@@ -102,7 +102,7 @@ async fn in_directory(
     let manifest = out.join("image.json");
     let text = fs::read(&manifest).map_err(ImageError::io("read", &manifest))?;
     let built = cache::read(wanted.name, wanted.key, &out, &text)?;
-    // Somebody's older build of the same key gives way; guests never run from the cache.
+    // Replaces an older build of the same key; guests never run from the cache.
     let place = cache.image_dir(wanted.key);
     remove(&place)?;
     fs::rename(&out, &place).map_err(ImageError::io("move into place", &place))?;
@@ -153,7 +153,7 @@ async fn follow(
     Ok((status, tail))
 }
 
-/// The recipe's own error line; without one, how it ended and the last it said.
+/// The recipe's own error line; without one, its exit status and the end of its output.
 fn cause(tail: &VecDeque<String>, status: std::process::ExitStatus) -> String {
     if let Some(line) = tail.iter().rev().find_map(|line| line.strip_prefix("error: ")) {
         return line.to_owned();
@@ -173,7 +173,7 @@ async fn stop(child: &mut Child) {
     // The group may be gone already; then there is nothing to stop.
     let _ = killpg(group, Signal::SIGTERM);
     let _ = tokio::time::timeout(GRACE, child.wait()).await;
-    // What ignored the signal, and what the recipe itself left running.
+    // Whatever ignored the signal, and what the recipe itself left running.
     let _ = killpg(group, Signal::SIGKILL);
     let _ = child.wait().await;
 }

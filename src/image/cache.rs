@@ -1,5 +1,5 @@
-//! Where built images are kept: `KEY/` with its manifest and files, made elsewhere and
-//! renamed when whole; `KEY.lock`; `KEY.log`; `debs-RECIPE/`; `digests/` of the user's files.
+//! The cache of built images: `KEY/` with its manifest and files, built elsewhere and
+//! renamed when complete; `KEY.lock`; `KEY.log`; `debs-RECIPE/`; `digests/` of the user's files.
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -13,24 +13,24 @@ use tokio_util::sync::CancellationToken;
 use super::error::ImageError;
 use super::manifest::{Format, MANIFEST_VERSION, Manifest, ManifestFile, Role};
 use super::recipe::Recipe;
-use super::{BuiltImage, ImageFile, file};
+use super::{BuiltImage, ImageFile, header};
 
-/// How often a build that another process does is looked at.
+/// How often to check for the end of a build by another process.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// The directory of built images.
 #[derive(Clone, Debug)]
 pub struct Cache(PathBuf);
 
-/// Held while an image is built; released however the process ends.
+/// CacheLock while an image is built; released however the process ends.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct CacheLock {
     lock: Flock<fs::File>,
 }
 
-impl Held {
-    /// The lock's file, which is empty, as the standard input of a build: a build whose vcluster was killed holds
-    /// the lock for as long as it goes on, so that nobody builds in the same directory meanwhile.
+impl CacheLock {
+    /// The lock file, which is empty, as the standard input of a build: a build whose vcluster was killed holds
+    /// the lock as long as it runs, so that no other build uses the same directory.
     pub(super) fn for_child(&self) -> std::io::Result<std::process::Stdio> {
         Ok(self.lock.try_clone()?.into())
     }
@@ -50,22 +50,22 @@ impl Cache {
             .ok_or(ImageError::NoPlace)
     }
 
-    /// A cache at a given place.
+    /// A cache in this directory.
     pub fn at(path: PathBuf) -> Self {
         Self(path)
     }
 
-    /// Where the image with a key is, or would be.
+    /// The directory of the image with a key, whether or not it exists.
     pub fn image_dir(&self, key: &str) -> PathBuf {
         self.0.join(key)
     }
 
-    /// Where the output of its build is.
+    /// The log of its build.
     pub(super) fn log(&self, key: &str) -> PathBuf {
         self.0.join(format!("{key}.log"))
     }
 
-    /// Where it is made.
+    /// The directory in which it is built.
     pub(super) fn making(&self, key: &str) -> PathBuf {
         self.0.join(format!("{key}.making"))
     }
@@ -75,12 +75,12 @@ impl Cache {
         self.0.join(format!("debs-{}", recipe.name()))
     }
 
-    /// What is remembered of the user's files.
+    /// Cached digests of the user's files.
     pub(super) fn digests(&self) -> PathBuf {
         self.0.join("digests")
     }
 
-    /// The image with a key, if it is there and whole.
+    /// The image with a key, if it exists; an error if it is incomplete.
     pub fn find(&self, name: &str, key: &str) -> Result<Option<BuiltImage>, ImageError> {
         let dir = self.image_dir(key);
         let path = dir.join("image.json");
@@ -92,7 +92,7 @@ impl Cache {
         read(name, key, &dir, &text).map(Some)
     }
 
-    /// Every built image that is whole: its directory and manifest, by name.
+    /// Every complete image: its directory and manifest, by name.
     pub fn list(&self) -> Result<Vec<(PathBuf, Manifest)>, ImageError> {
         let entries = match fs::read_dir(&self.0) {
             Ok(entries) => entries,
@@ -103,7 +103,7 @@ impl Cache {
         for entry in entries {
             let entry = entry.map_err(ImageError::io("read", &self.0))?;
             let key = entry.file_name().to_string_lossy().into_owned();
-            // Logs, locks and builds under way have a dot in their names; one that is not whole is no image.
+            // Logs, locks and running builds have a dot in their names. Incomplete images are left out.
             if key.contains('.') {
                 continue;
             }
@@ -115,14 +115,14 @@ impl Cache {
         Ok(found)
     }
 
-    /// Waits until nobody else builds the image with a key.
+    /// Waits until no other process builds the image with a key.
     pub(super) async fn lock(
         &self,
         name: &str,
         key: &str,
         cancel: &CancellationToken,
-    ) -> Result<Held, ImageError> {
-        // Nobody else may put an image there, whatever the umask.
+    ) -> Result<CacheLock, ImageError> {
+        // No other user may put an image there, whatever the umask.
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o755)
@@ -139,7 +139,7 @@ impl Cache {
             .map_err(ImageError::io("open", &path))?;
         loop {
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(lock) => return Ok(Held { lock }),
+                Ok(lock) => return Ok(CacheLock { lock }),
                 Err((same, Errno::EWOULDBLOCK)) => file = same,
                 Err((_, errno)) => return Err(ImageError::io("lock", &path)(errno.into())),
             }
@@ -151,7 +151,7 @@ impl Cache {
     }
 }
 
-/// Reads a manifest and checks it against the files beside it.
+/// Reads a manifest and checks it against the files next to it.
 pub(super) fn read(name: &str, key: &str, dir: &Path, text: &[u8]) -> Result<BuiltImage, ImageError> {
     let broken = |cause: String| ImageError::Incomplete {
         image: name.to_owned(),
@@ -161,7 +161,10 @@ pub(super) fn read(name: &str, key: &str, dir: &Path, text: &[u8]) -> Result<Bui
     let manifest: Manifest =
         serde_json::from_slice(text).map_err(|error| broken(format!("image.json: {error}")))?;
     if manifest.format != MANIFEST_VERSION {
-        return Err(broken(format!("image.json has the format {}", manifest.format)));
+        return Err(broken(format!(
+            "image.json has the unknown format {}",
+            manifest.format
+        )));
     }
     let files = manifest
         .files
@@ -178,7 +181,7 @@ pub(super) fn read(name: &str, key: &str, dir: &Path, text: &[u8]) -> Result<Bui
 
 fn check(dir: &Path, file: &ManifestFile) -> Result<ImageFile, String> {
     if file.name.contains('/') || file.name.starts_with('.') || file.name.is_empty() {
-        return Err(format!("`{}` is no file name", file.name.escape_debug()));
+        return Err(format!("`{}` is not a file name", file.name.escape_debug()));
     }
     if file.sha256.len() != 64
         || !file
@@ -189,8 +192,8 @@ fn check(dir: &Path, file: &ManifestFile) -> Result<ImageFile, String> {
         return Err(format!("the digest of {} is malformed", file.name));
     }
     let path = dir.join(&file.name);
-    // Length only: reading hundreds of megabytes at each start would cost more than it finds.
-    // The digest is checked where it matters, when the file is brought to a host.
+    // Length only: reading hundreds of megabytes at each start costs too much.
+    // The digest is checked when the file is uploaded to a host.
     let size = fs::metadata(&path)
         .map_err(|error| format!("{}: {error}", file.name))?
         .len();
@@ -199,7 +202,7 @@ fn check(dir: &Path, file: &ManifestFile) -> Result<ImageFile, String> {
     }
     let virtual_size = match (file.role, file.format) {
         (Role::Disk, Format::Qcow2) => Some(
-            file::header(&path)
+            header::header(&path)
                 .map_err(|error| format!("{}: {error}", file.name))?
                 .1,
         ),
@@ -232,7 +235,7 @@ mod tests {
             .stdin(held.for_child().unwrap())
             .spawn()
             .unwrap();
-        // As a kill does it: our descriptor is closed, and nobody unlocks.
+        // Like a kill: our descriptor is closed without unlocking.
         let file = std::mem::ManuallyDrop::new(held.lock);
         nix::unistd::close(file.as_raw_fd()).unwrap();
         let now = CancellationToken::new();

@@ -1,19 +1,19 @@
-//! Why there is no image.
+//! Errors of images.
 
 use std::path::{Path, PathBuf};
 
-use crate::exit::ExitCode;
+use crate::base::exit::ExitCode;
 
-/// Why there is no image.
+/// Why an image cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
-    /// Neither `XDG_CACHE_HOME` nor `HOME` says where to keep images.
-    #[error("no place to keep images: neither XDG_CACHE_HOME nor HOME is an absolute path")]
+    /// There is no cache directory.
+    #[error("no directory for images: neither XDG_CACHE_HOME nor HOME is an absolute path")]
     NoPlace,
-    /// The user's file is not there.
-    #[error("there is no image file `{}`", .0.display())]
+    /// The user's file does not exist.
+    #[error("the image file `{}` does not exist", .0.display())]
     Missing(PathBuf),
-    /// The user's file is of a kind that cannot be used.
+    /// The user's file has a format that cannot be used.
     #[error("the image file `{}` cannot be used: {cause}", path.display())]
     Unusable {
         /// The file.
@@ -23,8 +23,8 @@ pub enum ImageError {
         /// What to do.
         hint: String,
     },
-    /// The user's file has another digest than the topology says.
-    #[error("the image file `{}` has the digest {found}, the topology asks for {expected}", path.display())]
+    /// The digest of the user's file differs from the one in the topology.
+    #[error("the image file `{}` has the digest {found}, but the topology requires {expected}", path.display())]
     Digest {
         /// The file.
         path: PathBuf,
@@ -42,15 +42,15 @@ pub enum ImageError {
         recipe: &'static str,
         /// The recipe's own error, or the end of its output.
         cause: String,
-        /// The whole output.
+        /// The log with its full output.
         log: PathBuf,
     },
-    /// What the recipe left does not agree with its manifest.
-    #[error("the built image `{image}` in `{}` is not whole: {cause}", path.display())]
+    /// The files of a built image do not match its manifest.
+    #[error("the built image `{image}` in `{}` is incomplete: {cause}", path.display())]
     Incomplete {
         /// Image in the topology.
         image: String,
-        /// Where it lies.
+        /// Its directory.
         path: PathBuf,
         /// What is wrong.
         cause: String,
@@ -61,9 +61,9 @@ pub enum ImageError {
     /// A file operation failed.
     #[error("failed to {doing} `{}`", path.display())]
     Io {
-        /// What was tried.
+        /// The operation.
         doing: &'static str,
-        /// On what.
+        /// The file.
         path: PathBuf,
         /// Why it failed.
         #[source]
@@ -76,10 +76,10 @@ impl ImageError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoPlace => Some("set XDG_CACHE_HOME".into()),
-            Self::Missing(_) => Some("relative paths count from the topology file".into()),
+            Self::Missing(_) => Some("relative paths are relative to the topology file".into()),
             Self::Unusable { hint, .. } => Some(hint.clone()),
             Self::Digest { .. } => Some("fetch the file again, or correct `sha256` in the topology".into()),
-            Self::Build { log, .. } => Some(format!("the whole output is in {}", log.display())),
+            Self::Build { log, .. } => Some(format!("see the full output in {}", log.display())),
             Self::Incomplete { image, .. } => {
                 Some(format!("build it again: vcluster image build {image} --rebuild"))
             }

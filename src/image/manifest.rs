@@ -1,4 +1,4 @@
-//! `image.json`: what a recipe says of the image it made. Described in docs/images.md.
+//! `image.json`: a recipe's description of the image that it built, documented in docs/images.md.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ImageFile;
 
-/// Version of the manifest's form, and part of every image's key.
+/// Version of the manifest's format, and part of every image's key.
 pub const MANIFEST_VERSION: u32 = 1;
 
 /// How an image boots.
@@ -15,7 +15,7 @@ pub const MANIFEST_VERSION: u32 = 1;
 pub enum Kind {
     /// Kernel and initramfs, no disk.
     Kernel,
-    /// A disk with cloud-init; kernel and initramfs may lie beside it.
+    /// A disk with cloud-init, and optionally kernel and initramfs.
     Disk,
 }
 
@@ -31,7 +31,7 @@ pub enum Role {
     Disk,
 }
 
-/// How a file is to be read.
+/// Format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
@@ -47,9 +47,9 @@ pub enum Format {
 pub struct ManifestFile {
     /// What it is for.
     pub role: Role,
-    /// Its name, beside the manifest.
+    /// Its name, in the directory of the manifest.
     pub name: String,
-    /// How it is to be read.
+    /// Its format.
     pub format: Format,
     /// Digest, 64 lower-case hex digits.
     pub sha256: String,
@@ -83,9 +83,9 @@ pub struct Manifest {
     pub cmdline: String,
     /// Whether it prints the READY line on its console.
     pub ready_marker: bool,
-    /// Login user; empty where the topology must say it.
+    /// Login user; empty if the topology must set it.
     pub user: String,
-    /// Least memory it boots with, MiB.
+    /// Minimum memory for a boot, MiB.
     pub minimum_memory_mib: u64,
     /// Its files.
     pub files: Vec<ManifestFile>,
@@ -94,7 +94,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// The manifest of a disk image of the user's.
+    /// The manifest of a user's disk image.
     pub(super) fn of_file(path: &Path, file: &ImageFile, user: String) -> Self {
         let name = path
             .file_name()
@@ -107,7 +107,7 @@ impl Manifest {
             kind: Kind::Disk,
             arch: "amd64".into(),
             cmdline: String::new(),
-            // Its cloud-init prints the line too, but its console may be elsewhere.
+            // Its cloud-init prints the line too, but perhaps on another console.
             ready_marker: false,
             user,
             minimum_memory_mib: 0,

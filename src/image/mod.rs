@@ -1,12 +1,13 @@
-//! Images: built from the recipes under `images/`, or disk images of the user's.
+//! Images: built from the recipes under `images/`, or disk images of the user.
 //!
 //! Owns the recipes (embedded in the binary), the cache of built images and the digests of
-//! the user's files. Must not know hosts: uploading is `host`'s work.
+//! the user's files. Must not use hosts: `host` uploads images.
 
 mod build;
 mod cache;
 mod error;
 mod file;
+mod header;
 mod manifest;
 mod recipe;
 
@@ -19,23 +20,23 @@ pub use error::ImageError;
 pub use manifest::{Format, Kind, MANIFEST_VERSION, Manifest, ManifestFile, Package, Role};
 pub use recipe::Recipe;
 
-use crate::engine::Events;
+use crate::base::event::Events;
 use crate::topology::{Image, ImageSource};
 
 /// Reads the head of a disk image, for the fuzzer.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn fuzz_header(path: &std::path::Path) {
-    let _ = file::header(path);
+    let _ = header::header(path);
 }
 
-/// How to build.
+/// Options of a build.
 #[derive(Clone, Debug, Default)]
 pub struct BuildOptions {
     /// Build even if the cache has it.
     pub rebuild: bool,
     /// Stops the build and everything it started.
     pub cancel: CancellationToken,
-    /// Where built images are kept; the user's cache directory when absent.
+    /// The cache; the one in the user's cache directory if absent.
     pub cache: Option<Cache>,
 }
 
@@ -50,18 +51,18 @@ pub struct ImageFile {
     pub sha256: String,
     /// Length in bytes.
     pub size: u64,
-    /// How it is to be read.
+    /// Its format.
     pub format: Format,
-    /// Size of the disk that the guest sees, bytes; `None` for what is no disk.
+    /// Size in bytes of the disk that the guest sees; `None` for files that are not a disk.
     pub virtual_size: Option<u64>,
 }
 
-/// An image that is ready to be brought to hosts.
+/// An image that can be uploaded to hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuiltImage {
     /// Name of the image in the topology.
     pub name: String,
-    /// The key: changes whenever the contents would.
+    /// Its key, as [`key`] computes it.
     pub key: String,
     /// What it is.
     pub manifest: Manifest,
@@ -70,7 +71,7 @@ pub struct BuiltImage {
 }
 
 impl BuiltImage {
-    /// Whether the guest prints `VCLUSTER-READY INSTANCE-ID` on its console when it can be logged in to.
+    /// Whether the guest prints `VCLUSTER-READY INSTANCE-ID` on its console when it accepts logins.
     pub fn says_ready(&self) -> bool {
         self.manifest.ready_marker
     }
@@ -87,7 +88,7 @@ impl BuiltImage {
 }
 
 /// The key of an image: of its recipe and packages, or of the contents of the user's file.
-/// Builds nothing; reads the file the first time it is seen.
+/// Builds nothing; reads a file only the first time.
 pub fn key(image: &Image) -> Result<String, ImageError> {
     match &image.source {
         ImageSource::Micro => Ok(Recipe::Micro.key(&image.packages)),
@@ -98,8 +99,8 @@ pub fn key(image: &Image) -> Result<String, ImageError> {
     }
 }
 
-/// The image, built if the cache does not have it. Two processes that want the same image
-/// build it once.
+/// The image, built if the cache does not have it. Of several processes that need the same
+/// image, one builds it.
 pub async fn ensure_built(
     image: &Image,
     options: &BuildOptions,
@@ -122,7 +123,7 @@ pub async fn ensure_built(
         return Ok(built);
     }
     let lock = cache.lock(&name, &key, &options.cancel).await?;
-    // Somebody else may have built it while we waited; a rebuild that was asked for still is.
+    // Another process may have built it while we waited; a requested rebuild still happens.
     if !options.rebuild
         && let Some(built) = cache.find(&name, &key)?
     {
@@ -139,7 +140,7 @@ pub async fn ensure_built(
     cache.find(&name, &key)?.ok_or(ImageError::Incomplete {
         image: name,
         path: cache.image_dir(&key),
-        cause: "it is gone again".into(),
+        cause: "it was removed after the build".into(),
     })
 }
 

@@ -1,14 +1,13 @@
-//! The recipes, embedded so that the binary needs no files beside it.
+//! The recipes, embedded so that the binary needs no other files.
 
 use std::fs;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use crate::digest::hex;
-use sha2::{Digest as _, Sha256};
-
 use super::error::ImageError;
 use super::manifest::MANIFEST_VERSION;
+use crate::base::digest::hex;
+use sha2::{Digest as _, Sha256};
 
 /// A recipe under `images/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,10 +42,10 @@ impl Recipe {
     }
 
     /// Digest of all that the image depends on: 64 hex digits. Versions of packages are not
-    /// part of it: a built image stays as it is until it is built anew on request.
+    /// part of it: a built image does not change until the user rebuilds it.
     pub fn key(self, packages: &[String]) -> String {
         let mut digest = Sha256::new();
-        // Lengths before contents, so that nothing can pass for something else.
+        // Lengths before contents, so that different inputs never give the same bytes.
         let mut add = |text: &str| {
             digest.update((text.len() as u64).to_be_bytes());
             digest.update(text);

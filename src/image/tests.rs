@@ -61,7 +61,7 @@ fn a_disk_that_points_at_other_files_is_refused() {
 }
 
 #[test]
-fn what_is_no_disk_is_refused_by_name() {
+fn a_file_that_is_not_a_disk_is_refused_by_its_kind() {
     let temp = tempfile::tempdir().unwrap();
     let cache = Cache::at(temp.path().join("cache"));
     let path = temp.path().join("x");
@@ -70,7 +70,7 @@ fn what_is_no_disk_is_refused_by_name() {
         (b"\x1f\x8b\x08", "gzip"),
         (b"", "neither"),
         (b"just text", "neither"),
-        (b"QFI\xfb\0", "cut off"),
+        (b"QFI\xfb\0", "truncated"),
     ] {
         std::fs::write(&path, content).unwrap();
         let error = file::inspect(&cache, &path, None).unwrap_err().to_string();
@@ -110,7 +110,7 @@ fn a_file_that_changed_gets_a_new_digest() {
 }
 
 #[test]
-fn a_cached_image_that_is_not_whole_is_an_error_with_a_way_out() {
+fn an_incomplete_cached_image_is_an_error_with_a_hint() {
     let temp = tempfile::tempdir().unwrap();
     let cache = Cache::at(temp.path().to_owned());
     let dir = cache.image_dir("k");
@@ -140,7 +140,7 @@ fn a_cached_image_that_is_not_whole_is_an_error_with_a_way_out() {
 }
 
 #[tokio::test]
-async fn an_invalid_package_fails_with_the_words_of_the_recipe_and_leaves_nothing() {
+async fn an_invalid_package_fails_with_the_error_of_the_recipe_and_leaves_nothing() {
     let temp = tempfile::tempdir().unwrap();
     let options = BuildOptions {
         cache: Some(Cache::at(temp.path().to_owned())),

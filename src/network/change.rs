@@ -1,4 +1,4 @@
-//! The difference between the network that the plan wants and the one that is there, as a script.
+//! The difference between the planned and the observed network, as a script.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -6,28 +6,28 @@ use std::net::IpAddr;
 
 use super::wanted::bridge_mac;
 use super::{Link, NetworkError, Seen, Wanted};
-use crate::plan::Mac;
+use crate::inventory::Mac;
 
-/// What has to be changed, in batches of the tools that do it.
+/// The required changes, in batches per tool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Links to remove and to make: `ip -batch`.
+    /// Links to remove and to create: `ip -batch`.
     make: Vec<String>,
-    /// Bridge on which IPv6 is to be switched off, before it comes up.
+    /// Links on which IPv6 is to be disabled before they come up.
     ipv6_off: Vec<String>,
     /// The rest: `ip -batch`.
     ip: Vec<String>,
     /// Forwarding entries: `bridge -batch`.
     bridge: Vec<String>,
-    /// Whether IPv4 forwarding is to be switched on.
+    /// Whether IPv4 forwarding is to be enabled.
     forward: bool,
     /// A table for `nft -f`.
     nft: Option<String>,
-    /// What might stand in the way, for people.
+    /// Possible problems, for people.
     pub notes: Vec<String>,
 }
 
-/// Compares; an error means that nothing may be changed.
+/// Compares the two; an error means that nothing may be changed.
 pub fn changes(wanted: &Wanted, seen: &Seen) -> Result<Changes, NetworkError> {
     if !wanted.own {
         return match seen.link(&wanted.bridge) {
@@ -46,8 +46,8 @@ pub fn changes(wanted: &Wanted, seen: &Seen) -> Result<Changes, NetworkError> {
 }
 
 impl Changes {
-    /// Our link if it is there. The kernel takes no alias when it makes a link, so a host that lost power between
-    /// the two has a link that bears our name and nothing else, was never up, and goes.
+    /// Our link if it exists. The kernel accepts no alias when a link is created, so a host that lost power in
+    /// between has a link with our name, no alias, and never up. It is removed.
     fn own<'a>(
         &mut self,
         seen: &'a Seen,
@@ -106,7 +106,7 @@ impl Changes {
     fn vxlan_link(&mut self, wanted: &Wanted, seen: &Seen) -> Result<(), NetworkError> {
         let (bridge, alias, mtu) = (&wanted.bridge, &wanted.alias, wanted.mtu);
         let Some((vxlan, underlay)) = &wanted.vxlan else {
-            // A cluster that shrank to one host.
+            // The cluster shrank to one host.
             for link in seen
                 .links
                 .iter()
@@ -118,7 +118,7 @@ impl Changes {
         };
         let device = &vxlan.device;
         let mut there = self.own(seen, device, "vxlan", alias)?;
-        // Neither of these can be changed on a device that exists.
+        // None of these can be changed on an existing device.
         let stale = there.is_some_and(|link| {
             link.vni() != Some(vxlan.vni)
                 || link.number("port") != Some(u32::from(vxlan.port))
@@ -166,7 +166,7 @@ impl Changes {
         there: &BTreeSet<(Mac, IpAddr)>,
         in_bridge: &BTreeSet<Mac>,
     ) {
-        // The all-zero entry is where broadcasts go: one for each peer.
+        // The all-zero entries are the broadcast destinations: one for each peer.
         let everyone = Mac([0; 6]);
         let mut entries: BTreeSet<(Mac, IpAddr)> =
             wanted.remote.iter().map(|(mac, host)| (*mac, *host)).collect();
@@ -176,12 +176,12 @@ impl Changes {
                 .push(format!("fdb del {mac} dev {device} dst {host} self"));
         }
         for (mac, host) in entries.difference(there) {
-            // Several destinations only where there is meant to be more than one.
+            // `append` allows several destinations, which only broadcasts need.
             let verb = if *mac == everyone { "append" } else { "replace" };
             self.bridge
                 .push(format!("fdb {verb} {mac} dev {device} dst {host} self permanent"));
         }
-        // The bridge answers ARP for a remote node only if it knows that the node is behind the VXLAN.
+        // The bridge answers ARP for a remote node only if it has an entry for it behind the VXLAN.
         let behind: BTreeSet<Mac> = wanted.remote.keys().copied().collect();
         for mac in in_bridge.difference(&behind) {
             self.bridge.push(format!("fdb del {mac} dev {device} master"));
@@ -195,7 +195,7 @@ impl Changes {
     fn neighbours(&mut self, wanted: &Wanted, seen: &Seen) {
         let bridge = &wanted.bridge;
         let mut entries = BTreeSet::new();
-        // Without an address of its own the bridge cannot have neighbours that it reaches, yet it answers for them.
+        // The bridge answers for its neighbours even without an address of its own to reach them from.
         for (address, mac) in &wanted.neighbours {
             entries.insert((*address, *mac));
         }
@@ -225,7 +225,7 @@ impl Changes {
         if seen.table.as_ref() == Some(&comment) {
             return;
         }
-        // The first line makes the second succeed; all of it is one transaction.
+        // The first line ensures that the second succeeds; the whole is one transaction.
         self.nft = Some(format!(
             "table inet {table}\n\
              delete table inet {table}\n\
@@ -243,14 +243,14 @@ impl Changes {
         let bridge = &wanted.bridge;
         if seen.forward_drop && (seen.bridge_filtered || wanted.nat.is_some()) {
             self.notes.push(format!(
-                "its firewall forwards nothing by default (docker or ufw do this), which also stops the nodes' \
-                 frames; if nodes cannot reach each other: iptables -I FORWARD -i {bridge} -j ACCEPT; \
-                 iptables -I FORWARD -o {bridge} -j ACCEPT"
+                "its firewall drops forwarded packets by default (as docker and ufw configure it), including the \
+                nodes' frames; if nodes cannot reach each other: iptables -I FORWARD -i {bridge} -j ACCEPT; \
+                iptables -I FORWARD -o {bridge} -j ACCEPT"
             ));
         }
         if self.forward {
             self.notes
-                .push("IPv4 forwarding was switched on for NAT and stays on".to_owned());
+                .push("IPv4 forwarding was enabled for NAT and stays enabled".to_owned());
         }
     }
 
@@ -264,7 +264,7 @@ impl Changes {
             && self.nft.is_none()
     }
 
-    /// The script that makes the changes; stops at the first failure.
+    /// The script that applies the changes; stops at the first failure.
     pub fn script(&self) -> String {
         let mut script = "set -e\n".to_owned();
         // Writing to a string cannot fail.

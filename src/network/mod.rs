@@ -1,6 +1,6 @@
-//! The network of a cluster on one host: a bridge, a VXLAN to the other hosts, NAT where asked for.
-//! Pure: reads what a host said of its links, decides what differs from the plan, writes the script
-//! that changes it. Runs nothing.
+//! The network of a cluster on one host: a bridge, a VXLAN to the other hosts, optional NAT.
+//! Pure: parses what a host reports about its links, compares it with the plan, builds the script of changes.
+//! Runs nothing.
 
 mod change;
 mod mtu;
@@ -10,59 +10,60 @@ mod wanted;
 
 pub use change::{Changes, changes};
 pub use mtu::{MtuFailure, mtu_peers, mtu_script, read_mtu};
+pub(crate) use remove::REMOVAL;
 pub use remove::removal_script;
-pub(crate) use remove::{REMOVAL, is_short_id};
 pub(crate) use seen::section;
 pub use seen::{Link, Seen, SeenError, read_links, seen_script};
 pub use wanted::Wanted;
 
 use uuid::Uuid;
 
-use crate::name::ClusterName;
+use crate::base::name::ClusterName;
+use crate::inventory::ShortId;
 
-/// Alias of our links and comment of our tables: `vcluster:NAME:CLUSTERID`. It is the mark by which they are known.
+/// Alias of our links and comment of our tables: `vcluster:NAME:CLUSTERID`. It is the mark that identifies them.
 pub fn alias(cluster: &ClusterName, id: Uuid) -> String {
     format!("vcluster:{cluster}:{id}")
 }
 
-/// Reads an alias back; `None` if it is not ours.
+/// Parses an alias; `None` if it is not ours.
 pub fn read_alias(alias: &str) -> Option<(ClusterName, Uuid)> {
     let (cluster, id) = alias.strip_prefix("vcluster:")?.split_once(':')?;
-    // Only the form that we write: a UUID has several.
+    // Only the form that we write: a UUID has several textual forms.
     let uuid: Uuid = id.parse().ok()?;
     (uuid.to_string() == id).then_some(())?;
     Some((cluster.parse().ok()?, uuid))
 }
 
-/// The short id in the name of a link of ours, with the kind that such a link is of.
-pub fn read_link_name(name: &str) -> Option<(&'static str, &str)> {
+/// Kind and short id of a link of ours, from its name.
+pub fn read_link_name(name: &str) -> Option<(&'static str, ShortId)> {
     let (kind, id) = match (name.strip_prefix("vcb"), name.strip_prefix("vcx")) {
         (Some(id), _) => ("bridge", id),
         (_, Some(id)) => ("vxlan", id),
         _ => return None,
     };
-    is_short_id(id).then_some((kind, id))
+    Some((kind, ShortId::parse(id)?))
 }
 
 /// Name of our nft table (family `inet`).
-pub fn table_name(short_id: &str) -> String {
+pub fn table_name(short_id: &ShortId) -> String {
     format!("vcluster_{short_id}")
 }
 
-/// What cannot be made on a host.
+/// Why the network cannot be set up on a host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
-    /// The existing bridge that was named is not there.
+    /// The existing bridge that the topology names is missing.
     #[error("there is no bridge `{0}`")]
     NoBridge(String),
-    /// It is there but no bridge.
+    /// It exists but is not a bridge.
     #[error("`{0}` is not a bridge")]
     NotABridge(String),
-    /// A link that is not ours has the name of ours.
-    #[error("a link `{0}` exists and does not carry our mark")]
+    /// A link that is not ours has our link's name.
+    #[error("a link `{0}` exists and does not carry vcluster's mark")]
     ForeignLink(String),
-    /// The host takes no part in the plan.
-    #[error("the plan has no such host")]
+    /// The host is not part of the plan.
+    #[error("the host is not part of the plan")]
     NotInPlan,
     /// No underlay address for the VXLAN.
     #[error("no underlay address is known for `{0}`")]

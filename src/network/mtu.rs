@@ -1,15 +1,15 @@
-//! The proof that the underlay carries what the plan's MTU needs: pings that may not be fragmented.
+//! The check that the underlay carries packets of the plan's MTU: pings that may not be fragmented.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use crate::name::HostName;
+use crate::base::name::HostName;
 use crate::plan::Plan;
 
-/// The most peers that one host pings. As a ring over all hosts, so that every host is pinged as well.
+/// How many peers one host pings at most. They form a ring over all hosts, so that every host is pinged as well.
 const PEERS: usize = 16;
-/// What the inner MTU does not count and an outer ICMP message does not need either: inner Ethernet
-/// header 14 + VXLAN 8 + UDP 8 - ICMP 8. The IP header is in both.
+/// Overhead of an encapsulated frame over a plain ping of the inner MTU: inner Ethernet header 14 + VXLAN 8 +
+/// UDP 8 - ICMP 8. The IP header is in both.
 const EXTRA: u32 = 22;
 
 /// A peer that could not be reached with packets of the full size.
@@ -21,11 +21,11 @@ pub struct MtuFailure {
     pub address: IpAddr,
     /// Size of the IP packet that did not arrive, in bytes.
     pub size: u32,
-    /// Whether even a small one did not.
+    /// Whether even a small packet did not arrive.
     pub unreachable: bool,
 }
 
-/// The peers that a host pings, of those that take part; empty without VXLAN.
+/// The peers that a host pings, among the participating hosts; empty without VXLAN.
 pub fn mtu_peers<'a>(
     plan: &'a Plan,
     host: &HostName,
@@ -50,12 +50,12 @@ fn packet(mtu: u32, address: IpAddr) -> u32 {
     mtu + EXTRA + headers
 }
 
-/// The script that pings them all at once.
+/// The script that pings all peers in parallel.
 pub fn mtu_script(mtu: u32, peers: &[(&HostName, IpAddr)]) -> String {
     let mut script = format!(
         r#"command -v ping >/dev/null || {{ echo "vcluster-missing: ping" >&2; exit 9; }}
 probe() {{
-  # The first packet may be lost while the peer's Ethernet address is asked for.
+  # The first packet may be lost while the peer's Ethernet address is being resolved.
   if ping -n -q -M do -c 1 -W 2 -s {size} "$1" >/dev/null 2>&1 ||
     ping -n -q -M do -c 3 -i 0.3 -W 2 -s {size} "$1" >/dev/null 2>&1; then
     echo "ok $1"

@@ -1,17 +1,16 @@
 //! The script that removes the links and the table of one cluster from a host, and nothing else.
 
-use crate::name::ClusterName;
+use crate::inventory::ClusterRef;
 
-/// The body of the script, for a cluster whose name is in `$cluster` and whose short id is in `$short`; both are
-/// trusted to be what those may be. It says `removed KIND NAME` for each thing and `left KIND NAME` for what could
-/// not be removed.
+/// The body of the script, for a cluster with the name `$cluster` and the short id `$short`, both validated before.
+/// It prints `removed KIND NAME` for each object and `left KIND NAME` for each one that could not be removed.
 pub(crate) const REMOVAL: &str = r#"mark="vcluster:$cluster:$short-" t="vcluster_$short"
-# The VXLAN first: as a port it would keep the bridge busy with its going.
+# The VXLAN first: it is a port of the bridge.
 for l in "vcx$short" "vcb$short"; do
   [ -e "/sys/class/net/$l" ] || continue
   kind=bridge; case $l in vcx*) kind=vxlan ;; esac
   read -r a <"/sys/class/net/$l/ifalias" || a=
-  # Without an alias it is ours only where its making was cut off: of our kind and never up.
+  # Without an alias it is ours only if its creation was interrupted: of our kind and never up.
   case $a in
     "$mark"*) ;;
     "") case $(ip -d link show dev "$l") in *[\<,]UP[,\>]*) continue ;; *" $kind "*) ;; *) continue ;; esac ;;
@@ -24,18 +23,8 @@ if command -v nft >/dev/null && nft list table inet "$t" 2>/dev/null | grep -qF 
 fi
 "#;
 
-/// Removes what carries the mark of the cluster with this name and short id. Both values are safe in a shell word by
-/// their types (`short_id` is 8 hex digits; anything else gives an empty script).
-pub fn removal_script(cluster: &ClusterName, short_id: &str) -> String {
-    if !is_short_id(short_id) {
-        return String::new();
-    }
-    format!("cluster={cluster} short={short_id}\n{REMOVAL}")
-}
-
-pub(crate) fn is_short_id(text: &str) -> bool {
-    text.len() == 8
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+/// Removes what carries the mark of the cluster with this name and short id. Both values are safe in a shell word:
+/// the name by its type; a `short_id` that is not 8 hex digits gives an empty script.
+pub fn removal_script(cluster: &ClusterRef) -> String {
+    format!("cluster={} short={}\n{REMOVAL}", cluster.name, cluster.short_id)
 }

@@ -1,4 +1,4 @@
-//! What a host says of its links, forwarding entries and neighbours: the script that asks and the parser.
+//! What a host reports about its links, forwarding entries and neighbours: the script and the parser.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Wanted;
-use crate::plan::Mac;
+use crate::inventory::Mac;
 
 /// A link as `ip -j -d addr` shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -54,7 +54,7 @@ impl Link {
         &self.linkinfo.kind
     }
 
-    /// Addresses with prefix length, link-local ones left out.
+    /// Addresses with prefix length, without link-local ones.
     pub fn addresses(&self) -> impl Iterator<Item = (IpAddr, u8)> + '_ {
         self.addr_info
             .iter()
@@ -67,8 +67,8 @@ impl Link {
         (self.kind() == "vxlan").then(|| self.number("id")).flatten()
     }
 
-    /// Whether it is of a kind, has no alias and was never brought up: what the making of one of our links leaves
-    /// when it is cut off. Says nothing of whose it is; its name does.
+    /// Whether it is of this kind, has no alias and was never up: the leftover of an interrupted creation of one of our
+    /// links. Ownership follows from its name.
     pub fn is_half_made(&self, kind: &str) -> bool {
         self.kind() == kind && self.ifalias.is_empty() && !self.is_up()
     }
@@ -122,30 +122,30 @@ struct Neighbour {
     lladdr: String,
 }
 
-/// The network of a host as it is, as far as it matters to one cluster.
+/// The observed network of a host, as far as it matters to one cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     /// All links.
     pub links: Vec<Link>,
-    /// Forwarding entries of our VXLAN: Ethernet address and the host it is behind.
+    /// Forwarding entries of our VXLAN: Ethernet address and the underlay address of its host.
     pub vxlan_entries: BTreeSet<(Mac, IpAddr)>,
-    /// Ethernet addresses that our bridge is told to be behind the VXLAN.
+    /// Ethernet addresses that our bridge has entries for behind the VXLAN.
     pub bridge_entries: BTreeSet<Mac>,
     /// Permanent neighbours on our bridge.
     pub neighbours: BTreeSet<(Ipv4Addr, Mac)>,
-    /// Comment of our nft table, if it is there.
+    /// Comment of our nft table, if it exists.
     pub table: Option<String>,
     /// Whether the host forwards IPv4.
     pub forwards: bool,
-    /// Whether IPv6 is off on our bridge (also when there is no IPv6 at all).
+    /// Whether IPv6 is off on our bridge (also if the host has no IPv6).
     pub ipv6_off: bool,
-    /// Whether bridged frames pass through iptables there.
+    /// Whether bridged frames pass through iptables.
     pub bridge_filtered: bool,
     /// Whether iptables forwards nothing by default.
     pub forward_drop: bool,
 }
 
-/// Why a host's words make no sense.
+/// Why a host's report could not be parsed.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}: {cause}")]
 pub struct SeenError {
@@ -153,7 +153,7 @@ pub struct SeenError {
     cause: serde_json::Error,
 }
 
-/// The script that asks a host for what `Seen` holds.
+/// The script that prints what `Seen` holds.
 pub fn seen_script(wanted: &Wanted) -> String {
     let bridge = &wanted.bridge;
     let vxlan = wanted
@@ -161,7 +161,7 @@ pub fn seen_script(wanted: &Wanted) -> String {
         .as_ref()
         .map_or("-", |(vxlan, _)| vxlan.device.as_str());
     let table = wanted.nat.as_deref().unwrap_or("-");
-    // Device and table names come from the planner, which takes only letters, digits, `-`, `_` and `.`.
+    // Device and table names come from the planner, which accepts only letters, digits, `-`, `_` and `.`.
     format!(
         r#"need() {{ for c; do command -v "$c" >/dev/null || {{ echo "vcluster-missing: $c" >&2; exit 9; }}; done; }}
 b='{bridge}' x='{vxlan}' t='{table}'
@@ -181,7 +181,7 @@ echo @@end
     )
 }
 
-/// Reads the output of `ip -j -d addr show`.
+/// Parses the output of `ip -j -d addr show`.
 pub fn read_links(json: &str) -> Result<Vec<Link>, SeenError> {
     json_list(json, "links")
 }
@@ -194,7 +194,7 @@ fn json_list<T: for<'a> Deserialize<'a>>(json: &str, what: &'static str) -> Resu
 }
 
 impl Seen {
-    /// Reads the output of [`seen_script`].
+    /// Parses the output of [`seen_script`].
     pub fn read(output: &str) -> Result<Self, SeenError> {
         let part = |name: &str| section(output, name);
         let mut seen = Self {

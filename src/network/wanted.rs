@@ -1,4 +1,4 @@
-//! What the plan wants of the network of one host.
+//! The network of one host according to the plan.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -6,45 +6,46 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::Ipv4Net;
 
 use super::{NetworkError, alias, table_name};
-use crate::name::HostName;
-use crate::plan::{Mac, Plan, VxlanPlan};
+use crate::base::name::HostName;
+use crate::inventory::{Mac, ShortId};
+use crate::plan::{Plan, VxlanPlan};
 
-/// The network of one host as the plan wants it.
+/// The network of one host according to the plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// The bridge.
     pub bridge: String,
-    /// Whether it is ours; all else below matters only then.
+    /// Whether it is ours; the fields below matter only then.
     pub own: bool,
     /// Our mark.
     pub alias: String,
     /// MTU of bridge and VXLAN.
     pub mtu: u32,
-    /// The host's own end.
+    /// The host's own address on the bridge.
     pub address: Option<Ipv4Addr>,
     /// The cluster's subnet.
     pub subnet: Ipv4Net,
-    /// The VXLAN with the host's own underlay address.
+    /// The VXLAN, and the host's own underlay address.
     pub vxlan: Option<(VxlanPlan, IpAddr)>,
     /// Underlay addresses of the other hosts.
     pub peers: Vec<IpAddr>,
-    /// Ethernet addresses that are behind other hosts, with the host's underlay address.
+    /// Ethernet addresses behind other hosts, with the underlay address of each host.
     pub remote: BTreeMap<Mac, IpAddr>,
-    /// Every address of the cluster other than our own, with its Ethernet address.
+    /// Every address of the cluster except the host's own, with its Ethernet address.
     pub neighbours: BTreeMap<Ipv4Addr, Mac>,
-    /// Name of the nft table if nodes are to reach the outside.
+    /// Name of the nft table if nodes need outside access.
     pub nat: Option<String>,
 }
 
-/// Ethernet address of a host's bridge, so that all hosts know it beforehand.
+/// Ethernet address of a host's bridge: derived, so that it can be configured on the other hosts in advance.
 pub(super) fn bridge_mac(address: Ipv4Addr) -> Mac {
     let [a, b, c, d] = address.octets();
-    // 0x52 is locally administered; 0x54 behind it is the nodes', 0x56 is ours.
+    // 0x52 is locally administered; nodes have 0x54 as the second byte, bridges 0x56.
     Mac([0x52, 0x56, a, b, c, d])
 }
 
 impl Wanted {
-    /// The part of the plan that is about one host.
+    /// Selects the part of the plan for one host.
     pub fn new(plan: &Plan, host: &HostName) -> Result<Self, NetworkError> {
         let network = &plan.network;
         let here = plan
@@ -66,7 +67,7 @@ impl Wanted {
                 address.ok_or_else(|| NetworkError::NoUnderlay(name.to_string()))
             };
             vxlan = Some((plan_vxlan.clone(), need(host, here.underlay)?));
-            // A host without nodes is one that is being left: nothing is sent there any more.
+            // The cluster is leaving a host without nodes: nothing is sent there any more.
             let others = plan.hosts.iter().filter(|other| !other.nodes.is_empty());
             for other in others.filter(|other| other.name != *host) {
                 let address = need(&other.name, other.underlay)?;
@@ -96,7 +97,7 @@ impl Wanted {
             peers,
             remote,
             neighbours,
-            nat: network.nat.then(|| table_name(&Plan::short_id(plan.cluster_id))),
+            nat: network.nat.then(|| table_name(&ShortId::of(plan.cluster_id))),
         })
     }
 }

@@ -1,8 +1,8 @@
-//! Why a node set could not be read, with the place in the text.
+//! Why a node set could not be parsed, with the place in the text.
 
 use super::LIMIT;
 
-/// Why a node set could not be read.
+/// Why a node set could not be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}")]
 pub struct NodeSetError {
@@ -22,17 +22,17 @@ impl NodeSetError {
 /// What is wrong with a node set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NodeSetErrorKind {
-    /// An operator with nothing before or behind it.
-    #[error("nothing stands beside the operator `{0}`")]
+    /// An operator with nothing before or after it.
+    #[error("an operand of the operator `{0}` is missing")]
     MissingOperand(char),
     /// `[` without `]`.
     #[error("`[` is never closed")]
     Unclosed,
     /// `]` without `[`.
-    #[error("`]` closes nothing")]
+    #[error("`]` has no `[`")]
     StrayClose,
-    /// `[` within `[...]`, or `[...]` beside `[...]` with at most digits between.
-    #[error("`[` may not open here: two ranges need a letter between them")]
+    /// `[` inside `[...]`, or `[...]` next to `[...]` with at most digits between.
+    #[error("`[` is not allowed here: two ranges need a letter between them")]
     Reopened,
     /// `[]` or `[1,,2]`.
     #[error("the range is empty")]
@@ -55,13 +55,13 @@ pub enum NodeSetErrorKind {
     /// `5/2`.
     #[error("`{}` has a step but no range", .0.escape_debug())]
     StepWithoutRange(String),
-    /// White space or a control character within a name.
-    #[error("a name may not hold `{}`", .0.escape_debug())]
+    /// White space or a control character in a name.
+    #[error("a name cannot contain `{}`", .0.escape_debug())]
     Character(char),
     /// More names than the limit.
-    #[error("the node set names more than {LIMIT} nodes")]
+    #[error("the node set contains more than {LIMIT} nodes")]
     TooMany,
-    /// A group that nobody knows.
+    /// An unknown group.
     #[error("there is no group `{}`", .0.escape_debug())]
     UnknownGroup(String),
 }
@@ -75,10 +75,10 @@ impl NodeSetErrorKind {
             Self::Unclosed | Self::StrayClose | Self::EmptyRange | Self::NotANumber(_) => {
                 "write a range as in `node[001-150]`, `node[1-3,7]` or `node[0-6/2]`"
             }
-            Self::Padding(_) => "pad both ends alike, as in `node[001-100]`",
+            Self::Padding(_) => "pad both ends to the same length, as in `node[001-100]`",
             Self::Backwards(_) => "write the lower end first",
             Self::StepWithoutRange(_) | Self::ZeroStep(_) => {
-                "write a step behind a range, as in `node[0-6/2]`"
+                "write a step after a range, as in `node[0-6/2]`"
             }
             Self::Character(c) if c.is_whitespace() => "separate names with `,`",
             _ => return None,

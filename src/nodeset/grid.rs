@@ -1,5 +1,5 @@
 //! Folding of names with several indices: `rack1node1,rack1node2,rack2node1,rack2node2`
-//! to `rack[1-2]node[1-2]`. A fold is a list of products that don't overlap.
+//! to `rack[1-2]node[1-2]`. A fold is a list of products that do not overlap.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,8 +9,8 @@ use super::index::{Index, ranges};
 /// A product of index sets, one per dimension, each sorted.
 pub(super) type Product = Vec<Vec<Index>>;
 
-/// Folds index vectors (all of the same length, at least 1) to products, in the order in which
-/// ClusterShell writes them: larger products first, then by their first dimensions.
+/// Folds index vectors (all of the same length, at least 1) to products, in the order of
+/// ClusterShell: larger products first, then by their first dimensions.
 pub(super) fn products(vectors: &BTreeSet<Box<[Index]>>) -> Vec<Product> {
     let mut products = rows(vectors);
     let dimensions = vectors.first().map_or(0, |vector| vector.len());
@@ -38,8 +38,8 @@ pub(super) fn products(vectors: &BTreeSet<Box<[Index]>>) -> Vec<Product> {
     products
 }
 
-/// Vectors that differ in their last index only stand side by side in the sorted set: one
-/// pass folds them, so that a full grid of a million names stays cheap.
+/// Vectors that differ only in their last index are adjacent in the sorted set: one pass
+/// folds them, so that a full grid of a million names stays cheap.
 fn rows(vectors: &BTreeSet<Box<[Index]>>) -> Vec<Product> {
     let mut rows: Vec<Product> = Vec::new();
     let mut current: &[Index] = &[];
@@ -60,7 +60,7 @@ fn rows(vectors: &BTreeSet<Box<[Index]>>) -> Vec<Product> {
     rows
 }
 
-/// Joins the products that differ along one axis only.
+/// Merges the products that differ along one axis only.
 fn merged(products: Vec<Product>, axis: usize) -> Vec<Product> {
     let mut by_rest: BTreeMap<Product, Vec<Index>> = BTreeMap::new();
     for mut product in products {
@@ -77,7 +77,7 @@ fn merged(products: Vec<Product>, axis: usize) -> Vec<Product> {
         .collect()
 }
 
-/// The vectors of a product, the last dimension running fastest.
+/// The vectors of a product; the last dimension varies fastest.
 pub(super) fn vectors(product: &[Vec<Index>]) -> Vec<Vec<Index>> {
     let mut vectors: Vec<Vec<Index>> = vec![Vec::with_capacity(product.len())];
     for set in product {

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-/// Digits that an index may have at most, so that it always fits 64 bits.
+/// Maximum number of digits of an index, so that it always fits 64 bits.
 pub(super) const MAX_DIGITS: usize = 19;
 
 /// A number with its width. The order is by width, then by value.
@@ -60,8 +60,8 @@ impl fmt::Display for Index {
 /// Writes sorted indices as ranges: `1-3,7,09-12`.
 ///
 /// A padded run ends where the width changes (`99` after `08` is as wide, `100`
-/// is not); an unpadded run goes on from `9` to `10`. ClusterShell keeps the
-/// padded state over single indices that follow, and so do we.
+/// is not); an unpadded run continues from `9` to `10`. Single indices that follow
+/// keep the padded state, as in ClusterShell.
 pub(super) fn ranges(indices: &[Index]) -> String {
     let mut out = String::new();
     let Some((&first, rest)) = indices.split_first() else {
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unpadded_run_goes_on_where_the_number_of_digits_grows() {
+    fn an_unpadded_run_continues_where_the_number_of_digits_grows() {
         assert_eq!(folded(&["9", "10", "99", "100", "8"]), "8-10,99-100");
     }
 

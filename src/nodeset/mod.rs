@@ -1,13 +1,13 @@
 //! Node sets as in ClusterShell: `node[001-150]`, `rack[1-2]node[01-10]`, `node[0-6/2]`,
 //! `@group`, and the operators `,` (union), `!` (difference), `&` (intersection) and `^`
-//! (symmetric difference), from left to right. Text in, names out; what a group is, the
-//! caller says.
+//! (symmetric difference), from left to right. Text in, names out; the caller resolves
+//! groups.
 //!
 //! Differences from ClusterShell 1.9, all on purpose: an unknown group, white space in a
-//! name and a negative index are errors; an expression that writes out more than
+//! name and a negative index are errors; an expression that expands to more than
 //! [`LIMIT`] names is refused; digits before a range are put before each of its numbers
-//! (`a1[9-10]` is `a19,a110`, where ClusterShell makes `a[19-110]` of it); a grid with holes
-//! (`r[1-3]n[1-3]!r2n2`) may be cut into other products.
+//! (`a1[9-10]` is `a19,a110`, but `a[19-110]` in ClusterShell); a grid with holes
+//! (`r[1-3]n[1-3]!r2n2`) may be split into other products.
 
 mod error;
 mod grid;
@@ -19,24 +19,24 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use error::{NodeSetError, NodeSetErrorKind};
 use index::Index;
 
-/// The most names that an expression may write out, repeats counted.
+/// The most names that an expression may expand to, duplicates counted.
 pub const LIMIT: usize = 1_000_000;
 
 /// A set of node names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeSet {
-    /// Pattern (`%s` where an index stands, `%%` for a percent sign: the form that
-    /// ClusterShell sorts by) to index vectors. No set in here is empty.
+    /// Pattern (`%s` for an index, `%%` for a percent sign: the form by which
+    /// ClusterShell sorts) to index vectors. None of the sets is empty.
     patterns: BTreeMap<String, BTreeSet<Box<[Index]>>>,
 }
 
-/// Writes out a node set without groups, in order.
+/// Expands a node set without groups, in order.
 pub fn expand(text: &str) -> Result<Vec<String>, NodeSetError> {
     Ok(NodeSet::parse(text, |_| None)?.iter().collect())
 }
 
-/// Folds names to the shortest text that we know for them. Names are taken as they are:
-/// brackets and operators in them mean nothing.
+/// Folds names to the shortest text that we know for them. Names are literal: brackets and
+/// operators in them have no meaning.
 pub fn fold<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
     names.into_iter().collect::<NodeSet>().to_string()
 }
@@ -47,8 +47,8 @@ impl NodeSet {
         Self::default()
     }
 
-    /// Reads an expression. `groups` resolves the name of a group (without `@`) to its nodes;
-    /// it is asked for `*` where all nodes are meant (`@*`, and `@all` where no group has that name).
+    /// Parses an expression. `groups` resolves the name of a group (without `@`) to its nodes, and
+    /// `*` to all nodes (`@*`, and `@all` if no group has that name).
     pub fn parse(text: &str, groups: impl Fn(&str) -> Option<Vec<String>>) -> Result<Self, NodeSetError> {
         parse::Parser {
             resolve: &groups,
@@ -116,7 +116,7 @@ impl NodeSet {
         self.tidy();
     }
 
-    /// Keeps only the names that another set has too.
+    /// Keeps only the names that are in another set too.
     pub fn intersection_with(&mut self, other: &Self) {
         for (pattern, mine) in &mut self.patterns {
             match other.patterns.get(pattern) {
@@ -127,7 +127,7 @@ impl NodeSet {
         self.tidy();
     }
 
-    /// Keeps the names that exactly one of the two sets has.
+    /// Keeps the names that are in exactly one of the two sets.
     pub fn symmetric_difference_with(&mut self, other: Self) {
         for (pattern, vectors) in other.patterns {
             let mine = self.patterns.entry(pattern).or_default();
@@ -181,7 +181,7 @@ impl NodeSet {
         pattern.push_str("%s");
     }
 
-    /// The set of all combinations; the caller has checked how many that is.
+    /// The set of all combinations; the caller has checked their number.
     fn product(pattern: String, dimensions: &[Vec<Index>]) -> Self {
         let vectors: BTreeSet<Box<[Index]>> = grid::vectors(dimensions)
             .into_iter()

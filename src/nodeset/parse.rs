@@ -1,7 +1,7 @@
-//! Reading: text with operators to a [`NodeSet`]. Operators have no precedence,
-//! they work from left to right as in ClusterShell. The size of every range is
-//! computed before it is written out, so that no text of any kind makes us allocate
-//! more than [`LIMIT`] names.
+//! Parses text with operators to a [`NodeSet`]. Operators have no precedence and
+//! apply from left to right, as in ClusterShell. The size of every range is
+//! computed before it is expanded, so that no text makes us allocate more than
+//! [`LIMIT`] names.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ fn error(kind: Kind, at: usize) -> NodeSetError {
 
 pub(super) struct Parser<'a> {
     pub(super) resolve: &'a Resolve<'a>,
-    /// Names that may still be written out, repeats counted.
+    /// Names that may still be expanded, duplicates counted.
     pub(super) budget: usize,
 }
 
@@ -119,7 +119,7 @@ impl Parser<'_> {
     }
 }
 
-/// Reads digits, a range, or a range with digits beside it (`1[0-9]5` is one number
+/// Reads digits, a range, or a range with digits next to it (`1[0-9]5` is one number
 /// with three parts). Returns how many bytes were read.
 fn number(text: &str, at: usize, pattern: &mut String, dimensions: &mut Vec<Vec<Index>>) -> Result<usize> {
     let run = |from: usize| -> &str {
@@ -183,7 +183,7 @@ fn operand_end(text: &str, start: usize) -> Result<usize> {
     }
 }
 
-/// Reads what stands in brackets: `1-5,7,010-020/5`. Sorted, without duplicates.
+/// Reads the contents of brackets: `1-5,7,010-020/5`. Sorted, without duplicates.
 fn ranges(text: &str, at: usize) -> Result<Vec<Index>> {
     let mut parts = Vec::new();
     let mut total = 0_u64;
@@ -200,7 +200,7 @@ fn ranges(text: &str, at: usize) -> Result<Vec<Index>> {
     }
     let mut set = BTreeSet::new();
     for (first, last, step) in parts {
-        // A range is padded as its first end is; an unpadded one grows in width.
+        // A range has the padding of its first end; an unpadded one grows in width.
         let width = if first.width() == last.width() {
             first.width()
         } else {
@@ -241,7 +241,7 @@ fn range(text: &str, at: usize) -> Result<(Index, Index, u64)> {
     };
     let (first, last) = (number(first)?, number(last)?);
     let is_padded = |index: Index| index != Index::padded(index.value(), 1);
-    // `0-00` is as good as `0`: ClusterShell does not count zeros of a zero at the end as padding.
+    // `0-00` is the same as `0`: ClusterShell does not count zeros of a zero at the end as padding.
     let padded = is_padded(first) || (is_padded(last) && last.value() != 0);
     if padded && first.width() != last.width() {
         return Err(error(Kind::Padding(text.to_owned()), at));

@@ -23,7 +23,7 @@ fn refused(text: &str) -> (NodeSetErrorKind, usize) {
 }
 
 #[test]
-fn ranges_keep_their_padding_and_steps_are_written_out() {
+fn ranges_keep_their_padding_and_steps_are_expanded() {
     assert_eq!(
         expand("node[008-010]").unwrap(),
         ["node008", "node009", "node010"]
@@ -48,7 +48,7 @@ fn several_ranges_in_one_name_are_a_product() {
 }
 
 #[test]
-fn digits_beside_a_range_belong_to_its_numbers() {
+fn digits_next_to_a_range_belong_to_its_numbers() {
     assert_eq!(expand("a1[1-2]").unwrap(), ["a11", "a12"]);
     assert_eq!(expand("a[1-2]5").unwrap(), ["a15", "a25"]);
     assert_eq!(expand("a1[9-10]").unwrap(), ["a19", "a110"]);
@@ -83,7 +83,7 @@ fn one_and_zero_one_are_different_nodes() {
 }
 
 #[test]
-fn a_set_that_is_too_large_is_refused_before_it_is_written_out() {
+fn a_set_that_is_too_large_is_refused_before_it_is_expanded() {
     for text in [
         "a[1-999999999999]",
         "a[0-9999999999999999999]",
@@ -98,7 +98,7 @@ fn a_set_that_is_too_large_is_refused_before_it_is_written_out() {
 }
 
 #[test]
-fn mistakes_are_named_with_their_place() {
+fn mistakes_are_reported_with_their_place() {
     use NodeSetErrorKind as K;
     let text = |s: &str| s.to_owned();
     for (input, kind, at) in [
@@ -135,7 +135,7 @@ fn names_with_many_digits_or_a_percent_sign_survive() {
 }
 
 #[test]
-fn folding_takes_products_together_and_puts_the_larger_first() {
+fn folding_merges_products_and_puts_the_larger_first() {
     let names = [
         "rack1node2",
         "rack1node1",
@@ -186,7 +186,7 @@ proptest! {
         let of = |text: String| -> BTreeSet<String> { expand(&text).unwrap().into_iter().collect() };
         prop_assume!(!a.is_empty() && !b.is_empty());
         let (left, right) = (fold(&a), fold(&b));
-        // Each operator works on all that stands left of it, so the right side must be one operand.
+        // Each operator applies to everything on its left, so the right side must be one operand.
         let groups = |name: &str| (name == "b").then(|| b.iter().cloned().collect());
         let of_group = |text: String| -> BTreeSet<String> { NodeSet::parse(&text, groups).unwrap().iter().collect() };
         prop_assert_eq!(of(format!("{left},{right}")), a.union(&b).cloned().collect::<BTreeSet<_>>());

@@ -1,6 +1,6 @@
-//! Addresses. Nodes take the first usable addresses of the subnet upwards, hosts the last
-//! ones downwards, both in topology order; what exists keeps its address. An Ethernet
-//! address is derived from the IPv4 address, so both are unique in the cluster's network.
+//! Address allocation. Nodes take the lowest usable addresses of the subnet, hosts the highest
+//! ones, both in topology order; existing nodes keep their address. An Ethernet address is
+//! derived from the IPv4 address, so both are unique in the cluster's network.
 
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use super::error::PlanError;
-use super::model::Mac;
+use crate::inventory::Mac;
 use crate::topology::{Network, Topology};
 
 /// `52:54` and the four bytes of the address: locally administered and unicast (IEEE 802,
@@ -18,7 +18,7 @@ pub(super) fn mac(address: Ipv4Addr) -> Mac {
     Mac([0x52, 0x54, a, b, c, d])
 }
 
-/// The addresses of a cluster's network while they are given out.
+/// The addresses of a cluster's network during allocation.
 pub(super) struct Addresses {
     /// First and last usable address; empty when `first > last`.
     first: u32,
@@ -29,7 +29,7 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
-    /// All addresses of a subnet, less the gateway and those of others on the same bridge.
+    /// All addresses of a subnet except the gateway and those of other nodes on the same bridge.
     pub(super) fn new(network: &Network, others: impl Iterator<Item = Ipv4Addr>) -> Self {
         let (first, last) = usable(network.subnet);
         let taken = network
@@ -47,7 +47,7 @@ impl Addresses {
         }
     }
 
-    /// Fails where the subnet cannot hold all nodes and a bridge address for each of `hosts`.
+    /// Fails if the subnet cannot hold all nodes and a bridge address for each of `hosts`.
     pub(super) fn check(&self, topology: &Topology, hosts: usize) -> Result<(), PlanError> {
         let nodes = topology.nodes.len();
         let usable = (u64::from(self.last) + 1).saturating_sub(u64::from(self.first)) as usize;
@@ -73,12 +73,12 @@ impl Addresses {
             .rev()
             .find(|address| !self.taken.contains(address))?;
         self.taken.insert(address);
-        // What was found is the highest: the next search starts below it.
+        // This was the highest free address, so the next search starts below it.
         self.last = address.checked_sub(1)?;
         Some(address.into())
     }
 
-    /// Takes this very address, if it is in the subnet and free.
+    /// Takes exactly this address, if it is in the subnet and free.
     pub(super) fn take(&mut self, address: Ipv4Addr) -> bool {
         let address = u32::from(address);
         (self.first..=self.last).contains(&address) && self.taken.insert(address)
@@ -93,7 +93,7 @@ impl Addresses {
     }
 }
 
-/// The first and the last address that a machine may have.
+/// The first and last address that a machine may use.
 fn usable(subnet: Ipv4Net) -> (u32, u32) {
     let (network, broadcast) = (u32::from(subnet.network()), u32::from(subnet.broadcast()));
     // /31 and /32 have no room for a network with a broadcast address.

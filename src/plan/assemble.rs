@@ -1,24 +1,28 @@
-//! The plan's parts, put together once every choice is made.
+//! Assembles the plan once every choice is made.
 
 use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 
 use uuid::Uuid;
 
-use super::capacity::Needs;
+use super::candidate::Candidate;
 use super::existing::{Existing, Found};
-use super::model::{Action, ActionKind, HostPlan, NetworkPlan, NodePlan, NodeSpec};
+use super::missing::Placed;
+use super::model::{Action, HostPlan, NetworkPlan, NodePlan, PlanInput};
 use super::natural::{Natural, natural};
-use super::{Placed, PlanInput, Site, address, diff, network};
-use crate::name::{HostName, ImageName};
+use super::needs::Needs;
+use super::{address, diff, network};
+use crate::base::event::ActionKind;
+use crate::base::name::{HostName, ImageName};
+use crate::base::units::MiB;
+use crate::inventory::NodeSpec;
 use crate::topology;
-use crate::units::MiB;
 
 /// A node, with its address and the bridge address of its host.
 pub(super) fn node_plan(
     input: &PlanInput<'_>,
     node: &topology::Node,
-    site: &Site<'_>,
+    site: &Candidate<'_>,
     address: Ipv4Addr,
     network: &NetworkPlan,
     bridge_address: Option<Ipv4Addr>,
@@ -49,7 +53,7 @@ pub(super) fn node_plan(
 
 /// Removals first, then the rest in topology order.
 pub(super) fn actions(
-    sites: &[Site<'_>],
+    sites: &[Candidate<'_>],
     placed: &[Placed],
     existing: &Existing<'_>,
     silent: &HashMap<&str, &HostName>,
@@ -77,8 +81,8 @@ pub(super) fn actions(
         let (kind, reason) = match (found, existing.moves.get(&index)) {
             (None, _) => {
                 let why = silent.get(node.name.as_str()).map_or_else(
-                    || "not there yet".to_owned(),
-                    |host| format!("its host {host} does not answer"),
+                    || "does not exist yet".to_owned(),
+                    |host| format!("its host {host} is unreachable"),
                 );
                 (ActionKind::Create, why)
             }
@@ -109,7 +113,7 @@ pub(super) fn actions(
 
 /// The hosts that hold nodes, now or until the removals are done, in topology order.
 pub(super) fn host_plans(
-    sites: &[Site<'_>],
+    sites: &[Candidate<'_>],
     by_order: &[usize],
     placed: &[Placed],
     bridge_addresses: &[Ipv4Addr],
@@ -136,6 +140,7 @@ pub(super) fn host_plans(
                 bridge_address: bridge_addresses.get(site.order).copied(),
                 underlay: network::underlay(site),
                 nodes: nodes.iter().map(|node| node.name.clone()).collect(),
+                accel: site.host.accel,
                 memory: MiB(needs().map(|needs| needs.memory).sum()),
                 vcpus: needs().map(|needs| needs.vcpus).sum(),
                 disk: MiB(needs().map(|needs| needs.disk).sum()),

@@ -1,19 +1,19 @@
-//! What other clusters are promised on a host, whether it is there already or not; and what this plan promises.
+//! What other clusters are promised on a host, whether it exists yet or not; and what this plan promises.
 
 use std::collections::BTreeMap;
 
 use ipnet::Ipv4Net;
 use uuid::Uuid;
 
-use super::capacity::Needs;
 use super::model::Plan;
-use crate::host::{Claim, ObservedHost};
-use crate::name::HostName;
-use crate::units::MiB;
+use super::needs::Needs;
+use crate::base::name::HostName;
+use crate::base::units::MiB;
+use crate::inventory::{Claim, ObservedHost};
 
 /// What a plan promises its cluster on one host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Promise {
+pub struct ClaimedCapacity {
     /// Nodes.
     pub nodes: u32,
     /// Their memory.
@@ -30,9 +30,9 @@ pub struct Promise {
 
 impl Plan {
     /// What the plan promises on a host.
-    pub fn promise(&self, host: &HostName) -> Promise {
+    pub fn claimed_capacity(&self, host: &HostName) -> ClaimedCapacity {
         let here = self.hosts.iter().find(|planned| planned.name == *host);
-        Promise {
+        ClaimedCapacity {
             nodes: here.map_or(0, |here| u32::try_from(here.nodes.len()).unwrap_or(u32::MAX)),
             memory: here.map_or(MiB(0), |here| here.memory),
             vcpus: here.map_or(0, |here| here.vcpus),
@@ -55,8 +55,8 @@ pub(super) fn own(observed: &ObservedHost, cluster_id: Uuid) -> Option<&Claim> {
     claims.find(|claim| claim.id == cluster_id)
 }
 
-/// Nodes and what they need of each other cluster: the larger of what it claims and what it has, because it may be
-/// on its way to the one or away from the other.
+/// Node count and needs of each other cluster: the larger of what it claims and what it has, because it may be growing
+/// to its claim or shrinking to it.
 pub(super) fn taken(observed: &ObservedHost, cluster_id: Uuid) -> Vec<(u32, Needs)> {
     let mut taken: BTreeMap<Uuid, (u32, Needs)> = BTreeMap::new();
     for node in observed

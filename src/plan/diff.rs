@@ -1,8 +1,9 @@
-//! What is done to a node, and why: the wanted spec against the observed one.
+//! What is done to a node, and why: compares the wanted spec with the observed one.
 
 use super::existing::Found;
-use super::model::{ActionKind, NodePlan, NodeSpec};
-use crate::host::DomainState;
+use super::model::NodePlan;
+use crate::base::event::ActionKind;
+use crate::inventory::{DomainState, NodeSpec};
 
 /// The action for a node that stays on its host.
 pub(super) fn action(found: Found<'_>, wanted: &NodePlan) -> (ActionKind, String) {
@@ -14,14 +15,14 @@ pub(super) fn action(found: Found<'_>, wanted: &NodePlan) -> (ActionKind, String
         return (ActionKind::Recreate, reasons.join(", "));
     }
     match found.node.state {
-        DomainState::Running => (ActionKind::Keep, "as wanted".to_owned()),
+        DomainState::Running => (ActionKind::Keep, "up to date".to_owned()),
         DomainState::Paused => (ActionKind::Start, "its domain is paused".to_owned()),
         DomainState::Off => (ActionKind::Start, "its domain is off".to_owned()),
         DomainState::Crashed => (ActionKind::Start, "its domain has crashed".to_owned()),
     }
 }
 
-/// The differences between two specs, for people; empty if and only if the specs are equal.
+/// The differences between two specs, as text; empty if and only if the specs are equal.
 pub(super) fn differences(old: &NodeSpec, new: &NodeSpec) -> Vec<String> {
     let mut all = Vec::new();
     let mut compare = |what: &str, old: String, new: String| {
@@ -34,7 +35,7 @@ pub(super) fn differences(old: &NodeSpec, new: &NodeSpec) -> Vec<String> {
     compare("disk", or_none(old.disk), or_none(new.disk));
     compare("image", old.image.to_string(), new.image.to_string());
     compare("address", old.address.to_string(), new.address.to_string());
-    // The Ethernet address follows the address.
+    // The Ethernet address is derived from the IPv4 address.
     if old.address == new.address {
         compare("mac", old.mac.to_string(), new.mac.to_string());
     }
@@ -49,9 +50,9 @@ pub(super) fn differences(old: &NodeSpec, new: &NodeSpec) -> Vec<String> {
         all.push(format!("image {} changed", new.image));
     }
     if old.client_key != new.client_key {
-        all.push("the cluster's keys are new".to_owned());
+        all.push("the cluster's keys changed".to_owned());
     }
-    // Two sizes may look alike when rounded for people.
+    // Two sizes may look the same when rounded for display.
     if all.is_empty() && old != new {
         all.push("its size changed".to_owned());
     }

@@ -4,13 +4,13 @@ use std::net::IpAddr;
 
 use ipnet::Ipv4Net;
 
-use crate::exit::ExitCode;
-use crate::name::{ClusterName, HostName, NodeName};
+use crate::base::exit::ExitCode;
+use crate::base::name::{ClusterName, HostName, NodeName};
 use crate::topology::Location;
 
-/// What keeps a node from a host.
+/// Why a host cannot take a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Lack {
+pub enum Shortage {
     /// Memory.
     Memory,
     /// vCPUs.
@@ -19,9 +19,9 @@ pub enum Lack {
     Disk,
     /// `max_nodes` is reached.
     Places,
-    /// A group is there from which the node's group is separate.
+    /// It holds a group that the node's group must be separate from.
     Separate,
-    /// The `on:` of its group does not name the host.
+    /// The `on:` of the node's group does not name the host.
     On,
     /// Something failed there.
     Failed,
@@ -41,10 +41,10 @@ pub enum PlanError {
         needs: String,
         /// What the best host has left, and why the others may not take it.
         best: String,
-        /// How many more nodes have no place.
+        /// How many other nodes have no place.
         unplaced: usize,
         /// What is lacking on the best host.
-        lacks: Lack,
+        lacks: Shortage,
         /// Where its group is written.
         at: Option<Location>,
     },
@@ -73,7 +73,7 @@ pub enum PlanError {
         subnet: Ipv4Net,
         /// The host.
         host: HostName,
-        /// The route at fault.
+        /// The conflicting route or cluster.
         route: String,
         /// Where it is written.
         at: Option<Location>,
@@ -85,9 +85,9 @@ pub enum PlanError {
         cluster: ClusterName,
         /// The host.
         host: HostName,
-        /// The other id; its short form where no more is known.
+        /// The other id, or its short form if only that is known.
         other: String,
-        /// Who works on it, or raised it, as far as that is known; empty, or with a comma before it.
+        /// The holder of its lock, or its creator, if known; empty, or starts with a comma.
         by: String,
     },
     /// VXLAN is needed but a host has no known underlay address.
@@ -96,7 +96,7 @@ pub enum PlanError {
         /// The host.
         host: HostName,
     },
-    /// Two hosts with one underlay address: the same machine twice, or an address that is not its own.
+    /// Two hosts have the same underlay address: one machine listed twice, or a wrong address.
     #[error("`{first}` and `{second}` have the same underlay address {address}")]
     SameUnderlay {
         /// One host.
@@ -120,7 +120,7 @@ pub enum PlanError {
         /// Its address.
         second_address: IpAddr,
     },
-    /// The wanted MTU is larger than the underlay carries.
+    /// The wanted MTU is larger than the underlay allows.
     #[error("mtu {wanted} is too large: the underlay of `{host}` carries {possible} at most")]
     MtuTooLarge {
         /// The wanted MTU.
@@ -158,30 +158,30 @@ impl PlanError {
     pub fn hint(&self) -> Option<String> {
         let advice = match self {
             Self::DoesNotFit { lacks, .. } => match lacks {
-                Lack::Memory => "add hosts, or lower `memory`".to_owned(),
-                Lack::Vcpus => "add hosts, lower `vcpus`, or raise `overcommit` of the hosts".to_owned(),
-                Lack::Disk => "add hosts, free disk on them, or lower `disk`".to_owned(),
-                Lack::Places => "add hosts, or raise their `max_nodes`".to_owned(),
-                Lack::Separate => "add hosts, or relax `separate`".to_owned(),
-                Lack::On => "widen `on` of the group".to_owned(),
-                Lack::Failed => "add hosts, or mend those that failed".to_owned(),
-                Lack::Unreached => "`vcluster doctor` says what is wrong with the hosts".to_owned(),
+                Shortage::Memory => "add hosts, or lower `memory`".to_owned(),
+                Shortage::Vcpus => "add hosts, lower `vcpus`, or raise `overcommit` of the hosts".to_owned(),
+                Shortage::Disk => "add hosts, free disk on them, or lower `disk`".to_owned(),
+                Shortage::Places => "add hosts, or raise their `max_nodes`".to_owned(),
+                Shortage::Separate => "add hosts, or relax `separate`".to_owned(),
+                Shortage::On => "widen `on` of the group".to_owned(),
+                Shortage::Failed => "add hosts, or fix the failed hosts".to_owned(),
+                Shortage::Unreached => "run `vcluster doctor` to check the hosts".to_owned(),
             },
-            Self::SubnetTooSmall { .. } => "write a larger subnet, such as 10.77.0.0/16".to_owned(),
-            Self::SubnetInUse { .. } => "choose a subnet that none of the hosts knows".to_owned(),
+            Self::SubnetTooSmall { .. } => "use a larger subnet, such as 10.77.0.0/16".to_owned(),
+            Self::SubnetInUse { .. } => "choose a subnet that no host uses".to_owned(),
             Self::NameTaken { cluster, .. } => {
                 format!(
-                    "choose another name; if it is yours, `vcluster up --adopt` takes it over and \
+                    "choose another name; if the cluster is yours, `vcluster up --adopt` takes it over and \
                      `vcluster down {cluster} --hosts ...` removes it"
                 )
             }
             Self::NoUnderlay { host } => {
-                format!("write `address` for `{host}`: where the other hosts reach it")
+                format!("set `address` of `{host}` to the address at which the other hosts reach it")
             }
             Self::SameUnderlay { .. } | Self::MixedUnderlay { .. } => {
-                "write `address` for the hosts: where the other hosts reach them".to_owned()
+                "set `address` of each host to the address at which the other hosts reach it".to_owned()
             }
-            Self::MtuTooLarge { possible, .. } => format!("write at most {possible}, or leave `mtu` out"),
+            Self::MtuTooLarge { possible, .. } => format!("set `mtu` to at most {possible}, or remove it"),
         };
         Some(match self.at() {
             Some(at) => format!("{advice} ({at})"),

@@ -1,13 +1,14 @@
 //! What exists already: which node stays on its host, which must move and why, and which
-//! domains nobody wants any more.
+//! domains are no longer wanted.
 
 use std::collections::HashMap;
 
-use super::capacity::{Needs, Room};
-use super::model::{MissingNode, NodePlan};
-use super::place::Rules;
-use super::{PlanInput, Site};
-use crate::host::{DomainState, ObservedNode};
+use super::candidate::Candidate;
+use super::capacity::FreeCapacity;
+use super::model::{MissingNode, NodePlan, PlanInput};
+use super::needs::Needs;
+use super::task::Rules;
+use crate::inventory::{DomainState, ObservedNode};
 use crate::topology::Topology;
 
 /// A domain of this cluster, and the site (by index) that it is on.
@@ -17,14 +18,14 @@ pub(super) struct Found<'a> {
     pub(super) node: &'a ObservedNode,
 }
 
-/// The cluster's domains, sorted out.
+/// The cluster's domains, paired with its nodes.
 #[derive(Debug, Default)]
 pub(super) struct Existing<'a> {
     /// Domain of each node of the topology, by the node's index.
     pub(super) found: HashMap<usize, Found<'a>>,
-    /// Why a node that was found cannot stay where it is.
+    /// Why an existing node cannot stay where it is.
     pub(super) moves: HashMap<usize, String>,
-    /// Domains that go, with the reason.
+    /// Domains to remove, with the reason.
     pub(super) unwanted: Vec<(Found<'a>, String)>,
 }
 
@@ -32,7 +33,7 @@ pub(super) struct Existing<'a> {
 pub(super) fn pair<'a>(
     topology: &Topology,
     cluster_id: uuid::Uuid,
-    sites: &[Site<'a>],
+    sites: &[Candidate<'a>],
     groups: &[Rules],
     group_of: &[usize],
     before: &HashMap<&str, &NodePlan>,
@@ -56,15 +57,15 @@ pub(super) fn pair<'a>(
         let Some(&index) = wanted.get(node.mark.node.as_str()) else {
             existing
                 .unwanted
-                .push((new, "not in the topology any more".to_owned()));
+                .push((new, "no longer in the topology".to_owned()));
             continue;
         };
         let Some(old) = existing.found.insert(index, new) else {
             continue;
         };
-        // Left over from an interrupted move, or on a host that is back: its node was made anew
-        // elsewhere meanwhile, with the same addresses. The one that may stay is kept, first the
-        // one that we have worked with since, then the one that runs.
+        // A leftover of an interrupted move, or on a host that is back after the node was recreated
+        // elsewhere with the same addresses. Keep the one that may stay; of those, the one in the
+        // last plan; of those, the one that runs.
         let last = before.get(node.mark.node.as_str()).map(|node| &node.host);
         let worth = |found: Found<'_>| {
             let allowed = groups[group_of[index]].allowed[found.site];
@@ -86,7 +87,7 @@ pub(super) fn pair<'a>(
 }
 
 impl Existing<'_> {
-    /// What is there of a node that the cluster does without goes.
+    /// Removes the existing domains of nodes that the plan leaves out.
     pub(super) fn remove_missing(&mut self, topology: &Topology, missing: &[MissingNode]) {
         let missing: HashMap<&str, &str> = missing
             .iter()
@@ -101,18 +102,18 @@ impl Existing<'_> {
         }
     }
 
-    /// Takes room for the nodes that stay, and says of the others why they must move.
+    /// Reserves capacity for the nodes that stay, and records why the others must move.
     ///
-    /// Nodes whose needs did not change stay even where a host is fuller than its limits
-    /// allow today: they are there. The rest stay where there is room for what they need now.
+    /// Nodes whose needs did not change stay even if the host is above its current limits. The
+    /// rest stay if the host has capacity for what they need now.
     pub(super) fn settle(
         &mut self,
         input: &PlanInput<'_>,
-        sites: &[Site<'_>],
+        sites: &[Candidate<'_>],
         groups: &[Rules],
         group_of: &[usize],
         ranks: &[usize],
-        rooms: &mut [Room],
+        rooms: &mut [FreeCapacity],
     ) {
         let (topology, trouble) = (input.topology, &input.trouble);
         let mut order: Vec<usize> = self.found.keys().copied().collect();
@@ -134,7 +135,7 @@ impl Existing<'_> {
                 self.moves.insert(index, why);
             } else if let Some(&other) = shared {
                 let why = format!(
-                    "{host} holds nodes of {}, from which it is separate",
+                    "{host} holds nodes of {}, which it must be separate from",
                     topology.groups[other].name
                 );
                 self.moves.insert(index, why);
@@ -150,7 +151,7 @@ impl Existing<'_> {
             let (old, new) = (Needs::of_spec(&node.mark.spec), Needs::of(&topology.nodes[index]));
             let shrinks = new.memory <= old.memory && new.vcpus <= old.vcpus && new.disk <= old.disk;
             let lacks = rooms[site].lacks(new, &groups[group].conflicts);
-            if lacks.is_none() || (shrinks && lacks != Some(super::error::Lack::Separate)) {
+            if lacks.is_none() || (shrinks && lacks != Some(super::error::Shortage::Separate)) {
                 rooms[site].place(new, group);
             } else {
                 self.moves.insert(

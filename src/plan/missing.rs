@@ -1,16 +1,16 @@
-//! Places the nodes, and decides which ones the cluster does without when not all have a place
-//! and the topology's `min_ready` allows for it.
+//! Places the nodes, and decides which ones to leave out if not all have a place and the
+//! topology's `min_ready` allows it.
 
 use std::collections::BTreeMap;
 
-use super::PlanInput;
-use super::Site;
-use super::capacity::{Needs, Room};
+use super::candidate::Candidate;
+use super::capacity::FreeCapacity;
 use super::error::PlanError;
 use super::existing::Existing;
-use super::model::MissingNode;
-use super::place::{Item, Rules, Task};
+use super::model::{MissingNode, PlanInput};
+use super::needs::Needs;
 use super::refusal;
+use super::task::{Item, Rules, Task};
 
 /// A node (by its index in the topology) with its site (by index).
 #[derive(Clone, Copy, Debug)]
@@ -19,18 +19,18 @@ pub(super) struct Placed {
     pub(super) site: usize,
 }
 
-/// A site for each node, in topology order, and the nodes that have none.
+/// A site for each node, in topology order, and the nodes without one.
 ///
-/// Of nodes that are alike in all that matters for their place, the last in topology order are left
-/// out; nodes that are there already and may stay always do.
+/// Of nodes with equal needs and constraints, the last in topology order are left out; existing nodes
+/// that may stay always do.
 pub(super) fn place_all(
     input: &PlanInput<'_>,
-    sites: &[Site<'_>],
+    sites: &[Candidate<'_>],
     groups: Vec<Rules>,
     group_of: &[usize],
     ranks: &[usize],
     existing: &Existing<'_>,
-    rooms: Vec<Room>,
+    rooms: Vec<FreeCapacity>,
 ) -> Result<(Vec<Placed>, Vec<MissingNode>), PlanError> {
     let nodes = &input.topology.nodes;
     let may_miss = nodes.len() - input.topology.min_ready.of(nodes.len());
@@ -76,7 +76,7 @@ pub(super) fn place_all(
         if missing.len() >= may_miss {
             return Err(first.unwrap_or(refused));
         }
-        // One text for all that are alike, so that they are told together.
+        // The same text for all equal nodes, so that the report folds them.
         let known = reasons.iter().find(|(known, _)| known.is_like(&item));
         let reason = if let Some((_, reason)) = known {
             reason.clone()
@@ -108,10 +108,10 @@ pub(super) fn place_all(
 }
 
 /// The sites where a node is not tried, ascending.
-fn avoided(input: &PlanInput<'_>, sites: &[Site<'_>], index: usize) -> Vec<usize> {
+fn avoided(input: &PlanInput<'_>, sites: &[Candidate<'_>], index: usize) -> Vec<usize> {
     let trouble = &input.trouble;
     let failed = trouble.failed.get(&input.topology.nodes[index].name);
-    let bad = |site: &Site<'_>| {
+    let bad = |site: &Candidate<'_>| {
         let host = &site.host.name;
         trouble.closed.contains(host) || failed.is_some_and(|failed| failed.on.contains(host))
     };

@@ -1,71 +1,66 @@
-//! The planner: topology + what was observed -> [`Plan`]. Pure: no I/O, no clock, no randomness.
+//! The planner: topology + observed state -> [`Plan`]. Pure: no I/O, no clock, no randomness.
 //!
-//! One idea per file: `existing` pairs domains with nodes, `capacity` and `place` give the new
-//! ones a host, `address` and `network` number them, `diff` says what is done and why, `refusal`
-//! why there is no plan, `missing` which nodes the cluster does without, and `assemble` writes the result down.
+//! One idea per file: `existing` pairs domains with nodes, `capacity` and `place` find hosts for new
+//! nodes, `address` and `network` assign addresses and devices, `diff` chooses the action and its
+//! reason, `refusal` explains why there is no plan, `missing` chooses the nodes to leave out, and
+//! `assemble` builds the result.
 
 mod address;
 mod assemble;
+mod candidate;
 mod capacity;
+mod choices;
 mod claims;
 mod diff;
 mod error;
 mod existing;
+pub mod garbage;
 mod missing;
 mod model;
 mod natural;
+mod needs;
 mod network;
 mod place;
 mod refusal;
+pub mod retry;
 mod search;
+mod task;
 
 use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 
-use crate::host::ObservedHost;
-use crate::name::HostName;
-use crate::topology::{self, Topology};
+use crate::base::event::ActionKind;
+use crate::base::name::HostName;
+use crate::topology::Topology;
 use address::Addresses;
-use capacity::Room;
-pub use claims::Promise;
-pub use error::{Lack, PlanError};
+use candidate::{Candidate, candidates, rules};
+use capacity::FreeCapacity;
+pub use choices::{Acceleration, BootLimits, acceleration, boot_limits, drop_out};
+pub use claims::ClaimedCapacity;
+pub use error::{PlanError, Shortage};
 use existing::Existing;
 use missing::{Placed, place_all};
 pub use model::{
-    Action, ActionKind, Capacity, FailedNode, HostPlan, Mac, MissingNode, NetworkPlan, NodePlan, NodeSpec,
-    PLAN_VERSION, Plan, PlanInput, Trouble, VxlanPlan,
+    Action, Capacity, FailedNode, HostPlan, KnownFailures, MissingNode, NetworkPlan, NodePlan, PLAN_VERSION,
+    Plan, PlanInput, VxlanPlan,
 };
 pub(crate) use network::overhead;
-use place::Rules;
 
-/// A host of the topology that was reached.
-#[derive(Clone, Copy, Debug)]
-struct Site<'a> {
-    host: &'a topology::Host,
-    /// Its place in the topology.
-    order: usize,
-    observed: &'a ObservedHost,
-    capacity: Capacity,
-}
-
-impl Site<'_> {
-    fn vnis(&self) -> impl Iterator<Item = u32> {
-        self.observed.facts.vnis.iter().copied()
-    }
-}
-
-/// Makes every choice, or says why there is none to make.
+/// Makes every choice, or returns why there is no plan.
 ///
-/// A host that is observed but not named by the topology (any more) gets no nodes and loses those that it has.
+/// A host that is observed but not (or no longer) in the topology gets no nodes and loses those that it has.
 pub fn plan(input: &PlanInput<'_>) -> Result<Plan, PlanError> {
     let topology = input.topology;
     network::check_name(input)?;
-    let sites = sites(input);
+    let sites = candidates(input);
     let groups = rules(topology, &sites);
     let group_of = group_of(topology);
     let ranks = natural::ranks(topology.nodes.iter().map(|node| node.name.as_str()));
 
-    let mut rooms: Vec<Room> = sites.iter().map(|site| Room::new(site.capacity)).collect();
+    let mut rooms: Vec<FreeCapacity> = sites
+        .iter()
+        .map(|site| FreeCapacity::new(site.capacity))
+        .collect();
     let before = before(input);
     let mut existing = existing::pair(topology, input.cluster_id, &sites, &groups, &group_of, &before);
     existing.settle(input, &sites, &groups, &group_of, &ranks, &mut rooms);
@@ -106,7 +101,7 @@ pub fn plan(input: &PlanInput<'_>) -> Result<Plan, PlanError> {
     })
 }
 
-/// The nodes of the plan before, by name.
+/// The nodes of the previous plan, by name.
 fn before<'a>(input: &'a PlanInput<'_>) -> HashMap<&'a str, &'a NodePlan> {
     let plan = input.trouble.before.as_ref();
     plan.filter(|plan| plan.cluster_id == input.cluster_id)
@@ -116,8 +111,11 @@ fn before<'a>(input: &'a PlanInput<'_>) -> HashMap<&'a str, &'a NodePlan> {
         .collect()
 }
 
-/// Of the nodes of the plan before, those on hosts that were not reached.
-fn silent<'a>(sites: &[Site<'_>], before: &HashMap<&'a str, &'a NodePlan>) -> HashMap<&'a str, &'a HostName> {
+/// The nodes of the previous plan on hosts that were not reached.
+fn silent<'a>(
+    sites: &[Candidate<'_>],
+    before: &HashMap<&'a str, &'a NodePlan>,
+) -> HashMap<&'a str, &'a HostName> {
     let reached: HashSet<&HostName> = sites.iter().map(|site| &site.host.name).collect();
     before
         .iter()
@@ -126,7 +124,7 @@ fn silent<'a>(sites: &[Site<'_>], before: &HashMap<&'a str, &'a NodePlan>) -> Ha
         .collect()
 }
 
-/// Removals on hosts that left the topology.
+/// Removals on hosts that are no longer in the topology.
 fn stranded(input: &PlanInput<'_>) -> Vec<Action> {
     let named: HashSet<&str> = input
         .topology
@@ -147,75 +145,10 @@ fn stranded(input: &PlanInput<'_>) -> Vec<Action> {
             node: node.mark.node.clone(),
             host: host.name.clone(),
             kind: ActionKind::Remove,
-            reason: "its host left the topology".to_owned(),
+            reason: "its host is no longer in the topology".to_owned(),
         })
     })
     .collect()
-}
-
-/// The hosts that were reached, in the natural order of their names.
-fn sites<'a>(input: &'a PlanInput<'_>) -> Vec<Site<'a>> {
-    let observed: HashMap<&str, &ObservedHost> = input
-        .observed
-        .iter()
-        .rev()
-        .map(|host| (host.name.as_str(), host))
-        .collect();
-    let mut sites: Vec<Site<'a>> = input
-        .topology
-        .hosts
-        .iter()
-        .enumerate()
-        .filter_map(|(order, host)| {
-            let observed = *observed.get(host.name.as_str())?;
-            let capacity = capacity::capacity(host, observed, input.cluster_id);
-            Some(Site {
-                host,
-                order,
-                observed,
-                capacity,
-            })
-        })
-        .collect();
-    sites.sort_by_cached_key(|site| natural::natural(site.host.name.as_str()));
-    sites
-}
-
-/// The constraints of each group against the sites.
-fn rules(topology: &Topology, sites: &[Site<'_>]) -> Vec<Rules> {
-    let names: HashMap<&str, usize> = topology
-        .groups
-        .iter()
-        .enumerate()
-        .map(|(i, group)| (group.name.as_str(), i))
-        .collect();
-    let mut conflicts: Vec<HashSet<usize>> = vec![HashSet::new(); topology.groups.len()];
-    for (index, group) in topology.groups.iter().enumerate() {
-        for other in group.separate.iter().filter_map(|name| names.get(name.as_str())) {
-            conflicts[index].insert(*other);
-            conflicts[*other].insert(index);
-        }
-    }
-    let ranks = natural::ranks(topology.groups.iter().map(|group| group.name.as_str()));
-    topology
-        .groups
-        .iter()
-        .zip(conflicts)
-        .zip(ranks)
-        .map(|((group, conflicts), rank)| {
-            let on: Option<HashSet<&str>> =
-                group.on.as_ref().map(|on| on.iter().map(AsRef::as_ref).collect());
-            let may = |site: &Site<'_>| on.as_ref().is_none_or(|on| on.contains(site.host.name.as_str()));
-            let mut conflicts: Vec<usize> = conflicts.into_iter().collect();
-            conflicts.sort_unstable();
-            Rules {
-                place: group.place,
-                allowed: sites.iter().map(may).collect(),
-                conflicts,
-                rank,
-            }
-        })
-        .collect()
 }
 
 /// The group of each node, by index.
@@ -246,7 +179,7 @@ fn addresses(
     } else {
         0
     };
-    // On a bridge of our own there is nobody else.
+    // Our own bridge carries no other cluster.
     let others = input
         .observed
         .iter()
@@ -264,7 +197,7 @@ fn addresses(
         .filter_map(|index| Some((index, existing.found.get(&index)?.node.mark.spec.address)))
         .filter(|&(_, address)| free.take(address))
         .collect();
-    // A node that is made anew, because its host is silent, is known to the others by its old address.
+    // A node that is recreated because its host is unreachable is known to the others by its old address.
     for (index, node) in topology.nodes.iter().enumerate() {
         if let Some(old) = before.get(node.name.as_str())
             && !kept.contains_key(&index)

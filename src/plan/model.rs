@@ -1,4 +1,4 @@
-//! What a plan is: every choice made, nothing left to decide. Serialisable, deterministic.
+//! The plan's data: every choice made, nothing left to decide. Serialisable, deterministic.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -8,80 +8,14 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::name::{ClusterName, GroupName, HostName, ImageName, NodeName};
-use crate::units::MiB;
+use crate::base::event::ActionKind;
+use crate::base::name::{ClusterName, GroupName, HostName, ImageName, NodeName};
+use crate::base::units::MiB;
+use crate::inventory::{ClusterRef, Mark, NodeSpec};
+use crate::topology::Accel;
 
 /// Version of the plan's JSON form.
 pub const PLAN_VERSION: u32 = 1;
-
-/// An Ethernet address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Mac(pub [u8; 6]);
-
-impl std::fmt::Display for Mac {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (place, byte) in self.0.iter().enumerate() {
-            let colon = if place == 0 { "" } else { ":" };
-            write!(f, "{colon}{byte:02x}")?;
-        }
-        Ok(())
-    }
-}
-
-impl From<Mac> for String {
-    fn from(mac: Mac) -> Self {
-        mac.to_string()
-    }
-}
-
-impl TryFrom<String> for Mac {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let mut bytes = [0_u8; 6];
-        let mut parts = text.split(':');
-        for byte in &mut bytes {
-            *byte = parts
-                .next()
-                .filter(|part| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit()))
-                .and_then(|part| u8::from_str_radix(part, 16).ok())
-                .ok_or_else(|| format!("`{}` is not an Ethernet address", text.escape_debug()))?;
-        }
-        if parts.next().is_some() {
-            return Err(format!("`{}` is not an Ethernet address", text.escape_debug()));
-        }
-        Ok(Self(bytes))
-    }
-}
-
-/// What a node is made of. Two nodes with equal specs are interchangeable; a
-/// difference between the wanted and the observed spec is a reason to recreate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NodeSpec {
-    /// Image by name, for messages.
-    pub image: ImageName,
-    /// Key of the image: changes whenever its contents would (recipe digest or file digest).
-    pub image_key: String,
-    /// Virtual CPUs.
-    pub vcpus: u32,
-    /// Memory.
-    pub memory: MiB,
-    /// Disk, where one is asked for.
-    pub disk: Option<MiB>,
-    /// Address of the node.
-    pub address: Ipv4Addr,
-    /// Its Ethernet address.
-    pub mac: Mac,
-    /// MTU of its link.
-    pub mtu: u32,
-    /// Its default gateway: the topology's, with `nat` the end of its own host, or none.
-    pub gateway: Option<Ipv4Addr>,
-    /// Its name servers.
-    pub dns: Vec<IpAddr>,
-    /// Fingerprint (`SHA256:...`) of the client key that the node accepts.
-    pub client_key: String,
-}
 
 /// A node with every choice made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,22 +36,6 @@ pub struct NodePlan {
     pub spec: NodeSpec,
 }
 
-/// What is done to a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ActionKind {
-    /// It exists, runs and is as wanted: nothing is done.
-    Keep,
-    /// It is made.
-    Create,
-    /// It is removed and made anew.
-    Recreate,
-    /// It exists as wanted but does not run: it is started.
-    Start,
-    /// It is removed.
-    Remove,
-}
-
 /// One action with its reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Action {
@@ -127,7 +45,7 @@ pub struct Action {
     pub host: HostName,
     /// What is done.
     pub kind: ActionKind,
-    /// Why, for people: `memory 4 GiB -> 8 GiB`, `not there yet`.
+    /// Why, as shown to the user: `memory 4 GiB -> 8 GiB`, `does not exist yet`.
     pub reason: String,
 }
 
@@ -138,7 +56,7 @@ pub struct NetworkPlan {
     pub subnet: Ipv4Net,
     /// Bridge on every host: our own (`vcbXXXXXXXX`) or the user's.
     pub bridge: String,
-    /// Whether the bridge is ours to make and remove.
+    /// Whether vcluster creates and removes the bridge.
     pub own_bridge: bool,
     /// VXLAN device (`vcxXXXXXXXX`) and network identifier; `None` with one host or an existing bridge.
     pub vxlan: Option<VxlanPlan>,
@@ -146,7 +64,7 @@ pub struct NetworkPlan {
     pub mtu: u32,
     /// Masquerade to the outside.
     pub nat: bool,
-    /// Default gateway written into the nodes: with `nat`, the end of the node's own host when `None`.
+    /// Default gateway written into the nodes; `None` with `nat`: the bridge address of the node's host.
     pub gateway: Option<Ipv4Addr>,
     /// Name servers written into the nodes.
     pub dns: Vec<IpAddr>,
@@ -172,19 +90,22 @@ pub struct HostPlan {
     pub bridge_address: Option<Ipv4Addr>,
     /// Its underlay address.
     pub underlay: Option<IpAddr>,
-    /// Nodes that will be on it, in topology order.
+    /// Nodes planned on it, in topology order.
     pub nodes: Vec<NodeName>,
-    /// Memory, vCPUs and disk promised to them.
+    /// The wanted acceleration of its guests.
+    #[serde(default)]
+    pub accel: Accel,
+    /// Memory of these nodes.
     pub memory: MiB,
-    /// vCPUs promised.
+    /// vCPUs of these nodes.
     pub vcpus: u32,
-    /// Disk promised.
+    /// Disk of these nodes.
     pub disk: MiB,
     /// What the host has for this cluster, before any of its nodes is placed.
     pub capacity: Capacity,
 }
 
-/// Room for nodes on a host.
+/// Capacity of a host for nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capacity {
     /// Nodes.
@@ -204,22 +125,53 @@ pub struct Plan {
     pub version: u32,
     /// The cluster.
     pub cluster: ClusterName,
-    /// Its id: random, made at its first `up`, the same ever after.
+    /// Its id: random, chosen at its first `up`, never changed.
     pub cluster_id: Uuid,
     /// The network.
     pub network: NetworkPlan,
     /// The hosts that take part, in topology order.
     pub hosts: Vec<HostPlan>,
-    /// The nodes as they will be, in topology order.
+    /// The planned nodes, in topology order.
     pub nodes: Vec<NodePlan>,
-    /// Nodes of the topology that will not be there, in topology order; never more than `min_ready` leaves.
+    /// Nodes of the topology that are left out, in topology order; never more than `min_ready` allows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<MissingNode>,
     /// What is done: removals first, then the rest in topology order.
     pub actions: Vec<Action>,
 }
 
-/// A node of the topology that the cluster does without.
+impl Plan {
+    /// The cluster's identity on its hosts.
+    pub fn cluster_ref(&self) -> ClusterRef {
+        ClusterRef::new(&self.cluster, self.cluster_id)
+    }
+
+    /// The mark of a node.
+    pub fn mark(&self, node: &NodePlan) -> Mark {
+        Mark {
+            cluster: self.cluster.clone(),
+            cluster_id: self.cluster_id,
+            node: node.name.clone(),
+            group: node.group.clone(),
+            index: node.index,
+            spec: node.spec.clone(),
+        }
+    }
+
+    /// The nodes that are left out, by reason, in the order in which they first appear.
+    pub fn missing_by_reason(&self) -> Vec<(&str, Vec<&NodeName>)> {
+        let mut groups: Vec<(&str, Vec<&NodeName>)> = Vec::new();
+        for missing in &self.missing {
+            match groups.iter_mut().find(|(reason, _)| *reason == missing.reason) {
+                Some((_, nodes)) => nodes.push(&missing.node),
+                None => groups.push((&missing.reason, vec![&missing.node])),
+            }
+        }
+        groups
+    }
+}
+
+/// A node of the topology that is left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MissingNode {
     /// The node.
@@ -230,21 +182,7 @@ pub struct MissingNode {
     pub reason: String,
 }
 
-/// Names of host objects, all derived from the cluster's id.
-impl Plan {
-    /// Short form of a cluster id: its first 8 hex digits. Part of device and pool names.
-    pub fn short_id(id: Uuid) -> String {
-        id.simple().to_string()[..8].to_owned()
-    }
-
-    /// Name of the libvirt pool of a cluster: `vcluster.NAME.SHORTID`.
-    /// Neither part can hold a dot, so it parses back without doubt.
-    pub fn pool_name(cluster: &ClusterName, id: Uuid) -> String {
-        format!("vcluster.{cluster}.{}", Self::short_id(id))
-    }
-}
-
-/// What the planner knows besides the topology.
+/// The planner's input.
 #[derive(Clone, Debug)]
 pub struct PlanInput<'a> {
     /// The topology.
@@ -255,19 +193,19 @@ pub struct PlanInput<'a> {
     pub image_keys: IndexMap<ImageName, String>,
     /// Fingerprint of the cluster's client key.
     pub client_key: String,
-    /// What was seen on the hosts; a host of the topology that is missing here gets no nodes.
-    pub observed: Vec<crate::host::ObservedHost>,
-    /// What went wrong so far.
-    pub trouble: Trouble,
+    /// What was observed on the hosts; a host of the topology that is missing here gets no nodes.
+    pub observed: Vec<crate::inventory::ObservedHost>,
+    /// What failed so far.
+    pub trouble: KnownFailures,
 }
 
-/// What went wrong so far, and what was there before: what the hosts that answer cannot tell.
+/// What failed so far, and the previous plan: facts that reachable hosts cannot report.
 #[derive(Clone, Debug, Default)]
-pub struct Trouble {
-    /// The last plan of the cluster. Tells the true copy of a node from a stale one, and keeps the
-    /// addresses of nodes whose host is silent.
+pub struct KnownFailures {
+    /// The last plan of the cluster. Distinguishes a node from a stale copy of it, and keeps the
+    /// addresses of nodes whose host is unreachable.
     pub before: Option<Plan>,
-    /// Hosts that answer but get no new nodes, because something else of theirs failed.
+    /// Reachable hosts that get no new nodes, because something else failed there.
     pub closed: BTreeSet<HostName>,
     /// Nodes that did not come up.
     pub failed: BTreeMap<NodeName, FailedNode>,

@@ -1,4 +1,4 @@
-//! The order of names for people: `bm2` before `bm10`.
+//! The natural order of names: `bm2` before `bm10`.
 
 /// A sort key: the name as pairs of text and number, then the name itself, so that
 /// different names never compare equal.
@@ -19,7 +19,7 @@ pub(super) fn natural(name: &str) -> Natural {
     Natural(parts, name.to_owned())
 }
 
-/// The items' positions in the natural order of their names: `ranks[i]` is the place of item `i`.
+/// The items' positions in the natural order of their names: `ranks[i]` is the position of item `i`.
 pub(super) fn ranks<'a>(names: impl Iterator<Item = &'a str>) -> Vec<usize> {
     let mut order: Vec<(Natural, usize)> = names.enumerate().map(|(i, name)| (natural(name), i)).collect();
     order.sort_unstable();

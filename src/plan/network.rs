@@ -1,19 +1,19 @@
-//! The cluster's network: names of its devices, VXLAN identifier, MTU, and the checks that
-//! keep it from meeting another network.
+//! The cluster's network: names of its devices, VXLAN identifier, MTU, and the checks for
+//! conflicts with other networks.
 
 use std::net::IpAddr;
 
 use uuid::Uuid;
 
+use super::candidate::Candidate;
 use super::claims;
 use super::error::PlanError;
-use super::model::{NetworkPlan, Plan, VxlanPlan};
-use super::{PlanInput, Site};
-use crate::host::ObservedHost;
+use super::model::{NetworkPlan, PlanInput, VxlanPlan};
+use crate::inventory::{ObservedHost, ShortId};
 
 /// UDP port of VXLAN (RFC 7348).
 const VXLAN_PORT: u16 = 4789;
-/// MTU of an Ethernet that nobody said anything about.
+/// Default MTU of an Ethernet.
 const ETHERNET_MTU: u32 = 1500;
 
 /// What VXLAN takes from every packet (RFC 7348): the outer IP header, 8 for UDP, 8 for
@@ -25,15 +25,15 @@ pub(crate) fn overhead(underlay: IpAddr) -> u32 {
     }
 }
 
-/// The address of a site on the underlay: the topology's word before the probe's.
-pub(super) fn underlay(site: &Site<'_>) -> Option<IpAddr> {
+/// The address of a site on the underlay: the topology's if set, else the observed one.
+pub(super) fn underlay(site: &Candidate<'_>) -> Option<IpAddr> {
     site.host.address.or(site.observed.facts.underlay)
 }
 
-/// Refuses a name that a cluster with another id has on one of the hosts.
+/// Rejects a name that a cluster with another id has on one of the hosts.
 pub(super) fn check_name(input: &PlanInput<'_>) -> Result<(), PlanError> {
     let cluster = &input.topology.name;
-    let short_id = Plan::short_id(input.cluster_id);
+    let short_id = ShortId::of(input.cluster_id);
     for host in &input.observed {
         let by_node = host
             .nodes
@@ -44,14 +44,14 @@ pub(super) fn check_name(input: &PlanInput<'_>) -> Result<(), PlanError> {
             host.objects
                 .iter()
                 .find(|object| object.cluster == *cluster && object.short_id != short_id)
-                .map(|object| object.short_id.clone())
+                .map(|object| object.short_id.to_string())
         };
         if let Some(other) = by_node.or_else(by_object) {
             let claims = host.claims.iter().filter(|seen| seen.claim.cluster == *cluster);
             let by = claims
                 .map(|seen| match &seen.holder {
                     Some(holder) => format!(", held by {holder}"),
-                    None => format!(", raised from {} at {}", seen.claim.controller, seen.claim.made),
+                    None => format!(", created from {} at {}", seen.claim.controller, seen.claim.made),
                 })
                 .next()
                 .unwrap_or_default();
@@ -69,11 +69,11 @@ pub(super) fn check_name(input: &PlanInput<'_>) -> Result<(), PlanError> {
 /// Decides the network. `used` are the sites that will hold nodes, in topology order.
 pub(super) fn network(
     input: &PlanInput<'_>,
-    sites: &[Site<'_>],
+    sites: &[Candidate<'_>],
     used: &[usize],
 ) -> Result<NetworkPlan, PlanError> {
     let wanted = &input.topology.network;
-    let short_id = Plan::short_id(input.cluster_id);
+    let short_id = ShortId::of(input.cluster_id);
     let mut plan = NetworkPlan {
         subnet: wanted.subnet.trunc(),
         bridge: wanted.bridge.clone().unwrap_or_else(|| format!("vcb{short_id}")),
@@ -88,11 +88,11 @@ pub(super) fn network(
         return Ok(plan);
     }
     check_subnet(input, sites, used, &plan)?;
-    // Room for VXLAN is left as soon as the topology has a second host: a node placed there
-    // later must not change the MTU of those that run.
+    // The VXLAN overhead is subtracted as soon as the topology has a second host: a node placed there
+    // later must not change the MTU of running nodes.
     if input.topology.hosts.len() > 1 {
         plan.mtu = mtu(input, sites)?;
-        // Without the narrowest host the others could carry more; a host that is silent must not make all nodes anew.
+        // Without the narrowest host a larger MTU would fit, but an unreachable host must not recreate all nodes.
         let before = input
             .trouble
             .before
@@ -103,7 +103,7 @@ pub(super) fn network(
         }
     }
     let device = format!("vcx{short_id}");
-    let has_device = |site: &Site<'_>| site.observed.objects.iter().any(|object| object.name == device);
+    let has_device = |site: &Candidate<'_>| site.observed.objects.iter().any(|object| object.name == device);
     if used.len() > 1 {
         check_underlay(sites, used)?;
         let vni = vni(input.cluster_id, sites, has_device);
@@ -116,8 +116,8 @@ pub(super) fn network(
     Ok(plan)
 }
 
-/// The MTU that every host of the topology can carry within VXLAN, or the wanted one.
-fn mtu(input: &PlanInput<'_>, sites: &[Site<'_>]) -> Result<u32, PlanError> {
+/// The wanted MTU, or the largest that fits into VXLAN on every host of the topology.
+fn mtu(input: &PlanInput<'_>, sites: &[Candidate<'_>]) -> Result<u32, PlanError> {
     let narrowest = sites
         .iter()
         .filter_map(|site| {
@@ -146,10 +146,10 @@ fn mtu(input: &PlanInput<'_>, sites: &[Site<'_>]) -> Result<u32, PlanError> {
     }
 }
 
-/// Every host of a VXLAN needs an underlay address of its own, all of one family.
-fn check_underlay(sites: &[Site<'_>], used: &[usize]) -> Result<(), PlanError> {
-    let mut seen: std::collections::HashMap<IpAddr, &Site<'_>> = std::collections::HashMap::new();
-    let mut first: Option<(&Site<'_>, IpAddr)> = None;
+/// Every host of a VXLAN needs its own underlay address, all of one family.
+fn check_underlay(sites: &[Candidate<'_>], used: &[usize]) -> Result<(), PlanError> {
+    let mut seen: std::collections::HashMap<IpAddr, &Candidate<'_>> = std::collections::HashMap::new();
+    let mut first: Option<(&Candidate<'_>, IpAddr)> = None;
     for site in used.iter().map(|&site| &sites[site]) {
         let name = || site.host.name.clone();
         let address = underlay(site).ok_or_else(|| PlanError::NoUnderlay { host: name() })?;
@@ -173,13 +173,14 @@ fn check_underlay(sites: &[Site<'_>], used: &[usize]) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// The VXLAN identifier: from the cluster's id, or the next one that no other VXLAN on the
-/// hosts has. A cluster that has its device already keeps the identifier.
-fn vni(cluster_id: Uuid, sites: &[Site<'_>], has_device: impl Fn(&Site<'_>) -> bool) -> u32 {
+/// The VXLAN identifier: derived from the cluster's id, or the next one that no other VXLAN on
+/// the hosts uses. A cluster whose device exists keeps its identifier.
+fn vni(cluster_id: Uuid, sites: &[Candidate<'_>], has_device: impl Fn(&Candidate<'_>) -> bool) -> u32 {
     const ALL: u32 = 0x00ff_ffff;
     let wanted = (cluster_id.as_u128() as u32 & ALL).max(1);
     let candidates = || (0..ALL).map(|step| (wanted - 1 + step) % ALL + 1);
-    let (ours, others): (Vec<&Site<'_>>, Vec<&Site<'_>>) = sites.iter().partition(|site| has_device(site));
+    let (ours, others): (Vec<&Candidate<'_>>, Vec<&Candidate<'_>>) =
+        sites.iter().partition(|site| has_device(site));
     let of_others: std::collections::HashSet<u32> = others.iter().flat_map(|site| site.vnis()).collect();
     let of_ours: std::collections::HashSet<u32> = ours.iter().flat_map(|site| site.vnis()).collect();
     let claimed: std::collections::HashSet<u32> = sites
@@ -195,8 +196,8 @@ fn vni(cluster_id: Uuid, sites: &[Site<'_>], has_device: impl Fn(&Site<'_>) -> b
         return promised;
     }
     if let Some((one, rest)) = ours.split_first() {
-        // Which of a host's identifiers belongs to our device is not observed; it is one that
-        // all hosts with the device share, and the first of these that we would have chosen.
+        // Which of a host's identifiers belongs to our device is not observed: take, of those that
+        // all hosts with the device share, the first that we would have chosen.
         let shared = |vni: &u32| rest.iter().all(|site| site.observed.facts.vnis.contains(vni));
         let kept = one
             .vnis()
@@ -211,10 +212,10 @@ fn vni(cluster_id: Uuid, sites: &[Site<'_>], has_device: impl Fn(&Site<'_>) -> b
         .unwrap_or(wanted)
 }
 
-/// Refuses a subnet that a host already has a route into, or where another cluster's nodes are.
+/// Rejects a subnet that overlaps a route of a host or another cluster's nodes or claim there.
 fn check_subnet(
     input: &PlanInput<'_>,
-    sites: &[Site<'_>],
+    sites: &[Candidate<'_>],
     used: &[usize],
     plan: &NetworkPlan,
 ) -> Result<(), PlanError> {
@@ -227,7 +228,7 @@ fn check_subnet(
             .iter()
             .filter(|(_, device)| *device != plan.bridge)
             .find(|(route, _)| subnet.contains(route) || route.contains(&subnet))
-            .map(|(route, device)| format!("it has a route to {route} by {device}"));
+            .map(|(route, device)| format!("it has a route to {route} via {device}"));
         let by_claim = || {
             let mut others = claims::of_others(site.observed, input.cluster_id);
             let (claim, taken) = others.find_map(|claim| {

@@ -1,40 +1,41 @@
-//! Says why a node has no place: what it needs, which host comes closest, and what keeps it
-//! from each of the others.
+//! Explains why a node has no place: what it needs, which host comes closest, and why each of
+//! the others cannot take it.
 
 use std::collections::BTreeMap;
 
-use super::Site;
-use super::capacity::{Needs, Room, vcpus};
-use super::error::{Lack, PlanError};
-use super::place::{Failure, Rules};
+use super::candidate::Candidate;
+use super::capacity::FreeCapacity;
+use super::error::{PlanError, Shortage};
+use super::needs::{Needs, vcpus};
+use super::task::{PlacementFailure, Rules};
+use crate::base::units::MiB;
 use crate::nodeset;
 use crate::topology::{Node, Topology};
-use crate::units::MiB;
 
 /// The error for the first node without a place.
 pub(super) fn refuse(
     topology: &Topology,
-    sites: &[Site<'_>],
+    sites: &[Candidate<'_>],
     node: &Node,
     group: usize,
     rules: &Rules,
     avoid: &[usize],
-    failure: &Failure,
+    failure: &PlacementFailure,
 ) -> PlanError {
     let needs = Needs::of(node);
-    let mut reasons: BTreeMap<Lack, Vec<&str>> = BTreeMap::new();
-    let mut closest: Option<(u128, usize, Lack)> = None;
+    let mut reasons: BTreeMap<Shortage, Vec<&str>> = BTreeMap::new();
+    let mut closest: Option<(u128, usize, Shortage)> = None;
     for (index, (site, room)) in sites.iter().zip(&failure.rooms).enumerate() {
         let lack = if !rules.allowed[index] {
-            Lack::On
+            Shortage::On
         } else if avoid.contains(&index) {
-            Lack::Failed
+            Shortage::Failed
         } else {
-            room.lacks(needs, &rules.conflicts).unwrap_or(Lack::Places)
+            room.lacks(needs, &rules.conflicts).unwrap_or(Shortage::Places)
         };
         reasons.entry(lack).or_default().push(site.host.name.as_str());
         let share = share(room, needs);
-        if !matches!(lack, Lack::On | Lack::Separate | Lack::Failed)
+        if !matches!(lack, Shortage::On | Shortage::Separate | Shortage::Failed)
             && closest.is_none_or(|(most, ..)| share > most)
         {
             closest = Some((share, index, lack));
@@ -43,7 +44,7 @@ pub(super) fn refuse(
     for host in &topology.hosts {
         if !sites.iter().any(|site| site.host.name == host.name) {
             reasons
-                .entry(Lack::Unreached)
+                .entry(Shortage::Unreached)
                 .or_default()
                 .push(host.name.as_str());
         }
@@ -76,23 +77,23 @@ pub(super) fn refuse(
         needs: needs.to_string(),
         best: parts.join("; "),
         unplaced: failure.more,
-        lacks: lacks.unwrap_or(Lack::Unreached),
+        lacks: lacks.unwrap_or(Shortage::Unreached),
         at: topology.groups[group].at.clone(),
     }
 }
 
-/// How much of what a node needs is there, in millionths, by the scarcest resource.
-fn share(room: &Room, needs: Needs) -> u128 {
+/// The share of a node's needs that the host has, in millionths, by the scarcest resource.
+fn share(room: &FreeCapacity, needs: Needs) -> u128 {
     let part = |left: u64, need: u64| u128::from(left.min(need)) * 1_000_000 / u128::from(need.max(1));
     let full = |need: u64| if need == 0 { 1_000_000 } else { 0 };
     part(room.left.memory.0, needs.memory)
         .min(part(u64::from(room.left.vcpus), u64::from(needs.vcpus)))
         .min(part(room.left.disk.0, needs.disk).max(full(needs.disk)))
-        // A host without places is only closest if no other has room either.
+        // A host that has reached `max_nodes` is the closest only if no other host has capacity.
         .min(if room.left.nodes == 0 { 1 } else { 1_000_000 })
 }
 
-fn rest(room: &Room, needs: Needs) -> String {
+fn rest(room: &FreeCapacity, needs: Needs) -> String {
     let left = &room.left;
     let mut parts = vec![format!("{} of memory", MiB(left.memory.0)), vcpus(left.vcpus)];
     if needs.disk > 0 {
@@ -102,16 +103,16 @@ fn rest(room: &Room, needs: Needs) -> String {
     format!("{} and {places}", parts.join(", "))
 }
 
-fn phrase(lack: Lack, topology: &Topology, group: usize) -> String {
+fn phrase(lack: Shortage, topology: &Topology, group: usize) -> String {
     let group = &topology.groups[group].name;
     match lack {
-        Lack::Memory => "too little memory".to_owned(),
-        Lack::Vcpus => "too few vCPUs".to_owned(),
-        Lack::Disk => "too little disk".to_owned(),
-        Lack::Places => "`max_nodes` is reached".to_owned(),
-        Lack::Separate => format!("holds nodes from which {group} is separate"),
-        Lack::On => format!("not in `on` of {group}"),
-        Lack::Failed => "failed there".to_owned(),
-        Lack::Unreached => "not reached".to_owned(),
+        Shortage::Memory => "too little memory".to_owned(),
+        Shortage::Vcpus => "too few vCPUs".to_owned(),
+        Shortage::Disk => "too little disk".to_owned(),
+        Shortage::Places => "`max_nodes` is reached".to_owned(),
+        Shortage::Separate => format!("holds nodes that {group} must be separate from"),
+        Shortage::On => format!("not in `on` of {group}"),
+        Shortage::Failed => "failed there".to_owned(),
+        Shortage::Unreached => "not reached".to_owned(),
     }
 }

@@ -1,12 +1,12 @@
-//! Exhaustive search for a packing, within a budget. Greedy placement refuses some small
-//! instances that have a solution; a refusal should be true.
+//! Exhaustive search for a packing, within a budget. Greedy placement fails on some small
+//! instances that have a solution.
 
-use super::capacity::Room;
-use super::place::Task;
+use super::capacity::FreeCapacity;
+use super::task::Task;
 
-/// Most items that are searched: the recursion is as deep.
+/// The most items that are searched: the recursion depth.
 const MAX_ITEMS: usize = 64;
-/// Most steps. At well below a microsecond each this takes a fraction of a second.
+/// The most steps. At well below a microsecond each, this takes a fraction of a second.
 const MAX_STEPS: u32 = 300_000;
 
 /// A host for each item, if the search finds one in time.
@@ -27,7 +27,7 @@ pub(super) fn search(task: &Task, order: &[usize]) -> Option<Vec<usize>> {
 struct Search<'a> {
     task: &'a Task,
     order: &'a [usize],
-    rooms: Vec<Room>,
+    rooms: Vec<FreeCapacity>,
     hosts: Vec<usize>,
     steps: u32,
 }

@@ -1,16 +1,16 @@
-//! Progress bars on a terminal: one per stage, images with their bytes. What is worth keeping is printed
-//! above the bars; at the end the bars give way to the summary.
+//! Progress bars on a terminal: one per stage, images with their bytes. Notable lines are printed
+//! above the bars; at the end the summary replaces the bars.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::run::{Render, ReportOptions};
+use super::render::{Render, ReportOptions};
 use super::summary::Summary;
 use super::tally::{Stage, Tally};
 use super::words;
-use crate::engine::{Event, Stream};
+use crate::base::event::{Event, Stream};
 
 /// Redraws per second: drawing costs CPU that the guests could use.
 const REDRAWS: u8 = 5;
@@ -22,7 +22,7 @@ pub(super) struct Bars {
     images: HashMap<(String, String), ProgressBar>,
     colour: bool,
     stdout_colour: bool,
-    /// stdout shows on the same screen, so it has to be kept clear of the bars.
+    /// stdout is on the same screen, so bars are suspended while it is written.
     stdout_terminal: bool,
     summary: bool,
 }
@@ -56,7 +56,7 @@ impl Bars {
             return bar.clone();
         }
         let bar = ProgressBar::hidden().with_style(Self::fitting(if self.colour { COLOURED } else { PLAIN }));
-        // In the order of work, whatever the order of appearance. Bars of images stand below all stages.
+        // In the order of work, not of appearance. Bars of images are below all stages.
         let above = self.stages.range(..stage).count();
         let bar = self.screen.insert(above, bar);
         bar.set_prefix(short(stage.name()));
@@ -79,7 +79,7 @@ impl Bars {
 
 /// A name that keeps the columns of the bars in line.
 fn short(name: &str) -> String {
-    let name = super::text::sanitize(name);
+    let name = crate::base::text::sanitize(name);
     let mut short: String = name.chars().take(14).collect();
     if short.len() < name.len() {
         short.push('~');
@@ -91,7 +91,7 @@ const COLOURED: &str = "{prefix:<15} {bar:24.green} {pos:>5}/{len:<5} {wide_msg}
 const PLAIN: &str = "{prefix:<15} {bar:24} {pos:>5}/{len:<5} {wide_msg}";
 const IMAGE: &str = "{prefix:<15} {bar:24} {wide_msg}";
 
-/// On a narrow terminal the bar gives way to the words, which say more.
+/// On a narrower terminal the bar shrinks in favour of the text.
 const NARROW: u16 = 80;
 
 fn fitted(template: &str, columns: u16) -> String {
@@ -103,7 +103,7 @@ fn fitted(template: &str, columns: u16) -> String {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    // The templates are constants and tested; still no reason to panic over a bar.
+    // The templates are tested constants; even so, a bar is no reason to panic.
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ")
@@ -152,10 +152,10 @@ impl Render for Bars {
             bar.set_position(bytes.done);
             bar.set_message(format!(
                 "{} {}",
-                super::text::sanitize(&key.1),
+                crate::base::text::sanitize(&key.1),
                 words::bytes(*bytes)
             ));
-            // Fifteen uploads that are done would push the stages off the screen.
+            // Fifteen finished uploads would push the stages off the screen.
             if bytes.total > 0 && bytes.done >= bytes.total {
                 bar.finish_and_clear();
             }
@@ -178,8 +178,8 @@ mod tests {
     use super::super::tally::tests::{done, node, started, tally_of};
     use super::super::terminal::Terminal;
     use super::*;
-    use crate::cmd::Format;
-    use crate::engine::{NodeStage, Progress};
+    use crate::base::event::{NodeStage, Progress};
+    use crate::report::Format;
 
     #[test]
     fn every_stage_has_a_bar_with_counts_and_the_slowest_node() {

@@ -1,13 +1,12 @@
-//! What `doctor` found: a table with the hosts folded, then why each finding matters and what mends it.
+//! The findings of `doctor`: a table with the hosts folded, then why each finding matters and how to fix it.
 
 use serde_json::json;
 
 use super::table;
 use super::terminal::{Colour, paint};
-use super::text;
+use crate::base::text::{self, plural};
 use crate::doctor::{Evidence, Finding, Fix, Mend, Severity, Subject};
 use crate::nodeset::fold;
-use crate::report::plural;
 
 /// Equal findings together.
 struct Folded<'a> {
@@ -21,7 +20,7 @@ impl Folded<'_> {
     }
 }
 
-/// A name for what findings are about.
+/// The subjects of findings, folded.
 fn name<'a>(subjects: impl Iterator<Item = &'a Subject>) -> String {
     let hosts: Vec<&str> = subjects
         .map(|subject| match subject {
@@ -33,7 +32,7 @@ fn name<'a>(subjects: impl Iterator<Item = &'a Subject>) -> String {
     fold(hosts)
 }
 
-/// Findings that say the same fold, the worst first. A host's finding is never one with the controller's.
+/// Folds equal findings, the worst first. Findings of hosts never fold with those of the controller.
 fn folded<'a>(findings: &'a [Finding], least: Severity) -> Vec<Folded<'a>> {
     let is_host = |finding: &Finding| matches!(finding.subject, Subject::Host(_));
     let mut groups: Vec<Folded<'a>> = Vec::new();
@@ -58,7 +57,7 @@ fn folded<'a>(findings: &'a [Finding], least: Severity) -> Vec<Folded<'a>> {
     groups
 }
 
-/// All of it for people; only what is bad where `quiet`.
+/// The findings for people; with `quiet` only warnings and errors.
 pub fn findings(findings: &[Finding], quiet: bool, colour: bool) -> String {
     let least = if quiet { Severity::Warning } else { Severity::Ok };
     let groups = folded(findings, least);
@@ -105,17 +104,17 @@ fn details(group: &Folded<'_>, colour: bool) -> String {
     for (mend, subjects) in mends {
         let on = name(subjects.into_iter());
         let line = match mend {
-            Mend::There { command, safe: true } => format!("on {on}, or by --fix:  {command}"),
+            Mend::There { command, safe: true } => format!("on {on}, or with --fix:  {command}"),
             Mend::There { command, safe: false } => format!("on {on}:  {command}"),
             Mend::Here { command } => command.clone(),
             Mend::Advice { text } => text.clone(),
         };
-        out.push_str(&format!("  mend: {}\n", text::line(line.as_bytes())));
+        out.push_str(&format!("  fix:  {}\n", text::line(line.as_bytes())));
     }
     out
 }
 
-/// A command that is about to be run.
+/// The line about a fix that is about to run.
 pub fn fix(fix: &Fix) -> String {
     format!(
         "fix on {}: {}",
@@ -131,7 +130,7 @@ pub fn verdict(findings: &[Finding]) -> String {
         count(findings, Severity::Warning),
     );
     match (errors, warnings) {
-        (0, 0) => "nothing stands in the way".into(),
+        (0, 0) => "no errors, no warnings".into(),
         (0, warnings) => format!("no errors, {}", plural(warnings, "warning")),
         (errors, warnings) => format!("{}, {}", plural(errors, "error"), plural(warnings, "warning")),
     }
@@ -144,7 +143,7 @@ fn count(findings: &[Finding], severity: Severity) -> usize {
         .count()
 }
 
-/// JSON lines: what each host said, every finding unfolded, the counts.
+/// JSON lines: what each host reported, every finding unfolded, the counts.
 pub fn json(evidence: &Evidence<'_>, findings: &[Finding]) {
     for host in &evidence.hosts {
         let clock = host
@@ -212,19 +211,19 @@ mod tests {
 
         error: files on bm[02-03]
           why:  guests end
-          mend: on bm02, or by --fix:  raise 1
-          mend: on bm03, or by --fix:  raise 2
+          fix:  on bm02, or with --fix:  raise 1
+          fix:  on bm03, or with --fix:  raise 2
         ");
         assert_eq!(verdict(&all), "2 errors, 0 warnings");
         assert!(
             !findings(&all, true, false).contains("fine"),
-            "quiet says only what is bad"
+            "quiet shows warnings and errors only"
         );
         assert_eq!(findings(&all[..1], true, false), "");
     }
 
     #[test]
-    fn words_of_a_host_cannot_move_the_cursor() {
+    fn text_of_a_host_cannot_move_the_cursor() {
         let shown = findings(
             &[finding(Severity::Error, "bm01", "a\u{1b}[2Jb", None)],
             false,

@@ -5,49 +5,21 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use super::Format;
 use super::terminal::{Colour, Terminal, paint};
-use super::text;
-use crate::cmd::Format;
-use crate::exit::ExitCode;
+use crate::base::exit::ExitCode;
+use crate::base::failure::UserError;
+use crate::base::text;
+use crate::topology::Diagnostics;
 
-/// An error of a verb that has no type of its own: a message, what to do, an exit code.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct Failure {
-    /// What failed and why: a lowercase fragment.
-    pub message: String,
-    /// What to do.
-    pub hint: Option<String>,
-    /// The exit code.
-    pub code: ExitCode,
-}
-
-impl Failure {
-    /// A failure without a hint.
-    pub fn new(code: ExitCode, message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            hint: None,
-            code,
-        }
-    }
-
-    /// With a hint.
-    #[must_use]
-    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-}
-
-/// What is known of one error of a chain beyond its message.
+/// What one error of a chain provides besides its message.
 #[derive(Debug, Default)]
 struct Known {
     hint: Option<String>,
     code: Option<ExitCode>,
 }
 
-/// Gives the first type of the table that the error is. A line per type:
+/// Finds the first type of the table that the error has. A line per type:
 /// `Type, error => hint (Option<String>), exit code (Option<ExitCode>);`
 macro_rules! downcast {
     ($cause:expr; $($type:ty, $error:pat => $hint:expr, $code:expr;)*) => {
@@ -59,9 +31,9 @@ macro_rules! downcast {
 
 fn known(cause: &(dyn Error + 'static)) -> Known {
     downcast!(cause;
-        Failure, error => error.hint.clone(), Some(error.code);
+        UserError, error => error.hint.clone(), Some(error.code);
         crate::plan::PlanError, error => error.hint(), Some(error.exit_code());
-        crate::name::NameError, error => Some(error.hint().to_owned()), None;
+        crate::base::name::NameError, error => Some(error.hint().to_owned()), Some(ExitCode::Usage);
         crate::nodeset::NodeSetError, error => error.hint(), Some(ExitCode::Usage);
         crate::topology::Diagnostics, error => error.hint(), Some(error.exit_code());
         crate::engine::ClaimError, error => error.hint(), Some(error.exit_code());
@@ -71,32 +43,32 @@ fn known(cause: &(dyn Error + 'static)) -> Known {
         crate::image::ImageError, error => error.hint(), Some(error.exit_code());
         crate::ssh::SshError, error => error.hint(), Some(error.exit_code());
         crate::template::TemplateError, error => error.hint(), Some(error.exit_code());
-        crate::units::SizeError, error => Some(error.hint().to_owned()), None;
+        crate::base::units::SizeError, error => Some(error.hint().to_owned()), None;
     );
     Known::default()
 }
 
-/// An error made ready for the screen.
+/// An error prepared for display.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Described {
     /// What failed, then its causes from the outermost to the root, each fit for a terminal.
     /// A message may have several lines (the diagnostics of a topology have).
     pub lines: Vec<String>,
-    /// What to do, where an error of the chain knows: the outermost one that does.
+    /// What to do: the hint of the outermost error that has one.
     pub hint: Option<String>,
     /// The exit code of the outermost error that has one, else [`ExitCode::Unexpected`].
     pub code: ExitCode,
 }
 
-/// Describes an error with its causes. A cause that the line before it ends with is not said twice.
+/// Describes an error with its causes, without a cause that the previous line already ends with.
 pub fn describe(error: &anyhow::Error) -> Described {
     let mut described = Described {
         lines: Vec::new(),
         hint: None,
         code: ExitCode::Unexpected,
     };
-    // A failure given as anyhow context is no link of the chain by its type: only anyhow itself finds it.
-    let context = error.downcast_ref::<Failure>();
+    // The chain hides the type of an error that was added as anyhow context: only anyhow itself finds it.
+    let context = error.downcast_ref::<UserError>();
     described.hint = context.and_then(|failure| failure.hint.as_deref()).map(clean);
     let mut code = context.map(|failure| failure.code);
     let mut last = String::new();
@@ -127,7 +99,7 @@ impl Described {
         let mut said = String::new();
         for (index, line) in self.lines.iter().enumerate() {
             if index == 0 {
-                // Diagnostics of a topology begin with the word themselves.
+                // Diagnostics of a topology already begin with the word.
                 let line = line.strip_prefix("error: ").unwrap_or(line);
                 let _ = writeln!(said, "{}: {line}", paint(colour, Colour::Red, "error"));
             } else {
@@ -148,10 +120,13 @@ struct Line<'a> {
     causes: &'a [String],
     hint: Option<&'a str>,
     exit_code: u8,
+    /// Every mistake of a topology, with its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mistakes: Option<serde_json::Value>,
 }
 
-/// Prints an error and gives the exit code that goes with it: on stderr for people, as the last JSON line of
-/// stdout for programs.
+/// Prints an error and returns its exit code: on stderr for people, as the last JSON line of stdout for
+/// programs.
 pub fn error(error: &anyhow::Error, format: Format) -> ExitCode {
     let described = describe(error);
     match format {
@@ -159,10 +134,15 @@ pub fn error(error: &anyhow::Error, format: Format) -> ExitCode {
             super::talk(described.human(Terminal::detect().colour).trim_end_matches('\n'));
         }
         Format::Json => {
+            let diagnostics = error
+                .chain()
+                .find_map(|cause| cause.downcast_ref::<Diagnostics>());
+            let summary = diagnostics.map(Diagnostics::summary);
             let (first, causes) = described
                 .lines
                 .split_first()
                 .map_or(("", &[][..]), |(f, c)| (f.as_str(), c));
+            let first = summary.as_deref().unwrap_or(first);
             let hint = described.hint.as_deref();
             super::json::line(
                 "error",
@@ -171,6 +151,7 @@ pub fn error(error: &anyhow::Error, format: Format) -> ExitCode {
                     causes,
                     hint,
                     exit_code: described.code.code(),
+                    mistakes: diagnostics.map(Diagnostics::to_json),
                 },
             );
         }
@@ -186,20 +167,20 @@ mod tests {
     #[test]
     fn causes_follow_and_the_hint_comes_from_anywhere_in_the_chain() {
         let error = "../x"
-            .parse::<crate::name::ClusterName>()
+            .parse::<crate::base::name::ClusterName>()
             .context("failed to read the cluster's name")
             .unwrap_err();
         insta::assert_snapshot!(describe(&error).human(false), @r"
         error: failed to read the cluster's name
-          caused by: the cluster name `../x` holds `.`
+          caused by: the cluster name `../x` contains `.`
         hint: use lower-case letters, digits and inner hyphens, beginning with a letter
         ");
     }
 
     #[test]
     fn the_outermost_code_and_hint_win() {
-        let inner = Failure::new(ExitCode::Timeout, "inner").with_hint("inner hint");
-        let outer = Failure::new(ExitCode::ApplyFailed, "outer");
+        let inner = UserError::new(ExitCode::Timeout, "inner").with_hint("inner hint");
+        let outer = UserError::new(ExitCode::ApplyFailed, "outer");
         let described = describe(&anyhow::Error::new(inner).context(outer));
         assert_eq!(described.lines, ["outer", "inner"]);
         assert_eq!(described.code, ExitCode::ApplyFailed);
@@ -219,7 +200,7 @@ mod tests {
             needs: "1 GiB of memory and 1 vCPU".into(),
             best: "no host may take it".into(),
             unplaced: 0,
-            lacks: crate::plan::Lack::Memory,
+            lacks: crate::plan::Shortage::Memory,
             at: None,
         };
         let error = anyhow::Error::new(error).context("failed to plan");
@@ -229,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_that_was_said_already_is_not_repeated() {
+    fn a_cause_that_is_already_shown_is_not_repeated() {
         let error = anyhow::anyhow!("no space").context("failed to write: no space");
         assert_eq!(describe(&error).lines, ["failed to write: no space"]);
     }
@@ -241,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn the_word_error_stands_there_once() {
+    fn the_word_error_appears_once() {
         let error = anyhow::anyhow!("error: unknown key\n --> file:1:1");
         assert_eq!(
             describe(&error).human(false),

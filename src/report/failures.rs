@@ -1,25 +1,25 @@
-//! Many failures told as few: equal errors are folded over the nodes that they happened on.
+//! Folds equal errors over the nodes that they happened on.
 
 use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::tally::Failure;
 
-/// One error and all that it happened to.
+/// One error and everything that it happened to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FailureGroup {
     /// The stage.
     pub stage: String,
     /// Nodes (or hosts) as a node set.
     pub nodes: String,
-    /// How many they are.
+    /// How many there are.
     pub count: usize,
-    /// The error; where it named the nodes one by one, it says `<node>` and `<host>`.
+    /// The error; `<node>` and `<host>` replace names that differ.
     pub error: String,
 }
 
-/// Folds failures: those of one stage whose errors differ in nothing but the node's and host's own names are
-/// one group. The largest group first.
+/// Folds failures: those of one stage whose errors differ only in the names of node and host are one group.
+/// The largest group comes first.
 pub(super) fn group(failures: &[Failure]) -> Vec<FailureGroup> {
     let mut groups: IndexMap<(&str, String), Vec<&Failure>> = IndexMap::new();
     for failure in failures {
@@ -47,7 +47,7 @@ pub(super) fn group(failures: &[Failure]) -> Vec<FailureGroup> {
     folded
 }
 
-/// The most exact text that is true of all members.
+/// The most specific text that is true for all members.
 fn text_for(generic: &str, members: &[&Failure]) -> String {
     let first = members[0];
     if members.iter().all(|member| member.error == first.error) {
@@ -61,7 +61,7 @@ fn text_for(generic: &str, members: &[&Failure]) -> String {
     }
 }
 
-/// Replaces a name where it stands as a whole word: `n1` is not part of `n10` or `n1-a`.
+/// Replaces a name where it is a whole word: not the `n1` in `n10` or `n1-a`.
 fn replace_word(text: &str, word: &str, with: &str) -> String {
     let part_of_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
     let mut result = String::with_capacity(text.len());
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_that_differ_in_the_own_name_only_are_one() {
+    fn errors_that_differ_only_in_the_name_are_one_group() {
         let groups = group(&[
             failure("n1", "bm01", "failed to start `n1` on `bm01`: no space"),
             failure("n3", "bm02", "failed to start `n3` on `bm02`: refused"),

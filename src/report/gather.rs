@@ -1,14 +1,14 @@
-//! Equal things told once: equal outputs gathered under one header with their node set, as `clush -b` does.
+//! Gathers equal outputs under one header with their node set, as `clush -b` does.
 
 use std::collections::HashMap;
 use std::fmt::Write;
 
 use crate::nodeset;
 
-/// One output and the nodes that gave it.
+/// One output and the nodes that produced it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gathered {
-    /// The nodes, in the order they came.
+    /// The nodes, in order of arrival.
     pub nodes: Vec<String>,
     /// The output.
     pub text: String,
@@ -21,8 +21,8 @@ impl Gathered {
     }
 }
 
-/// Gathers equal outputs; a missing newline at the end makes no difference, as it would not be seen.
-/// The output of the most nodes first, equals in the order they came.
+/// Gathers equal outputs; a missing newline at the end makes no difference, because it is invisible.
+/// The output of the most nodes comes first, ties in order of arrival.
 pub fn gather(outputs: impl IntoIterator<Item = (String, String)>) -> Vec<Gathered> {
     let mut groups: Vec<Gathered> = Vec::new();
     let mut known: HashMap<String, usize> = HashMap::new();
@@ -44,8 +44,8 @@ pub fn gather(outputs: impl IntoIterator<Item = (String, String)>) -> Vec<Gather
 
 const RULE: &str = "---------------";
 
-/// The gathered outputs as text: a header with the node set (and their number, where there is more than one),
-/// then the output. Outputs are made fit for a terminal.
+/// The gathered outputs as text: a header with the node set (and the number of nodes, if more than one),
+/// then the output, escaped for a terminal.
 pub fn render(groups: &[Gathered]) -> String {
     let mut text = String::new();
     for group in groups {
@@ -55,8 +55,8 @@ pub fn render(groups: &[Gathered]) -> String {
         };
         let _ = writeln!(text, "{RULE}\n{}{count}\n{RULE}", group.nodeset());
         for line in group.text.lines() {
-            // Whole, however long: this is data, and the sender has bounded it.
-            text.push_str(&super::text::sanitize(line));
+            // Not shortened: this is data, and its sender has limited it.
+            text.push_str(&crate::base::text::sanitize(line));
             text.push('\n');
         }
     }
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_last_newline_makes_no_other_output_but_an_empty_line_does() {
+    fn a_missing_last_newline_makes_no_difference_but_an_empty_line_does() {
         assert_eq!(gather(outputs(&[("n1", "ok"), ("n2", "ok\n")])).len(), 1);
         assert_eq!(gather(outputs(&[("n1", "ok\n"), ("n2", "ok\n\n")])).len(), 2);
     }

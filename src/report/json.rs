@@ -3,24 +3,25 @@
 //! `elapsed` (seconds since the first line) and `type`:
 //!
 //! - `event`: an [`Event`]; its kind is in `event`.
-//! - `plan`: the plan, whole, in `plan` (`plan`, `up --dry-run`).
-//! - `host`, `fix`, `finding`, `doctor`: what `doctor` knows of a host, mended, found, and its counts.
-//! - `exec`, `run`: what nodes gave, and the results of a workload.
+//! - `plan`: the whole plan, in `plan` (`plan`, `up --dry-run`).
+//! - `host`, `fix`, `finding`, `doctor`: what `doctor` read from a host, fixed, found, and its counts.
+//! - `exec`, `run`: output of nodes, and the results of a workload.
 //! - `summary`: the [`Summary`], once, when the work has ended.
 //! - `error`: why the command failed; nothing follows it.
 //!
-//! Version 1 may gain fields, types and events; what is there keeps its meaning.
+//! Version 1 may gain fields, types and events; what exists keeps its meaning.
 
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::run::Render;
+use super::render::Render;
 use super::summary::Summary;
 use super::tally::Tally;
-use crate::engine::Event;
+use crate::base::event::Event;
 
 /// Version of the lines.
 pub const JSON_VERSION: u32 = 1;
@@ -41,6 +42,26 @@ struct Line<'a, T> {
     content: T,
 }
 
+/// A line of type `event`, for its schema.
+#[derive(JsonSchema)]
+#[schemars(title = "vcluster event", rename = "EventLine")]
+#[expect(dead_code, reason = "the schema is all that is wanted of it")]
+struct EventLine {
+    /// Number of the line: 1, 2, 3, ...
+    seq: u64,
+    /// Seconds since the first line.
+    elapsed: f64,
+    /// `event`.
+    r#type: String,
+    #[serde(flatten)]
+    event: Event,
+}
+
+/// The JSON Schema of the lines of type `event`.
+pub fn event_schema() -> serde_json::Value {
+    schemars::schema_for!(EventLine).to_value()
+}
+
 /// A numbered stream of lines.
 #[derive(Debug)]
 struct Stream {
@@ -48,7 +69,7 @@ struct Stream {
     seq: u64,
 }
 
-/// The process has one stdout, so it has one stream: whoever writes to it continues the numbers.
+/// The process has one stdout, so it has one stream, whose numbers all writers share.
 static STREAM: Mutex<Option<Stream>> = Mutex::new(None);
 
 /// Writes one line of the given type; the first line of the process is preceded by the header.
@@ -88,7 +109,7 @@ fn format(seq: u64, elapsed: Duration, kind: &str, content: &impl Serialize) -> 
     };
     match serde_json::to_string(&line) {
         Ok(text) => harmless(text) + "\n",
-        // Content that is no object is a mistake of ours; the reader must still get a line of JSON.
+        // Content that is not an object is a bug; the reader must still get a line of JSON.
         Err(error) => {
             serde_json::json!({"seq": seq, "elapsed": elapsed, "type": "error", "error": error.to_string()})
                 .to_string()
@@ -97,15 +118,15 @@ fn format(seq: u64, elapsed: Duration, kind: &str, content: &impl Serialize) -> 
     }
 }
 
-/// JSON in which nothing is left that a terminal acts upon: what serde leaves as it is (C1, DEL, text
-/// direction) is escaped. Such characters stand in strings only, so it is the same JSON.
+/// JSON without characters that control a terminal: those that serde does not escape (C1, DEL, text
+/// direction) are escaped. They occur in strings only, so it is the same JSON.
 pub fn harmless(json: String) -> String {
-    if !json.chars().any(super::text::is_hazard) {
+    if !json.chars().any(crate::base::text::is_hazard) {
         return json;
     }
     let mut safe = String::with_capacity(json.len() + 64);
     for character in json.chars() {
-        if super::text::is_hazard(character) {
+        if crate::base::text::is_hazard(character) {
             for unit in character.encode_utf16(&mut [0; 2]) {
                 // Writing to a String cannot fail.
                 let _ = write!(safe, "\\u{unit:04x}");
@@ -137,8 +158,8 @@ impl Render for Json {
 mod tests {
     use super::super::tally::tests::{done, failed, node, started};
     use super::*;
-    use crate::engine::NodeStage;
-    use crate::plan::ActionKind;
+    use crate::base::event::ActionKind;
+    use crate::base::event::NodeStage;
 
     #[test]
     fn the_header_comes_with_the_version_first() {
@@ -153,7 +174,7 @@ mod tests {
                 actions: vec![(ActionKind::Create, 2)],
                 hosts: 2,
             },
-            node("n1", NodeStage::Boot, crate::engine::Progress::Begun),
+            node("n1", NodeStage::Boot, crate::base::event::Progress::Begun),
             node("n1", NodeStage::Boot, done(3)),
             node("n1", NodeStage::Login, failed("no\nway")),
         ];
@@ -171,6 +192,56 @@ mod tests {
         "#);
     }
 
+    /// The branch of the schema for a kind of event.
+    fn branch(schema: &serde_json::Value, kind: &str) -> serde_json::Value {
+        let branches = schema["oneOf"].as_array().unwrap();
+        let is_kind = |branch: &&serde_json::Value| branch["properties"]["event"]["const"] == kind;
+        branches
+            .iter()
+            .find(is_kind)
+            .unwrap_or_else(|| panic!("no {kind}"))
+            .clone()
+    }
+
+    #[test]
+    fn the_fields_of_an_event_are_those_of_its_schema() {
+        let schema = event_schema();
+        for event in [
+            started("up"),
+            Event::Planned {
+                actions: vec![(ActionKind::Create, 2)],
+                hosts: 2,
+            },
+            Event::Missing {
+                nodes: vec!["n1".parse().unwrap()],
+                reason: "no room".into(),
+            },
+            Event::Step {
+                name: "load".into(),
+                ok: 1,
+                changed: 0,
+                failed: 0,
+                took: Duration::from_secs(1),
+            },
+            Event::Note { text: "x".into() },
+        ] {
+            let value = serde_json::to_value(&event).unwrap();
+            let branch = branch(&schema, value["event"].as_str().unwrap());
+            let fields: Vec<&String> = value.as_object().unwrap().keys().collect();
+            let properties = branch["properties"].as_object().unwrap();
+            for field in &fields {
+                assert!(properties.contains_key(*field), "{field} of {value}");
+            }
+            for required in branch["required"].as_array().unwrap() {
+                let required = required.as_str().unwrap();
+                assert!(
+                    fields.iter().any(|field| *field == required),
+                    "{required} of {value}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn what_a_node_wrote_is_escaped_in_json_too_and_stays_the_same() {
         let said = "a\u{9b}2J\u{7f}\u{202e}\u{e0041}é";
@@ -186,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn content_that_is_no_object_still_gives_json() {
+    fn content_that_is_not_an_object_still_gives_json() {
         let text = format(1, Duration::ZERO, "event", &7);
         assert_eq!(
             serde_json::from_str::<serde_json::Value>(&text).unwrap()["type"],

@@ -1,16 +1,14 @@
-//! Workload results as JUnit XML, which every CI shows. Pure. The form is what Jenkins and GitLab read:
+//! Workload results as JUnit XML, for CI systems. Pure. The form is what Jenkins and GitLab read:
 //! `testsuites` > `testsuite` (one per step) > `testcase` (one per node).
 
-use std::io;
 use std::time::Duration;
 
-use quick_xml::Writer;
-use quick_xml::events::{BytesDecl, BytesText, Event};
+use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
 
-/// The most characters kept of an output: its end, where the reason of a failure usually stands.
+/// Bytes kept of an output: its end, which usually has the reason of a failure.
 const TAIL: usize = 8 * 1024;
 
-/// How a step went on one node.
+/// The result of a step on one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It succeeded.
@@ -38,116 +36,61 @@ pub struct Case {
     pub node: String,
     /// How long it took.
     pub took: Duration,
-    /// How it went.
+    /// Its result.
     pub outcome: Outcome,
 }
 
 /// The document for the results of a cluster; steps in order of appearance.
-pub fn document(cluster: &str, cases: &[Case]) -> io::Result<String> {
+pub fn document(cluster: &str, cases: &[Case]) -> Result<String, SerializeError> {
     let mut suites: indexmap::IndexMap<&str, Vec<&Case>> = indexmap::IndexMap::new();
     for case in cases {
         suites.entry(&case.step).or_default().push(case);
     }
-    let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
-    writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-    let all: Vec<&Case> = cases.iter().collect();
-    let root = writer
-        .create_element("testsuites")
-        .with_attribute(("name", valid(cluster).as_str()));
-    with_counts(root, &all).write_inner_content(|writer| {
-        for (step, cases) in &suites {
-            let suite = writer
-                .create_element("testsuite")
-                .with_attribute(("name", valid(step).as_str()));
-            with_counts(suite, cases).write_inner_content(|writer| {
-                cases
-                    .iter()
-                    .try_for_each(|case| write_case(writer, cluster, case))
-            })?;
-        }
-        Ok(())
-    })?;
-    let mut bytes = writer.into_inner();
-    bytes.push(b'\n');
-    String::from_utf8(bytes).map_err(io::Error::other)
+    let mut report = Report::new(cluster);
+    for (step, cases) in suites {
+        let mut suite = TestSuite::new(step);
+        // Nodes run in parallel: the longest time is the best estimate of the step's wall time.
+        suite.set_time(longest(cases.iter().copied()));
+        suite.add_test_cases(cases.into_iter().map(|case| test_case(cluster, case)));
+        report.add_test_suite(suite);
+    }
+    report.set_time(longest(cases.iter()));
+    report.to_string()
 }
 
-type Element<'a> = quick_xml::writer::ElementWriter<'a, Vec<u8>>;
+fn longest<'a>(cases: impl Iterator<Item = &'a Case>) -> Duration {
+    cases.map(|case| case.took).max().unwrap_or_default()
+}
 
-fn with_counts<'a>(element: Element<'a>, cases: &[&Case]) -> Element<'a> {
-    let count = |wanted: fn(&Outcome) -> bool| {
-        cases
-            .iter()
-            .filter(|case| wanted(&case.outcome))
-            .count()
-            .to_string()
+fn test_case(cluster: &str, case: &Case) -> TestCase {
+    let mut status = match &case.outcome {
+        Outcome::Passed => TestCaseStatus::success(),
+        Outcome::Failed { .. } => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        Outcome::Skipped { .. } => TestCaseStatus::skipped(),
     };
-    // Nodes run side by side: the longest is the nearest to the wall time of a step that can be told from here.
-    let time = cases.iter().map(|case| case.took).max().unwrap_or_default();
-    element
-        .with_attribute(("tests", cases.len().to_string().as_str()))
-        .with_attribute((
-            "failures",
-            count(|outcome| matches!(outcome, Outcome::Failed { .. })).as_str(),
-        ))
-        .with_attribute(("errors", "0"))
-        .with_attribute((
-            "skipped",
-            count(|outcome| matches!(outcome, Outcome::Skipped { .. })).as_str(),
-        ))
-        .with_attribute(("time", seconds(time).as_str()))
-}
-
-fn write_case(writer: &mut Writer<Vec<u8>>, cluster: &str, case: &Case) -> io::Result<()> {
-    let element = writer
-        .create_element("testcase")
-        .with_attribute((
-            "classname",
-            format!("{}.{}", valid(cluster), valid(&case.step)).as_str(),
-        ))
-        .with_attribute(("name", valid(&case.node).as_str()))
-        .with_attribute(("time", seconds(case.took).as_str()));
     match &case.outcome {
-        Outcome::Passed => element.write_empty()?,
-        Outcome::Failed { message, output } => element.write_inner_content(|writer| {
-            writer
-                .create_element("failure")
-                .with_attribute(("message", valid(message).as_str()))
-                .write_text_content(BytesText::new(&valid(tail(output))))?;
-            Ok(())
-        })?,
-        Outcome::Skipped { reason } => element.write_inner_content(|writer| {
-            writer
-                .create_element("skipped")
-                .with_attribute(("message", valid(reason).as_str()))
-                .write_empty()?;
-            Ok(())
-        })?,
-    };
-    Ok(())
+        Outcome::Passed => {}
+        Outcome::Failed { message, output } => {
+            status.set_message(message.as_str()).set_description(tail(output));
+        }
+        Outcome::Skipped { reason } => {
+            status.set_message(reason.as_str());
+        }
+    }
+    let mut test_case = TestCase::new(case.node.as_str(), status);
+    test_case
+        .set_classname(format!("{cluster}.{}", case.step))
+        .set_time(case.took);
+    test_case
 }
 
-fn seconds(duration: Duration) -> String {
-    format!("{:.3}", duration.as_secs_f64())
-}
-
-/// The last [`TAIL`] characters or so, from a whole character on.
+/// The last [`TAIL`] bytes at most, beginning with a whole character.
 fn tail(text: &str) -> &str {
     let from = text.len().saturating_sub(TAIL);
     let from = (from..=text.len())
         .find(|&at| text.is_char_boundary(at))
         .unwrap_or(text.len());
     &text[from..]
-}
-
-/// Text without what XML 1.0 cannot hold even escaped (section 2.2, Char): such characters become U+FFFD.
-fn valid(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'.. => c,
-            _ => '\u{fffd}',
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -185,18 +128,18 @@ mod tests {
         ];
         insta::assert_snapshot!(document("demo", &cases).unwrap(), @r#"
         <?xml version="1.0" encoding="UTF-8"?>
-        <testsuites name="demo" tests="3" failures="1" errors="0" skipped="1" time="1.234">
-          <testsuite name="load" tests="2" failures="1" errors="0" skipped="0" time="1.234">
-            <testcase classname="demo.load" name="n1" time="1.234"/>
-            <testcase classname="demo.load" name="n2" time="1.234">
-              <failure message="exit code 3">a &lt;b&gt; &amp; ]]&gt;�[2J�</failure>
-            </testcase>
-          </testsuite>
-          <testsuite name="check &quot;x&quot;" tests="1" failures="0" errors="0" skipped="1" time="1.234">
-            <testcase classname="demo.check &quot;x&quot;" name="n1" time="1.234">
-              <skipped message="step load failed"/>
-            </testcase>
-          </testsuite>
+        <testsuites name="demo" tests="3" skipped="1" failures="1" errors="0" time="1.234">
+            <testsuite name="load" tests="2" skipped="0" errors="0" failures="1" time="1.234">
+                <testcase name="n1" classname="demo.load" time="1.234"/>
+                <testcase name="n2" classname="demo.load" time="1.234">
+                    <failure message="exit code 3">a &lt;b&gt; &amp; ]]&gt;</failure>
+                </testcase>
+            </testsuite>
+            <testsuite name="check &quot;x&quot;" tests="1" skipped="1" errors="0" failures="0" time="1.234">
+                <testcase name="n1" classname="demo.check &quot;x&quot;" time="1.234">
+                    <skipped message="step load failed"/>
+                </testcase>
+            </testsuite>
         </testsuites>
         "#);
     }

@@ -3,20 +3,20 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::run::{Render, ReportOptions};
+use super::render::{Render, ReportOptions};
 use super::summary::Summary;
 use super::tally::{Stage, Tally};
 use super::words;
-use crate::engine::{Event, Progress, Stream};
+use crate::base::event::{Event, Progress, Stream};
 
-/// A stage is told about again at every tenth of its total, but not more often than this,
+/// A stage gets another line at every tenth of its total, but not more often than this,
 const AT_LEAST: Duration = Duration::from_millis(500);
-/// after this time where anything has changed,
+/// after this time if anything has changed,
 const AT_MOST: Duration = Duration::from_secs(5);
-/// and after this time where nothing has: a log must show that the program lives.
+/// and after this time if nothing has: a log must show that the program is alive.
 const STANDSTILL: Duration = Duration::from_secs(30);
 
-/// What was last said about a stage or an image.
+/// The last line about a stage or an image.
 #[derive(Clone, Copy, Debug)]
 struct Said {
     at: Duration,
@@ -29,7 +29,7 @@ struct Said {
 struct Pace(HashMap<String, Said>);
 
 impl Pace {
-    /// Whether a line is due for this key; if so it counts as said.
+    /// Whether a line is due for this key; if so, it counts as printed.
     fn due(&mut self, key: &str, count: u64, total: u64, complete: bool, now: Duration) -> bool {
         let said = self.0.entry(key.to_owned()).or_insert(Said {
             at: now,
@@ -38,7 +38,7 @@ impl Pace {
         });
         let since = now.saturating_sub(said.at);
         let step = (total / 10).max(1);
-        // A stage that was complete may go on: more nodes have reached it.
+        // A complete stage may continue: more nodes have reached it.
         let due = (complete && !(said.complete && said.count == count))
             || (count >= said.count.saturating_add(step) && since >= AT_LEAST)
             || (count != said.count && since >= AT_MOST)
@@ -88,7 +88,7 @@ impl Lines {
     /// Lines about the stages and images where one is due.
     fn progress(&mut self, tally: &Tally, now: Duration) {
         for (stage, account) in &tally.stages {
-            // The end of a step has a line of its own.
+            // The end of a step has its own line.
             if matches!(stage, Stage::Step(..)) && account.complete() {
                 continue;
             }
@@ -105,7 +105,7 @@ impl Lines {
                 } else {
                     ""
                 };
-                let name = super::text::sanitize(stage.name());
+                let name = crate::base::text::sanitize(stage.name());
                 self.say(&format!(
                     "{prefix}{name}: {ended}/{total} {}{remark}",
                     stage.unit()
@@ -122,7 +122,7 @@ impl Lines {
                 now,
             ) {
                 let text = format!("image {image}: {doing} {}", words::bytes(*bytes));
-                self.say(super::text::sanitize(text.trim_end()).as_ref());
+                self.say(crate::base::text::sanitize(text.trim_end()).as_ref());
             }
         }
     }
@@ -192,7 +192,7 @@ impl Render for Lines {
         } = event
         {
             if !self.quiet {
-                self.say(super::text::sanitize(&format!("image {image}: {doing}")).as_ref());
+                self.say(crate::base::text::sanitize(&format!("image {image}: {doing}")).as_ref());
             }
         } else if !self.quiet
             && let Some(line) = words::news(event)
@@ -225,8 +225,8 @@ mod tests {
     use super::super::tally::tests::{done, node};
     use super::super::terminal::Terminal;
     use super::*;
-    use crate::cmd::Format;
-    use crate::engine::NodeStage;
+    use crate::base::event::NodeStage;
+    use crate::report::Format;
 
     fn options() -> ReportOptions {
         ReportOptions {
@@ -246,7 +246,7 @@ mod tests {
             nodes: Some(150),
         };
         let planned = Event::Planned {
-            actions: vec![(crate::plan::ActionKind::Create, 150)],
+            actions: vec![(crate::base::event::ActionKind::Create, 150)],
             hosts: 15,
         };
         tally.record(&started, Duration::ZERO);
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_completed_stage_is_told_once() {
+    fn a_completed_stage_is_printed_once() {
         let mut pace = Pace::default();
         let s = Duration::from_secs;
         assert!(pace.due("boot", 3, 3, true, s(0)));
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_standstill_is_told_now_and_then() {
+    fn a_standstill_is_printed_from_time_to_time() {
         let mut pace = Pace::default();
         let s = Duration::from_secs;
         assert!(!pace.due("boot", 0, 100, false, s(0)));

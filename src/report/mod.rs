@@ -1,11 +1,10 @@
 //! Rendering: the only place (with the error printer) that writes to the terminal.
-//! stdout is data, stderr is talk. It decides nothing and touches no host.
+//! stdout is for data, stderr for messages. It decides nothing and contacts no host.
 //!
 //! [`spawn`] reads the engine's events. They are counted once (`tally.rs`) and shown by one of three
 //! renderers: bars on a terminal, plain lines without one, JSON lines for programs.
 
 mod bars;
-pub mod confirm;
 pub mod doctor;
 pub mod error;
 mod failures;
@@ -15,21 +14,30 @@ pub mod junit;
 mod lines;
 mod out;
 pub mod plan;
+mod render;
 mod run;
 pub mod statistics;
 mod summary;
 pub mod table;
 mod tally;
 pub mod terminal;
-pub mod text;
 mod words;
 
-pub use confirm::confirm;
-pub use error::{Failure, error};
+pub use error::error;
 pub use failures::FailureGroup;
 pub use out::{data, data_read, talk};
-pub use run::{ReportOptions, spawn};
+pub use render::ReportOptions;
+pub use run::spawn;
 pub use statistics::Timing;
-pub use summary::{SUMMARY_VERSION, StageSummary, Summary, plural};
+pub use summary::{SUMMARY_VERSION, StageSummary, Summary};
 pub use terminal::Terminal;
-pub use text::{LineBuffer, sanitize};
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Human,
+    /// JSON, or JSON lines where output is streamed.
+    Json,
+}

@@ -1,4 +1,4 @@
-//! The two ways out. A reader that has gone away (`vcluster list | head -1`) is no error.
+//! The two output streams. A reader that is gone (`vcluster list | head -1`) is no error.
 
 use std::io::Write;
 
@@ -7,14 +7,14 @@ pub fn data(text: &str) {
     let _ = data_read(text);
 }
 
-/// Writes data to standard output; says whether somebody still reads there.
+/// Writes data to standard output; returns whether it still has a reader.
 pub fn data_read(text: &str) -> bool {
     let mut out = std::io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     written.is_ok()
 }
 
-/// Writes a line of talk to standard error.
+/// Writes a message to standard error.
 pub fn talk(text: &str) {
     let mut err = std::io::stderr().lock();
     let _ = writeln!(err, "{text}");

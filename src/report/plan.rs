@@ -1,15 +1,15 @@
-//! A plan for people: per host what is promised of what is there, and what is done and why,
+//! A plan for people: per host what is promised of its capacity, and the actions with their reasons,
 //! with the nodes folded.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use crate::name::NodeName;
+use crate::base::event::ActionKind;
+use crate::base::units::MiB;
 use crate::nodeset::fold;
-use crate::plan::{Action, ActionKind, HostPlan, Plan};
-use crate::units::MiB;
+use crate::plan::{Action, HostPlan, Plan};
 
-/// Writes a plan out, a block of lines per host and a total at the end.
+/// Renders a plan: a block of lines per host and a total at the end.
 pub fn plan(plan: &Plan) -> String {
     let mut by_host: HashMap<&str, Vec<&Action>> = HashMap::new();
     for action in &plan.actions {
@@ -23,24 +23,12 @@ pub fn plan(plan: &Plan) -> String {
             let _ = writeln!(out, "  {:<8} {}  {reason}", word(kind), fold(nodes));
         }
     }
-    for (reason, nodes) in missing(plan) {
+    for (reason, nodes) in plan.missing_by_reason() {
         let _ = writeln!(out, "\nmissing  {}  {reason}", fold(nodes));
     }
     out.push('\n');
     out.push_str(&total(plan));
     out
-}
-
-/// The nodes that the cluster does without, by reason, in the order in which they first appear.
-pub fn missing(plan: &Plan) -> Vec<(&str, Vec<&NodeName>)> {
-    let mut groups: Vec<(&str, Vec<&NodeName>)> = Vec::new();
-    for missing in &plan.missing {
-        match groups.iter_mut().find(|(reason, _)| *reason == missing.reason) {
-            Some((_, nodes)) => nodes.push(&missing.node),
-            None => groups.push((&missing.reason, vec![&missing.node])),
-        }
-    }
-    groups
 }
 
 /// The plan as a JSON line, for other programs: the same data, nothing folded.
@@ -86,7 +74,7 @@ fn host_line(host: &HostPlan) -> String {
     line + "\n"
 }
 
-/// Actions of one kind for one reason together, in the order in which they first appear.
+/// Groups actions by kind and reason, in order of first appearance.
 fn grouped<'a>(actions: &[&'a Action]) -> Vec<(ActionKind, &'a str, Vec<&'a str>)> {
     let mut groups: Vec<(ActionKind, &str, Vec<&str>)> = Vec::new();
     let mut places: HashMap<(ActionKind, &str), usize> = HashMap::new();

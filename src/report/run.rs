@@ -1,67 +1,27 @@
-//! From events to the screen: reads, counts, hands over to a renderer, closes with the summary.
+//! From events to the screen: reads and counts events, passes them to a renderer, ends with the summary.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
+use super::Format;
+use super::bars::Bars;
+use super::json::Json;
+use super::lines::Lines;
+use super::render::{Render, ReportOptions};
 use super::summary::Summary;
 use super::tally::Tally;
-use super::terminal::Terminal;
-use super::{bars::Bars, json::Json, lines::Lines};
-use crate::cmd::Format;
-use crate::engine::Event;
-
-/// How events are shown.
-#[derive(Clone, Debug)]
-pub struct ReportOptions {
-    /// For people or for programs.
-    pub format: Format,
-    /// Failures and warnings only.
-    pub quiet: bool,
-    /// Every step of every node (lines, not bars).
-    pub verbose: bool,
-    /// What the terminal can do.
-    pub terminal: Terminal,
-    /// Whether to close with the summary; `exec` does not. Failures are told anyway.
-    pub summary: bool,
-    /// File that the summary is written to as JSON.
-    pub results: Option<PathBuf>,
-}
-
-impl ReportOptions {
-    /// The options for this process's terminal, with the closing summary and without a results file.
-    pub fn new(format: Format, quiet: bool, verbose: bool) -> Self {
-        Self {
-            format,
-            quiet,
-            verbose,
-            terminal: Terminal::detect(),
-            summary: true,
-            results: None,
-        }
-    }
-}
-
-/// Shows what happens. A renderer only reads the account; it never waits for anything but its output.
-pub(super) trait Render: Send {
-    /// One event, after it was counted.
-    fn event(&mut self, event: &Event, tally: &Tally, now: Duration);
-    /// Called several times a second, and after every batch of events.
-    fn tick(&mut self, tally: &Tally, now: Duration);
-    /// All is over.
-    fn finish(&mut self, summary: &Summary, now: Duration);
-}
+use crate::base::event::Event;
 
 /// How often times on the screen advance.
 const TICK: Duration = Duration::from_millis(250);
 
-/// The most events handled before the screen is brought up to date.
+/// The most events handled before the screen is updated.
 const BATCH: usize = 256;
 
-/// Shows the events until their last sender is gone; the task then gives the summary.
-/// The results file cannot make a command fail: trouble with it is a warning.
+/// Shows the events until their last sender is gone; the task then returns the summary.
+/// The results file cannot make a command fail: an error in writing it is a warning.
 pub fn spawn(mut receiver: UnboundedReceiver<Event>, options: ReportOptions) -> JoinHandle<Summary> {
     tokio::spawn(async move {
         let began = Instant::now();
@@ -104,7 +64,7 @@ pub fn spawn(mut receiver: UnboundedReceiver<Event>, options: ReportOptions) -> 
 fn renderer(options: &ReportOptions) -> Box<dyn Render> {
     match options.format {
         Format::Json => Box::new(Json::default()),
-        // Bars would fight with every node's own lines.
+        // Bars would interfere with the lines of every node.
         Format::Human if options.terminal.bars && !options.quiet && !options.verbose => {
             Box::new(Bars::new(options))
         }
@@ -115,7 +75,8 @@ fn renderer(options: &ReportOptions) -> Box<dyn Render> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Events;
+    use crate::base::event::Events;
+    use crate::report::Terminal;
 
     #[tokio::test]
     async fn the_task_ends_with_its_last_sender_and_writes_the_results() {

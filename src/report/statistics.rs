@@ -1,4 +1,4 @@
-//! Figures of how long things took.
+//! Statistics of durations.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Timing {
     /// 50th percentile.
-    #[serde(serialize_with = "crate::units::seconds")]
+    #[serde(serialize_with = "crate::base::units::seconds")]
     pub p50: Duration,
     /// 95th percentile.
-    #[serde(serialize_with = "crate::units::seconds")]
+    #[serde(serialize_with = "crate::base::units::seconds")]
     pub p95: Duration,
     /// The longest.
-    #[serde(serialize_with = "crate::units::seconds")]
+    #[serde(serialize_with = "crate::base::units::seconds")]
     pub max: Duration,
 }
 
 impl Timing {
-    /// The figures of the given durations, in any order; `None` of none.
+    /// The figures of these durations, in any order; `None` if there are none.
     pub fn of(durations: &[Duration]) -> Option<Self> {
         let mut sorted = durations.to_vec();
         sorted.sort_unstable();
@@ -32,8 +32,8 @@ impl Timing {
 }
 
 /// The percentile by nearest rank: the smallest value such that at least `percent` % of all values are not
-/// larger, i.e. the one at rank `ceil(percent / 100 * n)`, counted from 1. It is always a value that was
-/// measured, never one between two. `sorted` must be in ascending order; `percent` is 0 to 100.
+/// larger, i.e. the one at rank `ceil(percent / 100 * n)`, counted from 1. It is always a measured value,
+/// never an interpolated one. `sorted` must be in ascending order; `percent` is 0 to 100.
 pub fn percentile<T: Copy>(sorted: &[T], percent: u8) -> Option<T> {
     let rank = (usize::from(percent.min(100)) * sorted.len())
         .div_ceil(100)
@@ -44,7 +44,7 @@ pub fn percentile<T: Copy>(sorted: &[T], percent: u8) -> Option<T> {
 /// A duration for people: `0.21 s`, `12.3 s`, `4m 32s`, `1h 05m`.
 pub fn human(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
-    // The bounds are those of rounding, so that 59.96 does not become `60.0 s`.
+    // The bounds account for rounding, so that 59.96 does not become `60.0 s`.
     if seconds < 9.995 {
         format!("{seconds:.2} s")
     } else if seconds < 59.95 {
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn percentiles_are_by_nearest_rank() {
-        // The example of the usual textbooks: 15 20 35 40 50.
+        // A common textbook example: 15 20 35 40 50.
         let values = [15, 20, 35, 40, 50];
         for (percent, expected) in [
             (0, 15),

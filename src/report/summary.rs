@@ -1,4 +1,4 @@
-//! The end of a command's story: what was done, what failed, how long each stage took. Pure; also the form
+//! The summary of a command: what was done, what failed, how long each stage took. Pure; also the form
 //! of the results file.
 
 use std::fmt::Write;
@@ -10,9 +10,8 @@ use super::failures::{FailureGroup, group};
 use super::statistics::{Timing, human};
 use super::tally::{Stage, StageTally, Tally};
 use super::terminal::{Colour, paint};
-use super::text::sanitize;
-use crate::engine::{HostStage, NodeStage};
-use crate::plan::ActionKind;
+use crate::base::event::{ActionKind, HostStage, NodeStage};
+use crate::base::text::{plural, sanitize};
 
 /// Version of the JSON form.
 pub const SUMMARY_VERSION: u32 = 1;
@@ -31,11 +30,11 @@ pub struct Summary {
     /// Nodes that took part.
     pub nodes: usize,
     /// Wall time in seconds.
-    #[serde(serialize_with = "crate::units::seconds")]
+    #[serde(serialize_with = "crate::base::units::seconds")]
     pub wall: Duration,
-    /// Nodes whose domain was made (a recreated node counts here and as removed).
+    /// Nodes whose domain was created (a recreated node counts here and as removed).
     pub created: usize,
-    /// Nodes that were as wanted already.
+    /// Nodes that already were as wanted.
     pub kept: usize,
     /// Nodes that were removed.
     pub removed: usize,
@@ -45,19 +44,19 @@ pub struct Summary {
     pub stages: Vec<StageSummary>,
     /// The failures, equal ones folded.
     pub failures: Vec<FailureGroup>,
-    /// The warnings, equal ones once, with their number.
+    /// The warnings, equal ones folded, with their number.
     pub warnings: Vec<(String, usize)>,
-    /// Nodes that the cluster does without (`min_ready`), by reason.
+    /// Nodes that are missing in the cluster (`min_ready`), by reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<MissingNodes>,
 }
 
-/// Nodes that the cluster does without.
+/// Nodes that are missing in the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MissingNodes {
     /// The nodes as a node set.
     pub nodes: String,
-    /// How many they are.
+    /// How many there are.
     pub count: usize,
     /// Why.
     pub reason: String,
@@ -70,7 +69,7 @@ pub struct StageSummary {
     pub stage: String,
     /// What went through it: `hosts` or `nodes`.
     pub unit: &'static str,
-    /// How many it was for.
+    /// How many were expected.
     pub total: usize,
     /// How many are done.
     pub done: usize,
@@ -78,17 +77,17 @@ pub struct StageSummary {
     pub changed: usize,
     /// How many failed.
     pub failed: usize,
-    /// How long those took that are done.
+    /// Times of those that are done.
     #[serde(flatten)]
     pub timing: Option<Timing>,
-    /// Who took longest.
+    /// The one that took longest.
     pub slowest: Option<String>,
 }
 
 impl StageSummary {
     fn of(stage: &Stage, tally: &StageTally) -> Self {
         let times: Vec<Duration> = tally.done.iter().map(|(_, took)| *took).collect();
-        // Of equals the first by name, so that the same run gives the same text.
+        // Ties go to the first by name, so that the same run gives the same text.
         let slowest = tally
             .done
             .iter()
@@ -107,7 +106,7 @@ impl StageSummary {
 }
 
 impl Summary {
-    /// The summary of an account.
+    /// The summary of a tally.
     pub fn of(tally: &Tally, wall: Duration) -> Self {
         let changed = |stage| {
             tally
@@ -177,8 +176,8 @@ impl Summary {
         Ok(())
     }
 
-    /// The summary for people. The failures are not in it: each was told when it happened, and the error that
-    /// comes after it folds them.
+    /// The summary for people, without the failures: each was shown when it happened, and the error after the
+    /// summary folds them.
     pub fn human(&self, colour: bool) -> String {
         let mut text = String::new();
         if self.began() && !self.stages.is_empty() {
@@ -193,7 +192,7 @@ impl Summary {
         text
     }
 
-    /// Whether more was done than to look: a table about looking would only push the error away.
+    /// Whether more was done than connect and probe: a table of these would only push the error off the screen.
     fn began(&self) -> bool {
         let looks = [HostStage::Connect.as_str(), HostStage::Probe.as_str()];
         self.stages.is_empty()
@@ -262,16 +261,11 @@ impl Summary {
     }
 }
 
-/// A number and its word: `1 node`, `2 nodes`.
-pub fn plural(count: usize, word: &str) -> String {
-    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tally::tests::{done, failed, node, started, tally_of};
     use super::*;
-    use crate::engine::{Event, Progress};
+    use crate::base::event::{Event, Progress};
 
     fn story() -> Summary {
         let warning = || Event::Warning {
@@ -300,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn the_summary_tells_counts_times_and_failures() {
+    fn the_summary_shows_counts_times_and_failures() {
         insta::assert_snapshot!(story().human(false), @r"
         STAGE   DONE  FAILED  P50     P95     MAX     SLOWEST
         define  2/2   0       1.00 s  1.00 s  1.00 s  n1

@@ -8,7 +8,7 @@ use super::terminal::{Colour, paint};
 pub fn new(headings: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
-    // Upper case tells headings from data where there is no colour.
+    // Upper case distinguishes headings from data without colour.
     table.set_header(headings.iter().map(|heading| heading.to_uppercase()));
     table
 }

@@ -1,15 +1,14 @@
-//! What the events add up to: per stage how many are done, at work and failed, and how long they took.
-//! Pure: the clock is passed in, nothing is printed. Every renderer and the summary read this one account.
+//! Counts events: per stage how many are done, running and failed, and how long they took.
+//! Pure: the clock is passed in, nothing is printed. Every renderer and the summary read this one tally.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use crate::engine::{Event, HostStage, NodeStage, Progress};
-use crate::plan::ActionKind;
+use crate::base::event::{ActionKind, Event, HostStage, NodeStage, Progress};
 
-/// A stage that is counted, in the order of showing.
+/// A stage that is counted, in display order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// Of hosts, before the nodes.
@@ -30,7 +29,7 @@ impl Stage {
         }
     }
 
-    /// What it is called on the screen and in the results.
+    /// Its name on the screen and in the results.
     pub fn name(&self) -> &str {
         match self {
             Self::HostBefore(stage) | Self::HostAfter(stage) => stage.as_str(),
@@ -48,14 +47,14 @@ impl Stage {
     }
 }
 
-/// The account of one stage.
+/// The counts of one stage.
 #[derive(Clone, Debug, Default)]
 pub struct StageTally {
-    /// How many it is for, where that is known.
+    /// How many are expected, if known.
     pub expected: Option<usize>,
-    /// Those at work now: name and when they began.
+    /// Those running now: name and when they began.
     pub at_work: HashMap<String, Duration>,
-    /// How long each took that is done, with its name.
+    /// Those that are done: name and how long it took.
     pub done: Vec<(String, Duration)>,
     /// Of these, how many were changed.
     pub changed: usize,
@@ -69,7 +68,7 @@ impl StageTally {
         self.done.len() + self.failed
     }
 
-    /// How many there are in all, as far as is known now.
+    /// The total, as far as known now.
     pub fn total(&self) -> usize {
         self.expected.unwrap_or(0).max(self.ended() + self.at_work.len())
     }
@@ -79,7 +78,7 @@ impl StageTally {
         self.at_work.is_empty() && self.ended() >= self.total()
     }
 
-    /// Who has been at work longest, and for how long. Of equals the first by name.
+    /// The one that has been running longest, and for how long. Ties go to the first by name.
     pub fn slowest(&self, now: Duration) -> Option<(&str, Duration)> {
         self.at_work
             .iter()
@@ -105,7 +104,7 @@ impl StageTally {
     }
 }
 
-/// One failure as it was told.
+/// One failure as reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// Name of the stage.
@@ -114,22 +113,22 @@ pub struct Failure {
     pub unit: &'static str,
     /// The node, or the host where a stage of hosts failed.
     pub subject: String,
-    /// The node's host, where it was told.
+    /// The node's host, if reported.
     pub host: Option<String>,
     /// The error with causes and hint.
     pub error: String,
 }
 
-/// How far an image is.
+/// Progress of an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bytes {
     /// Bytes done.
     pub done: u64,
-    /// Bytes in all, 0 where unknown.
+    /// Total bytes, 0 if unknown.
     pub total: u64,
 }
 
-/// The account of everything.
+/// All counts.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// The verb.
@@ -142,7 +141,7 @@ pub struct Tally {
     pub nodes: usize,
     /// Planned actions.
     pub actions: Vec<(ActionKind, usize)>,
-    /// The stages that have begun, in order of showing.
+    /// The stages that have begun, in display order.
     pub stages: BTreeMap<Stage, StageTally>,
     /// Images being built or uploaded: (image, what is done) to bytes, in order of appearance.
     pub images: IndexMap<(String, String), Bytes>,
@@ -150,7 +149,7 @@ pub struct Tally {
     pub failures: Vec<Failure>,
     /// All warnings in order.
     pub warnings: Vec<String>,
-    /// Nodes that the cluster does without, by reason.
+    /// Nodes that are missing in the cluster, by reason.
     pub missing: Vec<(Vec<String>, String)>,
     expected: HashMap<NodeStage, usize>,
     steps: HashMap<String, usize>,
@@ -224,7 +223,7 @@ impl Tally {
                     done: *done,
                     total: *total,
                 };
-                // Of work that counts no bytes only the step at hand is of interest: it ends when the next begins.
+                // Work without byte counts shows only its current step, which ends when the next begins.
                 self.images
                     .retain(|(name, _), bytes| name != image || bytes.total > 0);
                 self.images.insert((image.clone(), doing.clone()), bytes);
@@ -256,7 +255,7 @@ impl Tally {
         Stage::Step(order, name.to_owned())
     }
 
-    /// The account of a stage, with what is expected of it filled in.
+    /// The counts of a stage, with the expected number filled in.
     fn stage(&mut self, stage: Stage) -> &mut StageTally {
         let expected = match &stage {
             Stage::HostBefore(_) | Stage::HostAfter(_) => Some(self.hosts),
@@ -335,7 +334,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_stage_counts_those_done_at_work_and_failed() {
+    fn a_stage_counts_those_done_running_and_failed() {
         let tally = tally_of(&[
             started("up"),
             node("n1", NodeStage::Boot, Progress::Begun),
@@ -358,7 +357,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_plan_tells_how_many_nodes_a_stage_is_for_and_the_engine_may_correct_it() {
+    fn the_plan_sets_how_many_nodes_a_stage_has_and_the_engine_may_correct_it() {
         let planned = Event::Planned {
             actions: vec![
                 (ActionKind::Create, 5),

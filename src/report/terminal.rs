@@ -1,8 +1,8 @@
-//! What the terminal can do, asked once: colour, cursor movement, and the few colours used.
+//! What the terminal can do, detected once: colour, cursor movement. And the few colours used.
 
 use std::io::IsTerminal;
 
-/// What the two ways out can show.
+/// What the two output streams can show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Terminal {
     /// stderr is a terminal that can redraw: bars are possible.
@@ -16,7 +16,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Looks at the process's own streams and environment.
+    /// Detects it from the streams and the environment of this process.
     pub fn detect() -> Self {
         Self::decide(
             std::io::stderr().is_terminal(),
@@ -25,7 +25,7 @@ impl Terminal {
         )
     }
 
-    /// The decision itself. `NO_COLOR` (not empty) wins over all; `CLICOLOR_FORCE` (not empty, not 0) turns
+    /// The decision itself. `NO_COLOR` (not empty) has priority; `CLICOLOR_FORCE` (not empty, not 0) turns
     /// colours on without a terminal; `CLICOLOR=0` and `TERM=dumb` turn them off.
     /// See <https://no-color.org> and <https://bixense.com/clicolors>.
     fn decide(stderr: bool, stdout: bool, variable: impl Fn(&str) -> Option<String>) -> Self {
@@ -44,7 +44,7 @@ impl Terminal {
     }
 }
 
-/// The colours used; each only ever repeats what the text says too.
+/// The colours used; each only repeats what the text already shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colour {
     /// Failures, and the prefix of what a node wrote to its standard error.
@@ -57,7 +57,7 @@ pub enum Colour {
     Bold,
 }
 
-/// The text in a colour, where colours are on.
+/// The text in a colour, if colours are on.
 pub fn paint(on: bool, colour: Colour, text: &str) -> String {
     let code = match colour {
         Colour::Red => "31",
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn no_color_wins_and_an_empty_one_counts_for_nothing() {
+    fn no_color_has_priority_and_an_empty_one_is_ignored() {
         let term = ("TERM", "xterm");
         assert!(!decide(true, &[term, ("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")]).colour);
         assert!(decide(true, &[term, ("NO_COLOR", "")]).colour);

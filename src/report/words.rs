@@ -1,16 +1,14 @@
-//! The sentences that bars and lines share.
+//! The phrases that bars and lines share.
 
 use std::time::Duration;
 
 use bytesize::ByteSize;
 
 use super::statistics::human;
-use super::summary::plural;
 use super::tally::{Bytes, StageTally};
 use super::terminal::{Colour, paint};
-use super::text;
-use crate::engine::{Event, Progress, Stream};
-use crate::plan::ActionKind;
+use crate::base::event::{ActionKind, Event, Progress, Stream};
+use crate::base::text::{self, plural};
 
 /// What a stage is doing now: `2 failed, slowest redis017 12.3 s`.
 pub(super) fn remark(tally: &StageTally, now: Duration) -> String {
@@ -19,7 +17,7 @@ pub(super) fn remark(tally: &StageTally, now: Duration) -> String {
         parts.push(format!("{} failed", tally.failed));
     }
     if let Some((name, age)) = tally.slowest(now) {
-        // Tenths that change at every look are restless and say nothing.
+        // Tenths change at every redraw, which only distracts.
         let age = match age.as_secs() {
             seconds if seconds < 60 => format!("{seconds} s"),
             seconds => human(Duration::from_secs(seconds)),
@@ -29,7 +27,7 @@ pub(super) fn remark(tally: &StageTally, now: Duration) -> String {
     parts.join(", ")
 }
 
-/// `12.0 MiB of 48.0 MiB`, or what is done where the total is unknown.
+/// `12.0 MiB of 48.0 MiB`, or only what is done if the total is unknown.
 pub(super) fn bytes(bytes: Bytes) -> String {
     let shown = |count: u64| ByteSize(count).display().iec().to_string();
     match bytes {
@@ -74,7 +72,7 @@ pub(super) fn planned(actions: &[(ActionKind, usize)]) -> String {
     }
 }
 
-/// What must be told at once whatever else is shown: failures, warnings.
+/// What is always shown, and at once: failures, warnings.
 pub(super) fn alarm(event: &Event, colour: bool) -> Option<String> {
     let (word, tint, said) = match event {
         Event::Warning { text } => ("warning", Colour::Yellow, text.clone()),
@@ -112,7 +110,7 @@ pub(super) fn alarm(event: &Event, colour: bool) -> Option<String> {
     Some(format!("{}: {}", paint(colour, tint, word), block(&said)))
 }
 
-/// What is worth a line of its own in any progress display.
+/// What gets its own line in any progress display.
 pub(super) fn news(event: &Event) -> Option<String> {
     Some(match event {
         Event::Started {
@@ -146,7 +144,7 @@ pub(super) fn news(event: &Event) -> Option<String> {
     })
 }
 
-/// A line that a node wrote, with its name before it, as clush has it.
+/// A line that a node wrote, prefixed with its name as in clush.
 pub(super) fn output(node: &str, stream: Stream, line: &str, colour: bool) -> String {
     let tint = match stream {
         Stream::Stdout => Colour::Cyan,
@@ -155,7 +153,7 @@ pub(super) fn output(node: &str, stream: Stream, line: &str, colour: bool) -> St
     format!("{}: {}\n", paint(colour, tint, node), text::line(line.as_bytes()))
 }
 
-/// Text of several lines, fit for the terminal, the later lines indented.
+/// Text of several lines, escaped for a terminal, the later lines indented.
 fn block(said: &str) -> String {
     said.lines()
         .map(|line| text::line(line.as_bytes()))
@@ -167,7 +165,7 @@ fn block(said: &str) -> String {
 mod tests {
     use super::super::tally::tests::{failed, node};
     use super::*;
-    use crate::engine::NodeStage;
+    use crate::base::event::NodeStage;
 
     #[test]
     fn a_failure_names_node_host_and_stage_and_cannot_move_the_cursor() {
@@ -179,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_with_nothing_in_it_says_so() {
+    fn an_empty_plan_is_reported_as_nothing_to_do() {
         assert_eq!(planned(&[(ActionKind::Create, 0)]), "plan: nothing to do");
         assert_eq!(
             planned(&[(ActionKind::Create, 2), (ActionKind::Keep, 1)]),
@@ -202,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_shown_with_their_total_where_it_is_known() {
+    fn bytes_are_shown_with_their_total_if_it_is_known() {
         assert_eq!(
             bytes(Bytes {
                 done: 1 << 20,

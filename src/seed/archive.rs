@@ -1,16 +1,16 @@
-//! A minimal writer of ustar archives (POSIX.1-1988): regular files of root, mtime 0.
+//! The archive in a seed: ustar (POSIX.1-1988), regular files of root, mtime 0, so that equal seeds are equal bytes.
 
 use super::SeedError;
 
-const BLOCK: usize = 512;
-
-/// An archive in the making.
-#[derive(Default)]
-pub(super) struct Archive {
-    bytes: Vec<u8>,
-}
+/// An archive under construction.
+pub(super) struct Archive(tar::Builder<Vec<u8>>);
 
 impl Archive {
+    /// An archive without files.
+    pub(super) fn new() -> Self {
+        Self(tar::Builder::new(Vec::new()))
+    }
+
     /// Adds a file by its absolute path on the node.
     pub(super) fn add(&mut self, path: &str, mode: u32, content: &[u8]) -> Result<(), SeedError> {
         let refused = || SeedError::Path(path.to_owned());
@@ -19,51 +19,23 @@ impl Archive {
         if relative.split('/').any(odd) || path.contains('\0') {
             return Err(refused());
         }
-        let (prefix, name) = split(relative).ok_or_else(refused)?;
-        // The size field holds eleven octal digits.
-        if content.len() >= 1 << 33 {
-            return Err(refused());
-        }
-
-        let mut header = [0_u8; BLOCK];
-        put(&mut header, 0, name.as_bytes());
-        put(&mut header, 100, format!("{:07o}", mode & 0o7777).as_bytes());
-        put(&mut header, 108, b"0000000");
-        put(&mut header, 116, b"0000000");
-        put(&mut header, 124, format!("{:011o}", content.len()).as_bytes());
-        put(&mut header, 136, b"00000000000");
-        put(&mut header, 148, b"        ");
-        put(&mut header, 156, b"0");
-        put(&mut header, 257, b"ustar\x0000");
-        put(&mut header, 265, b"root");
-        put(&mut header, 297, b"root");
-        put(&mut header, 345, prefix.as_bytes());
-        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
-        put(&mut header, 148, format!("{sum:06o}\0 ").as_bytes());
-
-        self.bytes.extend(header);
-        self.bytes.extend(content);
-        self.bytes.resize(self.bytes.len().next_multiple_of(BLOCK), 0);
-        Ok(())
+        let mut header = tar::Header::new_ustar();
+        // ustar has room for 100 bytes of name and 155 of directory.
+        header.set_path(relative).map_err(|_| refused())?;
+        header.set_mode(mode & 0o7777);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_username("root").map_err(|_| refused())?;
+        header.set_groupname("root").map_err(|_| refused())?;
+        header.set_mtime(0);
+        header.set_size(content.len() as u64);
+        header.set_cksum();
+        self.0.append(&header, content).map_err(|_| refused())
     }
 
     /// The archive, closed by two empty blocks.
-    pub(super) fn finish(mut self) -> Vec<u8> {
-        self.bytes.resize(self.bytes.len() + 2 * BLOCK, 0);
-        self.bytes
+    pub(super) fn finish(self) -> Vec<u8> {
+        // Writing to memory cannot fail.
+        self.0.into_inner().unwrap_or_default()
     }
-}
-
-fn put(header: &mut [u8; BLOCK], at: usize, bytes: &[u8]) {
-    header[at..at + bytes.len()].copy_from_slice(bytes);
-}
-
-/// Cuts a path into the prefix (155 bytes at most) and name (100 at most) of a header.
-fn split(path: &str) -> Option<(&str, &str)> {
-    if path.len() <= 100 {
-        return Some(("", path));
-    }
-    path.match_indices('/')
-        .map(|(at, _)| (&path[..at], &path[at + 1..]))
-        .find(|(prefix, name)| prefix.len() <= 155 && name.len() <= 100)
 }

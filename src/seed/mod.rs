@@ -1,9 +1,9 @@
-//! The NoCloud seed of a node: what it is told at its first boot, as a small vfat volume.
+//! The NoCloud seed of a node: its configuration for the first boot, as a small vfat volume.
 //!
 //! Owns the texts (user-data, meta-data, network-config version 2) and the volume. Pure: no
 //! I/O, no clock, no randomness; equal input gives equal bytes. cloud-init reads the three
 //! texts. The micro image reads meta-data and network-config too, and unpacks `files.tar`,
-//! which holds what user-data says, so that it has no YAML to understand.
+//! which has the contents of user-data, so that it does not have to parse YAML.
 
 mod archive;
 mod text;
@@ -16,18 +16,18 @@ use russh::keys::PrivateKey;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::ssh_key::private::KeypairData;
 
-use crate::name::NodeName;
-use crate::plan::Mac;
+use crate::base::name::NodeName;
+use crate::inventory::Mac;
 
 pub use volume::volume;
 
-/// What precedes the instance id on the console once a node can be logged in to.
+/// Precedes the instance ID on the console once a node accepts logins.
 pub const READY_MARKER: &str = "VCLUSTER-READY";
 
-/// What precedes the reason on the console when the micro image or the debian image gives up.
+/// Precedes the reason on the console if the micro or the debian image fails to boot.
 pub const FAILED_MARKER: &str = "VCLUSTER-FAILED";
 
-/// A further file of a node.
+/// An additional file of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeedFile {
     /// Absolute path on the node.
@@ -38,24 +38,24 @@ pub struct SeedFile {
     pub content: Vec<u8>,
 }
 
-/// What a node is told.
+/// Input for the seed of a node.
 #[derive(Clone, Debug)]
 pub struct SeedInput<'a> {
     /// Unique per boot identity: cloud-init configures again when it changes. Letters, digits, `.`, `_`, `-`.
     pub instance_id: &'a str,
     /// Host name.
     pub hostname: &'a NodeName,
-    /// Fully qualified name, where there is a domain.
+    /// Fully qualified name, if there is a domain.
     pub fqdn: Option<&'a str>,
     /// Login user; `root` on the micro image.
     pub user: &'a str,
     /// Lines for `authorized_keys`.
     pub authorized_keys: &'a [String],
-    /// The node's own key: ed25519, not encrypted.
+    /// The node's host key: ed25519, not encrypted.
     pub host_key: &'a PrivateKey,
     /// Address with the prefix length of the subnet.
     pub address: Ipv4Net,
-    /// Ethernet address by which the node finds its interface.
+    /// Ethernet address that identifies the node's interface.
     pub mac: Mac,
     /// MTU of the interface, bytes.
     pub mtu: u32,
@@ -65,7 +65,7 @@ pub struct SeedInput<'a> {
     pub dns: &'a [IpAddr],
     /// Whole content of `/etc/hosts`.
     pub hosts_file: &'a str,
-    /// Further files.
+    /// Additional files.
     pub files: &'a [SeedFile],
 }
 
@@ -84,7 +84,7 @@ pub struct SeedFiles {
     pub files_tar: Vec<u8>,
 }
 
-// The texts hold a private key: never into a log by `{:?}`.
+// The texts contain a private key, which must not get into a log by `{:?}`.
 impl std::fmt::Debug for SeedFiles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SeedFiles")
@@ -93,11 +93,11 @@ impl std::fmt::Debug for SeedFiles {
     }
 }
 
-/// Why no seed could be made.
+/// Why a seed could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
-    /// Would not survive as a plain scalar on the node.
-    #[error("the instance id `{}` holds other characters than letters, digits, `.`, `_` and `-`", .0.escape_debug())]
+    /// Cannot be a plain scalar on the node.
+    #[error("the instance ID `{}` contains characters other than letters, digits, `.`, `_` and `-`", .0.escape_debug())]
     InstanceId(String),
     /// Not a user name.
     #[error("`{}` is not a user name", .0.escape_debug())]
@@ -105,14 +105,14 @@ pub enum SeedError {
     /// Not a domain name.
     #[error("`{}` is not a fully qualified name", .0.escape_debug())]
     Fqdn(String),
-    /// Holds a line end or nothing.
+    /// Empty, or with a line break.
     #[error("an authorized key is not one line")]
     AuthorizedKey,
     /// Not an unencrypted ed25519 key.
-    #[error("the host key of `{0}` is not a plain ed25519 key")]
+    #[error("the host key of `{0}` is not an unencrypted ed25519 key")]
     HostKey(NodeName),
     /// Not an absolute path without `..`, or too long for the archive.
-    #[error("the seed cannot hold a file `{}`", .0.escape_debug())]
+    #[error("the seed cannot contain the file `{}`", .0.escape_debug())]
     Path(String),
     /// Writing the volume failed.
     #[error("failed to write the seed volume")]
@@ -159,7 +159,7 @@ impl SeedInput<'_> {
     }
 
     fn files_tar(&self) -> Result<Vec<u8>, SeedError> {
-        let mut archive = archive::Archive::default();
+        let mut archive = archive::Archive::new();
         let mut keys = self.authorized_keys.join("\n");
         keys.push('\n');
         archive.add("/etc/hosts", 0o644, self.hosts_file.as_bytes())?;
@@ -171,7 +171,7 @@ impl SeedInput<'_> {
         Ok(archive.finish())
     }
 
-    /// The host key in the form of dropbear's key files: the name, then the secret and the
+    /// The host key in the format of dropbear's key files: the name, then the secret and the
     /// public half as one string of 64 bytes (`buf_put_ed25519_priv_key` of dropbear).
     fn dropbear_host_key(&self) -> Result<Vec<u8>, SeedError> {
         let KeypairData::Ed25519(pair) = self.host_key.key_data() else {

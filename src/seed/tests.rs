@@ -61,7 +61,7 @@ fn the_three_texts_are_as_cloud_init_and_the_micro_image_read_them() {
     let files = fixture.input().files().unwrap();
     insta::assert_snapshot!("meta_data", files.meta_data);
     insta::assert_snapshot!("network_config", files.network_config);
-    // The OpenSSH form of a key holds random check bytes in some versions; all else is fixed.
+    // The OpenSSH format of a key contains random check bytes in some versions; everything else is fixed.
     let begin = files.user_data.find("-----BEGIN").unwrap();
     let end = files.user_data.find("-----END").unwrap();
     let shown = format!("{}[key]{}", &files.user_data[..begin], &files.user_data[end..]);
@@ -139,7 +139,7 @@ fn hostile_values_stay_values() {
 }
 
 #[test]
-fn what_could_leave_its_place_is_refused() {
+fn hostile_names_paths_and_keys_are_refused() {
     let mut fixture = Fixture::new();
     let mut input = fixture.input();
     input.instance_id = "a\"\nb";
@@ -167,7 +167,7 @@ fn what_could_leave_its_place_is_refused() {
 }
 
 #[test]
-fn the_host_key_is_in_the_form_of_dropbear() {
+fn the_host_key_is_in_the_format_of_dropbear() {
     let fixture = Fixture::new();
     let key = fixture.input().dropbear_host_key().unwrap();
     assert_eq!(key.len(), 83);

@@ -1,8 +1,8 @@
 //! The three texts of a NoCloud seed.
 //!
-//! user-data is JSON behind the `#cloud-config` line: YAML that needs no quoting rules of
-//! ours. meta-data and network-config are written one scalar a line, because the micro
-//! image's shell reads them; their values are checked or typed, so quotes suffice.
+//! user-data is JSON after the `#cloud-config` line: YAML that needs no quoting rules of our
+//! own. meta-data and network-config have one scalar per line, because the shell of the micro
+//! image reads them; their values are checked or typed, so quotes are enough.
 //! Format: cloud-init documentation, "NoCloud" and "Network config version 2".
 
 use std::fmt::Write as _;
@@ -83,7 +83,7 @@ pub(super) fn user_data(input: &SeedInput<'_>) -> Result<String, SeedError> {
         "hostname": input.hostname.as_str(),
         "manage_etc_hosts": false,
         "write_files": written,
-        // cloud-init writes it to the console at its very end: the same line as the micro image's.
+        // cloud-init writes it to the console when it is done: the same line as of the micro image.
         "final_message": format!("{READY_MARKER} {}", input.instance_id),
     });
     if let Some(fqdn) = input.fqdn {
@@ -94,7 +94,7 @@ pub(super) fn user_data(input: &SeedInput<'_>) -> Result<String, SeedError> {
 
 fn write_file(path: &str, mode: u32, content: &[u8]) -> Value {
     let mut file = json!({ "path": path, "permissions": format!("{mode:04o}") });
-    // Readable where it is plain text; all else would meet YAML's rules about characters.
+    // Readable if it is plain text; everything else would be subject to YAML's rules on characters.
     let plain = content.iter().all(|byte| matches!(byte, b'\n' | b' '..=b'~'));
     match std::str::from_utf8(content) {
         Ok(text) if plain => file["content"] = json!(text),

@@ -37,7 +37,7 @@ impl TimeProvider for NoTime {
 
 static NO_TIME: NoTime = NoTime;
 
-/// The volume that holds the files, as the bytes of a raw disk.
+/// The volume with the files, as the bytes of a raw disk.
 pub fn volume(files: &SeedFiles) -> Result<Vec<u8>, SeedError> {
     let contents: [(&str, &[u8]); 4] = [
         ("meta-data", files.meta_data.as_bytes()),
@@ -45,8 +45,8 @@ pub fn volume(files: &SeedFiles) -> Result<Vec<u8>, SeedError> {
         ("user-data", files.user_data.as_bytes()),
         ("files.tar", &files.files_tar),
     ];
-    // Clusters of one sector; the FAT takes at most 4 bytes a cluster and there are two; the
-    // root directory, boot sector and some room for rounding come to 32 sectors.
+    // Clusters of one sector; there are two FATs with at most 4 bytes per cluster; root directory,
+    // boot sector and a reserve for rounding take 32 sectors.
     let data: usize = contents
         .iter()
         .map(|(_, bytes)| bytes.len().div_ceil(SECTOR))

@@ -1,8 +1,8 @@
 //! Runs one command on a session channel, from opening to closing.
 //!
-//! A task of its own drives each channel, because russh sends no CLOSE when a channel is dropped and
-//! a slot of the far side's `MaxSessions` would be lost with it: whatever becomes of the caller, the
-//! task closes the channel and then gives the slot back.
+//! A separate task drives each channel, because russh sends no CLOSE when a channel is dropped, which
+//! would leak a slot of the remote side's `MaxSessions`: whatever happens to the caller, the task closes
+//! the channel and then frees the slot.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,28 +12,29 @@ use russh::{Channel, ChannelMsg, ChannelWriteHalf, Sig};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::channel::Inner;
 use super::error::SshError;
-use super::session::{ExecEvent, ExecRequest, Inner, Output};
+use super::request::{ExecEvent, ExecRequest, Output};
 
-/// How long a command that has ended may keep its output open (a daemon that inherited it) while
-/// nothing comes.
+/// How long the output may stay open and silent after a command has ended (a daemon may have
+/// inherited it).
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Bytes kept of each output stream when the request names no limit.
+/// Bytes kept of each output stream if the request has no limit.
 const DEFAULT_LIMIT: usize = 16 << 20;
 
 /// Events that wait for the reader of a stream.
 const EVENTS: usize = 256;
 
-/// How long a refused session channel is asked for again.
+/// How long a refused session channel is retried.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Where standard input comes from.
 #[derive(Debug)]
 pub enum Input {
-    /// All of it is here.
+    /// All of it.
     Bytes(Vec<u8>),
-    /// It comes in pieces, and ends with them.
+    /// In pieces; the end of the channel is the end of input.
     Pieces(mpsc::Receiver<Vec<u8>>),
 }
 
@@ -43,7 +44,7 @@ impl Default for Input {
     }
 }
 
-/// Runs a command and keeps what it writes.
+/// Runs a command and collects its output.
 pub(super) async fn run(
     session: &Arc<Inner>,
     request: &ExecRequest,
@@ -72,7 +73,7 @@ pub(super) async fn run(
         }
     }
     if output.status.is_none() && output.signal.is_none() {
-        return Err(session.lost("the command's channel went away"));
+        return Err(session.lost("the command's channel was closed"));
     }
     Ok(output)
 }
@@ -101,7 +102,7 @@ fn timed_out(session: &Inner, command: &str, after: Duration, output: Output) ->
     }
 }
 
-/// Starts a command; returns once the far side was asked to run it.
+/// Starts a command; returns once the request was sent.
 pub(super) async fn start(
     session: &Arc<Inner>,
     request: &ExecRequest,
@@ -112,7 +113,7 @@ pub(super) async fn start(
     let token = (marks && !request.detached).then(token);
     let (events, receiver) = mpsc::channel(EVENTS);
     let (opened, answer) = oneshot::channel();
-    let job = Job {
+    let job = RunningCommand {
         session: session.clone(),
         command: token
             .as_ref()
@@ -127,7 +128,7 @@ pub(super) async fn start(
         Ok(Ok(())) => Ok(receiver),
         Ok(Err(Refusal::Error(error))) => Err(error),
         Ok(Err(Refusal::Time(after))) => Err(timed_out(session, command, after, Output::default())),
-        Err(_) => Err(session.lost("its task ended")),
+        Err(_) => Err(session.lost("the task of the command ended")),
     }
 }
 
@@ -135,15 +136,15 @@ fn token() -> String {
     uuid::Uuid::new_v4().simple().to_string()
 }
 
-/// The command with a mark in its environment, and so in that of all its children.
+/// The command with a mark in its environment, which its children inherit.
 fn marked(command: &str, token: &str) -> String {
     format!(
         r#"exec env VCLUSTER_EXEC={token} "${{SHELL:-sh}}" -c {}"#,
-        super::quote(command)
+        crate::base::shell::quote(command)
     )
 }
 
-/// Kills what bears the mark: first asks, then insists.
+/// Kills all processes with the mark: TERM, then KILL.
 fn reaper(token: &str) -> String {
     format!(
         "n() {{ grep -ls VCLUSTER_EXEC={token} /proc/[0-9]*/environ; }}; \
@@ -158,16 +159,16 @@ enum Refusal {
 }
 
 enum End {
-    /// The far side closed the channel.
+    /// The remote side closed the channel.
     Closed,
-    /// The command ended and its output stayed open without a word.
+    /// The command ended and its output stayed open but silent.
     Quiet,
     TimedOut(Duration),
-    /// Nobody listens any more.
+    /// The receiver was dropped.
     Deserted,
 }
 
-struct Job {
+struct RunningCommand {
     session: Arc<Inner>,
     command: String,
     token: Option<String>,
@@ -176,7 +177,7 @@ struct Job {
     events: mpsc::Sender<ExecEvent>,
 }
 
-impl Job {
+impl RunningCommand {
     async fn drive(self, input: Input, opened: oneshot::Sender<Result<(), Refusal>>) {
         let slot = tokio::select! {
             slot = self.session.slots.clone().acquire_owned() => slot,
@@ -186,7 +187,7 @@ impl Job {
             }
             () = self.events.closed() => return,
         };
-        // The opening itself is never abandoned half-way: nobody would close what opens later.
+        // Never abandon the opening itself: a channel that opens later would never be closed.
         let opening = self.open();
         tokio::pin!(opening);
         let channel = tokio::select! {
@@ -242,7 +243,7 @@ impl Job {
                     None | Some(ChannelMsg::Close) => break End::Closed,
                     Some(ChannelMsg::Data { data }) => ExecEvent::Stdout(data.into()),
                     Some(ChannelMsg::ExtendedData { data, .. }) => ExecEvent::Stderr(data.into()),
-                    // Data may follow the status, so it is told last.
+                    // Data may follow the status, so the status is sent last.
                     Some(ChannelMsg::ExitStatus { exit_status }) => {
                         ended = Some(ExecEvent::Exit(exit_status));
                         continue;
@@ -252,7 +253,9 @@ impl Job {
                         continue;
                     }
                     Some(ChannelMsg::Failure) => {
-                        ended = Some(ExecEvent::Lost("the far side refused to run the command".into()));
+                        ended = Some(ExecEvent::Lost(
+                            "the remote side refused to run the command".into(),
+                        ));
                         break End::Quiet;
                     }
                     Some(_) => continue,
@@ -295,16 +298,16 @@ impl Job {
 
     fn reason(&self) -> String {
         let closed = self.session.shared.reason();
-        closed.unwrap_or_else(|| "the far side closed the channel without an exit status".into())
+        closed.unwrap_or_else(|| "the remote side closed the channel without an exit status".into())
     }
 
-    /// Closing a channel does not end what runs there, and sshd takes no signals for root: whatever
-    /// bears our mark is killed by a command of its own. It goes past the slots, which are fewer than
-    /// the far side allows, and the slot of the late command is held until then.
+    /// Closing a channel does not end its processes, and sshd accepts no signals for root: a separate
+    /// command kills the processes with our mark. It needs no slot, because there are fewer slots than
+    /// the remote side allows; the slot of the command is held until then.
     async fn kill(&self, write: &ChannelWriteHalf<Msg>) {
         let closing = async {
-            // The signal of the protocol is for what bears no mark; for the others Dropbear would
-            // trip over the end of one process while the next is asked for.
+            // Only for commands without a mark: the signal could end a process while the kill command is
+            // requested, which Dropbear does not handle.
             if self.token.is_none() && !self.detached {
                 let _ = write.signal(Sig::TERM).await;
             }
@@ -329,8 +332,8 @@ impl Job {
     }
 }
 
-/// Opens a session channel. A slot of the far side stays taken until the process of a channel that
-/// was closed early has ended, so a refusal may pass: it is borne for a while.
+/// Opens a session channel. After a channel was closed early, the remote side keeps its slot until the
+/// process has ended, so a refusal may be temporary: it is retried for a while.
 pub(super) async fn session_channel(
     session: &Arc<Inner>,
     patience: Duration,
@@ -367,7 +370,7 @@ async fn feed(write: &ChannelWriteHalf<Msg>, input: Input) {
     let _ = write.eof().await;
 }
 
-/// A signal's name as `kill -l` has it.
+/// A signal's name as in `kill -l`.
 pub(super) fn name(signal: &Sig) -> String {
     match signal {
         Sig::Custom(name) => name

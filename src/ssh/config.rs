@@ -1,8 +1,8 @@
-//! The part of ssh_config(5) that vcluster obeys. Reads files; makes no connection.
+//! The part of ssh_config(5) that vcluster supports. Reads files; makes no connection.
 //!
-//! As in OpenSSH the first value found counts, except that `IdentityFile` adds up. Of `Match` only
-//! `Match all` is obeyed; other `Match` blocks are passed over and noted. `StrictHostKeyChecking no`
-//! is taken as `accept-new`: a changed key is never let through.
+//! As in OpenSSH the first value counts, except that `IdentityFile` adds up. Of `Match` only
+//! `Match all` is supported; other `Match` blocks are ignored with a note. `StrictHostKeyChecking no`
+//! means `accept-new`: a changed key is never accepted.
 
 use std::fs;
 use std::io;
@@ -13,10 +13,10 @@ use super::error::SshError;
 use super::known_hosts::Strictness;
 use super::pattern;
 
-/// Files that may include each other, at most this deep (as in OpenSSH).
+/// The deepest nesting of included files (as in OpenSSH).
 const DEPTH: usize = 16;
 
-/// Where to look.
+/// The sources of the configuration.
 #[derive(Clone, Debug)]
 pub struct SshConfig {
     /// The config file; it need not exist unless `required`.
@@ -31,7 +31,7 @@ pub struct SshConfig {
     pub agent: Option<PathBuf>,
 }
 
-/// What the config says about one host, tokens and `~` still in place.
+/// The settings of one host; tokens and `~` are not expanded yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostSettings {
     /// `HostName`.
@@ -58,9 +58,9 @@ pub struct HostSettings {
     pub proxy_jump: Option<String>,
     /// `ProxyCommand`, unless it is `none`.
     pub proxy_command: Option<String>,
-    /// What was passed over.
+    /// What was ignored.
     pub notes: Vec<String>,
-    /// Whether `ProxyJump` or `ProxyCommand` was seen: the first of the two counts.
+    /// Whether `ProxyJump` or `ProxyCommand` was seen: the first one counts.
     proxy_seen: bool,
 }
 
@@ -84,7 +84,7 @@ impl SshConfig {
         }
     }
 
-    /// What it says about a host, by the name that the user wrote.
+    /// The settings of a host, by the name that the user wrote.
     pub fn settings(&self, host: &str) -> Result<HostSettings, SshError> {
         let mut settings = HostSettings::default();
         let mut reader = Reader {
@@ -126,7 +126,7 @@ impl Reader<'_> {
                 continue;
             };
             if keyword == "include" {
-                // A block opened in an included file ends with it.
+                // A block that starts in an included file ends with it.
                 let before = self.active;
                 if before {
                     for file in self.included(arguments).map_err(|m| at_fault(index + 1, m))? {
@@ -157,7 +157,7 @@ impl Reader<'_> {
                 if !self.active {
                     self.settings
                         .notes
-                        .push(format!("`Match {}` was passed over", arguments.join(" ")));
+                        .push(format!("`Match {}` was ignored", arguments.join(" ")));
                 }
                 return Ok(());
             }
@@ -187,7 +187,7 @@ impl Reader<'_> {
                 let strictness = match first.to_ascii_lowercase().as_str() {
                     "yes" | "ask" | "true" => Strictness::Strict,
                     "accept-new" | "no" | "off" | "false" => Strictness::AcceptNew,
-                    other => return Err(format!("`StrictHostKeyChecking {other}` is not known")),
+                    other => return Err(format!("unknown value `StrictHostKeyChecking {other}`")),
                 };
                 set(&mut settings.strictness, strictness);
             }
@@ -263,13 +263,13 @@ fn read(path: &Path) -> io::Result<String> {
     let own = nix::unistd::getuid().as_raw();
     if meta.is_file() && ((meta.uid() != 0 && meta.uid() != own) || meta.mode() & 0o022 != 0) {
         return Err(io::Error::other(
-            "others may write to it, so it is not trusted (as ssh does)",
+            "it is writable by others, so it is not trusted (as in ssh)",
         ));
     }
     fs::read_to_string(path)
 }
 
-/// The words of a line: the keyword in lower case, `=` allowed behind it, quotes, comments.
+/// The words of a line: the keyword in lower case, `=` allowed after it, quotes, comments.
 fn words(line: &str) -> Result<Vec<String>, String> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {

@@ -1,4 +1,4 @@
-//! A stream that can be cut: what waits on it for a peer that is gone ends at once.
+//! A stream that can be cut: reads and writes that wait for a dead peer end at once.
 
 use std::future::Future;
 use std::io;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// A stream and what cuts it.
+/// A stream and the token that cuts it.
 pub(super) struct Cuttable<S> {
     stream: S,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,

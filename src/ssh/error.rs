@@ -1,13 +1,12 @@
-//! Why SSH failed, said so that the reader can mend it. Holds no logic beyond words.
+//! Why SSH failed, with hints how to fix it. Contains no logic beyond text.
 
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::exit::ExitCode;
-
 use super::known_hosts::HostKeyError;
-use super::session::Output;
+use super::request::Output;
+use crate::base::exit::ExitCode;
 
 /// Why SSH failed.
 #[derive(Debug, thiserror::Error)]
@@ -22,47 +21,47 @@ pub enum SshError {
         /// What is wrong.
         message: String,
     },
-    /// The ssh config asks for something that vcluster does not do.
-    #[error("the ssh config of {target} asks for {what}, which is not supported")]
+    /// The ssh config uses something that vcluster does not support.
+    #[error("the ssh config of {target} uses {what}, which is not supported")]
     Unsupported {
-        /// Whom it is about.
+        /// The target.
         target: String,
-        /// What it asks for.
+        /// What it uses.
         what: String,
     },
-    /// The address does not resolve or nothing answers there.
+    /// The address does not resolve, or the connection failed.
     #[error("cannot connect to {target}: {source}")]
     Connect {
-        /// Whom.
+        /// The target.
         target: String,
         /// The cause.
         source: io::Error,
     },
     /// Connection and login took too long.
-    #[error("{target} gave no login within {}", rounded(*after))]
+    #[error("login to {target} timed out after {}", rounded(*after))]
     Timeout {
-        /// Whom.
+        /// The target.
         target: String,
         /// The time allowed.
         after: Duration,
     },
-    /// The far side closed the connection or spoke another protocol before the login.
+    /// The remote side closed the connection, or failed in the protocol, before the login.
     #[error("the SSH handshake with {target} failed: {message}")]
     Handshake {
-        /// Whom.
+        /// The target.
         target: String,
         /// The cause.
         message: String,
-        /// Whether it looks like a refusal that passes (`MaxStartups`, a server that is starting).
+        /// Whether it looks like a temporary refusal (`MaxStartups`, a server that is starting).
         transient: bool,
     },
-    /// The host key is not the one that we must see.
+    /// The host key is not the expected one.
     #[error(transparent)]
     HostKey(Box<HostKeyError>),
     /// No key was accepted.
-    #[error("{target} accepted no key for the user `{user}` ({tried})", tried = tried_words(tried, notes))]
+    #[error("{target} rejected all keys for the user `{user}` ({tried})", tried = tried_words(tried, notes))]
     Login {
-        /// Whom.
+        /// The target.
         target: String,
         /// Login user.
         user: String,
@@ -71,17 +70,17 @@ pub enum SshError {
         /// What could not be offered, and why.
         notes: Vec<String>,
     },
-    /// The far side refused a channel.
+    /// The remote side refused a channel.
     #[error("{target} refused {what}: {message}")]
     Channel {
-        /// Whom.
+        /// The target.
         target: String,
-        /// What was asked for.
+        /// What was requested.
         what: String,
         /// The cause.
         message: String,
     },
-    /// A command ran out of time. It and its children were killed where that was possible.
+    /// A command timed out. It and its children were killed if possible.
     #[error("`{command}` on {target} ran longer than {}", humantime::format_duration(*after))]
     CommandTimeout {
         /// Where.
@@ -90,18 +89,18 @@ pub enum SshError {
         command: String,
         /// The time allowed.
         after: Duration,
-        /// What it had written until then.
+        /// Its output until then.
         output: Box<Output>,
     },
     /// The connection ended.
     #[error("lost the connection to {target}: {reason}")]
     Lost {
-        /// Whom.
+        /// The target.
         target: String,
         /// The cause.
         reason: String,
     },
-    /// The host that leads to a node could not be reached when the command began.
+    /// The host of a node could not be reached when the command started.
     #[error("lost the connection to its host {host}: {reason}")]
     Unreachable {
         /// The host.
@@ -109,7 +108,7 @@ pub enum SshError {
         /// The cause.
         reason: String,
     },
-    /// The caller's check asked for an end of the attempts.
+    /// The caller's check ended the attempts.
     #[error("{0}")]
     Stopped(String),
     /// Anything else.
@@ -125,7 +124,7 @@ impl From<HostKeyError> for SshError {
 
 fn tried_words(tried: &[String], notes: &[String]) -> String {
     let mut words = if tried.is_empty() {
-        "there was no key to offer".to_owned()
+        "no key to offer".to_owned()
     } else {
         format!("offered: {}", tried.join(", "))
     };
@@ -142,7 +141,7 @@ impl SshError {
         match self {
             Self::HostKey(error) => error.hint(),
             Self::Unsupported { what, .. } if what.starts_with("ProxyCommand") => {
-                Some("use ProxyJump with one host in its place".into())
+                Some("use ProxyJump with one host instead".into())
             }
             Self::Login { notes, user, .. } => Some(
                 notes
@@ -151,7 +150,7 @@ impl SshError {
                     .map_or_else(
                         || {
                             format!(
-                                "load the right key with `ssh-add`, or name it with `IdentityFile` in \
+                                "load the right key with `ssh-add`, or set it with `IdentityFile` in \
                                  ~/.ssh/config; its public half belongs in ~{user}/.ssh/authorized_keys there"
                             )
                         },
@@ -162,7 +161,7 @@ impl SshError {
                 Some("check that sshd runs there and that the port is right".into())
             }
             Self::Channel { what, .. } if what.starts_with("a session") => {
-                Some("its MaxSessions is used up: see what still runs there".into())
+                Some("its MaxSessions is used up: check what is still running there".into())
             }
             Self::Channel { what, .. } if what.starts_with("a connection") => {
                 Some("check that something listens there, and AllowTcpForwarding / AllowStreamLocalForwarding in its sshd_config".into())
@@ -171,7 +170,7 @@ impl SshError {
         }
     }
 
-    /// The exit code of a verb that ends with this.
+    /// The exit code of a command that ends with this.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::CommandTimeout { .. } => ExitCode::Timeout,
@@ -180,7 +179,7 @@ impl SshError {
         }
     }
 
-    /// Whether trying again a little later may help without anybody mending anything.
+    /// Whether a later retry may succeed without a fix.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Connect { source, .. } => matches!(
@@ -198,7 +197,7 @@ impl SshError {
         }
     }
 }
-/// Whole seconds: the deadline of a last attempt is what was left of the time for all of them.
+/// Rounds to whole seconds: the timeout of a last attempt is the rest of the total time.
 fn rounded(after: Duration) -> humantime::FormattedDuration {
     let seconds = after.as_secs_f64().round();
     humantime::format_duration(if seconds >= 1.0 {

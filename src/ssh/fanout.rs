@@ -1,5 +1,5 @@
-//! Runs a command on many nodes, so many at once, and tells what each of them says line by line.
-//! Control characters in the lines are the reporter's business.
+//! Runs a command on many nodes, a limited number at once, and emits their output line by line.
+//! The reporter handles control characters in the lines.
 
 use std::time::Duration;
 
@@ -8,17 +8,8 @@ use tokio::sync::mpsc;
 
 use super::lines::Lines;
 use super::pool::Nodes;
-use super::session::{ExecEvent, ExecRequest};
-
-/// Where a line was written to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-}
+use super::request::{ExecEvent, ExecRequest};
+use crate::base::event::Stream;
 
 /// How a command ended on a node.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -28,13 +19,13 @@ pub enum Ended {
     Exit(u32),
     /// By this signal (without SIG).
     Signal(String),
-    /// It ran out of time and was killed.
+    /// It timed out and was killed.
     TimedOut(Duration),
-    /// The connection was lost while it ran; whether it goes on is not known.
+    /// The connection was lost while it ran; it may still run.
     Lost(String),
     /// It was not started: no login, or the node refused.
     NotStarted(String),
-    /// The caller asked for an end before its turn came.
+    /// The caller cancelled before its turn.
     Cancelled,
 }
 
@@ -65,11 +56,11 @@ pub enum FanEvent {
     Line {
         /// The node.
         node: String,
-        /// Where it was written to.
+        /// The stream that it was written to.
         stream: Stream,
-        /// The line without its end; bytes that are no UTF-8 are replaced.
+        /// The line without its end; invalid UTF-8 is replaced.
         line: String,
-        /// Whether the line ends here; `false` where it goes on in the next piece.
+        /// Whether the line ends here; `false` if it continues in the next piece.
         ended: bool,
     },
     /// The command ended; nothing more comes from this node.
@@ -81,18 +72,18 @@ pub enum FanEvent {
     },
 }
 
-/// What to run and how.
+/// What to run, and how.
 #[derive(Clone, Debug)]
 pub struct FanRequest {
     /// The same command for all.
     pub exec: ExecRequest,
     /// Nodes at once.
     pub fanout: usize,
-    /// Stops what runs and starts nothing more.
+    /// Stops running commands and starts no more.
     pub cancel: tokio_util::sync::CancellationToken,
 }
 
-/// Runs it on the nodes, in their order as far as the fan-out allows. Every node gives exactly one
+/// Runs it on the nodes, in their order as far as the fan-out allows. Every node emits exactly one
 /// [`FanEvent::Ended`]. Returns how each ended, in the order of `names`.
 pub async fn run(
     nodes: &Nodes,
@@ -119,7 +110,7 @@ pub async fn run(
     .await
 }
 
-/// Does something for each node, so many at once, and gives the results in the order of the names.
+/// Does something for each node, `fanout` at once, and returns the results in the order of the names.
 pub async fn each<T, F>(names: &[String], fanout: usize, work: impl Fn(String) -> F) -> Vec<T>
 where
     F: Future<Output = T>,
@@ -140,8 +131,8 @@ async fn one(nodes: &Nodes, node: &str, exec: &ExecRequest, events: &mpsc::Sende
         Err(super::SshError::Timeout { after, .. }) => return Ended::TimedOut(after),
         Err(error) => return Ended::NotStarted(error.to_string()),
     };
-    // Commands with a limit can be found and killed, and a user's command shall end with the user's
-    // Control-C; see `Nodes::close`.
+    // Only commands with a limit can be found and killed, and a user's command must end on Ctrl-C; see
+    // `Nodes::close`.
     let mut exec = exec.clone();
     exec.timeout.get_or_insert(Duration::from_hours(24 * 365));
     let mut stream = match session.stream(&exec).await {
@@ -150,7 +141,7 @@ async fn one(nodes: &Nodes, node: &str, exec: &ExecRequest, events: &mpsc::Sende
         Err(error) => return Ended::NotStarted(error.to_string()),
     };
     let (mut out, mut err) = (Lines::default(), Lines::default());
-    let mut ended = Ended::Lost("the command's channel went away".into());
+    let mut ended = Ended::Lost("the command's channel was closed".into());
     let dead = nodes.dead(node);
     tokio::pin!(dead);
     loop {

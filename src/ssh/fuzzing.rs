@@ -1,5 +1,5 @@
-//! What the fuzzer needs of this module's inner parts. See `crate::fuzzing`.
-#![expect(clippy::unwrap_used, reason = "a broken promise is told by a panic")]
+//! Entry points for the fuzzer into this module. See `crate::fuzzing`.
+#![expect(clippy::unwrap_used, reason = "a violated property is reported by a panic")]
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -7,15 +7,14 @@ use std::path::Path;
 use super::config::SshConfig;
 use super::known_hosts::{self, KnownHosts, Strictness};
 use super::lines::{LINE_LIMIT, Lines};
-use super::pattern;
-use super::transfer;
+use super::{pattern, transfer};
 
 /// An archive from a node.
 pub(crate) fn unpack(bytes: &[u8]) {
     transfer::fuzz_unpack(bytes);
 }
 
-/// A stream of lines in pieces: none is too long and nothing is lost.
+/// A stream of lines in pieces: no line is too long and nothing is lost.
 pub(crate) fn lines<'a>(next: &mut dyn FnMut() -> &'a [u8]) {
     let (mut lines, mut found, mut all) = (Lines::default(), String::new(), Vec::new());
     loop {
@@ -41,11 +40,10 @@ pub(crate) fn lines<'a>(next: &mut dyn FnMut() -> &'a [u8]) {
     let text = String::from_utf8_lossy(&all);
     for line in text.lines() {
         let _ = transfer::fuzz_digest(line);
-        let _ = crate::configure::fuzz_changed(line.as_bytes());
     }
 }
 
-/// A known_hosts file never lets a key pass that does not stand in it.
+/// A known_hosts file never accepts a key that is not in it.
 pub(crate) fn known_hosts(text: &str) {
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
     let key = russh::keys::PublicKey::from_openssh(KEY).unwrap();
@@ -65,7 +63,7 @@ pub(crate) fn known_hosts(text: &str) {
     let _ = pattern::list_matches(first.split(','), rest);
 }
 
-/// An ssh config. It includes nothing: files of this machine are no part of the input.
+/// An ssh config. It includes nothing: files of this machine are not part of the input.
 pub(crate) fn ssh_config(text: &str, scratch: &Path) {
     let path = scratch.join("config");
     let text: String = text

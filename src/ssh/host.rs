@@ -1,4 +1,4 @@
-//! The way to a bare-metal host: what the ssh config says about it, its address, a jump host, the login.
+//! Connects to a bare-metal host: its settings in the ssh config, its address, a jump host, the login.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -14,20 +14,21 @@ use super::config::{HostSettings, SshConfig};
 use super::error::SshError;
 use super::known_hosts::{self, KnownHosts};
 use super::login::{self, Keys};
-use super::node::jitter;
-use super::session::{ByteStream, HostTarget, Session};
+use super::request::{ByteStream, HostTarget};
+use super::session::Session;
 use super::transport::{self, KeyCheck, Peer};
+use crate::base::backoff::jitter;
 
-/// Logins under way at once to one address: sshd begins to refuse at 10 (`MaxStartups 10:30:100`),
-/// and others log in there as well.
+/// Concurrent logins to one address: sshd starts to refuse at 10 (`MaxStartups 10:30:100`), and other
+/// users log in there as well.
 const LOGINS_AT_ONCE: usize = 6;
 
-/// How often a login that was refused in passing is tried again within the time allowed.
+/// The most attempts at a login that is temporarily refused, within the time allowed.
 const ATTEMPTS: u32 = 6;
 
-/// A host as it will be reached.
+/// How to reach a host.
 struct Route {
-    /// For messages: the name as written, with user and port where they are unusual.
+    /// For messages: the name as written, with the port if it is not 22.
     label: String,
     address: String,
     port: u16,
@@ -37,13 +38,25 @@ struct Route {
     jump: Option<HostTarget>,
 }
 
+impl Session {
+    /// Connects to a bare-metal host: ssh config, agent, identity files, known hosts.
+    pub async fn connect_host(target: &HostTarget) -> Result<Self, SshError> {
+        connect(target).await
+    }
+
+    /// Like [`Session::connect_host`], with another ssh config than the user's.
+    pub async fn connect_host_with(target: &HostTarget, config: &SshConfig) -> Result<Self, SshError> {
+        connect_with(target, config).await
+    }
+}
+
 /// Connects and logs in.
-pub(super) async fn connect(target: &HostTarget) -> Result<Session, SshError> {
+async fn connect(target: &HostTarget) -> Result<Session, SshError> {
     connect_with(target, &SshConfig::of_the_user()).await
 }
 
-/// As [`connect`] with another ssh config than the user's.
-pub(super) async fn connect_with(target: &HostTarget, config: &SshConfig) -> Result<Session, SshError> {
+/// Like [`connect`], with another ssh config than the user's.
+async fn connect_with(target: &HostTarget, config: &SshConfig) -> Result<Session, SshError> {
     let limited = tokio::time::timeout(target.timeout, with_config(target, config, true));
     limited.await.unwrap_or_else(|_| {
         Err(SshError::Timeout {
@@ -56,7 +69,7 @@ pub(super) async fn connect_with(target: &HostTarget, config: &SshConfig) -> Res
 async fn with_config(target: &HostTarget, config: &SshConfig, may_jump: bool) -> Result<Session, SshError> {
     let route = route(target, config)?;
     let Some(jump) = &route.jump else {
-        return insist(&route, None).await;
+        return connect_with_retry(&route, None).await;
     };
     if !may_jump {
         return Err(SshError::Unsupported {
@@ -64,13 +77,13 @@ async fn with_config(target: &HostTarget, config: &SshConfig, may_jump: bool) ->
             what: "ProxyJump for a host that is a jump host itself".into(),
         });
     }
-    // The jump host's connection lives as long as the stream that goes through it.
+    // The jump host's connection lives as long as the stream through it.
     let jump = Box::pin(with_config(jump, config, false)).await?;
-    insist(&route, Some(&jump)).await
+    connect_with_retry(&route, Some(&jump)).await
 }
 
-/// Tries again while the refusals look as if they pass.
-async fn insist(route: &Route, jump: Option<&Session>) -> Result<Session, SshError> {
+/// Retries while the refusals look temporary.
+async fn connect_with_retry(route: &Route, jump: Option<&Session>) -> Result<Session, SshError> {
     let gate = gate(&format!("{}:{}", route.address, route.port));
     let mut wait = Duration::from_millis(150);
     let mut attempt = 1;
@@ -85,11 +98,11 @@ async fn insist(route: &Route, jump: Option<&Session>) -> Result<Session, SshErr
                 Err(error) => error,
             }
         };
-        // A closed port does not open by itself; a refusal by MaxStartups passes.
+        // A closed port does not open by itself; a refusal by MaxStartups is temporary.
         if attempt >= ATTEMPTS || !matches!(error, SshError::Handshake { transient: true, .. }) {
             return Err(error);
         }
-        tracing::debug!("{}: {error}; trying again", route.label);
+        tracing::debug!("{}: {error}; retrying", route.label);
         tokio::time::sleep(jitter(wait)).await;
         wait *= 2;
         attempt += 1;
@@ -123,7 +136,7 @@ async fn once(route: &Route, jump: Option<&Session>) -> Result<Session, SshError
     Ok(Session::watched(handle, shared, route.label.clone(), asked))
 }
 
-/// One gate for all connections of this process to an address.
+/// One semaphore for all connections of this process to an address.
 fn gate(address: &str) -> Arc<Semaphore> {
     static GATES: Mutex<Option<HashMap<String, Arc<Semaphore>>>> = Mutex::new(None);
     let mut gates = GATES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -247,22 +260,26 @@ fn known_files(
     named.map(|name| tokens.path(name)).collect()
 }
 
-/// The command by which OpenSSH shows the fingerprint, asks, and writes the key down where we look.
+/// The command with which OpenSSH shows the fingerprint, asks, and stores the key in the file that we read.
 fn accept(target: &HostTarget, config: &SshConfig, user: &str, port: u16, files: &[PathBuf]) -> String {
     let mut command = String::from("ssh");
     if config.required {
-        let _ = write!(command, " -F {}", super::quote(&config.path.to_string_lossy()));
+        let _ = write!(
+            command,
+            " -F {}",
+            crate::base::shell::quote(&config.path.to_string_lossy())
+        );
     }
     if let (Some(_), Some(file)) = (&target.known_hosts, files.first()) {
         let option = format!("UserKnownHostsFile={}", file.display());
-        let _ = write!(command, " -o {}", super::quote(&option));
+        let _ = write!(command, " -o {}", crate::base::shell::quote(&option));
     }
     if port != 22 {
         let _ = write!(command, " -p {port}");
     }
     format!(
         "{command} {} true",
-        super::quote(&format!("{user}@{}", target.host))
+        crate::base::shell::quote(&format!("{user}@{}", target.host))
     )
 }
 
@@ -300,7 +317,7 @@ fn parse_jump(text: &str, target: &HostTarget) -> Result<HostTarget, SshError> {
     })
 }
 
-/// What `%h` and its like stand for.
+/// The values of `%h` and the other tokens.
 struct Tokens<'a> {
     config: &'a SshConfig,
     original: &'a str,
@@ -310,8 +327,8 @@ struct Tokens<'a> {
 }
 
 impl Tokens<'_> {
-    /// A path that a URI or a topology names. Of these only `~/` is expanded: they may be a colleague's, and the
-    /// environment is none of their business.
+    /// A path from a URI or a topology. Only `~/` is expanded: another person may have written it, and it must not
+    /// read the environment.
     fn home(&self, path: &Path) -> PathBuf {
         match path.strip_prefix("~") {
             Ok(rest) => self.config.home.join(rest),
@@ -356,7 +373,7 @@ impl Tokens<'_> {
         }
         out.push_str(rest);
         let path = Path::new(&out);
-        // `ssh` takes a relative name as relative to where it was started, and so do we.
+        // A relative path is relative to the current directory, as in `ssh`.
         Ok(path.to_owned())
     }
 
@@ -368,7 +385,7 @@ impl Tokens<'_> {
     }
 }
 
-/// Takes what a config says of a host apart, for the fuzzer; connects to nobody.
+/// Parses the settings of a host, for the fuzzer; makes no connection.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn fuzz_route(host: &str, config: &SshConfig) {
     let target = HostTarget {

@@ -1,5 +1,5 @@
-//! Which host keys are known: the files of `known_hosts(5)` (see sshd(8)), read-only except for `accept-new`.
-//! Decides about a key; makes no connection.
+//! The known host keys: the files of `known_hosts(5)` (see sshd(8)), read-only except for `accept-new`.
+//! Checks keys; makes no connection.
 
 use std::fs;
 use std::io::{self, Write};
@@ -14,30 +14,30 @@ use sha1::Sha1;
 
 use super::pattern;
 
-/// A host key that may not be trusted.
+/// A host key that is not trusted.
 #[derive(Debug, thiserror::Error)]
 pub enum HostKeyError {
-    /// Nothing is known about the host.
+    /// No key of the host is known.
     #[error("the host key of {host} is not known: {algorithm} {fingerprint}")]
     Unknown {
         /// The name looked up.
         host: String,
-        /// Its kind.
+        /// Its algorithm.
         algorithm: String,
         /// Fingerprint, SHA256.
         fingerprint: String,
         /// The commands that accept it.
         accept: String,
     },
-    /// Another key of the same kind is known.
+    /// Another key of the same algorithm is known.
     #[error(
         "the host key of {host} changed: {}:{line} has {old}, the host shows {new}; \
-         somebody may stand in between, or the host was installed anew", file.display()
+         possible man-in-the-middle attack, or the host was reinstalled", file.display()
     )]
     Changed {
         /// The name looked up.
         host: String,
-        /// Where the old key is written.
+        /// The file with the old key.
         file: PathBuf,
         /// Line there.
         line: usize,
@@ -53,7 +53,7 @@ pub enum HostKeyError {
         host: String,
         /// Fingerprint.
         fingerprint: String,
-        /// Where it is revoked.
+        /// The file that revokes it.
         file: PathBuf,
         /// Line there.
         line: usize,
@@ -68,10 +68,10 @@ pub enum HostKeyError {
         /// Line there.
         line: usize,
     },
-    /// A node shows another key than the one we gave it.
+    /// A node shows another key than the one that we generated for it.
     #[error(
-        "{node} shows the host key {got}, not the one that it was given ({expected}): another machine answers at \
-         its address, or somebody stands in between, or the node made itself a new key"
+        "{node} shows the host key {got}, not the one that it was given ({expected}): another machine uses \
+         its address, or this is a man-in-the-middle attack, or the node generated a new key"
     )]
     Pinned {
         /// The node.
@@ -101,14 +101,14 @@ impl HostKeyError {
             Self::Changed { file, host, .. } => Some(format!(
                 "nothing was sent to it. Compare with the host's own (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub, on \
                  its console); if the new key is right: ssh-keygen -f {} -R {}",
-                super::quote(&file.to_string_lossy()),
-                super::quote(host)
+                crate::base::shell::quote(&file.to_string_lossy()),
+                crate::base::shell::quote(host)
             )),
             Self::Authority { .. } => Some("add a plain host key line for it".into()),
             Self::Pinned { .. } => {
                 Some(
-                    "nothing was sent to it. `vcluster console` shows the node itself; if its key was lost there, remove \
-                     the node and let `vcluster up` make it anew; if not, find out who answers at its address"
+                    "nothing was sent to it. `vcluster console` connects to the node itself; if its key was lost there, remove \
+                     the node and run `vcluster up` to recreate it; if not, find out which machine uses its address"
                         .into(),
                 )
             }
@@ -117,30 +117,30 @@ impl HostKeyError {
     }
 }
 
-/// What becomes of a host that nothing is known about.
+/// What to do with a host without a known key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Strictness {
-    /// It is an error.
+    /// Fail.
     #[default]
     Strict,
-    /// Its key is written down and trusted from then on. A changed key stays an error.
+    /// Store its key and trust it from then on. A changed key is still an error.
     AcceptNew,
 }
 
-/// What is asked about one host.
+/// A query about one host.
 #[derive(Clone, Debug)]
 pub struct KnownHosts {
-    /// The name that stands in the files: an alias, a name, or `[name]:port`.
+    /// The name in the files: an alias, a name, or `[name]:port`.
     pub entry: String,
-    /// Files in order; a new key is written to the first.
+    /// The files, in order; a new key is written to the first.
     pub files: Vec<PathBuf>,
-    /// What becomes of an unknown host.
+    /// What to do with an unknown host.
     pub strictness: Strictness,
-    /// The command that lets OpenSSH ask about the key.
+    /// The command with which OpenSSH asks about the key.
     pub accept: String,
 }
 
-/// The name under which OpenSSH files a host.
+/// The name under which OpenSSH stores a host.
 pub(super) fn entry_name(host: &str, port: u16) -> String {
     let host = host.to_lowercase();
     if port == 22 {
@@ -157,7 +157,7 @@ enum Marker {
     Authority,
 }
 
-/// A line that is about the host.
+/// A line about the host.
 pub(super) struct Entry {
     file: PathBuf,
     line: usize,
@@ -166,8 +166,8 @@ pub(super) struct Entry {
 }
 
 impl KnownHosts {
-    /// The kinds of key that are on file, so that the host is asked for one of these first: a host
-    /// with a known RSA key must not look unknown because it prefers to show an Ed25519 key.
+    /// The algorithms of the known keys, to be requested first: a host with a known RSA key must not
+    /// look unknown because it prefers to show an Ed25519 key.
     pub fn known_algorithms(&self) -> Result<Vec<Algorithm>, HostKeyError> {
         let entries = self.entries()?;
         Ok(entries
@@ -177,12 +177,12 @@ impl KnownHosts {
             .collect())
     }
 
-    /// Decides about a key.
+    /// Checks a key.
     pub fn check(&self, key: &PublicKey) -> Result<(), HostKeyError> {
         self.judge(self.entries()?, key)
     }
 
-    /// Decides about a key by what is on file.
+    /// Checks a key against the known entries.
     pub(super) fn judge(&self, entries: Vec<Entry>, key: &PublicKey) -> Result<(), HostKeyError> {
         let same = |entry: &&Entry| entry.key.key_data() == key.key_data();
         if let Some(entry) = entries.iter().filter(|e| e.marker == Marker::Revoked).find(same) {
@@ -197,8 +197,8 @@ impl KnownHosts {
         if plain.iter().copied().any(|entry| same(&entry)) {
             return Ok(());
         }
-        // A key of another kind is no proof either way for OpenSSH, yet it is for `accept-new`:
-        // a host that has a key on file is not new.
+        // For OpenSSH a key of another algorithm decides nothing. For `accept-new` it counts as a
+        // change: a host with a known key is not new.
         let changed = plain.iter().find(|e| e.key.algorithm() == key.algorithm());
         let other = plain.first().filter(|_| self.strictness == Strictness::AcceptNew);
         if let Some(entry) = changed.or(other) {
@@ -250,7 +250,7 @@ impl KnownHosts {
     }
 
     fn learn(&self, key: &PublicKey) -> Result<(), HostKeyError> {
-        // Many hosts may be new at once: their lines must not mingle.
+        // Many hosts may be new at once: their lines must not interleave.
         static WRITING: Mutex<()> = Mutex::new(());
         let _writing = WRITING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let Some(path) = self.files.first() else {
@@ -285,7 +285,7 @@ fn append(path: &Path, entry: &str, key: &PublicKey) -> io::Result<()> {
     file.write_all(line.as_bytes())
 }
 
-/// The lines of a file that are about the host; the file is for the caller to name.
+/// The lines of a file about the host; the caller sets the file.
 pub(super) fn entries_of(text: &str, host: &str) -> Vec<Entry> {
     let lines = text.lines().enumerate();
     lines
@@ -301,7 +301,7 @@ pub(super) fn entries_of(text: &str, host: &str) -> Vec<Entry> {
         .collect()
 }
 
-/// One line, if it is about the host. Lines that cannot be read are passed over, as OpenSSH does.
+/// One line, if it is about the host. Malformed lines are ignored, as in OpenSSH.
 fn parse(line: &str, entry: &str) -> Option<(Marker, PublicKey)> {
     let mut fields = line.split_ascii_whitespace();
     let mut hosts = fields.next().filter(|field| !field.starts_with('#'))?;

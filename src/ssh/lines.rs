@@ -1,17 +1,17 @@
 //! Cuts a stream of bytes into lines of bounded length. Pure.
 
-/// The longest line; a longer one comes in pieces.
+/// The longest line; a longer one is split into pieces.
 pub(super) const LINE_LIMIT: usize = 16 * 1024;
 
-/// What is left of a stream after its last line end.
+/// The rest of a stream after its last line end.
 #[derive(Default)]
 pub(super) struct Lines {
     rest: Vec<u8>,
 }
 
 impl Lines {
-    /// Takes bytes and gives the lines that they complete, without their ends; `false` for a piece whose
-    /// line goes on in the next.
+    /// Takes bytes and emits the lines that they complete, without their ends; `false` for a piece whose
+    /// line continues in the next one.
     pub(super) fn push(&mut self, mut bytes: &[u8], mut line: impl FnMut(String, bool)) {
         while let Some(at) = bytes.iter().position(|&b| b == b'\n') {
             self.take(&bytes[..at], &mut line);

@@ -1,4 +1,4 @@
-//! Public-key authentication: the agent's keys and key files, in the order of OpenSSH. Never a password.
+//! Public-key authentication with the agent's keys and key files, in the order of OpenSSH. Never a password.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -14,20 +14,20 @@ use tokio::net::UnixStream;
 use super::error::SshError;
 use super::transport::Client;
 
-/// What may be offered.
+/// The keys that may be offered.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Keys {
-    /// Key files in order; whether each was asked for by name (else a missing file is no news).
+    /// Key files in order, and whether each was named explicitly (else a missing file is not reported).
     pub(super) files: Vec<(PathBuf, bool)>,
     /// Socket of the agent.
     pub(super) agent: Option<PathBuf>,
-    /// Only keys that are named.
+    /// Whether only named keys are offered.
     pub(super) only: bool,
-    /// Notes to be told with a failure.
+    /// Notes for the error message.
     pub(super) notes: Vec<String>,
 }
 
-/// Logs in with one key that is at hand.
+/// Logs in with one given key.
 pub(super) async fn with_key(
     handle: &mut Handle<Client>,
     target: &str,
@@ -56,12 +56,12 @@ pub(super) async fn with_key(
 fn closed(target: &str) -> SshError {
     SshError::Handshake {
         target: target.to_owned(),
-        message: "it closed the connection during the login".into(),
+        message: "the connection was closed during the login".into(),
         transient: true,
     }
 }
 
-/// Logs in with whatever the user has.
+/// Logs in with the user's keys.
 pub(super) async fn with_keys(
     handle: &mut Handle<Client>,
     target: &str,
@@ -87,7 +87,9 @@ pub(super) async fn with_keys(
         if tried.is_empty() {
             return Err(closed(target));
         }
-        notes.push("it closed the connection (too many keys? `IdentitiesOnly yes` offers fewer)".into());
+        notes.push(
+            "the server closed the connection (too many keys? `IdentitiesOnly yes` offers fewer)".into(),
+        );
     }
     Err(SshError::Login {
         target: target.to_owned(),
@@ -149,7 +151,7 @@ impl Attempt<'_> {
         )
     }
 
-    /// Keys of the agent that are named come first, in the order of the names.
+    /// Named keys of the agent come first, in the order of the names.
     async fn agent(
         &mut self,
         socket: &Path,
@@ -162,7 +164,7 @@ impl Attempt<'_> {
             .map_err(|error| error.to_string())?;
         let mut agent = AgentClient::connect(stream);
         if let Some(binding) = self.handle.agent_session_binding() {
-            // An agent that is no OpenSSH agent refuses this, and may do so.
+            // Agents other than OpenSSH's may refuse this, which is fine.
             let _ = agent.bind_session(binding, false).await;
         }
         let held = agent
@@ -197,14 +199,14 @@ impl Attempt<'_> {
             {
                 Ok(AuthResult::Success) => return Ok(true),
                 Ok(AuthResult::Failure { .. }) => {}
-                Err(error) => self.notes.push(format!("the agent would not sign: {error}")),
+                Err(error) => self.notes.push(format!("the agent refused to sign: {error}")),
             }
         }
         Ok(false)
     }
 }
 
-/// RSA keys sign with SHA-2; the server says which, and gets SHA-512 if it says nothing.
+/// RSA keys sign with SHA-2: with the variant that the server announces, else with SHA-512.
 async fn hash(handle: &Handle<Client>, algorithm: &Algorithm) -> Option<HashAlg> {
     if !matches!(algorithm, Algorithm::Rsa { .. }) {
         return None;
@@ -213,7 +215,7 @@ async fn hash(handle: &Handle<Client>, algorithm: &Algorithm) -> Option<HashAlg>
     Some(said.unwrap_or(HashAlg::Sha512))
 }
 
-/// The public half of a key file, which can be read of an encrypted key too.
+/// The public half of a key file, which is readable even if the key is encrypted.
 fn public_half(path: &Path) -> Option<PublicKey> {
     let mut name = path.as_os_str().to_owned();
     name.push(".pub");
@@ -222,7 +224,7 @@ fn public_half(path: &Path) -> Option<PublicKey> {
         .and_then(|text| PublicKey::from_openssh(text.trim()).ok());
     beside.or_else(|| {
         let text = fs::read_to_string(path).ok()?;
-        // `IdentityFile` may name a public key whose other half the agent holds.
+        // `IdentityFile` may name a public key whose private half the agent has.
         PublicKey::from_openssh(text.trim()).ok().or_else(|| {
             PrivateKey::from_openssh(&text)
                 .ok()
@@ -236,15 +238,15 @@ fn load(path: &Path) -> Result<PrivateKey, String> {
     let meta = fs::metadata(path).map_err(|error| format!("{shown}: {error}"))?;
     if meta.mode() & 0o077 != 0 && meta.uid() == nix::unistd::getuid().as_raw() {
         return Err(format!(
-            "{shown} is readable by others, so it is not used (chmod 600 mends it)"
+            "{shown} is readable by others, so it is not used (fix: chmod 600 {shown})"
         ));
     }
     match russh::keys::load_secret_key(path, None) {
-        Ok(key) if key.is_encrypted() => Err(format!("{shown} is encrypted and no agent holds it")),
+        Ok(key) if key.is_encrypted() => Err(format!("{shown} is encrypted and no agent has it")),
         Ok(key) => Ok(key),
-        Err(russh::keys::Error::KeyIsEncrypted) => Err(format!("{shown} is encrypted and no agent holds it")),
+        Err(russh::keys::Error::KeyIsEncrypted) => Err(format!("{shown} is encrypted and no agent has it")),
         Err(_) if public_half(path).is_some() => Err(format!(
-            "{shown} cannot be used as a private key, and no agent holds its key"
+            "{shown} cannot be used as a private key, and no agent has its key"
         )),
         Err(error) => Err(format!("{shown}: {error}")),
     }

@@ -1,6 +1,6 @@
-//! Whether the path to a bare-metal host is whole. An overloaded sshd may take minutes to answer; the kernel of
-//! its machine accepts a connection all the same. So silence leads to a question to the kernel, and only when that
-//! is not answered either is the connection cut. Nodes are judged by their hosts instead.
+//! Monitors the path to a bare-metal host. An overloaded sshd may take minutes to respond, but the kernel of its
+//! machine still accepts connections. So if a ping gets no response, the kernel is probed with a TCP connect, and only
+//! if that fails too is the connection cut. For nodes, their hosts report whether they run.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
@@ -9,25 +9,25 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::session::Inner;
-use crate::patience::patience;
+use super::channel::Inner;
+use crate::base::patience::patience;
 
-/// How often an idle connection is asked for a sign of life.
+/// The interval of the pings.
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long the kernel of the host may take to accept a connection.
 const PROBE: Duration = Duration::from_secs(5);
 
-/// So many probes in a row that failed are a broken path.
+/// This many failed probes in a row mean a broken path.
 const PROBES: u32 = 2;
 
-/// A host whose kernel answers and whose sshd does not say a word for so long has an sshd that hangs.
+/// If the kernel accepts connections but sshd stays silent for this long, sshd hangs.
 const HANGS: Duration = Duration::from_mins(5);
 
-/// The same where the kernel cannot be asked, because the way leads through a jump host.
+/// The same if the kernel cannot be probed, because the path goes through a jump host.
 const UNASKED: Duration = Duration::from_mins(1);
 
-/// Watches a connection until it ends or nobody holds it any more.
+/// Watches a connection until it ends or is dropped.
 pub(super) fn watch(session: &Arc<Inner>, address: Option<SocketAddr>) {
     tokio::spawn(run(Arc::downgrade(session), address));
 }
@@ -66,7 +66,7 @@ async fn is_broken(address: Option<SocketAddr>) {
             Ok(Ok(_)) => failed = 0,
             _ => failed += 1,
         }
-        // A refusal comes at once.
+        // A refused connection fails at once.
         sleep(patience(PROBE).saturating_sub(asked.elapsed())).await;
     }
 }

@@ -1,17 +1,25 @@
-//! The way to a node: the pinned host key, the cluster's client key, and patience while it boots.
+//! Connects to a node: the pinned host key, the cluster's client key, and retries while it boots.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::error::SshError;
 use super::login;
-use super::session::{NodeTarget, Session};
+use super::request::NodeTarget;
+use super::session::Session;
 use super::transport::{self, KeyCheck, Peer};
+use crate::base::backoff::jitter;
+
+impl Session {
+    /// Connects to a node, through a host's session (direct-tcpip) or directly with `None`.
+    pub async fn connect_node(via: Option<&Self>, target: &NodeTarget) -> Result<Self, SshError> {
+        connect(via, target).await
+    }
+}
 
 /// Connects and logs in, once.
-pub(super) async fn connect(via: Option<&Session>, target: &NodeTarget) -> Result<Session, SshError> {
+async fn connect(via: Option<&Session>, target: &NodeTarget) -> Result<Session, SshError> {
     let Some(allowed) = target.timeout else {
         return once(via, target).await;
     };
@@ -40,10 +48,10 @@ async fn once(via: Option<&Session>, target: &NodeTarget) -> Result<Session, Ssh
     Ok(Session::new(handle, shared, target.name.clone()))
 }
 
-/// How patiently a login is tried.
+/// How a login is retried.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
-    /// The first pause; the pauses grow by half each time, with a random part so that nodes do not beat in time.
+    /// The first pause; the pauses grow by half each time, with a random part so that nodes do not retry in step.
     pub first: Duration,
     /// The longest pause.
     pub longest: Duration,
@@ -55,16 +63,16 @@ impl Default for Backoff {
     fn default() -> Self {
         Self {
             first: Duration::from_millis(200),
-            // A failed login costs an emulated node up to half a second of CPU, so not too often.
+            // A failed login costs an emulated node up to half a second of CPU time.
             longest: Duration::from_secs(3),
             deadline: Duration::from_mins(2),
         }
     }
 }
 
-/// Tries real logins until one succeeds, the time is up, or `stop` gives a reason to stop (the VM has
-/// died). Returns the last real error. Probing without a login would be punished by
-/// `PerSourcePenalties` of newer sshd.
+/// Tries real logins until one succeeds, the deadline expires, or `stop` returns a reason to stop (the VM
+/// has died). Returns the last real error. Newer sshd would penalise probes without a login
+/// (`PerSourcePenalties`).
 pub async fn login_with_backoff(
     via: Option<&Session>,
     target: &NodeTarget,
@@ -91,9 +99,9 @@ pub async fn login_with_backoff(
                 Err(_) => {}
             }
         };
-        // A foreign host key does not mend itself; a refused client key may (cloud-init is still at it).
+        // A wrong host key does not change; a rejected client key may be accepted later (cloud-init still runs).
         let hopeless = matches!(error, SshError::HostKey(_)) || via.is_some_and(Session::is_closed);
-        // "No login in 3 ms", because the deadline cut the last attempt short, says less than the one before.
+        // If the deadline cut the last attempt short, its timeout is less useful than the previous error.
         let cut = matches!(&error, SshError::Timeout { .. }) && last.is_some();
         if !cut {
             last = Some(error);
@@ -114,11 +122,4 @@ pub async fn login_with_backoff(
         }
         pause = (pause * 3 / 2).min(backoff.longest);
     }
-}
-
-/// Between half and all of a pause.
-pub(crate) fn jitter(pause: Duration) -> Duration {
-    // The standard library's hash seeds are random enough for this.
-    let draw = RandomState::new().build_hasher().finish() % 1000;
-    pause / 2 + pause / 2 * u32::try_from(draw).unwrap_or(0) / 1000
 }

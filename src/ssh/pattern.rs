@@ -4,7 +4,7 @@
 pub(super) fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
-    // Where to go on when what follows the last `*` does not fit: linear in memory, no recursion.
+    // Where to continue if the text after the last `*` does not match: linear memory, no recursion.
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {
         match pattern.get(p) {
@@ -29,7 +29,7 @@ pub(super) fn matches(pattern: &str, text: &str) -> bool {
     pattern[p..].iter().all(|&c| c == '*')
 }
 
-/// Whether a list matches: one pattern does, and none with a `!` does.
+/// Whether a list matches: at least one pattern matches, and none with a `!`.
 pub(super) fn list_matches<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>, text: &str) -> bool {
     let mut found = false;
     for pattern in patterns {

@@ -1,5 +1,5 @@
-//! The nodes' sessions for the time of one command: opened when first needed, kept, opened again when lost.
-//! Bounds how many logins go on at once; knows nothing of what runs over the sessions.
+//! The nodes' sessions during one command: opened when first needed, kept, reopened when lost.
+//! Limits concurrent logins; does not depend on what runs over the sessions.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError};
@@ -11,50 +11,41 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::error::SshError;
-use super::node::{Backoff, jitter, login_with_backoff};
-use super::session::{NodeTarget, Session};
+use super::node::{Backoff, login_with_backoff};
+use super::request::NodeTarget;
+use super::session::Session;
 use super::slow::{self, Waiting, Waits};
 use super::turns::{Load, Turn, Turns};
-use super::way::HostWay;
-use crate::patience::patience;
+use super::way::Via;
+use crate::base::backoff::jitter;
+use crate::base::patience::patience;
 
-/// Logins to nodes under way at once through one host.
+/// Concurrent logins to nodes through one host.
 const LOGINS_PER_HOST: usize = 8;
 
-/// Logins under way at once in all. They take no [`Turn`]s besides: each node has its own share of the CPUs, so logins
-/// that wait for each other are together no faster. `exec` on 150 nodes that all compute takes as long with as without.
+/// Concurrent logins in total. They take no [`Turn`]s: each node has its own share of the CPUs, so serialising logins
+/// does not make them faster. `exec` on 150 busy nodes takes the same time with turns as without.
 const LOGINS: usize = 64;
 
-/// A node that refuses logins for so long, and does so at once, has no SSH server: it is not merely slow.
+/// A node that refuses connections at once, for this long, has no SSH server: it is not just slow.
 const REFUSALS: Duration = Duration::from_secs(30);
 
-/// A refusal comes from a kernel that answers. What took longer was silence.
+/// A refusal arrives within this time; a slower failure means that the node did not respond.
 const AT_ONCE: Duration = Duration::from_secs(2);
-
-/// The way to a node.
-#[derive(Clone)]
-pub enum Via {
-    /// Its address has a route from here.
-    Direct,
-    /// Through its host.
-    Host(Arc<HostWay>),
-    /// Its host could not be reached, and why: the node fails, the others do not.
-    Lost(String),
-}
 
 /// How a node is reached.
 #[derive(Clone)]
 pub struct Reach {
     /// The node.
     pub target: NodeTarget,
-    /// The way there.
+    /// The path to it.
     pub via: Via,
-    /// Name of the host, by which logins are bounded.
+    /// Name of the host, by which logins are limited.
     pub host: String,
 }
 
 impl Reach {
-    /// The host's session, where the way leads through one.
+    /// The host's session, if the path goes through one.
     async fn way(&self) -> Result<Option<Arc<Session>>, SshError> {
         match &self.via {
             Via::Direct => Ok(None),
@@ -67,9 +58,9 @@ impl Reach {
     }
 }
 
-/// Says that a node is dead: its host does, not its silence.
+/// Reports that a node is dead, as seen by its host; a lack of responses is not enough.
 pub trait Evidence: Send + Sync {
-    /// Returns once there is evidence that a node does not run any more, with what it is.
+    /// Returns once there is evidence that a node no longer runs, with the reason.
     fn dead<'a>(&'a self, node: &'a str) -> BoxFuture<'a, String>;
 }
 
@@ -94,17 +85,17 @@ struct Inner {
     kept: std::sync::Mutex<Vec<DropGuard>>,
 }
 
-/// Nodes that were asked something and have not answered for a while.
+/// Nodes that have not responded for a while.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SlowNodes {
-    /// Each with how long it has been waited for.
+    /// Each with its waiting time.
     pub nodes: Vec<(String, Duration)>,
-    /// Their hosts; `None` for one that does not say how busy it is.
+    /// Their hosts; `None` for one that does not report its load.
     pub hosts: Vec<(String, Option<Load>)>,
 }
 
 impl Nodes {
-    /// Takes the nodes; connects to none of them yet.
+    /// Takes the nodes; connects to none yet.
     pub fn new(reaches: impl IntoIterator<Item = Reach>) -> Self {
         let mut entries = HashMap::new();
         let mut per_host = HashMap::new();
@@ -135,7 +126,7 @@ impl Nodes {
         }
     }
 
-    /// Takes who says that a node is dead; without, nodes are waited for as long as the caller does.
+    /// Sets the source of evidence that a node is dead; without one, nodes are waited for as long as the caller waits.
     #[must_use]
     pub fn with_evidence(self, evidence: Arc<dyn Evidence>) -> Self {
         let _ = self.inner.evidence.set(evidence);
@@ -147,8 +138,8 @@ impl Nodes {
         self.inner.entries.keys().map(String::as_str)
     }
 
-    /// The session of a node, opened if there is none. A node that is slow is waited for; one that is dead by the
-    /// word of its host is not, nor one that refuses for half a minute.
+    /// The session of a node, opened if there is none. Waits for a slow node, but not for one whose host reports it
+    /// dead, nor for one that refuses connections for half a minute.
     pub async fn session(&self, node: impl AsRef<str>) -> Result<Arc<Session>, SshError> {
         self.session_or_refusal(node.as_ref(), REFUSALS).await
     }
@@ -170,7 +161,7 @@ impl Nodes {
         }
     }
 
-    /// As [`Self::session`], within the time that a user gave.
+    /// Like [`Self::session`], within the user's time limit.
     pub async fn session_within(
         &self,
         node: impl AsRef<str>,
@@ -195,7 +186,7 @@ impl Nodes {
         kept.push(guard);
     }
 
-    /// Returns once there is evidence that a node is dead, with what it is.
+    /// Returns once there is evidence that a node is dead, with the reason.
     pub async fn dead(&self, node: impl AsRef<str>) -> String {
         match self.inner.evidence.get() {
             Some(evidence) => evidence.dead(node.as_ref()).await,
@@ -203,23 +194,23 @@ impl Nodes {
         }
     }
 
-    /// Waits for a turn to begin something heavy on a node: see [`Turn`].
+    /// Waits for a turn to start something heavy on a node: see [`Turn`].
     pub async fn turn(&self, node: impl AsRef<str>) -> Option<Turn> {
         let entry = self.inner.entries.get(node.as_ref())?;
         Some(self.inner.turns.turn(&entry.reach.host).await)
     }
 
-    /// As [`Self::turn`]; `None` once the user interrupts.
+    /// Like [`Self::turn`]; `None` once the user interrupts.
     pub async fn turn_unless(&self, node: impl AsRef<str>, cancel: &CancellationToken) -> Option<Turn> {
         cancel.run_until_cancelled(self.turn(node)).await.flatten()
     }
 
-    /// Notes that an answer of a node is waited for.
+    /// Records that a response of a node is being waited for.
     pub fn waits(&self, node: impl AsRef<str>) -> Waits {
         self.inner.waiting.begin(node.as_ref())
     }
 
-    /// For how long an answer of a node has been waited for, and how busy its host is; `None` if none is.
+    /// How long a response of a node has been waited for, and its host's load; `None` if none is.
     pub async fn waited_for(&self, node: impl AsRef<str>) -> Option<(Duration, Option<Load>)> {
         let node = node.as_ref();
         let waiting = self.inner.waiting.longer_than(Duration::ZERO);
@@ -227,7 +218,7 @@ impl Nodes {
         Some((waited, Load::of(&self.inner.entries.get(node)?.reach.via).await))
     }
 
-    /// The nodes that are slow right now, and how busy their hosts are.
+    /// The nodes that are slow right now, and the load of their hosts.
     pub async fn slow(&self) -> Option<SlowNodes> {
         let nodes = self.inner.waiting.longer_than(patience(slow::SLOW));
         if nodes.is_empty() {
@@ -246,7 +237,7 @@ impl Nodes {
         Some(SlowNodes { nodes, hosts })
     }
 
-    /// Logs in to a node that is still booting: tries until the deadline, or until `stop` says why not to.
+    /// Logs in to a node that is still booting: retries until the deadline, or until `stop` returns a reason to stop.
     pub async fn await_login(
         &self,
         node: impl AsRef<str>,
@@ -265,7 +256,7 @@ impl Nodes {
         Ok(session)
     }
 
-    /// A command line that runs as root on a node, whoever logs in there.
+    /// A command line that runs as root on a node, whatever the login user.
     pub fn as_root(&self, node: impl AsRef<str>, command: &str) -> String {
         match self.inner.entries.get(node.as_ref()) {
             Some(entry) if entry.reach.target.user != "root" => format!("sudo -n {command}"),
@@ -292,7 +283,7 @@ impl Nodes {
                     None => None,
                 };
                 let _turn_of_all = self.inner.overall.acquire().await.map_err(broken)?;
-                // The time counts from our turn on: a queue of a thousand nodes is not the node's fault.
+                // The time starts at our turn: it does not include the queue.
                 let began = Instant::now();
                 let _waits = self.inner.waiting.begin(&reach.target.name);
                 let via = reach.way().await?;
@@ -315,7 +306,7 @@ impl Nodes {
         }
     }
 
-    /// Ends all sessions, after what was given up on the nodes has been killed.
+    /// Ends all sessions, after abandoned commands on the nodes have been killed.
     pub async fn close(&self) {
         self.inner
             .kept
@@ -323,7 +314,7 @@ impl Nodes {
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
         let ending = self.inner.entries.values().map(|entry| async {
-            // One that is being opened at this moment ends with its caller.
+            // A session that is being opened ends with its caller.
             let Ok(mut kept) = entry.session.try_lock() else {
                 return;
             };

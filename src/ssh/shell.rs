@@ -1,4 +1,4 @@
-//! A terminal on the far side. The terminal on this side is the caller's.
+//! A terminal on the remote side. The caller handles the local terminal.
 
 use std::sync::Arc;
 
@@ -7,14 +7,15 @@ use russh::client::Msg;
 use russh::{Channel, ChannelWriteHalf};
 use tokio::sync::mpsc;
 
+use super::channel::Inner;
 use super::command;
 use super::error::SshError;
-use super::session::{ExecEvent, Inner};
+use super::request::ExecEvent;
 
-/// What terminal to open.
+/// The terminal to open.
 #[derive(Clone, Debug)]
 pub struct ShellRequest {
-    /// A command in place of the login shell.
+    /// A command instead of the login shell.
     pub command: Option<String>,
     /// `$TERM`.
     pub term: String,
@@ -36,17 +37,17 @@ enum Order {
 }
 
 impl Shell {
-    /// The next thing that it did; `None` after its end.
+    /// The next event; `None` after the end.
     pub async fn next(&mut self) -> Option<ExecEvent> {
         self.events.recv().await
     }
 
-    /// Sends what was typed. Nothing happens once the terminal has ended.
+    /// Sends input. Has no effect once the terminal has ended.
     pub async fn input(&self, bytes: Vec<u8>) {
         let _ = self.orders.send(Order::Input(bytes)).await;
     }
 
-    /// Says that the terminal has another size now.
+    /// Sends the new size of the terminal.
     pub async fn resize(&self, columns: u32, rows: u32) {
         let _ = self.orders.send(Order::Size(columns, rows)).await;
     }
@@ -126,7 +127,7 @@ async fn drive(
                 continue;
             }
             Some(ChannelMsg::Failure) => {
-                ended = Some(ExecEvent::Lost("the far side refused a terminal".into()));
+                ended = Some(ExecEvent::Lost("the remote side refused a terminal".into()));
                 let _ = write.close().await;
                 break;
             }

@@ -1,17 +1,17 @@
-//! Who is waited for: nodes that were asked something and have not answered yet.
+//! Tracks the nodes whose response is being waited for.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// An answer that takes longer than this is worth a word.
+/// A response that takes longer than this is reported as slow.
 pub(super) const SLOW: Duration = Duration::from_secs(10);
 
-/// The nodes that are waited for, and since when.
+/// The nodes that are being waited for, and since when.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Waiting(Arc<Mutex<BTreeMap<(String, u64), Instant>>>);
 
-/// A node is waited for as long as this lives.
+/// A node is being waited for as long as this lives.
 #[derive(Debug)]
 pub struct Waits {
     waiting: Waiting,
@@ -19,7 +19,7 @@ pub struct Waits {
 }
 
 impl Waiting {
-    /// Begins to wait for a node.
+    /// Starts to wait for a node.
     pub(super) fn begin(&self, node: &str) -> Waits {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let last = all
@@ -33,7 +33,7 @@ impl Waiting {
         }
     }
 
-    /// The nodes that have been waited for as long as this, with how long it is.
+    /// The nodes that have been waited for at least this long, with their waiting times.
     pub(super) fn longer_than(&self, time: Duration) -> Vec<(String, Duration)> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut slow: Vec<(String, Duration)> = Vec::new();

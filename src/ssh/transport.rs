@@ -1,5 +1,5 @@
 //! The SSH transport: algorithms, limits, the socket, the handshake and the check of the host key.
-//! Knows how to judge a key only through the check that it is given.
+//! The given check decides whether a key is accepted.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -17,9 +17,9 @@ use super::cuttable::Cuttable;
 use super::error::SshError;
 use super::known_hosts::{HostKeyError, KnownHosts, fingerprint};
 
-/// How the host key is judged.
+/// How the host key is checked.
 pub(super) enum KeyCheck {
-    /// By the known hosts files.
+    /// Against the known hosts files.
     Known(KnownHosts),
     /// It must be this one.
     Pinned { node: String, key: PublicKey },
@@ -38,7 +38,7 @@ impl KeyCheck {
         }
     }
 
-    /// The kinds of key to ask for first.
+    /// The key algorithms to request first.
     fn algorithms(&self) -> Result<Vec<Algorithm>, HostKeyError> {
         match self {
             Self::Known(known) => known.known_algorithms(),
@@ -47,13 +47,13 @@ impl KeyCheck {
     }
 }
 
-/// What the handler leaves behind for those who hold the session.
+/// State that the handler shares with the session.
 #[derive(Default)]
 pub(super) struct Shared {
     refused: Mutex<Option<HostKeyError>>,
     reason: Mutex<Option<String>>,
     dropbear: AtomicBool,
-    /// Ends the connection at once, whatever it is waiting for.
+    /// Ends the connection at once, whatever it waits for.
     pub(super) cut: CancellationToken,
 }
 
@@ -63,9 +63,9 @@ impl Shared {
         self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether commands must follow each other. Dropbear (2022.83 `check_close` in common-channel.c)
-    /// closes a session channel that is open and has no command yet when any other command of the
-    /// connection ends, and may or may not run what is asked of it afterwards.
+    /// Whether commands must run one at a time. When a command ends, Dropbear (2022.83 `check_close` in
+    /// common-channel.c) closes any open session channel of the connection that has no command yet, and
+    /// may or may not run a command that is requested on it afterwards.
     pub(super) fn one_at_a_time(&self) -> bool {
         self.dropbear.load(Ordering::Relaxed)
     }
@@ -81,7 +81,7 @@ impl client::Handler for Client {
     type Error = russh::Error;
 
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
-        // No certificate algorithm is offered, so that none can come; if one does, its key is judged.
+        // No certificate algorithm is offered, so no certificate is expected; if one arrives, its key is checked.
         match self.check.judge(&shown.public_key()) {
             Ok(()) => Ok(true),
             Err(error) => {
@@ -105,8 +105,8 @@ impl client::Handler for Client {
         Ok(())
     }
 
-    // Nothing is forwarded to us, so no server has a reason to open a channel. Accepted, as is the default, each
-    // would take memory for as long as a hostile node likes. A reply that is dropped is a refusal.
+    // Nothing is forwarded to us, so no server has a reason to open a channel. By default russh accepts them, and
+    // a hostile node could use memory without limit. Dropping the reply refuses the channel.
 
     async fn server_channel_open_session(
         &mut self,
@@ -186,19 +186,19 @@ impl client::Handler for Client {
     async fn disconnected(&mut self, reason: DisconnectReason<russh::Error>) -> Result<(), russh::Error> {
         let text = match &reason {
             DisconnectReason::ReceivedDisconnect(info) if info.message.is_empty() => {
-                "the far side ended it".to_owned()
+                "the remote side ended it".to_owned()
             }
             DisconnectReason::ReceivedDisconnect(info) => {
-                format!("the far side ended it: {}", info.message.escape_debug())
+                format!("the remote side ended it: {}", info.message.escape_debug())
             }
             DisconnectReason::Error(russh::Error::Disconnect | russh::Error::HUP) => {
                 "the connection was closed".to_owned()
             }
-            // Cut by `monitor`, or by the kernel while something was being sent.
+            // Cut by `monitor`, or by the kernel during a send.
             DisconnectReason::Error(russh::Error::IO(error))
                 if error.kind() == std::io::ErrorKind::TimedOut =>
             {
-                "the far side stopped answering".to_owned()
+                "the remote side stopped answering".to_owned()
             }
             DisconnectReason::Error(error) => error.to_string(),
         };
@@ -207,19 +207,19 @@ impl client::Handler for Client {
     }
 }
 
-/// What differs between the two kinds of peer.
+/// The two kinds of peer, which differ in some settings.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Peer {
     /// A bare-metal host.
     Host,
-    /// A node, whose silence means nothing while its host says that it runs.
+    /// A node, which may be silent as long as its host reports that it runs.
     Node,
 }
 
 fn config(peer: Peer, known: Vec<Algorithm>) -> client::Config {
     let mut keys: Vec<Algorithm> = Vec::new();
     for algorithm in known {
-        // A known RSA key is asked for under its SHA-2 names only.
+        // A known RSA key is requested only under its SHA-2 names.
         let rsa = matches!(algorithm, Algorithm::Rsa { .. });
         let names = Preferred::DEFAULT.key.iter().filter(|a| match a {
             Algorithm::Rsa { hash } => rsa && hash.is_some(),
@@ -245,19 +245,18 @@ fn config(peer: Peer, known: Vec<Algorithm>) -> client::Config {
         ))),
         window_size: match peer {
             Peer::Host => 2 << 20,
-            // All session channels of a node together then stay below what the buffers of the
-            // host's connection hold (see below).
+            // So all session channels of a node together stay below the buffers of the host's
+            // connection (see below).
             Peer::Node => 1 << 20,
         },
         // russh stops reading a whole connection while one channel's reader lags by this many
-        // packets. A node's connection is such a reader of its host's. Should it wait for the
-        // host's connection to take what it writes while that one waits for it to read, both
-        // would wait for ever; a buffer beyond what the node's windows allow keeps that from
-        // happening. Only packets that are really waiting take memory.
+        // packets. A node's connection is such a reader of its host's connection. If it waited to
+        // write to the host's connection while that one waited for it to read, they would deadlock;
+        // a buffer larger than the node's windows prevents that. Only waiting packets use memory.
         channel_buffer_size: 16_384,
         preferred: Preferred {
-            // Curve25519 first: the post-quantum exchange costs several times its CPU on both ends,
-            // and these sessions live for the time of a test.
+            // Curve25519 first: the post-quantum exchange costs several times the CPU time on both
+            // ends, and these sessions only live as long as a test.
             kex: Cow::Borrowed(&[
                 kex::CURVE25519,
                 kex::CURVE25519_PRE_RFC_8731,
@@ -279,7 +278,7 @@ fn config(peer: Peer, known: Vec<Algorithm>) -> client::Config {
             ]),
             ..Preferred::DEFAULT
         },
-        // Silence decides nothing here: see `monitor` for hosts, and [`super::Evidence`] for nodes.
+        // No timeouts here: see `monitor` for hosts, and [`super::Evidence`] for nodes.
         keepalive_interval: None,
         inactivity_timeout: None,
         nodelay: true,
@@ -287,8 +286,8 @@ fn config(peer: Peer, known: Vec<Algorithm>) -> client::Config {
     }
 }
 
-/// Opens the socket, without delay. What is written to a host must be taken within two minutes: its kernel
-/// confirms it however busy the host is. The kernel of a node may be stopped for longer.
+/// Opens the socket, with TCP_NODELAY. Data sent to a host must be acknowledged within two minutes: its kernel
+/// does that however busy the host is. A node may be paused for longer.
 pub(super) async fn socket(
     target: &str,
     addresses: &[SocketAddr],
@@ -314,7 +313,7 @@ pub(super) async fn socket(
     })
 }
 
-/// Speaks the handshake over a stream and checks the host key.
+/// Performs the handshake over a stream and checks the host key.
 pub(super) async fn handshake<S>(
     stream: S,
     target: &str,
@@ -352,7 +351,7 @@ fn explain(target: &str, error: &russh::Error) -> SshError {
     SshError::Handshake {
         target: target.to_owned(),
         message: if closed {
-            "it closed the connection (its MaxStartups may be reached, or it is starting)".to_owned()
+            "the server closed the connection (its MaxStartups may be reached, or it is starting)".to_owned()
         } else {
             error.to_string()
         },

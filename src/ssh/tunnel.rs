@@ -10,8 +10,9 @@ use russh::{Channel, ChannelStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::Handle;
 
+use super::channel::Inner;
 use super::error::SshError;
-use super::session::{ByteStream, Inner};
+use super::request::ByteStream;
 
 /// Wraps a channel that carries a connection.
 pub(super) fn stream(_session: &Arc<Inner>, channel: Channel<Msg>) -> Result<ByteStream, SshError> {
@@ -22,8 +23,8 @@ pub(super) fn stream(_session: &Arc<Inner>, channel: Channel<Msg>) -> Result<Byt
     }))
 }
 
-/// russh spawns a task to close the channel when its stream is dropped, which panics outside of a
-/// runtime. Streams do end up on foreign threads, so the runtime is kept at hand.
+/// russh spawns a task to close the channel when its stream is dropped, which panics outside a
+/// runtime. Streams may be dropped on other threads, so the runtime's handle is kept here.
 struct Tunnel {
     stream: Option<ChannelStream<Msg>>,
     runtime: Handle,

@@ -1,6 +1,6 @@
-//! How many nodes of a physical machine begin something heavy at once. A hundred servers that start together on
-//! a few CPUs all stand still; so they take turns while their machine is short of CPU. A turn ends after a few
-//! seconds whatever becomes of the work: steps may wait for each other.
+//! Limits how many nodes of a physical machine start something heavy at once. A hundred servers that start together
+//! on a few CPUs all stall; so they take turns while their machine is short of CPU time. A turn ends after a few
+//! seconds whatever the work does: steps may wait for each other.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,53 +10,53 @@ use std::time::Duration;
 use tokio::sync::{Notify, OnceCell, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::pool::Via;
-use super::session::ExecRequest;
-use crate::counted::Counted;
-use crate::patience::patience;
+use super::request::ExecRequest;
+use super::way::Via;
+use crate::base::counted::Counted;
+use crate::base::patience::patience;
 
-/// Share of the time in which something waited for a CPU, above which a machine is short of it.
+/// A machine is short of CPU time if something waited for a CPU in more than this share of the time.
 const PRESSED: f64 = 0.9;
 
-/// The longest that a turn keeps others waiting.
+/// The longest turn.
 const TURN: Duration = Duration::from_secs(5);
 
-/// The most nodes at once where the user does not say.
+/// The default limit on nodes at once.
 pub const FANOUT: usize = 64;
 
-/// How often a machine is asked while somebody waits for a turn there.
+/// How often a machine's load is read while a node waits for a turn there.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Time for a host to say how busy it is.
+/// Time for a host to report its load.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Turns at once per CPU of a machine that is short of it.
+/// Turns at once per CPU of a machine that is short of CPU time.
 const PER_CPU: usize = 4;
 
 /// Boot id, CPU pressure, load and CPUs of a machine.
 const SCRIPT: &str = "cat /proc/sys/kernel/random/boot_id; cat /proc/loadavg; grep -c '^cpu[0-9]' /proc/stat; \
                       cat /proc/pressure/cpu 2>/dev/null; true";
 
-/// How busy a machine is.
+/// The load of a machine.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Load {
-    /// Tells machines apart: simulated hosts share one.
+    /// Identifies the machine: simulated hosts share one.
     pub boot_id: String,
     /// Load average of the last minute.
     pub average: f64,
     /// CPU threads.
     pub cpus: usize,
-    /// Microseconds in which something waited for a CPU, since the machine was started, where the kernel counts them.
+    /// Microseconds in which something waited for a CPU, since boot, if the kernel counts them.
     pub(crate) stalled: Option<u64>,
 }
 
 impl Load {
-    /// Whether the machine has more to do than CPUs: an answer may take long there.
+    /// Whether the load average exceeds the number of CPUs: responses may be slow.
     pub fn is_busy(&self) -> bool {
         self.average > self.cpus as f64
     }
 
-    /// Reads what the script says.
+    /// Parses the script's output.
     fn read(text: &str) -> Option<Self> {
         let mut lines = text.lines();
         let boot_id = lines.next()?.trim().to_owned();
@@ -72,7 +72,7 @@ impl Load {
         })
     }
 
-    /// Asks a host.
+    /// Reads the load of a host.
     pub(super) async fn of(via: &Via) -> Option<Self> {
         let text = match via {
             Via::Lost(_) => return None,
@@ -99,7 +99,7 @@ impl Load {
 /// One physical machine.
 #[derive(Debug)]
 struct Machine {
-    /// The host that is asked: all of them would say the same.
+    /// The host that is queried; all hosts on the machine report the same.
     host: String,
     least: usize,
     window: AtomicUsize,
@@ -113,7 +113,7 @@ struct Machine {
 #[derive(Clone)]
 pub(super) struct Turns(Arc<Inner>);
 
-/// The way to a host, and its machine once that is known; `None` for one that does not say.
+/// The path to a host, and its machine once known; `None` if it reports no load.
 type Host = (Via, OnceCell<Option<Arc<Machine>>>);
 
 struct Inner {
@@ -121,7 +121,7 @@ struct Inner {
     machines: Mutex<HashMap<String, Arc<Machine>>>,
 }
 
-/// The right to begin something heavy on one node. Over when it is dropped, and soon in any case.
+/// Permission to start something heavy on one node. Ends when it is dropped, or after a few seconds.
 #[derive(Debug)]
 pub struct Turn {
     _over: Option<oneshot::Sender<()>>,
@@ -139,7 +139,7 @@ impl Turns {
         }))
     }
 
-    /// Waits for a turn on a host's machine. One that does not say how busy it is has no turns to wait for.
+    /// Waits for a turn on a host's machine. Returns at once if the host reports no load.
     pub(super) async fn turn(&self, host: &str) -> Turn {
         let Some(machine) = self.machine(host).await else {
             return Turn { _over: None };
@@ -183,7 +183,7 @@ impl Turns {
         machine.await.clone()
     }
 
-    /// Asks the machine how busy it is, again and again while somebody waits for a turn there.
+    /// Polls the load of the machine while a node waits for a turn there.
     fn look_at(&self, machine: &Arc<Machine>) {
         let mut looked_at = machine.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
         if std::mem::replace(&mut *looked_at, true) {
@@ -204,21 +204,21 @@ impl Turns {
                     let share = stalled.saturating_sub(before) as f64 / (now - at).as_micros().max(1) as f64;
                     machine.turn_to(share);
                 } else if stalled.is_none() {
-                    // A kernel that does not count it is taken to be at ease.
+                    // Without this counter, assume that the machine has CPU time to spare.
                     machine.turn_to(0.0);
                 }
                 last = stalled.map(|stalled| (now, stalled));
                 sleep(LOOK).await;
             }
             *machine.looked_at.lock().unwrap_or_else(PoisonError::into_inner) = false;
-            // A node that began to wait after the last look would not be seen by it.
+            // For nodes that started to wait after the last poll.
             machine.freed.notify_waiters();
         });
     }
 }
 
 impl Machine {
-    /// More turns while the CPUs are at ease, fewer while they are not.
+    /// Allows more turns while CPU time is to spare, fewer while it is short.
     fn turn_to(&self, share: f64) {
         let before = self.window.load(Ordering::Relaxed);
         let after = if share > PRESSED {
@@ -233,7 +233,7 @@ impl Machine {
     }
 }
 
-/// Keeps a turn until it is given back, or has lasted long enough.
+/// Holds a turn until it is dropped or its time is over.
 fn hold(machine: Arc<Machine>) -> oneshot::Sender<()> {
     let (sender, over) = oneshot::channel();
     tokio::spawn(async move {
@@ -249,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_machine_says_of_itself_is_read_with_and_without_pressure() {
+    fn the_load_of_a_machine_is_parsed_with_and_without_pressure() {
         let text = "0badcafe\n276.10 200.0 99.9 150/999 12345\n2\nsome avg10=99.00 avg60=1.0 avg300=0.1 total=123\n\
                     full avg10=0.00 avg60=0.00 avg300=0.00 total=0\n";
         let load = Load::read(text).unwrap();

@@ -1,4 +1,4 @@
-//! The way to the nodes of one host: its session, opened again when it was lost.
+//! The path to the nodes of one host: its session, reopened after a loss.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,14 +7,15 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::error::SshError;
-use super::session::{HostTarget, Session};
+use super::request::HostTarget;
+use super::session::Session;
 
-/// After an attempt that failed, those who waited for it get its error for so long.
+/// For this long after a failed attempt, other callers get its error instead of a new attempt.
 const REMEMBERED: Duration = Duration::from_millis(500);
 
-/// A session of a host that outlives its connections.
+/// A session of a host that survives reconnects.
 pub struct HostWay {
-    /// How to connect again; `None`: a connection that is lost stays so.
+    /// How to reconnect; `None`: never.
     target: Option<HostTarget>,
     state: Mutex<State>,
 }
@@ -25,12 +26,12 @@ struct State {
 }
 
 impl HostWay {
-    /// A way over an open session that can be opened again.
+    /// A path over an open session that can be reopened.
     pub fn new(session: Arc<Session>, target: HostTarget) -> Arc<Self> {
         Self::over(session, Some(target))
     }
 
-    /// A way that ends with this session.
+    /// A path that ends with this session.
     pub fn fixed(session: Arc<Session>) -> Arc<Self> {
         Self::over(session, None)
     }
@@ -46,7 +47,7 @@ impl HostWay {
         })
     }
 
-    /// The session, opened again if it was lost.
+    /// The session, reopened if it was lost.
     pub async fn session(&self) -> Result<Arc<Session>, SshError> {
         let mut state = self.state.lock().await;
         if !state.session.is_closed() {
@@ -70,7 +71,7 @@ impl HostWay {
             }
             Err(error) => {
                 state.failed = Some((Instant::now(), error.to_string()));
-                // A host key that changed meanwhile is no broken path.
+                // A changed host key is not a lost connection.
                 if error.is_transient() {
                     return Err(lost(error.to_string()));
                 }
@@ -78,4 +79,15 @@ impl HostWay {
             }
         }
     }
+}
+
+/// The path to a node.
+#[derive(Clone)]
+pub enum Via {
+    /// Its address has a route from here.
+    Direct,
+    /// Through its host.
+    Host(Arc<HostWay>),
+    /// Its host could not be reached, and why: only this host's nodes fail.
+    Lost(String),
 }

@@ -1,4 +1,4 @@
-//! The directories, and files that are written whole or not at all.
+//! The state directories, and files that are written atomically.
 
 use std::ffi::OsString;
 use std::fs;
@@ -6,9 +6,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::exit::ExitCode;
-use crate::fault;
-use crate::name::ClusterName;
+use crate::base::crash_point;
+use crate::base::exit::ExitCode;
+use crate::base::name::ClusterName;
 
 /// Why the state directory could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +23,7 @@ pub enum StateError {
         /// The cause.
         source: io::Error,
     },
-    /// A file does not hold what it should.
+    /// A file has unexpected contents.
     #[error("{path} is damaged: {cause}", path = .path.display())]
     Damaged {
         /// The file.
@@ -32,25 +32,25 @@ pub enum StateError {
         cause: String,
     },
     /// Neither `XDG_STATE_HOME` nor `HOME` is set to an absolute path.
-    #[error("no place for state: neither XDG_STATE_HOME nor HOME is an absolute path")]
+    #[error("no directory for state: neither XDG_STATE_HOME nor HOME is an absolute path")]
     NoPlace,
-    /// Another command holds the cluster.
+    /// Another command holds the cluster's lock.
     #[error("cluster `{cluster}` is held by {holder}")]
     Busy {
         /// The cluster.
         cluster: ClusterName,
-        /// Who holds it and since when.
+        /// The command that holds it and its start time.
         holder: String,
     },
     /// There is no such cluster.
-    #[error("no cluster `{cluster}` is known here{others}")]
+    #[error("there is no cluster `{cluster}` on this machine{others}")]
     Unknown {
-        /// The name asked for.
+        /// The requested name.
         cluster: ClusterName,
-        /// The names that there are, for people.
+        /// The existing names, for people.
         others: String,
     },
-    /// There are several clusters, or none, and none was named.
+    /// No cluster was named, and there are none or several.
     #[error("{0}")]
     Ambiguous(String),
 }
@@ -61,19 +61,19 @@ impl StateError {
         Some(match self {
             Self::Io { .. } => return None,
             Self::Damaged { .. } => {
-                "the hosts still know what is there: `vcluster down NAME --hosts ...` removes it without this file"
+                "`vcluster down NAME --hosts ...` finds and removes the cluster on its hosts without this file"
                     .into()
             }
             Self::NoPlace => "set HOME or XDG_STATE_HOME".into(),
-            Self::Busy { .. } => "wait for it to end, or end it; nothing was changed".into(),
+            Self::Busy { .. } => "wait for it to end, or stop it; nothing was changed".into(),
             Self::Unknown { cluster, .. } => format!(
-                "`vcluster list` shows the clusters; one made from another machine: `vcluster down {cluster} --hosts HOSTS`"
+                "`vcluster list` shows the clusters; to remove one created on another machine: `vcluster down {cluster} --hosts HOSTS`"
             ),
-            Self::Ambiguous(_) => "name it: by argument, by its topology file or by VCLUSTER_NAME".into(),
+            Self::Ambiguous(_) => "name it with an argument, its topology file or VCLUSTER_NAME".into(),
         })
     }
 
-    /// The exit code that fits.
+    /// The exit code of this error.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Unknown { .. } | Self::Ambiguous(_) => ExitCode::Usage,
@@ -105,7 +105,7 @@ impl StateRoot {
             .ok_or(StateError::NoPlace)
     }
 
-    /// A root at a given place.
+    /// A root at a given path.
     pub fn at(path: PathBuf) -> Self {
         Self(path)
     }
@@ -120,7 +120,7 @@ impl StateRoot {
         self.names(ClusterDir::exists)
     }
 
-    /// Names of clusters that have a directory here and no record: a kill left it.
+    /// Names of clusters that have a directory here but no record: leftovers of a killed command.
     pub fn remnants(&self) -> Result<Vec<ClusterName>, StateError> {
         self.names(ClusterDir::is_remnant)
     }
@@ -140,13 +140,13 @@ impl StateRoot {
         Ok(names)
     }
 
-    /// The error that a cluster is not known here.
+    /// The error for a cluster without a record here.
     pub fn unknown(&self, cluster: &ClusterName) -> Result<StateError, StateError> {
         let names = self.clusters()?;
         let names: Vec<&str> = names.iter().map(ClusterName::as_str).collect();
         let others = match names.as_slice() {
             [] => String::new(),
-            names => format!(" (there are: {})", names.join(", ")),
+            names => format!(" (existing: {})", names.join(", ")),
         };
         Ok(StateError::Unknown {
             cluster: cluster.clone(),
@@ -154,16 +154,18 @@ impl StateRoot {
         })
     }
 
-    /// The only cluster there is.
+    /// The only recorded cluster.
     pub fn only(&self) -> Result<ClusterName, StateError> {
         let mut names = self.clusters()?;
         match names.len() {
             1 => Ok(names.remove(0)),
-            0 => Err(StateError::Ambiguous("there is no cluster here".into())),
+            0 => Err(StateError::Ambiguous(
+                "there is no cluster on this machine".into(),
+            )),
             n => {
                 let list: Vec<&str> = names.iter().map(ClusterName::as_str).collect();
                 Err(StateError::Ambiguous(format!(
-                    "there are {n} clusters here: {}",
+                    "there are {n} clusters on this machine: {}",
                     list.join(", ")
                 )))
             }
@@ -196,13 +198,13 @@ impl ClusterDir {
             return false;
         };
         let ours = ["keys", "lock", "logs", "results"];
-        // Results that stand alone are the user's; a directory of somebody else has other names in it.
+        // Results on their own belong to the user; a directory with other names in it is not ours.
         let kept =
             names == ["results"] && names_in(&self.join("results")).is_none_or(|names| !names.is_empty());
         !self.exists() && !kept && names.iter().all(|name| ours.iter().any(|our| name == our))
     }
 
-    /// Makes it, readable by its owner only.
+    /// Creates it, readable by its owner only.
     pub fn create(&self) -> Result<(), StateError> {
         for path in [
             self.0.clone(),
@@ -215,43 +217,45 @@ impl ClusterDir {
                 .mode(0o700)
                 .create(&path)
                 .map_err(StateError::io("create", &path))?;
-            fault::point!("state create {}", self.shown(&path));
+            crash_point::point!("state create {}", self.shown(&path));
         }
         self.secure()
     }
 
-    /// Makes sure that nobody else can look into it, whoever made it and however wide: others' directories and links
-    /// are refused, wider modes are tightened.
+    /// Makes it private to its owner: directories of other users and links are refused, wider modes are tightened.
     pub(super) fn secure(&self) -> Result<(), StateError> {
         let own = nix::unistd::geteuid().as_raw();
-        // Root may work in the home of another user (`sudo`, a container), whose owner made what is above.
+        // Root may work in the home of another user (`sudo`, a container), who then owns the parent directory.
         let above = self.0.parent().and_then(|parent| fs::metadata(parent).ok());
         let owner = above.filter(|_| own == 0).map_or(own, |meta| meta.uid());
         for path in [self.0.clone(), self.join("keys")] {
             let meta = match fs::symlink_metadata(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                other => other.map_err(StateError::io("look at", &path))?,
+                other => other.map_err(StateError::io("inspect", &path))?,
             };
             let refuse = |cause: &str| {
                 let cause = io::Error::other(cause.to_owned());
                 Err(StateError::io("trust", &path)(cause))
             };
             if !meta.is_dir() {
-                return refuse("it is no directory (symbolic links are not followed to keys)");
+                return refuse("it is not a directory (symbolic links to keys are not followed)");
             }
             if meta.uid() != own && meta.uid() != owner {
                 return refuse("it belongs to another user");
             }
             if meta.mode() & 0o077 != 0 {
-                tracing::warn!("{} was open to others; closed to mode 0700", path.display());
+                tracing::warn!(
+                    "{} was open to other users; restricted to mode 0700",
+                    path.display()
+                );
                 fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
-                    .map_err(StateError::io("close", &path))?;
+                    .map_err(StateError::io("restrict", &path))?;
             }
         }
         Ok(())
     }
 
-    /// As [`Self::read`] for a secret: a file that others may read is closed to them first.
+    /// As [`Self::read`] for a secret: a file that other users may read is first restricted to its owner.
     pub(super) fn read_secret(&self, name: &str) -> Result<Option<Vec<u8>>, StateError> {
         self.secure()?;
         let path = self.join(name);
@@ -259,22 +263,25 @@ impl ClusterDir {
             && meta.is_file()
             && meta.mode() & 0o077 != 0
         {
-            tracing::warn!("{} was open to others; closed to mode 0600", path.display());
+            tracing::warn!(
+                "{} was open to other users; restricted to mode 0600",
+                path.display()
+            );
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
-                .map_err(StateError::io("close", &path))?;
+                .map_err(StateError::io("restrict", &path))?;
         }
         self.read(name)
     }
 
-    /// Removes all but the results, which belong to the user; the directory too when there are none.
+    /// Removes everything except the results, which belong to the user.
     pub fn remove(&self) -> Result<(), StateError> {
         for name in ["keys", "logs"] {
             let path = self.join(name);
-            fault::point!("state remove {name} before");
+            crash_point::point!("state remove {name} before");
             ignore_missing(fs::remove_dir_all(&path)).map_err(StateError::io("remove", &path))?;
         }
-        // The record and the journal go last: while one is there, `down` can be run again. The journal says
-        // that the cluster was taken down, so that `gc` can go on too.
+        // The record and the journal go last: while one of them exists, `down` can be run again. The journal
+        // records the `down`, so that `gc` can continue it too.
         for name in [
             "plan.json",
             "topology.yaml",
@@ -285,16 +292,16 @@ impl ClusterDir {
         ] {
             for name in [format!("{name}.new"), name.to_owned()] {
                 let path = self.join(&name);
-                fault::point!("state remove {name} before");
+                crash_point::point!("state remove {name} before");
                 ignore_missing(fs::remove_file(&path)).map_err(StateError::io("remove", &path))?;
             }
         }
-        fault::point!("state removed");
+        crash_point::point!("state removed");
         let _ = fs::remove_dir(self.join("results"));
         Ok(())
     }
 
-    /// Removes what a kill left of a cluster that has no record: called by the holder of the lock.
+    /// Removes the leftovers of a cluster that has no record. The caller holds the lock.
     pub fn clear(&self) -> Result<(), StateError> {
         if !self.exists() {
             self.remove()?;
@@ -303,16 +310,16 @@ impl ClusterDir {
         Ok(())
     }
 
-    /// Removes what is left when nothing but the lock is: called by the holder of the lock.
+    /// Removes the lock and, if it is then empty, the directory. The caller holds the lock.
     pub fn remove_if_empty(&self) {
-        fault::point!("state remove lock before");
+        crash_point::point!("state remove lock before");
         let _ = fs::remove_file(self.join("lock"));
-        fault::point!("state remove lock after");
-        // Fails where there are results, which belong to the user.
+        crash_point::point!("state remove lock after");
+        // Fails if there are results, which belong to the user.
         let _ = fs::remove_dir(&self.0);
     }
 
-    /// Reads a file; `None` if it is not there.
+    /// Reads a file; `None` if it does not exist.
     pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StateError> {
         let path = self.join(name);
         match fs::read(&path) {
@@ -322,13 +329,13 @@ impl ClusterDir {
         }
     }
 
-    /// Writes a file whole or not at all, mode 0600.
+    /// Writes a file atomically, mode 0600.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StateError> {
         let path = self.join(name);
         let temporary = self.join(&format!("{name}.new"));
-        fault::point!("state write {name} before");
+        crash_point::point!("state write {name} before");
         let written = (|| {
-            // One that a crash left may have another mode or be anything; a new file has ours from its first byte.
+            // A leftover of a crash may have any mode or type; a new file has the right mode from its first byte.
             ignore_missing(fs::remove_file(&temporary))?;
             let mut file = fs::OpenOptions::new()
                 .write(true)
@@ -337,11 +344,11 @@ impl ClusterDir {
                 .open(&temporary)?;
             file.write_all(bytes)?;
             file.sync_data()?;
-            fault::point!("state write {name} rename");
+            crash_point::point!("state write {name} rename");
             fs::rename(&temporary, &path)?;
             sync_parent(&path)
         })();
-        fault::point!("state write {name} after");
+        crash_point::point!("state write {name} after");
         written.map_err(StateError::io("write", &path))
     }
 
@@ -352,7 +359,7 @@ impl ClusterDir {
     }
 }
 
-/// Makes the name of a file as lasting as its contents, in case this machine loses power.
+/// Syncs the parent directory, so that the file's name survives a power loss as well.
 pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(parent) => fs::File::open(parent)?.sync_all(),
@@ -401,7 +408,7 @@ mod tests {
         for path in [dir.path().to_owned(), dir.join("keys")] {
             fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
         }
-        // What an attacker put there while it was open, to get at what is written next.
+        // An attacker planted this link while the directory was open, to redirect the next write.
         let victim = root.0.join("victim");
         fs::write(&victim, "safe").unwrap();
         std::os::unix::fs::symlink(&victim, dir.join("keys/client.new")).unwrap();
@@ -412,11 +419,11 @@ mod tests {
         assert_eq!(mode(dir.join("keys")), 0o700);
         assert_eq!(mode(dir.join("keys/client")), 0o600);
         assert_eq!(fs::read_to_string(&victim).unwrap(), "safe");
-        // A wide key of an older time is closed when it is read.
+        // A key file with a wider mode is restricted when it is read.
         fs::set_permissions(dir.join("keys/client"), fs::Permissions::from_mode(0o644)).unwrap();
         assert_eq!(dir.read_secret("keys/client").unwrap().unwrap(), b"secret");
         assert_eq!(mode(dir.join("keys/client")), 0o600);
-        // A link in place of the directory of the keys leads to a place that nobody checked.
+        // A link in place of the key directory leads to an unchecked place.
         fs::rename(dir.join("keys"), root.0.join("elsewhere")).unwrap();
         std::os::unix::fs::symlink(root.0.join("elsewhere"), dir.join("keys")).unwrap();
         assert!(dir.create().is_err());

@@ -1,5 +1,5 @@
-//! The journal: what is about to be made on which host, written before it is made.
-//! `down` looks at every host that the journal names, whatever the topology says by then.
+//! The journal: what is about to be created on which host, written before it is created.
+//! `down` checks every host in the journal, even if the topology has changed since.
 
 use std::fs;
 use std::io::Write;
@@ -9,9 +9,9 @@ use std::sync::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::dir::{ClusterDir, StateError, sync_parent};
-use super::record::HostRecord;
-use crate::fault;
-use crate::name::{HostName, NodeName};
+use crate::base::crash_point;
+use crate::base::name::{HostName, NodeName};
+use crate::inventory::HostEndpoint;
 
 const FILE: &str = "journal.jsonl";
 
@@ -19,23 +19,23 @@ const FILE: &str = "journal.jsonl";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "intent")]
 pub enum Intent {
-    /// A host is about to hold network, pool and images of the cluster.
+    /// The network, pool and images of the cluster are about to be created on a host.
     Host {
         /// How to reach it again.
-        host: HostRecord,
+        host: HostEndpoint,
     },
-    /// A node is about to be made.
+    /// A node is about to be created.
     Node {
         /// The node.
         node: NodeName,
-        /// Where.
+        /// Its host.
         host: HostName,
     },
     /// A node is about to be removed.
     RemoveNode {
         /// The node.
         node: NodeName,
-        /// Where.
+        /// Its host.
         host: HostName,
     },
     /// The whole cluster is about to be removed.
@@ -50,8 +50,8 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal of a cluster for appending. A torn last line goes: what is written next would become
-    /// part of it.
+    /// Opens the journal of a cluster for appending. A torn last line is removed, because the next entry would
+    /// become part of it.
     pub fn open(dir: &ClusterDir) -> Result<Self, StateError> {
         let path = dir.join(FILE);
         let whole = dir.read(FILE)?.map(|bytes| {
@@ -71,16 +71,16 @@ impl Journal {
             }
             Ok(file)
         };
-        fault::point!("journal open before");
+        crash_point::point!("journal open before");
         let file = open().map_err(StateError::io("open", &path))?;
-        fault::point!("journal open after");
+        crash_point::point!("journal open after");
         Ok(Self {
             file: Mutex::new(file),
             dir: dir.clone(),
         })
     }
 
-    /// Writes intents down and returns once they are on disk: one flush for all of them.
+    /// Writes intents and returns once they are on disk: one flush for all of them.
     pub fn write(&self, intents: &[Intent]) -> Result<(), StateError> {
         let mut text = Vec::new();
         for intent in intents {
@@ -94,18 +94,18 @@ impl Journal {
             .file
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        fault::point!("journal write before");
+        crash_point::point!("journal write before");
         let written = file
             .write_all(&text)
             .and_then(|()| file.sync_data())
             .map_err(StateError::io("write", &self.dir.join(FILE)));
-        fault::point!("journal write after");
+        crash_point::point!("journal write after");
         written
     }
 }
 
-/// All intents ever written; a torn last line (the machine died while writing it) is passed over,
-/// because its deed cannot have begun.
+/// All intents ever written. A torn last line (the machine died while writing it) is skipped, because its
+/// action cannot have begun.
 pub fn read_intents(dir: &ClusterDir) -> Result<Vec<Intent>, StateError> {
     let Some(bytes) = dir.read(FILE)? else {
         return Ok(Vec::new());
@@ -149,7 +149,7 @@ mod tests {
         dir.write(FILE, &[&whole[..], b"{\"intent\":\"no"].concat())
             .unwrap();
         assert_eq!(read_intents(&dir).unwrap(), vec![intent.clone()]);
-        // The next command writes behind it.
+        // The next command appends.
         Journal::open(&dir)
             .unwrap()
             .write(std::slice::from_ref(&intent))

@@ -1,8 +1,8 @@
 //! The keys of a cluster: one client key, and the nodes' host keys.
 //!
 //! Host keys are derived: the ed25519 secret of a node is SHA-256 of 32 random bytes
-//! (`keys/host-seed`) and the node's name. So one small file holds them all, and a node that
-//! is recreated keeps its host key.
+//! (`keys/host-seed`) and the node's name. So one small file is enough for all of them, and a
+//! recreated node keeps its host key.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use russh::keys::{HashAlg, PrivateKey, PublicKey};
 use sha2::{Digest, Sha256};
 
 use super::dir::{ClusterDir, StateError};
-use crate::name::NodeName;
+use crate::base::name::NodeName;
 
 const CLIENT: &str = "keys/client";
 const HOST_SEED: &str = "keys/host-seed";
@@ -25,7 +25,7 @@ pub struct ClusterKeys {
 }
 
 impl ClusterKeys {
-    /// The keys of a cluster as they are on disk; `None` if they are not all there.
+    /// The keys of a cluster from disk; `None` if any is missing.
     pub fn load(dir: &ClusterDir) -> Result<Option<Self>, StateError> {
         let (Some(client), Some(seed)) = (dir.read_secret(CLIENT)?, dir.read_secret(HOST_SEED)?) else {
             return Ok(None);
@@ -36,7 +36,7 @@ impl ClusterKeys {
         })?;
         let host_seed = seed.try_into().map_err(|_| StateError::Damaged {
             path: dir.join(HOST_SEED),
-            cause: "it is not 32 bytes long".into(),
+            cause: "its length is not 32 bytes".into(),
         })?;
         Ok(Some(Self {
             client: Arc::new(client),
@@ -44,7 +44,7 @@ impl ClusterKeys {
         }))
     }
 
-    /// Fresh keys; nothing is written.
+    /// New keys; nothing is written.
     pub fn generate() -> Result<Self, StateError> {
         Ok(Self {
             client: Arc::new(key_of(random()?)),
@@ -52,7 +52,7 @@ impl ClusterKeys {
         })
     }
 
-    /// Loads the keys, or makes and stores them.
+    /// Loads the keys, or generates and stores them.
     pub fn ensure(dir: &ClusterDir) -> Result<Self, StateError> {
         if let Some(keys) = Self::load(dir)? {
             return Ok(keys);
@@ -84,7 +84,7 @@ impl ClusterKeys {
 
     /// Its line for `authorized_keys`.
     pub fn authorized_key(&self) -> String {
-        // Encoding a key that we made ourselves cannot fail; an empty line would let nobody in.
+        // Encoding our own key cannot fail; an empty line would authorize no key.
         self.client.public_key().to_openssh().unwrap_or_default()
     }
 
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_come_back_from_disk_as_they_went() {
+    fn keys_are_read_from_disk_as_they_were_written() {
         let temp = tempfile::tempdir().unwrap();
         let dir = super::super::StateRoot::at(temp.path().into()).cluster(&"a".parse().unwrap());
         dir.create().unwrap();

@@ -1,5 +1,5 @@
-//! One changing command per cluster at a time: an advisory lock that ends with its process,
-//! and the holder's name in the file.
+//! One changing command per cluster at a time: an advisory lock that ends with its process.
+//! The file names the holder.
 
 use std::fs;
 use std::io::{Read, Seek, Write};
@@ -8,12 +8,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::dir::{ClusterDir, StateError};
-use crate::fault;
-use crate::name::ClusterName;
+use crate::base::crash_point;
+use crate::base::name::ClusterName;
 
-/// A held lock; released when dropped or when the process ends, however it ends.
+/// A held lock; released when dropped or when the process ends for any reason.
 #[derive(Debug)]
-pub struct Held {
+pub struct LockGuard {
     _lock: Flock<fs::File>,
 }
 
@@ -22,19 +22,24 @@ pub struct Held {
 pub struct Lock;
 
 impl Lock {
-    /// Takes the lock of a cluster for a verb that changes it, or says who holds it. Never waits.
-    pub fn take(dir: &ClusterDir, cluster: &ClusterName, verb: &str) -> Result<Held, StateError> {
+    /// Takes the lock of a cluster for a verb that changes it; the error names the holder. Never waits.
+    pub fn take(dir: &ClusterDir, cluster: &ClusterName, verb: &str) -> Result<LockGuard, StateError> {
         Self::lock(dir, cluster, verb, FlockArg::LockExclusiveNonblock)
     }
 
-    /// Takes the lock for a verb that only needs the cluster to stay as it is: several may hold it so at once.
-    pub fn share(dir: &ClusterDir, cluster: &ClusterName, verb: &str) -> Result<Held, StateError> {
+    /// Takes a shared lock, for a verb that only needs the cluster to stay unchanged.
+    pub fn share(dir: &ClusterDir, cluster: &ClusterName, verb: &str) -> Result<LockGuard, StateError> {
         Self::lock(dir, cluster, verb, FlockArg::LockSharedNonblock)
     }
 
-    fn lock(dir: &ClusterDir, cluster: &ClusterName, verb: &str, how: FlockArg) -> Result<Held, StateError> {
+    fn lock(
+        dir: &ClusterDir,
+        cluster: &ClusterName,
+        verb: &str,
+        how: FlockArg,
+    ) -> Result<LockGuard, StateError> {
         let path = dir.join("lock");
-        // The file may be removed by a `down` between open and lock: then another try opens the new one.
+        // A `down` may remove the file between open and lock: then a retry opens the new one.
         for _ in 0..16 {
             dir.create()?;
             let opened = fs::OpenOptions::new()
@@ -45,11 +50,11 @@ impl Lock {
                 .mode(0o600)
                 .open(&path);
             let file = match opened {
-                // The directory went with the cluster meanwhile.
+                // The directory was removed with the cluster meanwhile.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 other => other.map_err(StateError::io("open", &path))?,
             };
-            fault::point!("lock made");
+            crash_point::point!("lock made");
             match Flock::lock(file, how) {
                 Ok(mut lock) => {
                     if !is_current(&lock, &path) {
@@ -61,8 +66,8 @@ impl Lock {
                         .and_then(|()| lock.rewind())
                         .and_then(|()| lock.write_all(holder.as_bytes()))
                         .map_err(StateError::io("write", &path))?;
-                    fault::point!("lock taken");
-                    return Ok(Held { _lock: lock });
+                    crash_point::point!("lock taken");
+                    return Ok(LockGuard { _lock: lock });
                 }
                 Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
                     let mut holder = String::new();
@@ -80,7 +85,7 @@ impl Lock {
         }
         Err(StateError::Busy {
             cluster: cluster.clone(),
-            holder: "commands that come and go".into(),
+            holder: "short-lived commands, one after another".into(),
         })
     }
 }
@@ -98,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_command_is_told_who_holds_the_cluster() {
+    fn the_error_of_a_second_command_names_the_holder() {
         let temp = tempfile::tempdir().unwrap();
         let name = "a".parse().unwrap();
         let dir = super::super::StateRoot::at(temp.path().into()).cluster(&name);
@@ -110,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_only_use_a_cluster_share_it_and_keep_out_who_changes_it() {
+    fn commands_that_use_a_cluster_share_its_lock_and_exclude_a_command_that_changes_it() {
         let temp = tempfile::tempdir().unwrap();
         let name = "a".parse().unwrap();
         let dir = super::super::StateRoot::at(temp.path().into()).cluster(&name);

@@ -1,6 +1,5 @@
 //! The record of a cluster: what later commands need to find and reach it.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
@@ -8,57 +7,13 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::dir::{ClusterDir, StateError};
-use crate::name::{ClusterName, HostName, ImageName};
+use crate::base::name::{ClusterName, HostName, ImageName};
+use crate::base::units::Moment;
+use crate::inventory::{ClusterRef, HostEndpoint};
 use crate::plan::Plan;
-use crate::topology::{Accel, Host};
-use crate::units::{MiB, Moment};
 
 /// Version of the record's JSON form.
 pub const RECORD_VERSION: u32 = 1;
-
-/// How to reach a host again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct HostRecord {
-    /// Its name.
-    pub name: HostName,
-    /// Its libvirt URI.
-    pub uri: String,
-    /// Private key file, where the topology names one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub identity: Option<PathBuf>,
-    /// Underlay address, where the topology names one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<IpAddr>,
-}
-
-impl From<&Host> for HostRecord {
-    fn from(host: &Host) -> Self {
-        Self {
-            name: host.name.clone(),
-            uri: host.uri.clone(),
-            identity: host.identity.clone(),
-            address: host.address,
-        }
-    }
-}
-
-impl HostRecord {
-    /// A host of a topology with just this; capacity settings do not matter to who only looks or removes.
-    pub fn to_host(&self) -> Host {
-        Host {
-            name: self.name.clone(),
-            uri: self.uri.clone(),
-            max_nodes: 0,
-            overcommit: 1.0,
-            reserve: MiB(0),
-            address: self.address,
-            accel: Accel::Auto,
-            identity: self.identity.clone(),
-            vars: serde_json::Map::new(),
-            at: None,
-        }
-    }
-}
 
 /// The record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,18 +24,18 @@ pub struct ClusterRecord {
     pub name: ClusterName,
     /// Its id.
     pub id: Uuid,
-    /// When it was first raised, RFC 3339 in UTC.
+    /// Time of its first `up`, RFC 3339 in UTC.
     pub created: String,
-    /// End of its lease as it was last set from here; `None` is never.
+    /// End of its lease as last set from this machine; `None` means never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Moment>,
-    /// The topology file, absolute; `None` when it came from standard input.
+    /// The absolute path of the topology file; `None` if it came from standard input.
     pub topology: Option<PathBuf>,
-    /// What relative paths in it are relative to.
+    /// Base directory of relative paths in it.
     pub base_dir: PathBuf,
     /// The hosts of the topology.
-    pub hosts: Vec<HostRecord>,
-    /// Hosts that did not answer when the cluster was last raised, and may still hold something of it.
+    pub hosts: Vec<HostEndpoint>,
+    /// Hosts that did not answer at the last `up` and may still hold parts of the cluster.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stranded: Vec<HostName>,
     /// Login user of each image.
@@ -88,6 +43,11 @@ pub struct ClusterRecord {
 }
 
 impl ClusterRecord {
+    /// The cluster as it is identified on its hosts.
+    pub fn cluster_ref(&self) -> ClusterRef {
+        ClusterRef::new(&self.name, self.id)
+    }
+
     /// Reads the record of a cluster; `None` if there is none.
     pub fn load(dir: &ClusterDir) -> Result<Option<Self>, StateError> {
         read_json(dir, "cluster.json")
@@ -98,7 +58,7 @@ impl ClusterRecord {
         write_json(dir, "cluster.json", self)
     }
 
-    /// Reads the plan that the cluster was last raised by.
+    /// Reads the plan of the last `up`.
     pub fn load_plan(dir: &ClusterDir) -> Result<Option<Plan>, StateError> {
         read_json(dir, "plan.json")
     }

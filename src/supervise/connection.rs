@@ -1,4 +1,4 @@
-//! One connection of a step: the orders that go, the frames that come, and the sign of life that is asked for.
+//! One connection of a step: outgoing orders, incoming frames, and keep-alive probes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,26 +7,26 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::ended::StepError;
-use super::follow::Way;
 use super::frame::Frames;
 use super::guest;
-use crate::patience::patience;
+use super::way::Way;
+use crate::base::patience::patience;
 use crate::ssh::{Session, Waits};
 
-/// How often a node whose step says nothing is asked for a sign of life. Its answer decides nothing: it shows who is
-/// slow, and a node that was started again refuses the old connection.
+/// How often a node with a silent step is probed. The answer decides nothing: it shows which nodes are slow, and a
+/// rebooted node refuses the old connection.
 const ASK: Duration = Duration::from_mins(1);
 
-/// The most that is kept of what is said when a step cannot be started.
+/// How much error output is kept when a step cannot be started, in bytes.
 const COMPLAINT: usize = 4 << 10;
 
-/// Asks the node for a sign of life now and then. Never returns.
+/// Probes the node periodically. Never returns.
 pub(super) async fn ask(way: &Way<'_>, session: &Session) {
     loop {
         sleep(patience(ASK)).await;
         let _waits = way.nodes.waits(way.node);
         if session.ping().await.is_err() {
-            // The output ends as well, and says why.
+            // The output ends as well, with the reason.
             std::future::pending::<()>().await;
         }
     }
@@ -37,7 +37,7 @@ pub(super) struct Connection {
     pub(super) frames: Frames,
     complaint: Vec<u8>,
     pub(super) greeted: bool,
-    /// Bytes that come once more.
+    /// Bytes that will arrive a second time.
     pub(super) skip: [u64; 2],
     pub(super) brings: bool,
     pub(super) session: Arc<Session>,
@@ -64,12 +64,12 @@ impl Connection {
     }
 
     pub(super) fn order(&self, letter: u8, positions: [u64; 2]) {
-        // A connection that takes no orders has ended, which its output tells. One that is stuck must not stop us:
-        // an order that does not fit is given again, or is not needed.
+        // If the connection has ended, its output shows that. A stuck connection must not block us: an order that
+        // does not fit is sent again or is not needed.
         let _ = self.orders.try_send(guest::order(letter, positions));
     }
 
-    /// Takes in what is said when a step cannot be started.
+    /// Collects error output for the case that the step cannot be started.
     pub(super) fn complaint(&mut self, bytes: &[u8]) {
         let room = COMPLAINT.saturating_sub(self.complaint.len()).min(bytes.len());
         self.complaint.extend_from_slice(&bytes[..room]);

@@ -1,4 +1,4 @@
-//! How a step came to its end, or did not.
+//! How a step ended, or why its end is unknown.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use crate::ssh::SshError;
 pub struct End {
     /// How it ended.
     pub ended: Ended,
-    /// How long it ran, by the clock of its node.
+    /// How long it ran, by its node's clock.
     pub took: Duration,
-    /// What did not arrive.
+    /// Output that did not arrive.
     pub lost: Lost,
 }
 
-/// How a step ended by itself.
+/// How a step ended on its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// With this exit code.
@@ -24,8 +24,8 @@ pub enum Ended {
     Signal(String),
 }
 
-/// Bytes of output that the node had given away before somebody could keep them: a controller was killed in
-/// the middle, or the step ran without a supervisor.
+/// Bytes of output that the node discarded before a controller stored them: a controller was killed, or the step
+/// ran without a supervisor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lost {
     /// Of standard output.
@@ -41,21 +41,21 @@ impl Lost {
     }
 }
 
-/// Why the end of a step is not known, or was forced.
+/// Why the end of a step is unknown, or was forced.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
-    /// The user's time was over. The step was ended where the node could be reached.
+    /// The user's timeout expired. The step was ended if the node could be reached.
     #[error("did not end within {}", humantime::format_duration(*after))]
     TimedOut {
-        /// The time allowed.
+        /// The timeout.
         after: Duration,
-        /// What its processes did then, a line each; `None` when the node gave no answer.
+        /// What its processes were doing, one line each; `None` if the node did not answer.
         doing: Option<String>,
     },
-    /// No login within the user's time.
+    /// No login within the user's timeout.
     #[error("no login within {}", humantime::format_duration(*after))]
     NoLogin {
-        /// The time allowed.
+        /// The timeout.
         after: Duration,
         /// The last error, if there was one.
         last: Option<String>,
@@ -63,17 +63,17 @@ pub enum StepError {
     /// The user interrupted.
     #[error("interrupted")]
     Interrupted,
-    /// Other nodes did not come to the barrier.
+    /// Other nodes did not reach the barrier.
     #[error("the barrier did not open")]
     Barrier,
-    /// The host says that the node does not run any more.
+    /// The host reports that the node no longer runs.
     #[error("{0}")]
     Dead(String),
-    /// The node was started again while the step ran.
-    #[error("the node was started again during the step")]
+    /// The node rebooted while the step ran.
+    #[error("the node rebooted during the step")]
     Rebooted,
-    /// The node runs and knows nothing of the step any more.
-    #[error("the supervisor of the step is gone from the node (killed, or out of memory?)")]
+    /// The node runs but no longer has the step.
+    #[error("the step's supervisor no longer runs on the node (killed, or out of memory?)")]
     Gone,
     /// The step could not be started.
     #[error("{0}")]
@@ -81,10 +81,10 @@ pub enum StepError {
     /// The connection ended, and the step ran without a supervisor.
     #[error("connection lost: {0}")]
     Lost(String),
-    /// The node says what no supervisor says.
-    #[error("the node sent something else than a supervisor's answer: {0}")]
+    /// The node sent bytes that no supervisor sends.
+    #[error("the node did not send a supervisor's answer: {0}")]
     Nonsense(String),
-    /// The output could not be kept.
+    /// The output could not be stored.
     #[error("failed to write results: {0}")]
     Sink(#[from] std::io::Error),
     /// SSH failed in a way that a retry does not fix.

@@ -1,60 +1,32 @@
-//! Follows a step to its end: over as many connections as that takes, until its host says that the node is dead
-//! or the user's time is over. Output comes once, whole and in order.
+//! Follows a step to its end: over as many connections as needed, until its host reports the node dead or the
+//! user's timeout expires. Output arrives once, complete and in order.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
-use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, ask, signal_name};
 use super::ended::{End, Ended, Lost, StepError};
 use super::frame::Frame;
+use super::way::{Gate, Sink, Way};
 use super::{Step, guest, plain};
-use crate::patience::patience;
-use crate::ssh::fanout::Stream;
-use crate::ssh::{ExecEvent, ExecRequest, Nodes, Session, SshError};
+use crate::base::event::Stream;
+use crate::base::patience::patience;
+use crate::ssh::{ExecEvent, ExecRequest, Session, SshError};
 
-/// Output that may wait for its confirmation. Less than the supervisor keeps, so that it never waits for us.
+/// Output that may be unconfirmed, in bytes. Less than the supervisor's buffer, so that it never waits for us.
 const CONFIRM: u64 = 256 << 10;
 
-/// The pauses between attempts to connect again.
+/// The pauses between attempts to reconnect.
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// How long a node may take to end a step, and to say what it did.
+/// How long a node may take to end a step and to report what it was doing.
 const ENDING: Duration = Duration::from_secs(10);
 
-/// Where output goes.
-pub trait Sink: Send {
-    /// Takes a piece.
-    fn take(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()>;
-
-    /// The step ended: whatever must not be lost is kept before this returns, because the node forgets it then.
-    fn ended(&mut self, _end: &End) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A barrier: resolves to whether the step may start.
-pub type Gate<'a> = BoxFuture<'a, bool>;
-
-/// What a step is followed with.
-pub struct Way<'a> {
-    /// Sessions of the nodes.
-    pub nodes: &'a Nodes,
-    /// The node.
-    pub node: &'a str,
-    /// Set when the user interrupts.
-    pub cancel: &'a CancellationToken,
-    /// Time for the login, and to come to the gate where there is one.
-    pub start_timeout: Duration,
-}
-
-/// Starts a step, or finds it again, and follows it to its end.
+/// Starts a step, or attaches to it again, and follows it to its end.
 pub async fn follow(
     way: &Way<'_>,
     step: &Step,
@@ -97,27 +69,27 @@ struct Follower<'a, 'b> {
     waits: bool,
     gate: Option<Gate<'a>>,
     is_open: bool,
-    /// Positions up to which output arrived, and was confirmed.
+    /// Positions up to which output arrived, and up to which it was confirmed.
     arrived: [u64; 2],
     confirmed: [u64; 2],
     lost: Lost,
-    /// Boot ID of the node when it first answered.
+    /// Boot ID of the node at its first answer.
     boot: Option<String>,
     /// Whether the node is known to have the step.
     known: bool,
     deadline: Instant,
-    /// Whether the node was asked to start it.
+    /// Whether the order to start was sent.
     sent: bool,
     ending: Option<(Ending, Instant)>,
     report: Option<String>,
 }
 
-/// How a connection came to its end.
+/// How a connection ended.
 enum Once {
     Ended(End),
-    /// By us, or by its own limit.
+    /// The step was ended by us or by its own limit.
     Forced(Ending),
-    /// Worth another one.
+    /// To be retried over another connection.
     Lost(String),
     /// The node lacks the program.
     Unequipped,
@@ -125,7 +97,7 @@ enum Once {
     Unsupported,
 }
 
-/// What there is to react to.
+/// What to react to.
 enum Happened {
     Output(Option<ExecEvent>),
     Gate(bool),
@@ -185,7 +157,7 @@ impl Follower<'_, '_> {
         match session {
             Ok(Ok(session)) => Ok(Some(session)),
             Ok(Err(SshError::Stopped(why))) => Err(StepError::Dead(why)),
-            // A path that broke is waited for, and while the step runs its node is in any case.
+            // Wait for a broken path to return; once the step was sent, wait for its node in any case.
             Ok(Err(error))
                 if error.is_transient() && (self.sent || matches!(error, SshError::Lost { .. })) =>
             {
@@ -198,7 +170,7 @@ impl Follower<'_, '_> {
     }
 
     fn interrupted_without_session(&mut self) {
-        // Nothing runs there if it was never asked to.
+        // Nothing runs there if no order to start was sent.
         let time = if self.sent {
             patience(ENDING)
         } else {
@@ -207,7 +179,7 @@ impl Follower<'_, '_> {
         self.ending = Some((Ending::Interrupted, Instant::now() + time));
     }
 
-    /// Until when to wait: the user's time, or that of the end.
+    /// Until when to wait: the user's timeout, or that of the ending.
     fn limit(&self) -> Instant {
         self.ending.map_or(self.deadline, |(_, until)| until)
     }
@@ -217,7 +189,7 @@ impl Follower<'_, '_> {
         self.judge_time(last)?;
         let limit = self.limit();
         tokio::select! {
-            () = sleep(crate::ssh::jitter(*pause)) => {}
+            () = sleep(crate::base::backoff::jitter(*pause)) => {}
             () = sleep_until(limit) => {}
             () = self.way.cancel.cancelled(), if self.ending.is_none() => self.interrupted_without_session(),
             why = self.way.nodes.dead(self.way.node) => return Err(StepError::Dead(why)),
@@ -226,7 +198,7 @@ impl Follower<'_, '_> {
         self.judge_time(last)
     }
 
-    /// An error once the time is over and nobody can be asked to end the step.
+    /// An error once the time is over and the step cannot be ended over a connection.
     fn judge_time(&mut self, last: Option<&str>) -> Result<(), StepError> {
         let now = Instant::now();
         if let Some((ending, until)) = self.ending {
@@ -245,7 +217,7 @@ impl Follower<'_, '_> {
                 last: last.map(str::to_owned),
             });
         }
-        // A node that comes back at the last moment still gets the order to end it.
+        // If the node can be reached again within this time, it still gets the order to end the step.
         self.ending = Some((Ending::TimedOut, now + patience(ENDING)));
         Ok(())
     }
@@ -263,7 +235,7 @@ impl Follower<'_, '_> {
 
     /// Works over one connection.
     async fn once(&mut self, session: &Arc<Session>) -> Result<Once, StepError> {
-        // What is to be ended is not started for it.
+        // A step that is to be ended must not be started first.
         let attaches = self.known || self.ending.is_some();
         let brings = !attaches && !session.is_equipped();
         if brings && guest::PROGRAM.is_empty() {
@@ -287,7 +259,7 @@ impl Follower<'_, '_> {
         let limit = self.limit();
         let opened = tokio::select! {
             opened = session.stream_with_input(&request, pieces) => opened,
-            () = sleep_until(limit) => return Ok(Once::Lost("it opens no channel".into())),
+            () = sleep_until(limit) => return Ok(Once::Lost("the node opened no channel".into())),
             why = self.way.nodes.dead(self.way.node) => return Err(StepError::Dead(why)),
             () = self.way.cancel.cancelled(), if self.ending.is_none() => {
                 self.interrupted_without_session();
@@ -301,7 +273,7 @@ impl Follower<'_, '_> {
         };
         if !self.sent {
             self.sent = true;
-            // The time is the step's: what the login took is not part of it.
+            // The timeout covers only the step: the time of the login does not count.
             if !self.waits {
                 self.deadline = Instant::now() + self.step.timeout;
             }
@@ -327,8 +299,8 @@ impl Follower<'_, '_> {
                 Happened::Output(Some(event)) => {
                     if let Some(once) = self.heard(&mut connection, event)? {
                         if matches!(once, Once::Ended(_) | Once::Forced(_)) {
-                            // The last order is on its way, and the slot of the channel is free when the far side
-                            // has closed it.
+                            // Lets the last order be sent. The channel's slot is free only when the node has closed
+                            // the channel.
                             tokio::spawn(async move { while output.recv().await.is_some() {} });
                         }
                         return Ok(once);
@@ -362,7 +334,7 @@ impl Follower<'_, '_> {
 
     fn end(&mut self, connection: &Connection, ending: Ending) {
         self.ending = Some((ending, Instant::now() + patience(ENDING)));
-        // One that has not greeted yet gets the order when it does: what comes before may not reach it.
+        // A supervisor that has not greeted yet gets the order when it does: an earlier one may not reach it.
         if connection.greeted {
             connection.order(b'k', [0; 2]);
         }
@@ -389,7 +361,7 @@ impl Follower<'_, '_> {
                 Ok(Some(Once::Lost("another command follows the step".into())))
             }
             ExecEvent::Exit(126 | 127) if connection.brings => Ok(Some(Once::Unsupported)),
-            // Not executable, or not there: the node was started again, and has lost it.
+            // Not executable or not there: the node rebooted and lost it.
             ExecEvent::Exit(126 | 127) if !self.known && self.ending.is_none() => Ok(Some(Once::Unequipped)),
             ExecEvent::Exit(126 | 127) => Err(match self.ending {
                 Some((ending, _)) if self.boot.is_none() && self.step.arrived.is_none() => {
@@ -429,7 +401,7 @@ impl Follower<'_, '_> {
                     took: Duration::from_millis(milliseconds),
                     lost: self.lost,
                 };
-                // It had ended by itself already if there was nothing left to report on.
+                // Without a report there was nothing left to end: the step had ended on its own.
                 let forced = self
                     .ending
                     .map(|(ending, _)| ending)
@@ -477,7 +449,7 @@ impl Follower<'_, '_> {
             connection.order(b'k', [0; 2]);
         }
         if self.gate.is_some() && waits {
-            // From here on the gate has a time of its own; this one is for a gate that is never reached again.
+            // From here on the gate has its own timeout; this one is for a node that cannot be reached again.
             self.deadline = Instant::now() + 2 * self.way.start_timeout;
         }
         if !waits {

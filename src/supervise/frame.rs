@@ -1,5 +1,5 @@
-//! What the supervisor on a node sends: see `guest/src/wire.rs`. A node is not trusted, so every frame is
-//! bounded and everything unknown is an error.
+//! Frames that the supervisor on a node sends: see `guest/src/wire.rs`. Nodes are not trusted, so every frame is
+//! bounded and anything unknown is an error.
 
 /// The longest payload that a supervisor sends.
 const LONGEST: usize = 64 << 10;
@@ -7,20 +7,20 @@ const LONGEST: usize = 64 << 10;
 /// One frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
-    /// The first one: output follows from these positions.
+    /// The first frame: output follows from these positions.
     Hello {
-        /// Tells a node that was started again from one that was not.
+        /// The boot ID; it changes when the node reboots.
         boot: String,
         /// Positions of standard output and standard error.
         from: [u64; 2],
-        /// Whether the command waits to be let go.
+        /// Whether the command waits for the order to start.
         waits: bool,
     },
     /// Standard output.
     Stdout(Vec<u8>),
     /// Standard error.
     Stderr(Vec<u8>),
-    /// What the processes did before they were ended.
+    /// What the processes were doing before they were ended.
     Report(String),
     /// The end.
     End {
@@ -28,29 +28,29 @@ pub enum Frame {
         code: Result<u32, u32>,
         /// Milliseconds from the start.
         milliseconds: u64,
-        /// Whether the supervisor ended it by its own limit.
+        /// Whether the supervisor ended it because of its own limit.
         limit: bool,
     },
-    /// There is no such step on the node, which was started under this boot ID.
+    /// The node has no such step.
     Gone {
-        /// The boot ID.
+        /// The node's boot ID.
         boot: String,
     },
 }
 
-/// What is no frame.
+/// Bytes that are not a frame.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct FrameError(String);
 
-/// Puts frames together from pieces. Holds at most one frame.
+/// Assembles frames from chunks. Holds at most one frame.
 #[derive(Debug, Default)]
 pub struct Frames {
     bytes: Vec<u8>,
 }
 
 impl Frames {
-    /// Takes in a piece and gives what is complete.
+    /// Takes a chunk and returns the frames that it completes.
     pub fn push(&mut self, piece: &[u8]) -> Result<Vec<Frame>, FrameError> {
         self.bytes.extend_from_slice(piece);
         let mut frames = Vec::new();

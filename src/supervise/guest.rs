@@ -1,20 +1,20 @@
-//! The supervisor as a program: how it comes to a node and how it is called there.
+//! The supervisor program: how it is copied to a node and called there.
 
 use sha2::{Digest, Sha256};
 
 use super::{Kind, Step};
-use crate::ssh::quote;
+use crate::base::shell::quote;
 
-/// The program; empty where it could not be made for the nodes' architecture.
+/// The program; empty if it could not be built for the nodes' architecture.
 pub(super) static PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vcluster-guest"));
 
-/// Where it is kept on a node. Not in `/run`: Debian mounts that with `noexec`.
+/// Its directory on a node. Not in `/run`: Debian mounts that with `noexec`.
 const DIRECTORY: &str = "/var/lib/vcluster";
 
-/// The supervisor's own limit is the user's and this: it is for steps whose controller is dead.
+/// Added to the user's timeout for the supervisor's own limit, which ends steps whose controller is dead.
 const SPARE_MS: u128 = 60_000;
 
-/// The path names its content, so that controllers of several versions get along.
+/// The path contains a digest of the program, so that controllers of different versions do not conflict.
 fn path() -> String {
     let digest: String = Sha256::digest(PROGRAM)[..8]
         .iter()
@@ -23,7 +23,7 @@ fn path() -> String {
     format!("{DIRECTORY}/guest-{digest}")
 }
 
-/// The command line that brings the program over standard input and starts the step.
+/// The command line that installs the program from standard input and starts the step.
 pub(super) fn bring_and_run(step: &Step, waits: bool) -> String {
     let (path, size) = (path(), PROGRAM.len());
     let script = format!(
@@ -34,7 +34,7 @@ pub(super) fn bring_and_run(step: &Step, waits: bool) -> String {
     format!("sh -c {}", quote(&script))
 }
 
-/// The command line that starts the step where the program is known to be.
+/// The command line that starts the step on a node that has the program.
 pub(super) fn run(step: &Step, waits: bool) -> String {
     let mut flags = String::from("-");
     if step.kind == Kind::Configure {
@@ -43,13 +43,13 @@ pub(super) fn run(step: &Step, waits: bool) -> String {
     if waits {
         flags.push('b');
     }
-    // A time that is over at once would be no limit.
+    // A limit of 0 would be no limit.
     let limit = step.timeout.as_millis() + SPARE_MS;
     let (id, owner, command) = (quote(&step.id), quote(&step.owner), quote(&step.command));
     format!("{} run {id} {owner} {limit} {flags} {command}", path())
 }
 
-/// The command line that reads on.
+/// The command line that attaches to a step and continues its output.
 pub(super) fn attach(step: &Step, [out, err]: [u64; 2]) -> String {
     format!(
         "{} attach {} {} {out} {err}",

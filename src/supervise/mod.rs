@@ -1,5 +1,5 @@
-//! A step on a node that outlives its connection: it runs under a supervisor there (`guest/`), and whoever
-//! connects again reads on where the last one was. Chooses nothing and prints nothing.
+//! A step on a node that outlives its connection: it runs under a supervisor there (`guest/`), and a later
+//! connection continues its output where the last one stopped. Chooses nothing and prints nothing.
 
 mod connection;
 mod ended;
@@ -8,11 +8,13 @@ mod frame;
 mod guest;
 mod plain;
 mod stop;
+mod way;
 
 pub use ended::{End, Ended, Lost, StepError};
-pub use follow::{Gate, Sink, Way, follow};
+pub use follow::follow;
 pub use frame::{Frame, FrameError, Frames};
 pub use stop::stop;
+pub use way::{Gate, Sink, Way};
 
 use std::time::Duration;
 
@@ -23,15 +25,15 @@ use sha2::{Digest, Sha256};
 pub struct Step {
     /// What it belongs to.
     pub kind: Kind,
-    /// Its ID on the node. The same ID is never started twice while the node knows of it.
+    /// Its ID on the node. The same ID is never started twice while the node keeps its supervisor.
     pub id: String,
-    /// Whose it is: a later command under another name takes it over while it runs, and begins again once it has ended.
+    /// Its owner. A command with another owner takes it over while it runs, and starts it again once it has ended.
     pub owner: String,
     /// The command line, for `/bin/sh -c`, as root.
     pub command: String,
-    /// The user's time for it, from its start.
+    /// The user's timeout for it, from its start.
     pub timeout: Duration,
-    /// How much of standard output and standard error has arrived already; `None` where it was never started.
+    /// How much of standard output and standard error has arrived already; `None` if it was never started.
     pub arrived: Option<[u64; 2]>,
 }
 
@@ -55,7 +57,7 @@ pub fn id(kind: Kind, parts: &[&str]) -> String {
 /// What a step belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Configuration: at most one of its steps runs on a node. One that is there and is not this one is ended first.
+    /// Configuration: at most one of its steps runs on a node. Any other one is ended first.
     Configure,
     /// The workload: several runs may share the nodes.
     Workload,

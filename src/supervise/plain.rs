@@ -1,4 +1,4 @@
-//! A step without a supervisor, on a node that cannot run ours: as a command over SSH, which ends with its connection.
+//! A step without a supervisor, for nodes that cannot run it: a command over SSH, which ends with its connection.
 
 use std::time::Duration;
 
@@ -7,9 +7,10 @@ use tokio::time::Instant;
 
 use super::Step;
 use super::ended::{End, Ended, Lost, StepError};
-use super::follow::{Gate, Sink, Way};
-use crate::ssh::fanout::Stream;
-use crate::ssh::{ExecEvent, ExecRequest, Session, SshError, quote};
+use super::way::{Gate, Sink, Way};
+use crate::base::event::Stream;
+use crate::base::shell::quote;
+use crate::ssh::{ExecEvent, ExecRequest, Session, SshError};
 
 pub(super) async fn run(
     way: &Way<'_>,

@@ -7,11 +7,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::Step;
 use super::ended::StepError;
-use super::follow::{Sink, Way, follow};
+use super::follow::follow;
+use super::way::{Sink, Way};
+use crate::base::event::Stream;
 use crate::ssh::Nodes;
-use crate::ssh::fanout::Stream;
 
-/// Time for a login.
+/// Timeout of the login.
 const LOGIN: Duration = Duration::from_secs(30);
 
 struct Nothing;
@@ -22,7 +23,7 @@ impl Sink for Nothing {
     }
 }
 
-/// Ends a step. Says whether it was still there; an error is a node that gave no answer.
+/// Ends a step. Returns whether it was still there; an error means that the node did not answer.
 pub async fn stop(nodes: &Nodes, node: &str, step: &Step) -> Result<bool, StepError> {
     let cancel = CancellationToken::new();
     let way = Way {
@@ -32,7 +33,7 @@ pub async fn stop(nodes: &Nodes, node: &str, step: &Step) -> Result<bool, StepEr
         start_timeout: LOGIN,
     };
     let step = Step {
-        // Attached to, never started; and its time is over at once.
+        // Attaches and never starts; the timeout expires at once.
         arrived: Some([u64::MAX; 2]),
         timeout: Duration::ZERO,
         ..step.clone()

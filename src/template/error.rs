@@ -1,21 +1,21 @@
-//! What is wrong with a template, with its line, its column and the variable that was meant.
+//! Errors of templates, with line, column and the variable that was probably meant.
 
 use handlebars::{RenderError, RenderErrorReason};
 use serde_json::Value;
 
 use super::MAX_OUTPUT;
-use crate::exit::ExitCode;
-use crate::topology::suggest;
+use crate::base::exit::ExitCode;
+use crate::base::suggest::suggest;
 
-/// Why a template could not be read or rendered.
+/// Why a template could not be compiled or rendered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {message}", place = self.place())]
 pub struct TemplateError {
-    /// The file, or what the template is written for.
+    /// The file, or the purpose of the template.
     pub source_name: String,
-    /// Line, from 1, where it is known.
+    /// Line, from 1, if known.
     pub line: Option<usize>,
-    /// Column, from 1, where it is known.
+    /// Column, from 1, if known.
     pub column: Option<usize>,
     /// What is wrong.
     pub message: String,
@@ -66,7 +66,7 @@ impl TemplateError {
 
     pub(super) fn from_compile(source: &str, text: &str, error: &handlebars::TemplateError) -> Self {
         use handlebars::TemplateErrorReason as Reason;
-        // The parser gives up where the text ends when a block is never closed.
+        // If a block is never closed, the parser reports the end of the text.
         let last = text.lines().count().max(1);
         let at = error
             .pos()
@@ -78,10 +78,10 @@ impl TemplateError {
                 format!("`{{{{#{open}}}}}` is closed by `{{{{/{close}}}}}`"),
             ),
             Reason::InvalidParam(parameter) => {
-                Self::new(source, at, format!("`{parameter}` is no parameter"))
+                Self::new(source, at, format!("`{parameter}` is not a valid parameter"))
             }
-            _ => Self::new(source, at, "the template is broken here").with_hint(
-                "every `{{` needs its `}}`, every `{{#block}}` its `{{/block}}`; write `\\{{` for the braces themselves"
+            _ => Self::new(source, at, "the syntax of the template is invalid here").with_hint(
+                "every `{{` needs a `}}`, every `{{#block}}` a `{{/block}}`; write `\\{{` for literal braces"
                     .to_owned(),
             ),
         }
@@ -93,7 +93,7 @@ impl TemplateError {
         let missing = |path: Option<&str>| match path {
             Some(path) => Self::new(source, at, format!("unknown variable `{}`", path.escape_debug()))
                 .with_hint(near_variable(path, data)),
-            None => Self::new(source, at, "a variable is unknown"),
+            None => Self::new(source, at, "unknown variable"),
         };
         match error.reason() {
             Reason::MissingVariable(path) => missing(path.as_deref()),
@@ -104,10 +104,7 @@ impl TemplateError {
             Reason::ParamNotFoundForIndex(helper, index) => Self::new(
                 source,
                 at,
-                format!(
-                    "`{helper}` lacks its parameter {}, or its value is unknown",
-                    index + 1
-                ),
+                format!("parameter {} of `{helper}` is missing or unknown", index + 1),
             ),
             Reason::Other(message) => Self::new(source, at, message.clone()),
             other => Self::new(source, at, other.to_string().to_lowercase()),
@@ -115,7 +112,7 @@ impl TemplateError {
     }
 }
 
-/// The known name nearest to the part of a path that does not exist.
+/// The known name that is most similar to the unknown part of a path.
 fn near_variable(path: &str, data: &Value) -> Option<String> {
     let parts: Vec<&str> = path
         .split(['.', '/'])
@@ -131,7 +128,7 @@ fn near_variable(path: &str, data: &Value) -> Option<String> {
         }
         let prefix = parts[..depth].join(".");
         if let Some(hint) = suggest(part, map.keys().map(String::as_str)) {
-            // Within `{{#each nodes}}` the names are those of a node.
+            // Inside `{{#each nodes}}` the names are those of a node.
             if depth == 0
                 && !hint.starts_with("did you")
                 && let Some(Value::Object(node)) = data.get("node")
@@ -148,7 +145,7 @@ fn near_variable(path: &str, data: &Value) -> Option<String> {
             return Some(format!("{hint}{of}"));
         }
         return (prefix == "vars")
-            .then(|| format!("write it under `vars:`, as in `vars: {{ {part}: ... }}`"));
+            .then(|| format!("define it under `vars:`, as in `vars: {{ {part}: ... }}`"));
     }
     None
 }

@@ -1,13 +1,13 @@
-//! Refuses templates that the parser or the renderer would recurse into without end.
+//! Refuses templates on which the parser or the renderer would recurse without limit.
 
 use handlebars::template::TemplateElement;
 
 use super::error::TemplateError;
 
-/// Blocks within blocks, and brackets within brackets.
+/// Maximum nesting of blocks, and of brackets.
 const MAX_NESTING: usize = 32;
 
-/// Bytes of a template.
+/// Maximum size of a template in bytes.
 const MAX_TEXT: usize = 4 * 1024 * 1024;
 
 /// Counts nesting before the recursive parser sees the text.
@@ -16,7 +16,7 @@ pub(super) fn check(text: &str, source: &str) -> Result<(), TemplateError> {
         return Err(TemplateError::new(
             source,
             None,
-            format!("the template has more than {} MiB", MAX_TEXT >> 20),
+            format!("the template is larger than {} MiB", MAX_TEXT >> 20),
         ));
     }
     let mut blocks = 0_usize;
@@ -53,7 +53,7 @@ pub(super) fn check(text: &str, source: &str) -> Result<(), TemplateError> {
     Ok(())
 }
 
-/// Partials and decorators can call themselves for ever, and nothing here needs them.
+/// Partials and decorators can recurse without limit, and nothing here needs them.
 pub(super) fn refuse_partials(elements: &[TemplateElement], source: &str) -> Result<(), TemplateError> {
     for element in elements {
         match element {
@@ -69,7 +69,7 @@ pub(super) fn refuse_partials(elements: &[TemplateElement], source: &str) -> Res
                 return Err(TemplateError::new(
                     source,
                     None,
-                    "partials (`{{> x}}`) and decorators (`{{* x}}`) are not part of the language",
+                    "partials (`{{> x}}`) and decorators (`{{* x}}`) are not supported",
                 ));
             }
             _ => {}

@@ -1,26 +1,26 @@
 //! The template language: handlebars in strict mode, plain text without escaping, with the helpers
-//! that configuring a cluster needs. A template sees what it is given and nothing else: no
+//! that configuring a cluster needs. A template can use only the data that it is rendered with: no
 //! environment, no file, no clock, no other template.
 
-mod context;
 mod error;
 mod guard;
 mod helpers;
+mod shared;
 
 use handlebars::{Context, Handlebars, Output, RenderContext, Renderable};
 
-pub use context::{Shared, context, sample};
 pub use error::TemplateError;
+pub use shared::{Data, Place, Shared};
 
-/// Bytes that a template may render to.
+/// Maximum size of a rendered template in bytes.
 pub const MAX_OUTPUT: usize = 16 * 1024 * 1024;
 
-/// The one handlebars registry, set up as all of vcluster uses it.
+/// The handlebars registry, with the settings that all of vcluster uses.
 pub struct Engine {
     registry: Handlebars<'static>,
 }
 
-/// A template that has been read; rendered any number of times.
+/// A compiled template, which can be rendered any number of times.
 #[derive(Clone, Debug)]
 pub struct Template {
     compiled: handlebars::Template,
@@ -45,13 +45,13 @@ impl Engine {
         let mut registry = Handlebars::new();
         registry.set_strict_mode(true);
         registry.register_escape_fn(handlebars::no_escape);
-        // `log` would write to a logger that nobody reads.
+        // `log` would write to a logger that is not used.
         registry.unregister_helper("log");
         helpers::register(&mut registry);
         Self { registry }
     }
 
-    /// Reads a template. `source` names it in messages: a file, or what it is written for.
+    /// Compiles a template. `source` names it in messages: a file, or its purpose.
     pub fn compile(&self, text: &str, source: &str) -> Result<Template, TemplateError> {
         guard::check(text, source)?;
         let compiled = handlebars::Template::compile(text)
@@ -85,7 +85,7 @@ impl Engine {
         }
     }
 
-    /// Reads and renders a short text in one go.
+    /// Compiles and renders a short text.
     pub fn render_text(&self, text: &str, source: &str, context: &Context) -> Result<String, TemplateError> {
         if !is_template(text) {
             return Ok(text.to_owned());
@@ -99,7 +99,7 @@ pub fn is_template(text: &str) -> bool {
     text.contains("{{")
 }
 
-/// Output that ends at [`MAX_OUTPUT`].
+/// Output limited to [`MAX_OUTPUT`].
 #[derive(Default)]
 struct Limited {
     text: String,

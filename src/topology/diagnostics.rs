@@ -1,4 +1,4 @@
-//! What is wrong with a topology: every mistake with its place, its line and what to write instead.
+//! The diagnostics of a topology: every mistake with its place, its line and what to write instead.
 //! Rendering is pure; nothing here prints.
 
 use std::cell::RefCell;
@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::limits::MAX_DIAGNOSTICS;
 use super::model::Location;
-use crate::exit::ExitCode;
+use crate::base::exit::ExitCode;
+use crate::base::text::plural;
 
 /// Lines longer than this are not shown.
 const MAX_LINE: usize = 2_000;
@@ -27,12 +28,12 @@ pub struct Diagnostic {
     /// Where it begins.
     #[serde(flatten)]
     pub at: Location,
-    /// Bytes of the file that are at fault.
+    /// The bytes of the mistake in the file.
     #[serde(skip)]
     span: Range<usize>,
 }
 
-/// All mistakes of one topology, in the order of the file; never empty where it is an error.
+/// All mistakes of one topology, in the order of the file; never empty if it is an error.
 #[derive(Clone, Debug)]
 pub struct Diagnostics {
     source: Arc<str>,
@@ -65,12 +66,12 @@ impl Diagnostics {
         &self.list
     }
 
-    /// How many there are, those that are not kept included.
+    /// How many there are, including those that are not kept.
     pub fn count(&self) -> usize {
         self.list.len() + self.dropped
     }
 
-    /// What to do: every mistake has its own hint, so there is none for the whole.
+    /// Always `None`: every mistake has its own hint.
     pub fn hint(&self) -> Option<String> {
         None
     }
@@ -92,13 +93,18 @@ impl Diagnostics {
             text.push_str(&renderer.render(&[self.report(diagnostic)]));
             text.push_str("\n\n");
         }
+        text.push_str(&self.summary());
+        text.push('\n');
+        text
+    }
+
+    /// The number of mistakes in the file: `big.yaml: 2 errors`.
+    pub fn summary(&self) -> String {
         let file = self.list.first().map_or("", |first| first.at.file.as_str());
-        let plural = if self.count() == 1 { "" } else { "s" };
-        let _ = write!(text, "{file}: {} error{plural}", self.count());
+        let mut text = format!("{file}: {}", plural(self.count(), "error"));
         if self.dropped > 0 {
             let _ = write!(text, ", {} not shown", self.dropped);
         }
-        text.push('\n');
         text
     }
 
@@ -143,7 +149,7 @@ impl fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-/// Text of the user's that cannot steer a terminal.
+/// The user's text with characters escaped that control a terminal.
 fn printable(text: &str) -> String {
     text.chars()
         .map(|c| {
@@ -156,7 +162,7 @@ fn printable(text: &str) -> String {
         .collect()
 }
 
-/// The bytes of the line that holds `offset`, its end of line excluded.
+/// The bytes of the line that contains `offset`, without its line end.
 fn line_around(source: &str, offset: usize) -> Range<usize> {
     let start = source[..offset].rfind('\n').map_or(0, |i| i + 1);
     let end = source[offset..].find('\n').map_or(source.len(), |i| offset + i);
@@ -188,7 +194,7 @@ impl<'a> Sink<'a> {
         self.file
     }
 
-    /// Where a byte of the text is for people.
+    /// Line and column of a byte of the text.
     pub(super) fn locate(&self, offset: usize) -> Location {
         let offset = self.floor(offset);
         let line = self.line_starts.partition_point(|&start| start <= offset);
@@ -213,7 +219,7 @@ impl<'a> Sink<'a> {
             .map_or(self.source.len(), |(i, _)| start + i)
     }
 
-    /// Where a line and column of a text within the file is; `None` where the text is written with
+    /// The place in the file of a line and column of a text in it; `None` if the text is written with
     /// escapes or folded, so that its lines are not those of the file.
     pub(super) fn pinpoint(
         &self,
@@ -295,31 +301,4 @@ impl<'a> Sink<'a> {
             dropped,
         }
     }
-}
-
-/// The known name that is nearest to one that is not known, where one is near enough to be meant.
-pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.chars().count().min(name.len()) / 4)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
-/// `did you mean ...?` or the list of what is known, for the hint of an unknown name.
-pub(crate) fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
-    const SHOWN: usize = 12;
-    if name.len() <= 64
-        && let Some(near) = nearest(name, known.clone().into_iter().take(5_000))
-    {
-        return Some(format!("did you mean `{near}`?"));
-    }
-    let mut names: Vec<&str> = known.into_iter().take(SHOWN + 1).collect();
-    if names.is_empty() {
-        return None;
-    }
-    let more = if names.len() > SHOWN { ", ..." } else { "" };
-    names.truncate(SHOWN);
-    Some(format!("known are {}{more}", names.join(", ")))
 }

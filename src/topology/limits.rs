@@ -1,4 +1,4 @@
-//! How much a topology may hold. Input beyond these is refused with an error in bounded time.
+//! Limits of a topology. Input beyond them is refused with an error in bounded time.
 
 /// Bytes of a topology file.
 pub const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
@@ -8,11 +8,11 @@ pub const MAX_TEMPLATE_BYTES: u64 = 16 * 1024 * 1024;
 pub const MAX_NODES: usize = 100_000;
 /// Bare-metal hosts of a cluster.
 pub const MAX_HOSTS: usize = 10_000;
-/// vCPUs of a node (QEMU's q35 machine takes 288 without an IOMMU; more has no use here).
+/// vCPUs of a node (QEMU's q35 machine supports 288 without an IOMMU; more has no use here).
 pub const MAX_VCPUS: u64 = 256;
 /// Memory or disk of a node: 16 TiB.
 pub const MAX_MIB: u64 = 16 * 1024 * 1024;
-/// Least memory of a node, in MiB: below it no kernel boots.
+/// Minimum memory of a node, in MiB: no kernel boots with less.
 pub const MIN_MEMORY_MIB: u64 = 32;
 /// Longest timeout, in seconds: 30 days.
 pub const MAX_TIMEOUT_SECONDS: u64 = 30 * 24 * 3600;
@@ -24,3 +24,5 @@ pub(super) const MAX_DEPTH: usize = 32;
 pub(super) const MAX_VALUES: usize = 250_000;
 /// Values that aliases may add.
 pub(super) const MAX_ALIASED_VALUES: usize = 100_000;
+/// Names that no node can have: the guest that proves KVM has the first, and `/etc/hosts` of every node the second.
+pub const RESERVED_NODES: [&str; 2] = [crate::inventory::PROBE_NODE, "localhost"];

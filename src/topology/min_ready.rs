@@ -4,11 +4,11 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-/// How many nodes must be up: all of them unless the topology says less.
+/// How many nodes must be up: all of them unless the topology sets less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MinReady {
-    /// So many.
+    /// A number of nodes.
     Nodes(u32),
     /// A share of all nodes, in hundredths of a percent; rounded up to whole nodes.
     Share(u32),
@@ -24,7 +24,7 @@ impl Default for MinReady {
 const ALL: u32 = 10_000;
 
 impl MinReady {
-    /// How many of this many nodes must be up.
+    /// How many of `nodes` must be up.
     pub fn of(self, nodes: usize) -> usize {
         match self {
             Self::Nodes(count) => (count as usize).min(nodes),

@@ -1,6 +1,7 @@
 //! The topology language: YAML text to [`Topology`], all mistakes reported at once.
-//! Reads the topology and the template files it names; touches no host.
+//! Reads the topology and the template files that it names; contacts no host.
 
+pub(crate) mod data;
 mod diagnostics;
 pub mod limits;
 mod min_ready;
@@ -13,7 +14,6 @@ mod tree;
 use std::io::Read;
 use std::path::Path;
 
-pub(crate) use diagnostics::suggest;
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use min_ready::MinReady;
 pub use model::{
@@ -48,7 +48,7 @@ impl Topology {
                 Err(error) => Err(Diagnostics::of_file(
                     name,
                     format!(
-                        "the topology is not UTF-8 from byte {}",
+                        "the topology is not UTF-8: invalid byte at offset {}",
                         error.utf8_error().valid_up_to()
                     ),
                     None,
@@ -58,7 +58,7 @@ impl Topology {
                 name,
                 format!("the topology cannot be read: {error}"),
                 (error.kind() == std::io::ErrorKind::NotFound)
-                    .then(|| "name the topology file, `-` for standard input".to_owned()),
+                    .then(|| "give the path of a topology file, or `-` for standard input".to_owned()),
             )),
         }
     }
@@ -80,7 +80,7 @@ impl Topology {
     }
 }
 
-/// One byte more than is allowed is enough to know that there is too much.
+/// Reads at most one byte more than allowed, which is enough to detect that the file is too large.
 fn read(reader: impl Read) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     reader.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;

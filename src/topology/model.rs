@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::min_ready::MinReady;
-use crate::name::{ClusterName, GroupName, HostName, ImageName, NodeName};
-use crate::units::MiB;
+use crate::base::name::{ClusterName, GroupName, HostName, ImageName, NodeName};
+use crate::base::units::MiB;
+use crate::inventory::HostEndpoint;
 
 /// A place in a topology file, for messages. Lines and columns count from 1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -55,7 +56,7 @@ pub struct Topology {
     pub configure: Vec<ConfigureStep>,
     /// Workload steps, in order.
     pub workload: Vec<WorkloadStep>,
-    /// How long the cluster is leased with every `up`; `None` is for ever.
+    /// The lease that every `up` gives to the cluster; `None` if it has no end.
     pub ttl: Option<Duration>,
     /// The directory that relative paths are relative to.
     pub base_dir: PathBuf,
@@ -66,11 +67,11 @@ pub struct Topology {
     pub text: String,
 }
 
-/// How guests are to be accelerated on a host.
+/// Acceleration of the guests of a host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Accel {
-    /// KVM where a short boot proves that it works, else software emulation.
+    /// KVM if a short boot proves that it works, else software emulation.
     #[default]
     Auto,
     /// KVM, or an error.
@@ -86,13 +87,13 @@ pub struct Host {
     pub name: HostName,
     /// libvirt URI: `qemu:///system`, `qemu+ssh://[user@]host[:port]/system` or `qemu+unix:///system?socket=PATH`.
     pub uri: String,
-    /// The most nodes that are placed on it.
+    /// Maximum number of nodes on it.
     pub max_nodes: u32,
     /// vCPUs per physical CPU thread that may be promised to nodes.
     pub overcommit: f64,
-    /// Memory left to the host itself.
+    /// Memory reserved for the host itself.
     pub reserve: MiB,
-    /// Address that other hosts reach it at (VXLAN); found out by probing when absent.
+    /// Address at which other hosts reach it (VXLAN); detected by probing if absent.
     pub address: Option<IpAddr>,
     /// Acceleration.
     pub accel: Accel,
@@ -100,8 +101,20 @@ pub struct Host {
     pub identity: Option<PathBuf>,
     /// The user's variables for this host.
     pub vars: Map<String, Value>,
-    /// Where it is written; `None` for the implied local host.
+    /// Its place in the topology; `None` for the implied local host.
     pub at: Option<Location>,
+}
+
+impl Host {
+    /// How to reach it.
+    pub fn endpoint(&self) -> HostEndpoint {
+        HostEndpoint {
+            name: self.name.clone(),
+            uri: self.uri.clone(),
+            identity: self.identity.clone(),
+            address: self.address,
+        }
+    }
 }
 
 /// Where an image comes from.
@@ -112,7 +125,7 @@ pub enum ImageSource {
     Micro,
     /// The built-in Debian cloud image.
     Debian,
-    /// A disk image of the user's with cloud-init (qcow2 or raw), absolute path.
+    /// A user's disk image with cloud-init (qcow2 or raw), absolute path.
     File(PathBuf),
 }
 
@@ -125,45 +138,45 @@ pub struct Image {
     pub source: ImageSource,
     /// Debian packages added to a built-in image, sorted, without duplicates.
     pub packages: Vec<String>,
-    /// Digest that a file must have: 64 lower-case hex digits.
+    /// Required digest of a file: 64 lower-case hex digits.
     pub sha256: Option<String>,
-    /// Login user of a file image (`root` for `micro`, `debian` for `debian` when absent).
+    /// Login user of a file image (if absent: `root` for `micro`, `debian` for `debian`).
     pub user: Option<String>,
-    /// Where it is written.
+    /// Its place in the topology.
     pub at: Option<Location>,
 }
 
 /// The network of a cluster.
 #[derive(Clone, Debug, Serialize)]
 pub struct Network {
-    /// Addresses of nodes (and of the hosts' ends) are taken from here.
+    /// Network of the addresses of nodes and of the hosts' bridges.
     pub subnet: Ipv4Net,
-    /// MTU of the nodes; computed from the underlay when absent.
+    /// MTU of the nodes; computed from the underlay if absent.
     pub mtu: Option<u32>,
     /// Whether nodes reach the outside through their host (masquerading).
     pub nat: bool,
-    /// An existing bridge of the hosts to join instead of making our own.
+    /// An existing bridge of the hosts to use instead of creating our own.
     pub bridge: Option<String>,
-    /// Default gateway of the nodes; with `nat` the host's own end when absent.
+    /// Default gateway of the nodes; if absent, the host with `nat`, else none.
     pub gateway: Option<Ipv4Addr>,
     /// Name servers of the nodes.
     pub dns: Vec<IpAddr>,
-    /// Where it is written.
+    /// Its place in the topology.
     pub at: Option<Location>,
 }
 
-/// How the nodes of a group are laid over the hosts.
+/// How the nodes of a group are distributed over the hosts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Place {
     /// Evenly: the host with the fewest nodes of this cluster first.
     Spread,
-    /// Tightly: fill a host before the next is begun.
+    /// Tightly: fill a host before using the next.
     #[default]
     Pack,
 }
 
-/// A group of like nodes.
+/// A group of nodes of one kind.
 #[derive(Clone, Debug, Serialize)]
 pub struct Group {
     /// Its name.
@@ -172,17 +185,17 @@ pub struct Group {
     pub nodes: Vec<NodeName>,
     /// Placement policy.
     pub place: Place,
-    /// Hosts that its nodes may be on; `None` is all of them.
+    /// Hosts on which its nodes may be placed; `None` for all of them.
     pub on: Option<Vec<HostName>>,
-    /// Groups (its own name is allowed) of which no node may share a host with a node of this group.
+    /// Groups whose nodes may not share a host with nodes of this group (its own name is allowed).
     pub separate: Vec<GroupName>,
     /// The user's variables for this group.
     pub vars: Map<String, Value>,
-    /// Where it is written.
+    /// Its place in the topology.
     pub at: Option<Location>,
 }
 
-/// One node, everything about it that the topology decides.
+/// One node, with everything that the topology defines.
 #[derive(Clone, Debug, Serialize)]
 pub struct Node {
     /// Its name.
@@ -197,7 +210,7 @@ pub struct Node {
     pub vcpus: u32,
     /// Memory.
     pub memory: MiB,
-    /// Size of its disk: the overlay of a disk image, an empty disk of a micro node; `None` for none or the image's own.
+    /// Size of its disk: the overlay of a disk image, an empty disk of a micro node; `None` for the image's own or none.
     pub disk: Option<MiB>,
     /// Variables of topology, group and node merged.
     pub vars: Map<String, Value>,
@@ -220,7 +233,7 @@ pub enum ConfigureAction {
         /// `user`, `user:group` or absent for root.
         owner: Option<String>,
     },
-    /// Copy a file as it is.
+    /// Copy a file unchanged.
     File {
         /// Absolute path on the controller.
         source: PathBuf,
@@ -249,9 +262,9 @@ pub struct ConfigureStep {
     pub action: ConfigureAction,
     /// Time allowed per node.
     pub timeout: Duration,
-    /// Nodes at once, where the topology says.
+    /// Maximum number of nodes at the same time, if set.
     pub fanout: Option<usize>,
-    /// Where it is written.
+    /// Its place in the topology.
     pub at: Option<Location>,
 }
 
@@ -268,17 +281,17 @@ pub struct WorkloadStep {
     pub timeout: Duration,
     /// Whether all nodes start together, once every one of them is connected and ready to start.
     pub barrier: bool,
-    /// Nodes at once, where the topology says.
+    /// Maximum number of nodes at the same time, if set.
     pub fanout: Option<usize>,
     /// Absolute paths (shell globs allowed) of files to fetch from every node afterwards.
     pub collect: Vec<String>,
-    /// Where it is written.
+    /// Its place in the topology.
     #[serde(skip)]
     pub at: Option<Location>,
 }
 
 impl Image {
-    /// The user that vcluster logs in as.
+    /// The user as which vcluster logs in.
     pub fn login_user(&self) -> &str {
         match (&self.user, &self.source) {
             (Some(user), _) => user,

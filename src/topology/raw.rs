@@ -1,5 +1,5 @@
-//! The topology as it is written: the keys, their types and what they mean. The JSON Schema is
-//! made from these types, so a doc comment here is what an editor shows.
+//! The topology as it is written: the keys, their types and their meaning. The JSON Schema is
+//! generated from these types, so editors show the doc comments.
 
 use std::borrow::Cow;
 
@@ -42,7 +42,7 @@ impl<T: JsonSchema> JsonSchema for Entries<T> {
     }
 }
 
-/// Text with a pattern for editors; judged when the topology is resolved.
+/// Text with a pattern for editors; checked when the topology is resolved.
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident, $title:literal, $pattern:literal, [$($example:literal),*]) => {
         $(#[$doc])*
@@ -99,7 +99,7 @@ text!(
     Template, "template", "", []
 );
 
-/// A number, or text in the template language that gives one.
+/// A number, or text in the template language that renders to one.
 #[derive(Clone, Debug)]
 pub(super) struct Number(pub(super) String);
 
@@ -132,7 +132,7 @@ impl JsonSchema for Number {
     }
 }
 
-/// A count of nodes, or a share of them; judged when the topology is resolved.
+/// A count of nodes, or a share of them; checked when the topology is resolved.
 #[derive(Clone, Debug)]
 pub(super) struct MinReady(pub(super) String);
 
@@ -168,10 +168,10 @@ impl JsonSchema for MinReady {
     }
 }
 
-/// Free-form variables of the user's.
+/// Free-form variables of the user.
 pub(super) type Vars = serde_json::Map<String, Value>;
 
-/// A cluster of virtual machines: the hosts that carry it, its nodes, how they are configured, and the work they do.
+/// A cluster of virtual machines: its hosts, its nodes, their configuration and their workload.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "vcluster topology", extend("required" = ["name", "groups"]))]
@@ -179,15 +179,15 @@ pub(super) type Vars = serde_json::Map<String, Value>;
 pub(super) struct RawTopology {
     /// Name of the cluster, at most 40 characters.
     pub(super) name: Field<Name>,
-    /// How long the cluster is leased; every `up` renews it, `vcluster gc` removes what has ended. Default: 4h.
+    /// The lease of the cluster; every `up` renews it, `vcluster gc` removes expired clusters. Default: 4h.
     pub(super) ttl: Field<Lease>,
-    /// The bare-metal hosts by node set; this machine (`qemu:///system`) when left out.
+    /// The bare-metal hosts by node set. Default: this machine (`qemu:///system`).
     pub(super) hosts: Field<Entries<RawHost>>,
     /// Images besides the built-in `micro` and `debian`.
     pub(super) images: Field<Entries<RawImage>>,
     /// The network of the nodes.
     pub(super) network: Field<RawNetwork>,
-    /// What groups leave out.
+    /// Values for groups that do not set them.
     pub(super) defaults: Field<RawDefaults>,
     /// The groups of nodes by name.
     pub(super) groups: Field<Entries<RawGroup>>,
@@ -197,7 +197,7 @@ pub(super) struct RawTopology {
     pub(super) vars: Field<Vars>,
     /// Steps that configure the nodes, in order.
     pub(super) configure: Field<Vec<At<RawConfigure>>>,
-    /// Steps that `vcluster run` does, in order.
+    /// Steps that `vcluster run` executes, in order.
     pub(super) workload: Field<Vec<At<RawWorkload>>>,
 }
 
@@ -210,18 +210,18 @@ pub(super) struct RawHost {
     /// Default: `qemu+ssh://root@{{name}}/system`.
     #[schemars(extend("examples" = ["qemu+ssh://root@{{name}}/system", "qemu:///system"]))]
     pub(super) uri: Field<Template>,
-    /// The most nodes that are placed on it. Default: 10.
+    /// Maximum number of nodes on it. Default: 10.
     #[schemars(range(min = 1, max = 10000))]
     pub(super) max_nodes: Field<u32>,
     /// vCPUs per CPU thread of the host that may be promised to nodes. Default: 10.
     #[schemars(range(min = 0.01, max = 1000.0))]
     pub(super) overcommit: Field<f64>,
-    /// Memory left to the host itself. Default: 512MiB.
+    /// Memory reserved for the host itself. Default: 512MiB.
     pub(super) reserve: Field<Size>,
-    /// IP address that the other hosts reach it at (VXLAN); found out when left out.
+    /// IP address at which the other hosts reach it (VXLAN). Default: detected.
     #[schemars(extend("examples" = ["192.0.2.11"]))]
     pub(super) address: Field<Template>,
-    /// Acceleration. Default: `auto`, KVM where a short boot proves that it works.
+    /// Acceleration. Default: `auto`, KVM if a short boot proves that it works.
     pub(super) accel: Field<Accel>,
     /// Private key file for SSH to the host; `~/` is the home directory.
     #[schemars(extend("examples" = ["~/.ssh/id_ed25519"]))]
@@ -242,10 +242,10 @@ pub(super) struct RawImage {
     /// Debian packages that are added to a built-in image.
     #[schemars(extend("examples" = [["redis-server"]]))]
     pub(super) packages: Field<Vec<At<String>>>,
-    /// SHA-256 that an image file must have, 64 hex digits.
+    /// Required SHA-256 of an image file, 64 hex digits.
     #[schemars(regex(pattern = "^[0-9a-fA-F]{64}$"))]
     pub(super) sha256: Field<String>,
-    /// User that vcluster logs in as. Default: `root` for `micro`, `debian` for `debian`.
+    /// User as which vcluster logs in. Default: `root` for `micro`, `debian` for `debian`.
     #[schemars(regex(pattern = "^[a-z_][a-z0-9_-]*$"))]
     pub(super) user: Field<String>,
 }
@@ -255,14 +255,14 @@ pub(super) struct RawImage {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Network")]
 pub(super) struct RawNetwork {
-    /// Addresses of the nodes and of the hosts' ends. Default: 10.77.0.0/16.
+    /// Network of the addresses of nodes and of the hosts' bridges. Default: 10.77.0.0/16.
     pub(super) subnet: Field<Cidr>,
-    /// MTU of the nodes; computed from the hosts' network when left out.
+    /// MTU of the nodes. Default: computed from the hosts' network.
     #[schemars(range(min = 576, max = 65535))]
     pub(super) mtu: Field<u32>,
     /// Whether nodes reach the outside through their host. Default: false.
     pub(super) nat: Field<bool>,
-    /// An existing bridge of the hosts to join instead of making one.
+    /// An existing bridge of the hosts to use instead of creating one.
     #[schemars(regex(pattern = "^[A-Za-z0-9_.-]{1,15}$"))]
     pub(super) bridge: Field<String>,
     /// Default gateway of the nodes, an IPv4 address in the subnet.
@@ -272,7 +272,7 @@ pub(super) struct RawNetwork {
     pub(super) dns: Field<Vec<At<String>>>,
 }
 
-/// What groups leave out.
+/// Values for groups that do not set them.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Defaults")]
@@ -289,7 +289,7 @@ pub(super) struct RawDefaults {
     pub(super) place: Field<Place>,
 }
 
-/// A group of like nodes. Values per node may use `{{name}}`, `{{index}}`, `{{group.name}}` and `{{vars.X}}`.
+/// A group of nodes of one kind. Values per node may use `{{name}}`, `{{index}}`, `{{group.name}}` and `{{vars.X}}`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{"required": ["count"]}, {"required": ["nodes"]}]))]
@@ -308,13 +308,13 @@ pub(super) struct RawGroup {
     pub(super) memory: Field<Size>,
     /// Disk of a node.
     pub(super) disk: Field<Size>,
-    /// `pack` fills a host before the next is begun, `spread` lays nodes evenly.
+    /// `pack` fills a host before it uses the next, `spread` distributes nodes evenly.
     pub(super) place: Field<Place>,
-    /// Hosts that the nodes may be on, by node set.
+    /// Hosts on which the nodes may be placed, by node set.
     pub(super) on: Field<NodeSet>,
-    /// Groups of which no node may share a host with a node of this group; its own name keeps its nodes apart.
+    /// Groups whose nodes may not share a host with nodes of this group; its own name keeps its nodes apart.
     pub(super) separate: Field<Vec<At<String>>>,
-    /// Variables of this group; they hide those of the topology. Texts may use the template language.
+    /// Variables of this group; they override those of the topology. Texts may use the template language.
     pub(super) vars: Field<Vars>,
 }
 
@@ -331,16 +331,16 @@ pub(super) struct RawGroup {
 pub(super) struct RawConfigure {
     /// Name of the step, for people.
     pub(super) name: Field<String>,
-    /// The nodes that it is for. Default: `@all`.
+    /// The nodes on which it runs. Default: `@all`.
     pub(super) on: Field<Nodes>,
-    /// A template file that is rendered for every node; relative to the topology.
+    /// A template file that is rendered for every node; relative to the topology file.
     #[schemars(extend("examples" = ["redis.conf.hbs"]))]
     pub(super) template: Field<String>,
-    /// The template itself.
+    /// The template as text.
     pub(super) content: Field<Template>,
-    /// A file that is copied as it is; relative to the topology.
+    /// A file that is copied unchanged; relative to the topology file.
     pub(super) file: Field<String>,
-    /// Where the file is put.
+    /// Path of the file on the node.
     pub(super) to: Field<RemotePath>,
     /// Permission bits. Default: "0644".
     pub(super) mode: Field<Mode>,
@@ -350,7 +350,7 @@ pub(super) struct RawConfigure {
     pub(super) run: Field<Template>,
     /// Time allowed per node. Default: 60s.
     pub(super) timeout: Field<Time>,
-    /// Nodes at once. Default: as many as their machines bear, 64 at most.
+    /// Nodes at the same time. Default: as many as their hosts can handle, 64 at most.
     pub(super) fanout: Field<u32>,
 }
 
@@ -360,9 +360,9 @@ pub(super) struct RawConfigure {
 #[schemars(extend("required" = ["run"]))]
 #[schemars(rename = "Workload")]
 pub(super) struct RawWorkload {
-    /// Name of the step and of its directory of results. Default: `step1`, `step2`, ...
+    /// Name of the step and of its results directory. Default: `step1`, `step2`, ...
     pub(super) name: Field<Name>,
-    /// The nodes that it is for. Default: `@all`.
+    /// The nodes on which it runs. Default: `@all`.
     pub(super) on: Field<Nodes>,
     /// A command for `sh`. The template language may be used.
     pub(super) run: Field<Template>,
@@ -370,7 +370,7 @@ pub(super) struct RawWorkload {
     pub(super) timeout: Field<Time>,
     /// Whether all nodes start together. Default: false.
     pub(super) barrier: Field<bool>,
-    /// Nodes at once. Not with a barrier. Default: as many as their machines bear, 64 at most.
+    /// Nodes at the same time. Not with a barrier. Default: as many as their hosts can handle, 64 at most.
     pub(super) fanout: Field<u32>,
     /// Files to fetch from every node afterwards: absolute paths, `*`, `?` and `[...]` allowed.
     #[schemars(extend("examples" = [["/var/log/redis/*.log"]]))]
@@ -384,7 +384,7 @@ pub fn schema() -> Value {
     schema
 }
 
-/// An empty value reads as left out, but an editor that offers `null` everywhere helps nobody.
+/// An empty value counts as left out, but editors should not offer `null` everywhere.
 fn plain(value: &mut Value) {
     match value {
         Value::Object(map) => {

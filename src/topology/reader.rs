@@ -1,6 +1,6 @@
-//! A serde deserializer over the tree that does not stop at a mistake: it is recorded, and a
-//! field of type [`At`] comes out empty. So the raw types are plain derived serde types and
-//! still all mistakes are found in one pass.
+//! A serde deserializer over the tree that does not stop at a mistake: it records the mistake
+//! and leaves the field of type [`At`] empty. So the raw types are plain derived serde types,
+//! and still all mistakes are found in one pass.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -11,10 +11,11 @@ use serde::de::{
     self, Deserialize, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor,
 };
 
-use super::diagnostics::{Sink, suggest};
+use super::diagnostics::Sink;
 use super::tree::{Key, Kind, Tree};
+use crate::base::suggest::suggest;
 
-/// A value with its place; empty where it was wrong, which is then already recorded.
+/// A value with its place; empty if it was wrong, which is then already recorded.
 #[derive(Clone, Debug)]
 pub(super) struct At<T> {
     pub(super) value: Option<T>,
@@ -27,7 +28,7 @@ impl<T> At<T> {
     }
 }
 
-/// Name by which [`At`] is told from other newtypes.
+/// Name that distinguishes [`At`] from other newtypes.
 const AT: &str = "vcluster::At";
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
@@ -125,7 +126,7 @@ impl de::Error for Mistake {
     }
 }
 
-/// Names of Rust types as a reader of YAML knows them.
+/// Names of Rust types for people who write YAML.
 fn friendly(expected: &str) -> String {
     match expected {
         "a string" => "text",
@@ -193,7 +194,7 @@ impl<'de> Reader<'de> {
         }
     }
 
-    /// Hands out entries; unknown keys (where `known` says so) and repeated ones are recorded and left out.
+    /// Passes on entries; records and leaves out repeated keys, and unknown ones if `known` is given.
     fn entries<V: Visitor<'de>>(
         self,
         map: &'de [(Key, Tree)],
@@ -341,7 +342,7 @@ impl<'de> SeqAccess<'de> for Parts<'de> {
         match self.next {
             1 => seed.deserialize(span.start.into_deserializer()).map(Some),
             2 => seed.deserialize(span.end.into_deserializer()).map(Some),
-            // A type with rules of its own makes its mistakes outside of the reader.
+            // A type with its own rules reports its mistakes outside of the reader.
             _ => self.reader.judge(seed.deserialize(self.reader)).map(Some),
         }
     }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::*;
-use crate::name::NodeName;
-use crate::units::MiB;
+use crate::base::name::NodeName;
+use crate::base::units::MiB;
 
 mod bad_input;
 
@@ -32,7 +32,7 @@ fn good(text: &str) -> Topology {
 /// All mistakes, as people see them.
 fn bad(text: &str) -> String {
     match parse(text) {
-        Ok(_) => panic!("this was taken:\n{text}"),
+        Ok(_) => panic!("this was accepted:\n{text}"),
         Err(diagnostics) => diagnostics.render(false),
     }
 }
@@ -62,7 +62,7 @@ fn little_is_enough_and_the_rest_has_defaults() {
 }
 
 #[test]
-fn memory_depends_on_the_image_when_nothing_is_said() {
+fn the_default_memory_depends_on_the_image() {
     let topology = good(
         "name: x\nimages: { tools: { from: debian, packages: [jq] } }\ngroups:\n  a: { count: 1, image: debian }\n  b: { count: 1, image: tools }\n  c: { count: 1 }\n",
     );
@@ -121,7 +121,7 @@ fn groups_inherit_and_values_per_node_use_the_template_language() {
 }
 
 #[test]
-fn images_are_made_from_images() {
+fn images_can_be_based_on_images() {
     let dir = directory(&[("cloud.qcow2", "QFI")]);
     let text = "name: x\nimages:\n  base: { from: micro, packages: [curl, jq] }\n  redis: { from: base, packages: [redis-server, jq] }\n  cloud: { from: ./cloud.qcow2, user: ubuntu }\n  mine: { from: cloud }\ngroups:\n  a: { count: 1, image: redis }\n  b: { count: 1, image: mine }\n";
     let topology = Topology::parse(text, "t.yaml", dir.path()).unwrap_or_else(|error| panic!("{error}"));
@@ -215,7 +215,7 @@ fn a_file_that_cannot_be_read_is_an_error_with_its_name() {
         error.to_string().contains("/nonexistent/topology.yaml"),
         "{error}"
     );
-    assert_eq!(error.exit_code(), crate::exit::ExitCode::InvalidTopology);
+    assert_eq!(error.exit_code(), crate::base::exit::ExitCode::InvalidTopology);
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn the_first_example_of_the_reference_is_valid() {
 }
 
 #[test]
-fn a_lease_is_four_hours_unless_it_is_written_and_never_is_for_ever() {
+fn a_lease_is_four_hours_by_default_and_never_has_no_end() {
     let with = |ttl: &str| format!("name: small\n{ttl}groups: {{ web: {{ count: 2 }} }}\n");
     assert_eq!(good(&with("")).ttl, Some(Duration::from_hours(4)));
     assert_eq!(good(&with("ttl: 1h 30m\n")).ttl, Some(Duration::from_mins(90)));

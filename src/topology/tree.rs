@@ -1,5 +1,5 @@
-//! YAML text to a tree in which every value knows its bytes. The YAML reader stops at its
-//! first mistake, so nothing but the syntax is judged here; meaning is judged on the tree.
+//! YAML text to a tree in which every value has its byte range. The YAML reader stops at its
+//! first mistake, so only the syntax is checked here; the meaning is checked on the tree.
 
 use std::fmt;
 use std::ops::Range;
@@ -67,7 +67,7 @@ pub(super) fn parse(text: &str, sink: &Sink<'_>) -> Option<Tree> {
         sink.error(
             &(0..0),
             format!(
-                "the topology has {} bytes, {MAX_FILE_BYTES} are allowed",
+                "the topology has {} bytes; at most {MAX_FILE_BYTES} are allowed",
                 text.len()
             ),
         );
@@ -105,7 +105,7 @@ pub(super) fn parse(text: &str, sink: &Sink<'_>) -> Option<Tree> {
             });
             let line = text[..offset].lines().count().max(1);
             let braces = text.lines().nth(line - 1).is_some_and(|line| line.contains("{{"));
-            let hint = braces.then(|| "put a value that holds `{{` in quotes".to_owned());
+            let hint = braces.then(|| "put a value that contains `{{` in quotes".to_owned());
             sink.error_hint(&(offset..offset + 1), message(&error), hint);
             None
         }
@@ -120,7 +120,7 @@ fn alias_limits() -> serde_saphyr::options::AliasLimits {
     limits
 }
 
-/// The reader's message as a fragment of one line, without its own place.
+/// The reader's message as a fragment of one line, without its position.
 fn message(error: &serde_saphyr::Error) -> String {
     let text = error.without_snippet().to_string();
     let line = text.lines().next().unwrap_or_default().trim();
@@ -128,23 +128,23 @@ fn message(error: &serde_saphyr::Error) -> String {
     let known = [
         (
             "budget breached: Nodes",
-            format!("the topology holds more than {MAX_VALUES} values"),
+            format!("the topology contains more than {MAX_VALUES} values"),
         ),
         (
             "budget breached: Events",
-            format!("the topology holds more than {MAX_VALUES} values"),
+            format!("the topology contains more than {MAX_VALUES} values"),
         ),
         (
             "budget breached: Depth",
-            format!("lists and mappings nest deeper than {MAX_DEPTH}"),
+            format!("lists and mappings are nested deeper than {MAX_DEPTH} levels"),
         ),
         (
             "recursion limit",
-            format!("lists and mappings nest deeper than {MAX_DEPTH}"),
+            format!("lists and mappings are nested deeper than {MAX_DEPTH} levels"),
         ),
         (
             "budget breached: Documents",
-            "the file holds more than one YAML document".to_owned(),
+            "the file contains more than one YAML document".to_owned(),
         ),
         (
             "alias replay limit",
@@ -152,17 +152,17 @@ fn message(error: &serde_saphyr::Error) -> String {
         ),
         (
             "recursive references",
-            "an alias stands within what it means".to_owned(),
+            "an alias is inside its own anchor".to_owned(),
         ),
         ("cannot deserialize null into string", "a key is empty".to_owned()),
     ];
     known
         .into_iter()
         .find(|(beginning, _)| line.starts_with(beginning))
-        .map_or_else(|| format!("the YAML is broken: {line}"), |(_, message)| message)
+        .map_or_else(|| format!("the YAML is invalid: {line}"), |(_, message)| message)
 }
 
-/// A value as the reader gives it.
+/// A value as the YAML reader returns it.
 enum Raw {
     Null,
     Bool(bool),

@@ -1,21 +1,21 @@
-//! The barrier: nobody starts before everybody is ready to, and one that fails to come lets the
-//! others go on only as a failure, which names it.
+//! The barrier: no node starts before all are ready. If one never arrives, the others fail with an
+//! error that names it.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::name::NodeName;
+use crate::base::name::NodeName;
 
-/// What the nodes that wait are told.
+/// The state of the barrier, for the nodes that wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
-    /// Not everyone is here yet.
+    /// Not all nodes have arrived yet.
     Wait,
-    /// Everyone is here.
+    /// All nodes have arrived.
     Go,
-    /// Someone will never come.
+    /// A node will never arrive.
     Broken,
 }
 
@@ -23,14 +23,14 @@ pub(super) enum Signal {
 #[derive(Debug)]
 pub(super) struct Barrier {
     signal: watch::Sender<Signal>,
-    /// Who has not arrived yet.
+    /// The nodes that have not arrived yet.
     absent: Mutex<BTreeSet<NodeName>>,
-    /// The first that will never arrive.
+    /// The first node that will never arrive.
     broken_by: OnceLock<NodeName>,
 }
 
 impl Barrier {
-    /// A barrier that opens when all of these have arrived.
+    /// A barrier that opens when all of these nodes have arrived.
     pub(super) fn new(wanted: &[NodeName]) -> Self {
         Self {
             signal: watch::Sender::new(if wanted.is_empty() {
@@ -51,7 +51,7 @@ impl Barrier {
         signal.is_ok_and(|signal| *signal == Signal::Go)
     }
 
-    /// Says that a node has been through it already; nobody waits for it any more.
+    /// Records that a node has already passed; the others no longer wait for it.
     pub(super) fn passed(&self, node: &NodeName) {
         let mut absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
         if absent.remove(node) && absent.is_empty() {
@@ -60,8 +60,8 @@ impl Barrier {
         }
     }
 
-    /// Says that a node has ended. If it never arrived, nobody needs to wait for it; a barrier that is
-    /// open stays open.
+    /// Records that a node has ended. If it never arrived, the barrier breaks; an open barrier stays
+    /// open.
     pub(super) fn ended(&self, node: &NodeName) {
         let absent = self
             .absent
@@ -69,13 +69,13 @@ impl Barrier {
             .unwrap_or_else(PoisonError::into_inner)
             .contains(node);
         if absent {
-            // Before the signal, so that who hears it knows the name.
+            // Before the signal, so that the name is there when the signal arrives.
             let _ = self.broken_by.set(node.clone());
         }
         self.turn(Signal::Broken);
     }
 
-    /// For whom the others waited in vain.
+    /// The nodes that did not arrive.
     pub(super) fn culprits(&self) -> String {
         match self.broken_by.get() {
             Some(node) => node.to_string(),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_passes_before_the_last_one_arrives() {
+    async fn no_node_passes_before_the_last_one_arrives() {
         let (barrier, a, b) = two();
         let first = arrives(&barrier, &a);
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -122,14 +122,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_broken_barrier_lets_nobody_wait_for_ever_and_names_who_did_not_come() {
+    async fn a_broken_barrier_ends_all_waits_and_names_the_node_that_did_not_arrive() {
         let (barrier, a, b) = two();
         let first = arrives(&barrier, &a);
         tokio::time::sleep(Duration::from_millis(20)).await;
-        assert_eq!(barrier.culprits(), "b", "it is not here yet");
+        assert_eq!(barrier.culprits(), "b", "it has not arrived yet");
         barrier.ended(&b);
         assert!(!first.await.unwrap());
-        // That the first one gives up in turn changes nothing.
+        // It makes no difference that the first one then gives up too.
         barrier.ended(&a);
         assert_eq!(barrier.culprits(), "b");
     }

@@ -1,13 +1,14 @@
-//! Files that a step asks for, fetched with their directories. What a node says of its files is not trusted.
+//! Fetches the files that a step collects, with their directories. The node's file list is not trusted.
 
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use crate::engine::explain;
-use crate::name::NodeName;
-use crate::patience::patience;
+use crate::base::failure::explain;
+use crate::base::name::NodeName;
+use crate::base::patience::patience;
+use crate::base::shell::quote;
 use crate::ssh::transfer::{PullLimits, pull};
-use crate::ssh::{ExecRequest, Nodes, Session, SshError, quote};
+use crate::ssh::{ExecRequest, Nodes, Session, SshError};
 
 /// Time allowed for the files of one node.
 const ALLOWED: Duration = Duration::from_mins(10);
@@ -15,11 +16,11 @@ const ALLOWED: Duration = Duration::from_mins(10);
 /// The most files that one pattern may match on a node.
 const MATCHES: usize = 10_000;
 
-/// The pause before files are fetched again whose connection was lost.
+/// The pause before a retry after a lost connection.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Fetches what the patterns match into `target`, under the directories that it has on the node. Begins again when
-/// the connection was lost.
+/// Fetches the files that the patterns match into `target`, under their directories on the node. Starts again if the
+/// connection is lost.
 pub(super) async fn collect(
     nodes: &Nodes,
     node: &NodeName,
@@ -46,7 +47,7 @@ pub(super) async fn collect(
             }
         }
     };
-    // The limits of time, bytes and files are for all together: a hostile node may match thousands of paths.
+    // The limits on time, bytes and files apply to all paths together: a hostile node may match thousands.
     let limited = tokio::time::timeout(ALLOWED, all).await;
     limited.unwrap_or_else(|_| {
         Err(format!(
@@ -65,7 +66,7 @@ async fn fetch(session: &Session, patterns: &[String], target: &Path) -> Result<
         }
         for path in found {
             let into = local(target, &path)
-                .ok_or_else(|| format!("{} is no plain absolute path", path.escape_debug()))?;
+                .ok_or_else(|| format!("{} is not a plain absolute path", path.escape_debug()))?;
             let pulled = pull(session, &path, &into, left, true, Some(ALLOWED))
                 .await
                 .map_err(|error| explain(&error))?;
@@ -96,7 +97,7 @@ async fn expand(session: &Session, pattern: &str) -> Result<Vec<String>, String>
     Ok(found)
 }
 
-/// A pattern for the shell: everything is quoted but `*`, `?`, `[` and `]`.
+/// A pattern for the shell: everything except `*`, `?`, `[` and `]` is quoted.
 fn glob(pattern: &str) -> String {
     let special = |c: char| "*?[]".contains(c);
     let mut word = String::new();
@@ -115,7 +116,7 @@ fn glob(pattern: &str) -> String {
     word
 }
 
-/// Where a file of the node goes; `None` for a path that could leave the target.
+/// The local directory of a node's file; `None` for a path that could leave the target.
 fn local(target: &Path, path: &str) -> Option<PathBuf> {
     let mut into = target.to_owned();
     let parent = Path::new(path).parent()?;

@@ -1,8 +1,9 @@
-//! The user's workload: steps that run on many nodes at once, behind a barrier where asked for, with
-//! output and files of every node kept on the controller. Makes no choice of nodes and prints nothing.
+//! The user's workload: steps that run on many nodes at once, optionally behind a barrier, with the
+//! output and files of every node kept on the controller. Does not choose nodes and prints nothing.
 
 mod barrier;
 mod collect;
+mod job;
 mod node;
 mod record;
 mod results;
@@ -10,6 +11,6 @@ mod run;
 mod sink;
 mod stop;
 
+pub use job::Workload;
 pub use record::{CutOff, Journal, Record, Running, cut_off};
-pub use results::{NodeResult, Outcome, Results};
-pub use run::{StepReport, Workload};
+pub use results::{NodeResult, Outcome, Results, StepReport};

@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 
 use super::barrier::Barrier;
+use super::job::Workload;
 use super::record::{Journal, Line};
 use super::results::{NodeResult, Outcome};
-use super::run::Workload;
 use super::sink::Output;
-use crate::engine::Stream;
-use crate::name::NodeName;
+use crate::base::event::Stream;
+use crate::base::name::NodeName;
 use crate::supervise::{self, End, Ended, Sink, Step, StepError, Way};
 use crate::topology::WorkloadStep;
 
-/// Keeps output, and notes the end before the node forgets it.
+/// Stores the output, and records the end before the node deletes it.
 struct Keeper<'a> {
     output: Output<'a>,
     journal: &'a Journal,
@@ -35,7 +35,7 @@ impl Sink for Keeper<'_> {
             step: self.step.to_owned(),
             result: result(self.node, end, bytes),
         })?;
-        crate::fault::point!("workload {} kept", self.step);
+        crate::base::crash_point::point!("workload {} kept", self.step);
         Ok(())
     }
 }
@@ -64,12 +64,12 @@ pub(super) async fn run(
     dir: &Path,
     barrier: Option<&Barrier>,
 ) -> NodeResult {
-    // An earlier command has seen its end.
+    // An earlier command has recorded its end.
     if let Some(result) = workload.journal.ended(&step.name, node) {
         if let Some(barrier) = barrier {
             barrier.passed(node);
         }
-        // It may have been killed before the node was told that it may forget.
+        // It may have been killed before it acknowledged the end to the node.
         if let Ok(step) = supervised(workload, step, node) {
             let _ = supervise::stop(workload.nodes, node.as_str(), &step).await;
         }
@@ -109,7 +109,7 @@ async fn command(
     let output = Output::open(workload, node, dir).map_err(io).map_err(error)?;
     let arrived = output.arrived();
     let supervised = Step {
-        // Where something has arrived it was started: it is read on, and not begun again.
+        // If output has arrived, the step was started: read the rest, and do not start it again.
         arrived: (arrived != [0; 2] || !workload.starts).then_some(arrived),
         ..supervised
     };
@@ -117,7 +117,7 @@ async fn command(
         nodes: workload.nodes,
         node: node.as_str(),
         cancel: workload.cancel,
-        // The others wait for it.
+        // The other nodes wait for it at the barrier.
         start_timeout: barrier.map_or(step.timeout, |_| workload.barrier_timeout),
     };
     let gate = barrier.map(|barrier| gate(barrier, node, workload.barrier_timeout).boxed());
@@ -127,9 +127,9 @@ async fn command(
         step: &step.name,
         node,
     };
-    crate::fault::point!("workload {} before", step.name);
+    crate::base::crash_point::point!("workload {} before", step.name);
     let end = supervise::follow(&way, &supervised, gate, &mut keeper).await;
-    crate::fault::point!("workload {} after", step.name);
+    crate::base::crash_point::point!("workload {} after", step.name);
     let bytes = keeper.output.finish();
     let outcome = match end {
         Ok(end) => return Ok(result(node, &end, bytes)),
@@ -141,16 +141,16 @@ async fn command(
             ),
         },
         Err(StepError::NoLogin { .. }) if barrier.is_some() => Outcome::Error {
-            error: "no login within the time for the barrier".into(),
+            error: "no login within the barrier timeout".into(),
         },
         Err(other) => Outcome::Error {
-            error: crate::engine::explain(&other),
+            error: crate::base::failure::explain(&other),
         },
     };
     Err((outcome, bytes))
 }
 
-/// The step as its node knows it.
+/// The step in the form that the node runs.
 pub(super) fn supervised(
     workload: &Workload<'_>,
     step: &WorkloadStep,
@@ -159,7 +159,7 @@ pub(super) fn supervised(
     let command = workload
         .renderer
         .render_text(&step.run, &step.name, node)
-        .map_err(|error| crate::engine::explain(&error))?;
+        .map_err(|error| crate::base::failure::explain(&error))?;
     Ok(Step {
         kind: supervise::Kind::Workload,
         id: supervise::id(
@@ -179,7 +179,7 @@ async fn gate(barrier: &Barrier, node: &NodeName, patience: Duration) -> bool {
         .unwrap_or(false)
 }
 
-/// Fetches the files of a step, also after a failure: that is when they are wanted most.
+/// Fetches the files of a step, also after a failure, when they are most useful.
 async fn collect(
     workload: &Workload<'_>,
     step: &WorkloadStep,
@@ -196,7 +196,7 @@ async fn collect(
             let path = workload
                 .renderer
                 .render_text(path, &step.name, node)
-                .map_err(|error| crate::engine::explain(&error))?;
+                .map_err(|error| crate::base::failure::explain(&error))?;
             paths.push(path);
         }
         super::collect::collect(workload.nodes, node, &paths, &target).await

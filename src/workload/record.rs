@@ -1,5 +1,5 @@
-//! What a run writes down so that another command can go on with it: `run.json` before its first step,
-//! `ended.jsonl` a line for every node and step that ended. A run without `results.json` was cut off.
+//! The record of a run, so that another command can resume it: `run.json` before its first step, and
+//! `ended.jsonl` with a line for every node and step that ended. A run without `results.json` was cut off.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -12,19 +12,19 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::results::{NodeResult, Results, appended, private};
-use crate::name::NodeName;
+use crate::base::name::NodeName;
 use crate::topology::WorkloadStep;
 
 /// Version of `run.json`.
 const VERSION: u32 = 1;
 
-/// A run as it was begun.
+/// A run as it was started.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
     version: u32,
-    /// Its ID; the nodes know its steps by it.
+    /// Its ID, which identifies its steps on the nodes.
     pub id: String,
-    /// The cluster that it was begun on.
+    /// The cluster that it was started on.
     pub cluster_id: Uuid,
     /// Its steps with their nodes.
     pub steps: Vec<WorkloadStep>,
@@ -41,17 +41,17 @@ impl Record {
         }
     }
 
-    /// Writes it down. As long as the answer lives the run is not cut off.
+    /// Writes the record. While the returned lock is held, the run does not count as cut off.
     pub fn begin(&self, results: &Results) -> io::Result<Running> {
-        crate::fault::point!("run recorded before");
+        crate::base::crash_point::point!("run recorded before");
         let mut file = private(&results.path().join("run.json"))?;
         file.write_all(&serde_json::to_vec_pretty(self)?)?;
         let running = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| error)?;
-        crate::fault::point!("run recorded after");
+        crate::base::crash_point::point!("run recorded after");
         Ok(Running(running))
     }
 
-    /// Reads it; `None` where there is none that can be read, as after a kill in the middle.
+    /// Reads the record; `None` if it is missing or unreadable, as after a kill while it was written.
     fn read(directory: &Path) -> Option<Self> {
         let bytes = std::fs::read(directory.join("run.json")).ok()?;
         let record: Self = serde_json::from_slice(&bytes).ok()?;
@@ -59,7 +59,7 @@ impl Record {
     }
 }
 
-/// The lock of a run: free when its process has ended, however that came.
+/// The lock of a run; the kernel frees it when its process ends.
 #[derive(Debug)]
 pub struct Running(#[expect(dead_code, reason = "held for its lock")] Flock<File>);
 
@@ -68,13 +68,13 @@ pub struct Running(#[expect(dead_code, reason = "held for its lock")] Flock<File
 pub struct CutOff {
     /// Its directory.
     pub results: Results,
-    /// What it was to do.
+    /// Its record.
     pub record: Record,
-    /// Nobody else goes on with it.
+    /// Prevents other commands from resuming it.
     pub running: Running,
 }
 
-/// Runs of a cluster that were cut off, the oldest first. One whose process lives is not among them.
+/// Runs of a cluster that were cut off, oldest first. Runs whose process is alive are left out.
 pub fn cut_off(parent: &Path, cluster_id: Uuid) -> Vec<CutOff> {
     let Ok(entries) = std::fs::read_dir(parent) else {
         return Vec::new();
@@ -100,7 +100,7 @@ pub fn cut_off(parent: &Path, cluster_id: Uuid) -> Vec<CutOff> {
         .collect()
 }
 
-/// A node that ended a step.
+/// The end of a step on a node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Line {
     pub(super) step: String,
@@ -116,7 +116,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal of a run, with what earlier commands wrote. A line that was cut off is left out.
+    /// Opens the journal of a run, with what earlier commands wrote. A torn line is left out.
     pub fn open(results: &Results) -> io::Result<Self> {
         let path = results.path().join("ended.jsonl");
         let text = match std::fs::read(&path) {
@@ -140,7 +140,7 @@ impl Journal {
         })
     }
 
-    /// How a step ended on a node for an earlier command.
+    /// How a step ended on a node in an earlier command.
     pub(super) fn ended(&self, step: &str, node: &NodeName) -> Option<&NodeResult> {
         self.before.get(&(step.to_owned(), node.clone()))
     }
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_that_was_cut_off_is_found_with_what_had_ended_and_a_torn_line_is_left_out() {
+    fn a_run_that_was_cut_off_is_found_with_its_ended_steps_and_a_torn_line_is_left_out() {
         let temp = tempfile::tempdir().unwrap();
         let results = Results::create(temp.path(), std::time::SystemTime::UNIX_EPOCH).unwrap();
         let cluster = Uuid::from_u128(7);
@@ -192,7 +192,7 @@ mod tests {
             assert_eq!(journal.ended("load", &node), Some(&line.result));
             assert_eq!(journal.ended("other", &node), None);
         }
-        assert_eq!(cut_off(temp.path(), cluster).len(), 0, "its process lives");
+        assert_eq!(cut_off(temp.path(), cluster).len(), 0, "its process is alive");
         drop(running);
         assert_eq!(cut_off(temp.path(), cluster).len(), 1);
         assert_eq!(cut_off(temp.path(), Uuid::from_u128(8)).len(), 0);

@@ -1,6 +1,5 @@
 //! The results of a run on disk: `results/RUN/STEP/NODE.out`, `NODE.err`, collected files under
-//! `results/RUN/STEP/NODE/`, and `results/RUN/results.json` about all of it. What is there before that file is in
-//! `record`.
+//! `results/RUN/STEP/NODE/`, and the summary `results/RUN/results.json`. Files that exist before it are in `record`.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -10,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::name::NodeName;
+use crate::base::name::NodeName;
 
 /// Version of `results.json`.
 pub(super) const RESULTS_VERSION: u32 = 1;
@@ -26,26 +25,26 @@ pub enum Outcome {
         /// The exit code.
         code: u32,
     },
-    /// A signal ended it.
+    /// Ended by a signal.
     Killed {
         /// The signal.
         signal: String,
     },
-    /// It ran out of time.
+    /// It timed out.
     TimedOut {
-        /// What its processes did then, a line each, where the node said so.
+        /// What its processes were doing then, one per line, if the node reported it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         doing: Option<String>,
     },
     /// It could not be run, or its files could not be fetched.
     Error {
-        /// Why.
+        /// The cause.
         error: String,
     },
 }
 
 impl Outcome {
-    /// For people: `exit code 3`.
+    /// As shown to the user: `exit code 3`.
     pub fn describe(&self) -> String {
         match self {
             Self::Passed => "passed".into(),
@@ -57,7 +56,7 @@ impl Outcome {
     }
 }
 
-/// How a step went on a node.
+/// The result of a step on a node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeResult {
     /// The node.
@@ -66,11 +65,14 @@ pub struct NodeResult {
     #[serde(flatten)]
     pub outcome: Outcome,
     /// Seconds from its start.
-    #[serde(serialize_with = "crate::units::seconds", deserialize_with = "from_seconds")]
+    #[serde(
+        serialize_with = "crate::base::units::seconds",
+        deserialize_with = "from_seconds"
+    )]
     pub took: Duration,
     /// Bytes of standard output and standard error.
     pub bytes: u64,
-    /// Bytes of these that did not arrive: a controller was killed while it held them.
+    /// Bytes of these that were lost: a controller was killed while it held them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost: u64,
 }
@@ -85,12 +87,28 @@ fn from_seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Dur
     Duration::try_from_secs_f64(seconds).map_err(serde::de::Error::custom)
 }
 
+/// The result of a step.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StepReport {
+    /// The step.
+    pub step: String,
+    /// The result of each of its nodes, in topology order.
+    pub nodes: Vec<NodeResult>,
+}
+
+impl StepReport {
+    /// Whether it passed on all nodes.
+    pub fn passed(&self) -> bool {
+        self.nodes.iter().all(|node| node.outcome == Outcome::Passed)
+    }
+}
+
 /// The directory of one run.
 #[derive(Clone, Debug)]
 pub struct Results(PathBuf);
 
 impl Results {
-    /// Makes the directory of a run, named after the time it begins (UTC); never one that is there already.
+    /// Creates the directory of a run, named after its start time (UTC); never an existing one.
     pub fn create(parent: &Path, began: std::time::SystemTime) -> io::Result<Self> {
         let stamp = humantime::format_rfc3339_seconds(began)
             .to_string()
@@ -105,16 +123,18 @@ impl Results {
             match fs::DirBuilder::new().mode(0o700).create(parent.join(&name)) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Ok(()) => {
-                    crate::fault::point!("results created");
+                    crate::base::crash_point::point!("results created");
                     return Ok(Self(parent.join(name)));
                 }
                 Err(error) => return Err(error),
             }
         }
-        Err(io::Error::other("a thousand runs began in this second"))
+        Err(io::Error::other(
+            "could not find an unused name for the results directory",
+        ))
     }
 
-    /// The directory of a run that was begun before.
+    /// The directory of an existing run.
     pub(super) fn open(path: PathBuf) -> Self {
         Self(path)
     }
@@ -124,25 +144,25 @@ impl Results {
         &self.0
     }
 
-    /// The directory of a step, made if it is not there. The name was checked with the topology.
+    /// The directory of a step, created if missing. Its name was validated with the topology.
     pub fn step(&self, step: &str) -> io::Result<PathBuf> {
         let path = self.0.join(step);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
-        crate::fault::point!("results step created");
+        crate::base::crash_point::point!("results step created");
         Ok(path)
     }
 
     /// Writes `results.json`.
-    pub fn write(&self, cluster: &str, steps: &[super::StepReport]) -> io::Result<()> {
+    pub fn write(&self, cluster: &str, steps: &[StepReport]) -> io::Result<()> {
         let value = serde_json::json!({ "version": RESULTS_VERSION, "cluster": cluster, "steps": steps });
-        crate::fault::point!("results written before");
+        crate::base::crash_point::point!("results written before");
         private(&self.0.join("results.json"))?.write_all(format!("{value:#}\n").as_bytes())?;
-        crate::fault::point!("results written after");
+        crate::base::crash_point::point!("results written after");
         Ok(())
     }
 }
 
-/// A new file that only its owner reads, whatever the umask: output may hold anything.
+/// A new file that only its owner can read, whatever the umask: output may contain secrets.
 pub(super) fn private(path: &Path) -> io::Result<fs::File> {
     fs::OpenOptions::new()
         .write(true)
@@ -152,7 +172,7 @@ pub(super) fn private(path: &Path) -> io::Result<fs::File> {
         .open(path)
 }
 
-/// As [`private`], and what is in it stays.
+/// Like [`private`], but keeps existing content.
 pub(super) fn appended(path: &Path) -> io::Result<fs::File> {
     let mut options = fs::OpenOptions::new();
     options.append(true).create(true).mode(0o600).open(path)

@@ -1,69 +1,23 @@
-//! Step after step, each on all its nodes at once.
+//! Runs step by step, each on all its nodes at once.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::StreamExt;
 use futures::future::OptionFuture;
-use serde::Serialize;
-use tokio_util::sync::CancellationToken;
 
 use super::barrier::Barrier;
+use super::job::Workload;
 use super::node;
-use super::record::Journal;
-use super::results::{NodeResult, Outcome, Results};
-use crate::engine::{Event, Events, Progress};
-use crate::name::NodeName;
-use crate::ssh::{FANOUT, Nodes};
-use crate::template::Shared;
+use super::results::{NodeResult, Outcome, StepReport};
+use crate::base::event::{Event, Progress};
+use crate::base::name::NodeName;
+use crate::ssh::FANOUT;
 use crate::topology::WorkloadStep;
 
-/// All that running a workload needs.
-pub struct Workload<'a> {
-    /// Renders commands.
-    pub renderer: &'a Shared,
-    /// Sessions of the nodes.
-    pub nodes: &'a Nodes,
-    /// Where events go.
-    pub events: &'a Events,
-    /// Set when the user interrupts.
-    pub cancel: &'a CancellationToken,
-    /// ID of the run.
-    pub run: &'a str,
-    /// Where results go.
-    pub results: &'a Results,
-    /// What has ended.
-    pub journal: &'a Journal,
-    /// Whether lines of output become events as they come.
-    pub live: bool,
-    /// The most nodes at once for steps without a barrier, where the user says so. Else the nodes take turns by how
-    /// busy their machines are.
-    pub fanout: Option<usize>,
-    /// Time for all nodes to come to a barrier.
-    pub barrier_timeout: Duration,
-    /// Whether anything is started that was not begun before.
-    pub starts: bool,
-}
-
-/// How a step went.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct StepReport {
-    /// The step.
-    pub step: String,
-    /// Every node of it, in topology order.
-    pub nodes: Vec<NodeResult>,
-}
-
-impl StepReport {
-    /// Whether it passed everywhere.
-    pub fn passed(&self) -> bool {
-        self.nodes.iter().all(|node| node.outcome == Outcome::Passed)
-    }
-}
-
 impl Workload<'_> {
-    /// Runs the steps in order, and stops after the first that failed somewhere; where nothing is started, after the
-    /// first that had not ended everywhere.
+    /// Runs the steps in order, and stops after the first that failed on any node; if nothing is started, after the
+    /// first that had not ended on all nodes.
     pub async fn run(&self, steps: &[WorkloadStep]) -> std::io::Result<Vec<StepReport>> {
         let mut reports = Vec::new();
         for step in steps {
@@ -89,7 +43,7 @@ impl Workload<'_> {
             nodes: step.on.len(),
         });
         let barrier = step.barrier.then(|| Barrier::new(&step.on));
-        // Behind a barrier everyone must be there at once, whatever the fan-out.
+        // All nodes must be at a barrier at once, whatever the fan-out.
         let fanout = step.fanout.or(self.fanout);
         let at_once = if step.barrier {
             step.on.len()
@@ -128,7 +82,7 @@ impl Workload<'_> {
         }
     }
 
-    /// Runs the step on a node, and tells how it stands.
+    /// Runs the step on a node and emits its events.
     async fn told(
         &self,
         step: &WorkloadStep,

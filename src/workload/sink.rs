@@ -1,19 +1,19 @@
-//! An output stream of a node on its way to a file and to the events.
+//! Writes an output stream of a node to a file and to the events.
 
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use super::run::Workload;
-use crate::engine::{Event, Stream};
-use crate::name::NodeName;
-use crate::report::LineBuffer;
+use super::job::Workload;
+use crate::base::event::{Event, Stream};
+use crate::base::name::NodeName;
+use crate::base::text::LineBuffer;
 
-/// The most bytes kept of one stream of one node; more is counted and dropped.
+/// The most bytes kept of one stream of one node; the rest is counted and dropped.
 const KEPT: u64 = 256 << 20;
 
-/// The most bytes of one stream of one node that become lines on the screen; the file keeps more. Lines wait for
-/// the screen without a limit of their own.
+/// The most bytes of one stream of one node that are shown; the file keeps more. The queue of lines to show has no
+/// other limit.
 const SHOWN: u64 = 4 << 20;
 
 /// A stream.
@@ -27,7 +27,7 @@ struct Kept<'a> {
 }
 
 impl<'a> Kept<'a> {
-    /// Opens the file of a stream; what an earlier command has put there stays.
+    /// Opens the file of a stream; content from an earlier command stays.
     fn open(workload: &'a Workload<'a>, node: &'a NodeName, stream: Stream, dir: &Path) -> io::Result<Self> {
         let ending = match stream {
             Stream::Stdout => "out",
@@ -55,7 +55,10 @@ impl<'a> Kept<'a> {
             self.lines.push(shown, |line| say(workload, node, stream, line));
             if before <= SHOWN && self.bytes > SHOWN {
                 let rest = self.lines.finish();
-                for line in rest.into_iter().chain(["[more is in the file only]".to_owned()]) {
+                for line in rest
+                    .into_iter()
+                    .chain(["[truncated; the file has the rest]".to_owned()])
+                {
                     say(workload, node, stream, line);
                 }
             }
@@ -71,7 +74,7 @@ impl<'a> Kept<'a> {
     }
 }
 
-/// The part of a piece that is shown, where so many bytes came before it.
+/// The part of a piece to show, after `before` earlier bytes.
 fn shown(before: u64, bytes: &[u8]) -> &[u8] {
     let room = usize::try_from(SHOWN.saturating_sub(before)).unwrap_or(usize::MAX);
     &bytes[..bytes.len().min(room)]
@@ -99,7 +102,7 @@ impl<'a> Output<'a> {
         })
     }
 
-    /// How much of both an earlier command has kept.
+    /// How many bytes of each stream are in the files from an earlier command.
     pub(super) fn arrived(&self) -> [u64; 2] {
         [self.stdout.bytes, self.stderr.bytes]
     }
@@ -111,7 +114,7 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Shows what is left of the last lines, and says how many bytes there were.
+    /// Shows the unfinished last lines; returns the total number of bytes.
     pub(super) fn finish(&mut self) -> u64 {
         self.stdout.finish() + self.stderr.finish()
     }

@@ -1,17 +1,17 @@
-//! Ends what a run that was cut off has left on its nodes.
+//! Ends the processes that a cut-off run left on its nodes.
 
 use futures::StreamExt;
 
+use super::job::Workload;
 use super::node::supervised;
-use super::results::{NodeResult, Outcome};
-use super::run::{StepReport, Workload};
-use crate::name::NodeName;
+use super::results::{NodeResult, Outcome, StepReport};
+use crate::base::name::NodeName;
 use crate::ssh::FANOUT;
 use crate::supervise;
 use crate::topology::WorkloadStep;
 
 impl Workload<'_> {
-    /// Ends the steps of this run on all their nodes, and says how each stands. Nothing is started.
+    /// Ends the steps of this run on all their nodes; returns how each ended. Starts nothing.
     pub async fn stop(&self, steps: &[WorkloadStep]) -> Vec<StepReport> {
         let mut reports = Vec::new();
         for step in steps {
@@ -32,7 +32,7 @@ impl Workload<'_> {
         let stopped = match supervised(self, step, node) {
             Ok(step) => supervise::stop(self.nodes, node.as_str(), &step)
                 .await
-                .map_err(|error| crate::engine::explain(&error)),
+                .map_err(|error| crate::base::failure::explain(&error)),
             Err(error) => Err(error),
         };
         if let Some(result) = self.journal.ended(&step.name, node) {

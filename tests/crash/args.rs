@@ -6,17 +6,17 @@ use std::time::Duration;
 /// What to try.
 #[derive(Debug)]
 pub(crate) struct Args {
-    /// At most so many fault points of all, spread evenly; all of them without.
+    /// At most this many fault points, spread evenly; `None` means all.
     pub(crate) points: Option<usize>,
-    /// So many random instants.
+    /// Number of random instants.
     pub(crate) random: usize,
-    /// What the random instants are drawn from.
+    /// Seed of the random instants.
     pub(crate) seed: u64,
-    /// Whether hosts that never saw an image are tried too: every trial uploads it and proves KVM.
+    /// Whether to try hosts without images too: every trial then uploads the image and checks KVM.
     pub(crate) bare: bool,
-    /// When this much time is used up, stop and ask to be called again.
+    /// After this time, stop with the exit code for "more to do".
     pub(crate) budget: Option<Duration>,
-    /// Where traces and results are kept from one call to the next.
+    /// Directory of the traces and results, kept between calls.
     pub(crate) work: PathBuf,
     /// The Markdown file that gets the table.
     pub(crate) markdown: Option<PathBuf>,
@@ -38,7 +38,7 @@ impl Args {
                 args.bare = false;
                 continue;
             }
-            let value = words.next().ok_or_else(|| format!("{word}: what?"))?;
+            let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
             let number = || {
                 value
                     .parse::<u64>()
@@ -52,7 +52,7 @@ impl Args {
                 "--budget" => args.budget = Some(Duration::from_secs(number()?)),
                 "--work" => args.work = value.into(),
                 "--markdown" => args.markdown = Some(value.into()),
-                _ => return Err(format!("{word} is not known")),
+                _ => return Err(format!("unknown option {word}")),
             }
         }
         Ok(args)

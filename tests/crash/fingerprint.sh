@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2012
-# What a cluster is made of on a host: the same for two clusters of the same topology. Images stay when one goes.
+# The objects of a cluster on a host: the same for two clusters of the same topology. Images outlive clusters.
 root=/var/lib/libvirt/images/vcluster
 id=$(ls -d $root/*.???????? 2>/dev/null | head -n 1)
 id=${id##*.}
@@ -11,7 +11,7 @@ id=${id##*.}
   ip -o -4 addr show | awk '$2 ~ /^vc/ { print "address", $2, $4 }'
   for l in $(ip -o link | grep -oE 'vcx[0-9a-f]{8}' | sort -u); do
     ip -d link show "$l" | grep -oE 'vxlan id [0-9]+ .*|neigh_suppress [a-z]+' | sed -E 's/id [0-9]+/id N/; s/ (ageing|addrgenmode|numtxqueues).*//'
-    # Not its own address, which is random, nor what IPv6 listens to.
+    # Without the device's own address, which is random, and without IPv6 multicast.
     bridge fdb show brport "$l" | grep -vE 'master .*permanent|^(33:33|01:00)' | sort
   done
   for l in $(ip -o link | grep -oE 'vcb[0-9a-f]{8}' | sort -u); do ip -4 neigh show dev "$l" nud permanent | sort; done

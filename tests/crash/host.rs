@@ -1,11 +1,11 @@
-//! The hosts of the lab, looked at and cleaned by stock ssh: nothing of vcluster's is used here.
+//! Inspects and cleans the lab's hosts over stock ssh, without any code of vcluster.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 const AUDIT: &str = include_str!("../../scripts/lib/audit-host");
 const FINGERPRINT: &str = include_str!("fingerprint.sh");
-/// Takes everything of any cluster away, for the next trial after one that failed.
+/// Removes everything of all clusters, for the next trial after a failed one.
 const WIPE: &str = r"
 for d in $(virsh -q list --all --name); do virsh -q destroy $d; virsh -q undefine $d; done
 for p in $(virsh -q pool-list --all --name); do virsh -q pool-destroy $p; virsh -q pool-undefine $p; done
@@ -13,13 +13,13 @@ for l in $(ip -o link | grep -oE 'vc[bx][0-9a-f]{8}' | sort -u); do ip link del 
 for t in $(nft list tables | grep -oE 'vcluster_[0-9a-f]+'); do nft delete table inet $t; done
 rm -rf /var/lib/libvirt/images/vcluster
 ";
-/// Makes a host one that never saw an image.
+/// Removes all images from a host.
 const BARE: &str = r"
 virsh -q pool-destroy vcluster-images; virsh -q pool-undefine vcluster-images
 rm -rf /var/lib/libvirt/images/vcluster
 ";
 
-/// The hosts, by the lab's ssh config.
+/// The hosts in the lab's ssh config.
 pub(crate) fn hosts() -> Vec<String> {
     let text = std::fs::read_to_string(config()).unwrap();
     text.lines()
@@ -34,7 +34,7 @@ fn config() -> String {
     std::env::var("VCLUSTER_SSH_CONFIG").unwrap()
 }
 
-/// Runs a script on all hosts at once; gives what each printed.
+/// Runs a script on all hosts in parallel; returns the output of each.
 fn everywhere(script: &str) -> Vec<(String, String)> {
     let started: Vec<_> = hosts()
         .into_iter()
@@ -60,14 +60,14 @@ fn everywhere(script: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Everything on any host that a fresh host does not have, but for the images.
+/// Everything on any host that a fresh host does not have, except images.
 pub(crate) fn leaks() -> Vec<String> {
-    // The last line proves that the script came to its end.
+    // The last line proves that the script ran to its end.
     let script = format!("{AUDIT}\necho audited\n");
     let mut leaks = Vec::new();
     for (host, text) in everywhere(&script) {
         if !text.lines().any(|line| line == "audited") {
-            leaks.push(format!("{host}: could not be looked at"));
+            leaks.push(format!("{host}: could not be audited"));
         }
         let found = text.lines().filter(|line| *line != "audited");
         leaks.extend(found.map(|line| format!("{host}: {line}")));
@@ -75,7 +75,7 @@ pub(crate) fn leaks() -> Vec<String> {
     leaks
 }
 
-/// All that a cluster is made of on the hosts, without what is random in it.
+/// All objects of a cluster on the hosts, without random values.
 pub(crate) fn fingerprint() -> String {
     let mut all = String::new();
     for (host, text) in everywhere(FINGERPRINT) {

@@ -1,4 +1,4 @@
-//! One trial: kill, recover, judge.
+//! One trial: kill, recover, check.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use crate::host;
 use crate::list::{Recovery, Scene, Trial, When};
 use crate::world::{Kill, Shape, World};
 
-/// What came of a trial.
+/// The result of a trial.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Outcome {
     pub(crate) trial: Trial,
     /// Whether the kill came before the command was done.
     pub(crate) killed: bool,
-    /// Seconds of the command that recovered.
+    /// Duration of the recovering command in seconds.
     pub(crate) recovery: f64,
-    /// What was wrong afterwards.
+    /// What was wrong afterwards, if anything.
     pub(crate) fault: Option<String>,
 }
 
@@ -40,7 +40,10 @@ pub(crate) fn run(world: &mut World, trial: &Trial) -> Outcome {
         When::Instant(ms) => world.run(args, Kill::After(Duration::from_millis(*ms))),
     };
     if !ran.killed && ran.code != Some(0) {
-        let fault = format!("it was not killed and ended with {:?}: {}", ran.code, ran.stderr);
+        let fault = format!(
+            "the command was not killed and exited with {:?}: {}",
+            ran.code, ran.stderr
+        );
         world.empty();
         return outcome(false, 0.0, Some(fault));
     }
@@ -58,7 +61,7 @@ pub(crate) fn run(world: &mut World, trial: &Trial) -> Outcome {
     outcome(ran.killed, recovered.took.as_secs_f64(), fault)
 }
 
-/// Brings about what the trial begins with; says what is wrong with it.
+/// Creates the initial state of the trial; returns what is wrong with it, if anything.
 fn prepare(world: &mut World, scene: Scene) -> Option<String> {
     if let Some(fault) = world.know(scene.shape()) {
         return Some(fault);

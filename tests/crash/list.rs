@@ -1,4 +1,4 @@
-//! Which trials there are: traces say which points each verb passes.
+//! The list of trials: traces show which points each verb passes.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,11 +10,11 @@ use crate::args::Args;
 use crate::host;
 use crate::world::{Kill, Shape, World};
 
-/// What is killed.
+/// The command that is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Scene {
-    /// `up` on hosts that never saw an image.
+    /// `up` on hosts without images.
     UpBare,
     /// `up`.
     Up,
@@ -28,29 +28,29 @@ pub(crate) enum Scene {
     Down,
 }
 
-/// When.
+/// When it is killed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum When {
     /// At the N-th point of this name.
     Point(String, u64),
-    /// After so many milliseconds.
+    /// After this many milliseconds.
     Instant(u64),
 }
 
-/// What follows.
+/// The command that follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Recovery {
-    /// `up` again, which must come to what a fresh `up` comes to.
+    /// `up` again, which must give the same result as a fresh `up`.
     Up,
     /// `down`.
     Down,
-    /// `down` from another controller that knows nothing.
+    /// `down` from another controller without any state.
     Elsewhere,
-    /// `gc`, as a timer would do it next time.
+    /// `gc`, as a timer would run it next.
     Gc,
-    /// `run --attach`, which must come to what a run comes to.
+    /// `run --attach`, which must give the same result as a run.
     Attach,
 }
 
@@ -86,7 +86,7 @@ impl Scene {
         }
     }
 
-    /// What the cluster is once the command is done, or `up` again.
+    /// The shape of the cluster after the command, or after `up` again.
     pub(crate) fn shape(self) -> Shape {
         match self {
             Self::Shrink => Shape::One,
@@ -94,12 +94,12 @@ impl Scene {
         }
     }
 
-    /// Whether the cluster must be up beforehand.
+    /// Whether the cluster must be up before.
     pub(crate) fn needs_cluster(self) -> bool {
         !matches!(self, Self::UpBare | Self::Up)
     }
 
-    /// What the cluster is after the command.
+    /// The shape of the cluster after the command; `None` if it is removed.
     fn leaves(self) -> Option<Shape> {
         match self {
             Self::Gc | Self::Down => None,
@@ -111,7 +111,7 @@ impl Scene {
         match self {
             Self::UpBare => "`up`, bare hosts",
             Self::Up => "`up`",
-            Self::Shrink => "`up`, one node and host less",
+            Self::Shrink => "`up`, one node and one host fewer",
             Self::Configure => "`configure`",
             Self::Run => "`run`",
             Self::Extend => "`extend`",
@@ -138,12 +138,12 @@ impl fmt::Display for Trial {
     }
 }
 
-/// All trials in their order. Traces of an earlier call are used again.
+/// All trials in order. Traces of an earlier call are reused.
 pub(crate) fn trials(args: &Args, world: &mut World) -> Vec<Trial> {
     let mut all = Vec::new();
     let mut lasted = Vec::new();
     let mut seen_warm = Vec::new();
-    // The warm `up` comes first, so that the bare one is tried only where it does something else.
+    // The warm `up` comes first, so that the bare one is tried only at points that it adds.
     for scene in [
         Scene::Up,
         Scene::UpBare,
@@ -200,8 +200,8 @@ pub(crate) fn trials(args: &Args, world: &mut World) -> Vec<Trial> {
     all
 }
 
-/// What follows the trial with this number. A cluster that stays up saves the next trial a boot, so those that
-/// begin with one mostly end with one.
+/// The recovery of the trial with this number. A cluster that stays up saves the next trial a boot, so trials that
+/// start with a cluster mostly keep it.
 fn recovery(scene: Scene, index: usize) -> Recovery {
     let turns: &[Recovery] = match scene {
         Scene::Run => &[
@@ -236,7 +236,7 @@ fn trace(world: &mut World, scene: Scene) -> (Points, Duration) {
     if !time.exists() {
         match scene {
             Scene::UpBare => host::make_bare(),
-            // Brings the image to the hosts.
+            // Uploads the image to the hosts.
             Scene::Up => {
                 let (_, fault) = world.raise(Shape::Two);
                 assert_eq!(fault, None);

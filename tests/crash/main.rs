@@ -1,11 +1,11 @@
-//! The crash proof: the real binary is killed (SIGKILL) at every fault point and at random instants, and after
-//! each kill `up` must converge, or `down` must leave empty hosts, as seen by other means than vcluster's.
-//! Runs inside the lab's controller namespace: `scripts/crash-proof` does that, and says how to call it.
+//! The crash proof: the real binary is killed (SIGKILL) at every fault point and at random instants. After each
+//! kill `up` must converge, or `down` must leave empty hosts; both are checked without vcluster.
+//! Runs inside the lab's controller namespace, started by `scripts/crash-proof`.
 
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a test may fail, and its table is what it is for"
+    reason = "a test may fail, and its table is its purpose"
 )]
 
 mod args;
@@ -22,7 +22,7 @@ use args::Args;
 use judge::Outcome;
 use world::World;
 
-/// What `scripts/crash-proof` takes for "call me again".
+/// Exit code that means "more to do" to `scripts/crash-proof`.
 const MORE_TO_DO: u8 = 75;
 
 fn main() -> ExitCode {
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     };
     assert!(
         std::env::var_os("VCLUSTER_LAB_DIR").is_some(),
-        "run the crash proof by `scripts/crash-proof`, or inside `scripts/lab run`"
+        "run the crash proof with `scripts/crash-proof`, or inside `scripts/lab run`"
     );
     let began = Instant::now();
     let mut world = World::new(&args.work);
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         }
         if args.budget.is_some_and(|budget| began.elapsed() > budget) {
             println!(
-                "{} of {} trials done; call again for the rest",
+                "{} of {} trials done; continue with `scripts/crash-proof --resume`",
                 done.len(),
                 plan.len()
             );
@@ -79,7 +79,7 @@ fn main() -> ExitCode {
 fn say(number: usize, of: usize, outcome: &Outcome) {
     let verdict = match &outcome.fault {
         None if outcome.killed => "ok",
-        None => "ok (was done before)",
+        None => "ok (finished before the kill)",
         Some(fault) => fault,
     };
     println!(

@@ -1,4 +1,4 @@
-//! Results on disk, and the table of them.
+//! Results on disk, and their table.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -68,7 +68,7 @@ pub(crate) fn render(args: &Args, all: &[Outcome]) -> String {
     let early = all.iter().filter(|outcome| !outcome.killed).count();
     let _ = writeln!(
         text,
-        "\nSeed {}. {early} more commands were done before their kill came; they are not counted.",
+        "\nSeed {}. {early} more commands finished before their kill; they are not counted.",
         args.seed
     );
     for outcome in all {
@@ -79,7 +79,7 @@ pub(crate) fn render(args: &Args, all: &[Outcome]) -> String {
     text
 }
 
-/// Puts the table between its marks.
+/// Writes the table between its marks.
 pub(crate) fn put(file: &Path, table: &str) {
     let text = std::fs::read_to_string(file).unwrap();
     let (head, rest) = text.split_once(BEGIN).unwrap();

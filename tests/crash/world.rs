@@ -1,4 +1,4 @@
-//! The cluster that is killed again and again, and the commands on it.
+//! The cluster of all trials, and the commands on it.
 
 use std::collections::HashMap;
 use std::os::unix::process::ExitStatusExt as _;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::host;
 use crate::list::Scene;
 
-/// No command takes longer; one that does has failed.
+/// A command that takes longer has failed.
 const LIMIT: Duration = Duration::from_mins(3);
 const NAME: &str = "crash";
 /// Covers NAT, an overlay, files and commands on nodes, a barrier and collected files.
@@ -28,7 +28,7 @@ workload:
   - { name: work, on: "@all", run: "hostname", barrier: true, collect: [/etc/note] }
 "#;
 
-/// What the cluster is.
+/// The shape of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Shape {
     /// Two nodes on two hosts.
@@ -38,7 +38,7 @@ pub(crate) enum Shape {
 }
 
 impl Shape {
-    /// The arguments that bring it about.
+    /// The arguments that create it.
     pub(crate) fn up(self) -> &'static [&'static str] {
         match self {
             Self::Two => &["up", "topology.yaml"],
@@ -71,17 +71,17 @@ pub(crate) struct Ran {
 /// When a command is killed.
 pub(crate) enum Kill<'a> {
     Never,
-    /// What goes into `VCLUSTER_FAULT`.
+    /// With this value of `VCLUSTER_FAULT`.
     Fault(&'a str),
     After(Duration),
 }
 
-/// A place for all trials.
+/// The environment of all trials.
 pub(crate) struct World {
     work: PathBuf,
-    /// What the cluster is, where it is known to be up and whole.
+    /// The shape of the cluster, if it is known to be up and complete.
     pub(crate) up: Option<Shape>,
-    /// What the hosts hold when the cluster is raised from nothing and nobody is killed.
+    /// What the hosts hold after a fresh `up` without a kill.
     whole: HashMap<Shape, String>,
 }
 
@@ -126,7 +126,7 @@ impl World {
             .env_remove("VCLUSTER_FORMAT")
             .env_remove("VCLUSTER_FAULT")
             .stdin(Stdio::null())
-            // Files, not pipes: what a killed command started may hold a pipe open.
+            // Files, not pipes: children of a killed command may keep a pipe open.
             .stdout(output("stdout"))
             .stderr(output("stderr"));
         let mut limit = LIMIT;
@@ -160,11 +160,11 @@ impl World {
         }
     }
 
-    /// Raises the cluster and says what is wrong with it then.
+    /// Runs `up` and returns what is wrong with the cluster then, if anything.
     pub(crate) fn raise(&mut self, shape: Shape) -> (Ran, Option<String>) {
         let ran = self.run(shape.up(), Kill::Never);
         if ran.code != Some(0) {
-            let fault = format!("up ended with {:?}: {}", ran.code, last(&ran.stderr));
+            let fault = format!("up exited with {:?}: {}", ran.code, last(&ran.stderr));
             return (ran, Some(fault));
         }
         let fault = self.flaw(shape);
@@ -172,17 +172,17 @@ impl World {
         (ran, fault)
     }
 
-    /// Goes on with a run that was killed, and says what is wrong with it or left on the nodes then.
+    /// Continues a killed run, and returns what is wrong with it or left on the nodes, if anything.
     pub(crate) fn attach(&mut self) -> (Ran, Option<String>) {
         let ran = self.run(&["run", "topology.yaml", "--attach"], Kill::Never);
-        // It was killed before it was written down, or after its results were.
+        // It was killed before it was recorded, or after its results were.
         let nothing = ran.code == Some(2) && ran.stderr.contains("was cut off");
         if ran.code != Some(0) && !nothing {
-            let fault = format!("run --attach ended with {:?}: {}", ran.code, last(&ran.stderr));
+            let fault = format!("run --attach exited with {:?}: {}", ran.code, last(&ran.stderr));
             return (ran, Some(fault));
         }
         if !nothing && !ran.stdout.contains("step work: 2 of 2 nodes passed") {
-            let fault = format!("run --attach says {}", ran.stdout);
+            let fault = format!("run --attach printed {}", ran.stdout);
             return (ran, Some(fault));
         }
         let look = "ls -A /run/vcluster/steps 2>/dev/null; true";
@@ -195,7 +195,7 @@ impl World {
         (ran, None)
     }
 
-    /// Finds out what a cluster holds that was raised from nothing, before the first one is killed.
+    /// Records what the hosts hold after a fresh `up`, before the first kill.
     pub(crate) fn know(&mut self, shape: Shape) -> Option<String> {
         if self.whole.contains_key(&shape) {
             return None;
@@ -204,7 +204,7 @@ impl World {
         fault.or_else(|| self.raise(shape).1)
     }
 
-    /// What distinguishes the cluster from one that was raised from nothing.
+    /// The difference between the cluster and one from a fresh `up`.
     fn flaw(&mut self, shape: Shape) -> Option<String> {
         let plan = self.run(&["plan", shape.topology(), "--format", "json"], Kill::Never);
         let mut lines = plan
@@ -215,7 +215,7 @@ impl World {
             .find_map(|line: serde_json::Value| line["plan"]["actions"].as_array().cloned())
             .unwrap_or_default();
         if actions.len() != shape.nodes().len() || actions.iter().any(|action| action["kind"] != "keep") {
-            return Some(format!("after up the plan is not to keep all: {actions:?}"));
+            return Some(format!("after up the plan does not keep all nodes: {actions:?}"));
         }
         let exec = self.run(
             &["exec", "-c", NAME, "-w", "@all", "--", "cat", "/root/configured"],
@@ -241,7 +241,7 @@ impl World {
                     .collect()
             };
             format!(
-                "the hosts differ from a fresh cluster: more {:?}, less {:?}",
+                "the hosts differ from a fresh cluster: added {:?}, missing {:?}",
                 odd(&now, whole),
                 odd(whole, &now)
             )
@@ -260,7 +260,7 @@ impl World {
         let nothing_known = ran.code == Some(2) && ran.stderr.contains("no cluster");
         if ran.code != Some(0) && !nothing_known {
             let fault = format!(
-                "{} ended with {:?}: {}",
+                "{} exited with {:?}: {}",
                 scene.title(),
                 ran.code,
                 last(&ran.stderr)
@@ -271,19 +271,23 @@ impl World {
         (ran, fault)
     }
 
-    /// Ends the lease of the cluster, which is up; says what is wrong with that.
+    /// Ends the lease of the running cluster; returns what went wrong, if anything.
     pub(crate) fn expire(&self) -> Option<String> {
         let end = SystemTime::now() + Duration::from_secs(3);
         let to = humantime::format_rfc3339_seconds(end).to_string();
         let ran = self.run(&["extend", "topology.yaml", "--to", &to], Kill::Never);
         if ran.code != Some(0) {
-            return Some(format!("extend ended with {:?}: {}", ran.code, last(&ran.stderr)));
+            return Some(format!(
+                "extend exited with {:?}: {}",
+                ran.code,
+                last(&ran.stderr)
+            ));
         }
         std::thread::sleep(end.duration_since(SystemTime::now()).unwrap_or_default());
         None
     }
 
-    /// `down` by another controller, which knows nothing; the first one burnt down.
+    /// `down` by another controller without any state, as if the first one were lost.
     pub(crate) fn remove_from_elsewhere(&mut self) -> (Ran, Option<String>) {
         self.burn("state");
         let hosts = host::hosts().join(",");
@@ -292,7 +296,7 @@ impl World {
         self.up = None;
         if ran.code != Some(0) {
             let fault = format!(
-                "down from elsewhere ended with {:?}: {}",
+                "down from elsewhere exited with {:?}: {}",
                 ran.code,
                 last(&ran.stderr)
             );
@@ -302,17 +306,17 @@ impl World {
         (ran, fault)
     }
 
-    /// Files that the controller keeps of a cluster that is gone.
+    /// Files that the controller keeps of a removed cluster.
     fn litter(&self) -> Option<String> {
         let dir = self.path("state/vcluster").join(NAME);
         let entries = std::fs::read_dir(&dir).ok()?;
         let names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
-        // The results are the user's.
+        // Results belong to the user.
         let litter: Vec<_> = names.into_iter().filter(|name| name != "results").collect();
         (!litter.is_empty()).then(|| format!("the controller keeps {litter:?}"))
     }
 
-    /// Makes sure that there is nothing.
+    /// Ensures that hosts and state are empty.
     pub(crate) fn empty(&mut self) {
         self.burn("state");
         self.burn("elsewhere");
@@ -341,7 +345,7 @@ impl World {
 
 fn leaks() -> Option<String> {
     let mut leaks = host::leaks();
-    // What a killed connection was running notices its end within a second or two.
+    // Processes of a killed connection end within a second or two.
     for _ in 0..8 {
         if leaks.is_empty() || !leaks.iter().all(|leak| leak.contains(": process ")) {
             break;
@@ -352,7 +356,7 @@ fn leaks() -> Option<String> {
     (!leaks.is_empty()).then(|| format!("leaked: {}", leaks.join("; ")))
 }
 
-/// The last lines of what a command said.
+/// The last lines of a command's output.
 fn last(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(6)..].join(" | ")

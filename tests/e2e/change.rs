@@ -1,4 +1,4 @@
-//! A changed topology: what is missing is made, what is too much goes, what differs is made anew.
+//! A changed topology: `up` creates what is missing, removes what is not wanted and recreates what differs.
 
 use crate::world::{World, json, on_host};
 
@@ -30,7 +30,7 @@ fn a_changed_topology_adds_removes_and_recreates_with_reasons() {
     );
     let plan = world.run(&["plan"]).code(0).stdout;
     assert!(plan.contains("96 MiB -> 128 MiB"), "{plan}");
-    assert!(plan.contains("not in the topology any more"), "{plan}");
+    assert!(plan.contains("no longer in the topology"), "{plan}");
     assert_eq!(hosts_and_uptime(&world), before, "a plan changes nothing");
 
     world.run(&["up"]).code(0);
@@ -47,12 +47,12 @@ fn a_changed_topology_adds_removes_and_recreates_with_reasons() {
     assert!(kept.stdout.contains("a001: /root/kept"), "{}", kept.stdout);
     assert!(
         !kept.stdout.contains("b001: /root/kept"),
-        "b001 was made anew: {}",
+        "b001 was not recreated: {}",
         kept.stdout
     );
     assert!(
         kept.stdout.contains("a001: 1"),
-        "nodes that stay learn of new ones: {}",
+        "kept nodes must have the new ones in /etc/hosts: {}",
         kept.stdout
     );
     world.run(&["down", "-y"]).code(0);
@@ -60,7 +60,7 @@ fn a_changed_topology_adds_removes_and_recreates_with_reasons() {
 }
 
 #[test]
-fn clusters_on_the_same_hosts_do_not_meet_and_do_not_touch_each_other() {
+fn clusters_on_the_same_hosts_cannot_reach_or_affect_each_other() {
     let (one, two) = (World::new(), World::new());
     one.topology("bm[01-02]", "groups: { n: { count: 2, place: spread } }\n");
     two.topology(
@@ -87,7 +87,7 @@ fn clusters_on_the_same_hosts_do_not_meet_and_do_not_touch_each_other() {
     assert_eq!(
         reach(&one, "10.77.0.2"),
         Some(0),
-        "the other cluster's end is no end of this one"
+        "removing the other cluster must not affect this one"
     );
     one.run(&["down", "-y"]).code(0);
 }
@@ -104,7 +104,7 @@ fn a_subnet_that_another_cluster_uses_is_refused_before_anything_is_made() {
 }
 
 #[test]
-fn an_up_that_has_no_node_to_change_mends_the_network() {
+fn an_up_that_has_no_node_to_change_repairs_the_network() {
     let world = World::new();
     world.topology("bm[01-02]", "groups: { n: { count: 2, place: spread } }\n");
     world.run(&["up"]).code(0);

@@ -1,4 +1,4 @@
-//! The Debian image: systemd and an unmodified cloud-init, a disk of its own, a login that is not root's.
+//! The Debian image: systemd and an unmodified cloud-init, its own disk, a login user other than root.
 
 use crate::world::{World, find};
 
@@ -50,8 +50,8 @@ fn a_debian_node_is_configured_by_cloud_init_and_by_steps_that_run_as_root() {
     assert_eq!(world.traces(), Vec::<String>::new());
 }
 
-/// Modes of all files that hold the node's private key, passwords that anybody has, and what the login user
-/// reads of the seed. (The brackets keep the search from finding itself in the log of sudo.)
+/// Modes of all files with the node's private key, the number of passwords, and how much of the seed the login
+/// user can read. (The brackets keep the search from finding itself in the log of sudo.)
 const SECRETS: &str = "sudo -n grep -rl 'OPENSSH PRIVATE[ ]KEY' /run /var/lib/cloud /etc /var/log /root 2>/dev/null | \
     sudo -n xargs stat -c '%U %a' | sort -u; sudo -n awk -F: '$2 !~ /^[!*]/' /etc/shadow | wc -l; \
     cat /dev/vdb 2>/dev/null | wc -c; sudo -n sshd -T | grep -iE '^(kbdinteractive|permitempty|permitroot)' | sort";
@@ -77,8 +77,8 @@ fn secrets_are_roots_alone(world: &World) {
     );
 }
 
-/// A claim whose lease has ended and one whose lease has not, on a machine that has no libvirt: its `virsh` knows
-/// no domain. What is tried is systemd with the units and the script as they are installed.
+/// A claim with an expired lease and one with a valid lease, on a machine without libvirt: its `virsh` lists no
+/// domain. This tests systemd with the installed units and script.
 const CLAIMS: &str = r#"set -e
 printf '#!/bin/sh\n' >/usr/local/bin/virsh; chmod 755 /usr/local/bin/virsh
 for c in "old 2020-01-31T12:00:00Z" "new 2999-01-31T12:00:00Z"; do

@@ -1,7 +1,7 @@
-//! Hosts and guests that fail while vcluster works: bounded in time, named, the rest goes on, and
-//! nothing is left once the host is back.
+//! Hosts and guests that fail while vcluster works: commands end in bounded time and name them, the rest
+//! continues, and nothing is left once the host is back.
 //!
-//! Seconds go to the file that `VCLUSTER_FAULT_TABLE` names: `FAULT<TAB>VERB<TAB>WHAT HAPPENED<TAB>SECONDS`.
+//! Results are appended to the file in `VCLUSTER_FAULT_TABLE`: `FAULT<TAB>VERB<TAB>OUTCOME<TAB>SECONDS`.
 
 mod clock;
 mod guests;
@@ -19,7 +19,7 @@ use crate::world::{Ran, World, finish, lab_hosts, program};
 /// Three small nodes, one per host, and room for all of them on any two hosts.
 const THREE: &str = "groups: { n: { count: 3, place: spread } }\n";
 
-/// A fault ends here: `up` and the others have no reason to take longer. The longest fault lasts for five minutes.
+/// Limit from the fault to the end of the command. The longest fault lasts for five minutes.
 const BOUND: Duration = Duration::from_mins(8);
 
 /// `scripts/lab`, from within the lab.
@@ -32,7 +32,7 @@ fn host(name: &str, script: &str) -> String {
     lab(&["host", name, "sh", "-c", script]).code(0).stdout
 }
 
-/// Hosts that a test turned off or broke are whole again at its end, whatever happened.
+/// Restores hosts that a test turned off or broke, even if the test fails.
 struct Mended;
 
 impl Drop for Mended {
@@ -47,7 +47,7 @@ impl Drop for Mended {
     }
 }
 
-/// Ends what faults leave on a host.
+/// Removes the faults from a host.
 fn heal(name: &str) {
     lab(&[
         "host",
@@ -58,7 +58,7 @@ fn heal(name: &str) {
     ]);
 }
 
-/// Begins `up` with JSON, and waits until a line holds all of these words.
+/// Starts a command with JSON output, and waits until a line contains all of these words.
 fn begin_until(world: &World, args: &[&str], words: &[&str]) -> Running {
     use std::io::BufRead as _;
     let mut child = world.begin(args);
@@ -67,7 +67,7 @@ fn begin_until(world: &World, args: &[&str], words: &[&str]) -> Running {
     loop {
         let from = seen.len();
         let count = lines.read_line(&mut seen).unwrap();
-        assert_ne!(count, 0, "it ended early: {seen}");
+        assert_ne!(count, 0, "the command ended early: {seen}");
         if words.iter().all(|word| seen[from..].contains(word)) {
             break;
         }
@@ -79,13 +79,13 @@ fn begin_until(world: &World, args: &[&str], words: &[&str]) -> Running {
     Running { child, rest }
 }
 
-/// Begins `down`, and waits until it removes things.
+/// Starts `down`, and waits until it removes things.
 fn down_until_clean(world: &World) -> Running {
     let args = ["down", "-y", "--format", "json"];
     begin_until(world, &args, &[r#""stage":"clean""#, "begun"])
 }
 
-/// A script that ends a host's libvirtd and starts another one, with these words before its name.
+/// A script that restarts a host's libvirtd, with these words before its name.
 fn restart_libvirtd(with: &str) -> String {
     format!(
         "kill $(pidof libvirtd); while pidof libvirtd >/dev/null; do sleep 0.1; done; rm -f /run/libvirtd.pid; \
@@ -106,13 +106,13 @@ impl Running {
     }
 }
 
-/// Notes how long it took, and that this was bounded.
+/// Records how long it took, and asserts the limit.
 #[track_caller]
 fn took(began: Instant, fault: &str, verb: &str, what: &str) {
     took_besides(Duration::ZERO, began, fault, verb, what);
 }
 
-/// As [`took`], where the test itself has needed so much of it.
+/// As [`took`], where the test itself took `own` of the time.
 #[track_caller]
 fn took_besides(own: Duration, began: Instant, fault: &str, verb: &str, what: &str) {
     let seconds = began.elapsed();
@@ -128,13 +128,13 @@ fn took_besides(own: Duration, began: Instant, fault: &str, verb: &str, what: &s
     }
 }
 
-/// Every node answers a command.
+/// Asserts that every node answers a command.
 fn all_answer(world: &World, nodes: usize) {
     let ran = world.run(&["exec", "--", "hostname"]).code(0);
     assert_eq!(ran.stdout.lines().count(), nodes, "{}", ran.stdout);
 }
 
-/// Nothing is left anywhere, by other means than vcluster's.
+/// Runs `down` and asserts, without vcluster, that nothing is left.
 fn down_leaves_nothing(world: &World) {
     world.run(&["down", "-y"]).code(0);
     assert_eq!(world.traces(), Vec::<String>::new());
@@ -142,7 +142,7 @@ fn down_leaves_nothing(world: &World) {
     assert!(!world.state().join("cluster.json").exists());
 }
 
-/// The host that holds a node, by `status`.
+/// The host of a node according to `status`.
 fn host_of(world: &World, node: &str) -> String {
     let status = crate::world::json(&world.run(&["status", "--no-ssh", "--format", "json"]).stdout);
     let nodes = status["nodes"].as_array().unwrap();

@@ -1,4 +1,4 @@
-//! Ctrl-C and lost state: nothing stays behind.
+//! Ctrl-C and lost state: nothing is left behind.
 
 use std::io::Read;
 use std::process::Stdio;
@@ -11,17 +11,17 @@ use crate::world::{World, finish, signal};
 const FOUR: &str = "groups: { n: { count: 4, place: spread } }\n";
 
 #[test]
-fn an_interrupted_up_takes_back_what_it_made() {
+fn an_interrupted_up_removes_what_it_created() {
     let world = World::new();
     world.topology("bm[01-02]", FOUR);
     let mut child = world.begin(&["up", "--format", "json", "--boots", "1"]);
-    // Interrupted while guests boot: domains, disks and links are there by then.
+    // Interrupted while guests boot: domains, disks and links exist by then.
     let mut seen = String::new();
     let mut out = child.stdout.take().unwrap();
     let mut buffer = [0; 4096];
     while !seen.contains(r#""stage":"boot""#) {
         let count = out.read(&mut buffer).unwrap();
-        assert_ne!(count, 0, "it ended early: {seen}");
+        assert_ne!(count, 0, "the command ended early: {seen}");
         seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
     }
     let reader = std::thread::spawn(move || {
@@ -37,10 +37,11 @@ fn an_interrupted_up_takes_back_what_it_made() {
 }
 
 #[test]
-fn a_killed_up_is_taken_further_by_up_and_removed_by_down() {
+fn a_killed_up_is_completed_by_up_and_removed_by_down() {
     let world = World::new();
     world.topology("bm[01-02]", FOUR);
-    for pause in [3, 9] {
+    // The first is killed while it prepares the hosts, the second while guests boot.
+    for pause in [1, 3] {
         let mut child = world
             .command(&["up"])
             .stdout(Stdio::null())
@@ -48,6 +49,7 @@ fn a_killed_up_is_taken_further_by_up_and_removed_by_down() {
             .spawn()
             .unwrap();
         std::thread::sleep(Duration::from_secs(pause));
+        assert_eq!(child.try_wait().unwrap(), None, "`up` ended before it was killed");
         child.kill().unwrap();
         child.wait().unwrap();
     }

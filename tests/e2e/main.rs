@@ -1,5 +1,5 @@
 //! End-to-end tests: the real binary against real libvirtd, QEMU and sshd, in a lab of simulated
-//! hosts. They run inside the lab's controller namespace: `scripts/test` does that.
+//! hosts. They run inside the lab's controller namespace, started by `scripts/test`.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 

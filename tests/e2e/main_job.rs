@@ -61,7 +61,7 @@ fn up_run_exec_and_down_do_the_main_job_and_leave_nothing() {
     workload_keeps_output_and_files(&world);
     files_go_there_and_back(&world);
 
-    // Nothing is missing, so nothing is done.
+    // Nothing is missing, so `up` does nothing.
     let again = world.run(&["up", "topology.yaml", "--format", "json"]).code(0);
     assert!(!again.stdout.contains(r#""stage":"start""#), "{}", again.stdout);
 

@@ -1,4 +1,4 @@
-//! Secrets stay where they belong, and a node says nothing to the terminal but words.
+//! Secrets are readable by their owner only, and a node's output cannot control the terminal.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::world::{World, finish, program};
 
-/// Files and directories that others may read or write.
+/// Files and directories that other users may read or write.
 fn open_to_others(at: &Path, found: &mut Vec<String>) {
     let meta = std::fs::symlink_metadata(at).unwrap();
     if meta.mode() & 0o077 != 0 && !meta.is_symlink() {
@@ -19,22 +19,22 @@ fn open_to_others(at: &Path, found: &mut Vec<String>) {
     }
 }
 
-/// On the node: modes of what holds the private key, whether anybody has a password, whether the seed is still there.
+/// On the node: modes of the files with the private key, the number of passwords, whether the seed is still there.
 const LOOK: &str = "stat -c '%a %n' /etc/dropbear /etc/dropbear/host_key /root/.ssh /root/.ssh/authorized_keys /etc/shadow; \
     grep -cv ':[*!]' /etc/shadow; ls /seed | wc -l; ps | grep '[d]ropbear' | grep -vc 'dropbear -s'; true";
 
-/// On the node: a command that would clear the screen, set the title and turn the text round.
+/// On the node: a command that tries to clear the screen, set the title and reverse the text.
 const LOUD: &str = "printf '\\033[2J\\033]0;owned\\007\\302\\2332J\\342\\200\\256 end\\r\\n'";
 
 #[test]
-fn keys_and_seeds_are_for_their_owner_alone_and_no_password_opens_a_node() {
+fn keys_and_seeds_are_readable_by_their_owner_only_and_nodes_accept_no_password() {
     let world = World::new();
     let name = world.name.as_str();
     world.topology(
         "bm01",
         "groups: { web: { count: 1 } }\nworkload: [{ name: load, on: \"@all\", run: \"umask 0; echo x >/tmp/x\", collect: [/tmp/x] }]\n",
     );
-    // Whatever the umask of a CI job.
+    // With any umask of a CI job.
     let script = format!("umask 000; exec {} \"$@\"", env!("CARGO_BIN_EXE_vcluster"));
     for verb in ["up", "run"] {
         let mut command = Command::new("sh");
@@ -54,7 +54,7 @@ fn keys_and_seeds_are_for_their_owner_alone_and_no_password_opens_a_node() {
     }
     let mut open = Vec::new();
     open_to_others(&world.state(), &mut open);
-    // Collected files keep their modes, in a directory that nobody else enters.
+    // Collected files keep their modes, in a directory that is closed to other users.
     open.retain(|path| !path.contains("/results/"));
     assert_eq!(open, Vec::<String>::new());
     let mut collected = Vec::new();

@@ -1,5 +1,5 @@
-//! Several controllers on the same hosts: nothing is promised twice, one works on a cluster at a time, what is
-//! forgotten ends with its lease.
+//! Several controllers on the same hosts: no capacity is reserved twice, one command works on a cluster at a time,
+//! forgotten clusters are removed after their lease.
 
 use std::time::{Duration, Instant};
 
@@ -14,19 +14,19 @@ fn both(one: &World, two: &World, args: &[&str]) -> (Ran, Ran) {
     (finish(first), finish(second))
 }
 
-/// What a script on a host says.
+/// The output of a script on a host.
 fn said(host: &str, script: &str) -> String {
     let output = on_host(host, script);
     assert!(output.status.success(), "{output:?}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// The claim of a cluster on a host, by stock means.
+/// The claim of a cluster on a host, read without vcluster.
 fn claim(world: &World, host: &str) -> serde_json::Value {
     json(&said(host, &format!("cat {ROOT}/{}.*/claim.json", world.name)))
 }
 
-/// Lets the lease of a cluster have ended, on all hosts.
+/// Sets the lease of a cluster to an expired one, on all hosts.
 fn expire(world: &World) {
     for host in ["bm01", "bm02"] {
         let script = format!(
@@ -37,22 +37,22 @@ fn expire(world: &World) {
     }
 }
 
-/// Waits until the worker of a cluster holds it on a host.
+/// Waits until a command holds the cluster's lock on a host.
 fn wait_held(world: &World, host: &str) {
     let began = Instant::now();
-    // Who has the lock writes his name into it.
+    // The holder writes its name into the lock.
     let script = format!("[ ! -s {ROOT}/{}.*/lock ] || echo 1", world.name);
     while said(host, &script).trim() != "1" {
-        assert!(began.elapsed() < Duration::from_mins(1), "it is never held");
+        assert!(began.elapsed() < Duration::from_mins(1), "the lock is never held");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
 
 #[test]
-fn of_two_that_start_at_once_where_one_has_room_exactly_one_wins() {
+fn of_two_clusters_that_start_together_with_room_for_one_exactly_one_wins() {
     let (one, two) = (World::new(), World::new());
     for (world, subnet) in [(&one, 77), (&two, 78)] {
-        // Each asks for 7 of 10 places on both hosts.
+        // Each needs 7 of the 10 nodes allowed on both hosts.
         let rest = format!(
             "network: {{ subnet: 10.{subnet}.0.0/24 }}\ngroups: {{ n: {{ count: 14, memory: 64MiB, place: spread }} }}\n"
         );
@@ -70,7 +70,7 @@ fn of_two_that_start_at_once_where_one_has_room_exactly_one_wins() {
         if second.try_wait().unwrap().is_some() {
             break (second, first, &two, &one);
         }
-        assert!(began.elapsed() < Duration::from_mins(2), "nobody loses");
+        assert!(began.elapsed() < Duration::from_mins(2), "neither fails");
         std::thread::sleep(Duration::from_millis(50));
     };
     finish(loser).code(4).says("does not fit").says("max_nodes");
@@ -83,7 +83,7 @@ fn of_two_that_start_at_once_where_one_has_room_exactly_one_wins() {
 }
 
 #[test]
-fn two_that_fit_come_up_at_once_and_share_neither_vni_nor_subnet() {
+fn two_clusters_that_fit_come_up_together_and_share_neither_vni_nor_subnet() {
     let (one, two) = (World::new(), World::new());
     one.topology("bm[01-02]", "groups: { n: { count: 2, place: spread } }\n");
     two.topology(
@@ -98,7 +98,7 @@ fn two_that_fit_come_up_at_once_and_share_neither_vni_nor_subnet() {
         assert!(a["vni"].is_number() && a["vni"] != b["vni"], "{a} {b}");
         assert_eq!(a["subnet"], "10.77.0.0/16");
     }
-    // Equal subnets, at once: one wins, the other says so and leaves nothing.
+    // Equal subnets at the same time: one wins, the other fails and leaves nothing.
     one.run(&["down", "-y"]).code(0);
     two.run(&["down", "-y"]).code(0);
     one.topology("bm[01-02]", "groups: { n: { count: 1 } }\n");
@@ -116,7 +116,7 @@ fn two_that_fit_come_up_at_once_and_share_neither_vni_nor_subnet() {
 }
 
 #[test]
-fn one_command_works_on_a_cluster_and_the_next_is_told_who_does() {
+fn one_command_works_on_a_cluster_and_the_error_of_the_next_names_it() {
     let world = World::new();
     world.topology(
         "bm[01-02]",
@@ -126,7 +126,7 @@ fn one_command_works_on_a_cluster_and_the_next_is_told_who_does() {
     let mut up = world.begin(&["up"]);
     wait_held(&world, "bm01");
     wait_held(&world, "bm02");
-    // Another controller: its own state, no lock in common but that on the hosts.
+    // Another controller: with its own state, it shares only the locks on the hosts.
     let elsewhere = |args: &[&str]| world.run_elsewhere(args);
     elsewhere(&["up"])
         .code(5)
@@ -152,7 +152,7 @@ fn one_command_works_on_a_cluster_and_the_next_is_told_who_does() {
     assert_eq!(
         world.run(&["down", "-y"]).code,
         Some(0),
-        "its own record goes too"
+        "its own record is removed too"
     );
 }
 
@@ -216,7 +216,7 @@ fn a_lease_is_extended_and_gc_and_reaper_remove_only_what_has_ended() {
 fn the_reaper_removes_what_has_ended(one: &World, two: &World) {
     let hosts = ["--hosts", "bm[01-02]"];
     for host in ["bm01", "bm02"] {
-        // The hosts of the lab share a read-only system.
+        // The hosts of the lab share a read-only root file system.
         said(host, "mount -t tmpfs tmpfs /usr/local/sbin");
     }
     let with = |verb: &str| one.run(&["reaper", verb, hosts[0], hosts[1], "--format", "json"]);
@@ -253,7 +253,7 @@ fn gc_removes_what_crashes_and_a_down_left_and_nothing_foreign() {
     let world = World::new();
     world.topology("bm[01-02]", "groups: { n: { count: 2, place: spread } }\n");
     world.run(&["up"]).code(0);
-    // A crash in the middle of a removal: links stay, the directory with its claim is gone. And other debris.
+    // A crash in the middle of a removal: links remain, the directory with its claim is gone. And other leftovers.
     let name = &world.name;
     said(
         "bm02",
@@ -269,8 +269,8 @@ fn gc_removes_what_crashes_and_a_down_left_and_nothing_foreign() {
     world
         .run(&["gc", "-y", "--older-than", "0s"])
         .code(0)
-        .says("what a crash left")
-        .says("other things");
+        .says("leftover of a crash")
+        .says("other objects");
     let seen = world.traces();
     assert!(!seen.iter().any(|trace| trace.starts_with("bm02: ")), "{seen:?}");
     assert!(seen.iter().any(|trace| trace.starts_with("bm01: ")), "{seen:?}");
@@ -283,7 +283,7 @@ fn gc_removes_what_crashes_and_a_down_left_and_nothing_foreign() {
     assert!(!left.contains(".new") && !left.contains(".part"), "{left}");
     assert!(left.contains("foreign") && left.contains("vcb00000000"), "{left}");
 
-    // A down that could not reach a host: what it left goes when the host is back.
+    // A `down` that could not reach a host: the leftovers are removed when the host is back.
     world.run(&["up"]).code(0);
     let topology = std::fs::read_to_string(
         world

@@ -1,4 +1,4 @@
-//! What scripts and people meet at the edges of a command: JSON lines, pipes that close, signals, long lines.
+//! Commands in scripts and terminals: JSON lines, closed pipes, signals, long lines.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -18,13 +18,13 @@ fn every_line_of_json_parses_and_pipes_signals_and_long_lines_behave() {
         assert!(lines[1..].iter().all(|line| line["seq"].is_number()), "{text}");
     }
 
-    // A line longer than any buffer comes whole.
+    // A line longer than any buffer is printed complete.
     let long = world
         .run(&["exec", "-b", "head -c 100000 /dev/zero | tr '\\0' x"])
         .code(0);
     assert!(long.stdout.lines().any(|line| line == "x".repeat(100_000)));
 
-    // A reader that has seen enough ends the command on the node.
+    // A reader that closes the pipe ends the command on the node.
     let mut child = world
         .command(&["exec", "yes"])
         .stdout(Stdio::piped())
@@ -38,7 +38,7 @@ fn every_line_of_json_parses_and_pipes_signals_and_long_lines_behave() {
     assert_eq!(line, "n001: y\n");
     finish(child).code(130);
 
-    // The first Control-C of a command without a terminal ends it, there too.
+    // The first Ctrl-C of a command without a terminal ends it, on the node as well.
     let child = world
         .command(&["ssh", "n001", "sleep 4321"])
         .stdout(Stdio::piped())

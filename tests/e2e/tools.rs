@@ -1,4 +1,4 @@
-//! Stock tools work with what vcluster tells them.
+//! Stock tools work with the files that vcluster exports.
 
 use std::process::Command;
 

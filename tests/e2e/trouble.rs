@@ -1,9 +1,9 @@
-//! Bad input and trouble: a clear error, the documented exit code, and nothing left.
+//! Invalid input and failures: a clear error, the documented exit code, and nothing left.
 
 use crate::world::{World, on_host};
 
 #[test]
-fn a_host_that_refuses_or_does_not_exist_is_named_and_nothing_is_made() {
+fn a_host_that_refuses_or_does_not_exist_is_named_and_nothing_is_created() {
     let world = World::new();
     world.write(
         "topology.yaml",
@@ -51,7 +51,7 @@ fn objects_that_are_not_ours_are_never_touched() {
     let world = World::new();
     world.topology("bm01", "groups: { n: { count: 1 } }\n");
     world.run(&["up"]).code(0);
-    // A domain with a name like ours and no mark, and a foreign link.
+    // A domain with a name like ours but without a mark, and a foreign link.
     let domain = format!("{}.n009", world.name);
     let xml = format!(
         "<domain type='qemu'><name>{domain}</name><memory unit='MiB'>32</memory><os><type>hvm</type></os></domain>"
@@ -77,7 +77,7 @@ fn objects_that_are_not_ours_are_never_touched() {
 }
 
 #[test]
-fn mistakes_in_a_topology_are_all_reported_and_no_host_is_asked() {
+fn mistakes_in_a_topology_are_all_reported_and_no_host_is_contacted() {
     let world = World::new();
     world.write(
         "topology.yaml",

@@ -1,4 +1,4 @@
-//! A place for one test: its own state directory and files, and the cluster's removal at its end.
+//! The environment of one test: its own state directory and files, and the removal of its cluster at the end.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -8,21 +8,21 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Limits a command that hangs, so that the test fails with its output.
+/// Timeout of a command, so that a test that hangs fails with its output.
 const LIMIT: Duration = Duration::from_mins(9);
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// A test's own place.
+/// The environment of one test.
 pub(crate) struct World {
     temp: tempfile::TempDir,
     /// Name of the cluster.
     pub(crate) name: String,
-    /// What its commands have in their environment besides the test's own.
+    /// Additional environment variables of its commands.
     pub(crate) environment: Vec<(&'static str, String)>,
 }
 
-/// What a command gave.
+/// The result of a command.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
@@ -31,7 +31,7 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    /// Panics with all output unless the exit code is the wanted one.
+    /// Panics with all output unless the exit code is the expected one.
     #[track_caller]
     pub(crate) fn code(self, wanted: i32) -> Self {
         assert_eq!(
@@ -44,7 +44,7 @@ impl Ran {
         self
     }
 
-    /// Panics unless stderr holds the text.
+    /// Panics unless stderr contains the text.
     #[track_caller]
     pub(crate) fn says(self, text: &str) -> Self {
         assert!(
@@ -58,11 +58,11 @@ impl Ran {
 }
 
 impl World {
-    /// A fresh place. Fails outside of a lab: a test that quietly passes there proves nothing.
+    /// A new environment. Panics outside of a lab: a test that passes there proves nothing.
     pub(crate) fn new() -> Self {
         assert!(
             std::env::var_os("VCLUSTER_LAB_DIR").is_some(),
-            "run end-to-end tests by `scripts/test`, or inside `scripts/lab run`"
+            "run end-to-end tests with `scripts/test`, or inside `scripts/lab run`"
         );
         let name = format!(
             "t{}-{}",
@@ -88,7 +88,7 @@ impl World {
         path
     }
 
-    /// Writes `topology.yaml`: the hosts of the lab and the rest as given.
+    /// Writes `topology.yaml`: a header with the given hosts, then the rest.
     pub(crate) fn topology(&self, hosts: &str, rest: &str) -> PathBuf {
         let head =
             format!("name: NAME\nhosts:\n  {hosts}: {{ uri: \"qemu+ssh://root@{{{{name}}}}/system\" }}\n");
@@ -109,7 +109,7 @@ impl World {
         command
     }
 
-    /// Begins a command; its output is read once it has ended.
+    /// Starts a command; its output is read after it has ended.
     pub(crate) fn begin(&self, args: &[&str]) -> Child {
         begin(&mut self.command(args))
     }
@@ -119,7 +119,7 @@ impl World {
         finish(self.begin(args))
     }
 
-    /// Runs the binary as another controller, which knows nothing of what this one did.
+    /// Runs the binary as another controller, without the state of this one.
     pub(crate) fn run_elsewhere(&self, args: &[&str]) -> Ran {
         finish(begin(
             self.command(args).env("XDG_STATE_HOME", self.path("elsewhere")),
@@ -131,7 +131,7 @@ impl World {
         self.path("state").join("vcluster").join(&self.name)
     }
 
-    /// Every trace of the cluster on the hosts, by other means than vcluster's.
+    /// Every object of the cluster on the hosts, found without vcluster.
     pub(crate) fn traces(&self) -> Vec<String> {
         lab_hosts()
             .iter()
@@ -145,7 +145,7 @@ impl Drop for World {
         if self.traces().is_empty() {
             return;
         }
-        // A test that failed, or forgot: the next one must not suffer from it.
+        // Clean up after a failed test, so that the next one is not affected.
         let down = self.run(&["down", &self.name, "--hosts", &lab_hosts().join(","), "-y"]);
         assert!(
             down.code == Some(0) || std::thread::panicking(),
@@ -200,12 +200,12 @@ fn begin(command: &mut Command) -> Child {
         .unwrap()
 }
 
-/// Sends a signal to a command that was begun.
+/// Sends a signal to a running command.
 pub(crate) fn signal(child: &Child, signal: Signal) {
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
 }
 
-/// Runs a script on a host of the lab, by stock ssh.
+/// Runs a script on a host of the lab with stock ssh.
 pub(crate) fn on_host(host: &str, script: &str) -> Output {
     let config = std::env::var("VCLUSTER_SSH_CONFIG").unwrap();
     Command::new("ssh")
@@ -215,7 +215,7 @@ pub(crate) fn on_host(host: &str, script: &str) -> Output {
         .unwrap()
 }
 
-/// The hosts of the lab, by its ssh config.
+/// The hosts in the lab's ssh config.
 pub(crate) fn lab_hosts() -> Vec<String> {
     let text = std::fs::read_to_string(std::env::var("VCLUSTER_SSH_CONFIG").unwrap()).unwrap();
     text.lines()
@@ -243,12 +243,12 @@ pub(crate) fn traces_on(host: &str, cluster: &str) -> Vec<String> {
         .collect()
 }
 
-/// Reads JSON from a command's output.
+/// Parses JSON from a command's output.
 pub(crate) fn json(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// The only file of a name below a directory.
+/// The only file with this name below a directory.
 pub(crate) fn find(dir: &Path, name: &str) -> PathBuf {
     let output = Command::new("find")
         .arg(dir)

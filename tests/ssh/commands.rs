@@ -82,7 +82,7 @@ async fn no_leak(session: Session) {
         all.spawn(async move { exec(&session, &format!("sleep 0.1; echo {i}")).await.status });
     }
     assert!(all.join_all().await.into_iter().all(|status| status == Some(0)));
-    // Receivers that are dropped, and commands that are cut off, give their slots back as well.
+    // Dropped receivers and cancelled commands release their slots as well.
     for _ in 0..25 {
         drop(session.stream(&command("sleep 0.5")).await.unwrap());
         let request = limited("sleep 60", Duration::from_mins(1));
@@ -103,7 +103,7 @@ async fn time_runs_out(session: &Session) {
         }
         assert!(begun.elapsed() < Duration::from_secs(6));
     }
-    // What ran out of time is dead, and no slot was lost to it.
+    // The commands that timed out were killed, and no slot was lost.
     assert_eq!(crate::server::running("sleep", &mark), None);
     assert_eq!(exec(session, "echo still").await.stdout, b"still\n");
 }
@@ -145,7 +145,7 @@ async fn a_command_that_runs_out_of_time_is_killed_on_dropbear() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_daemon_that_keeps_the_output_open_holds_nobody_up() {
+async fn a_daemon_that_keeps_the_output_open_does_not_delay_the_result() {
     let server = Server::openssh("");
     let session = server.session().await;
     let begun = Instant::now();
@@ -158,7 +158,7 @@ async fn a_daemon_that_keeps_the_output_open_holds_nobody_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_tells_events_as_they_happen() {
+async fn a_stream_delivers_events_as_they_happen() {
     let server = Server::openssh("");
     let session = server.session().await;
     let mut events = session
@@ -174,7 +174,7 @@ async fn a_stream_tells_events_as_they_happen() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_dies_is_told_as_lost() {
+async fn a_server_that_dies_is_reported_as_lost() {
     let server = Server::openssh("");
     let session = server.session().await;
     let pid = exec(&session, "echo $PPID").await;
@@ -224,7 +224,7 @@ async fn tcp_connections_carry_bulk_both_ways_at_once_and_close() {
     read.read_to_end(&mut got).await.unwrap();
     writing.await.unwrap();
     assert!(got == sent);
-    // Many at once: they do not count against MaxSessions.
+    // Many in parallel: they do not count against MaxSessions.
     let mut open = Vec::new();
     for _ in 0..40 {
         open.push(session.tcp(address).await.unwrap());
@@ -236,7 +236,7 @@ async fn tcp_connections_carry_bulk_both_ways_at_once_and_close() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_unix_socket_of_the_far_side_is_reached_and_its_stream_may_be_dropped_on_any_thread() {
+async fn a_remote_unix_socket_is_reached_and_its_stream_may_be_dropped_on_any_thread() {
     let server = Server::openssh("");
     let session = server.session().await;
     let path = server.path("socket");
@@ -293,7 +293,7 @@ async fn a_host_that_falls_silent_is_noticed_in_bounded_time_idle_or_in_the_midd
         loop {
             let (mut from, _) = tokio::select! {
                 accepted = listener.accept() => accepted.unwrap(),
-                // Its machine is gone, and with it who would accept.
+                // The machine is gone: no new connection is accepted.
                 _ = closes.changed() => return,
             };
             let mut silent = silent.clone();
@@ -337,6 +337,6 @@ async fn a_host_that_falls_silent_is_noticed_in_bounded_time_idle_or_in_the_midd
         );
         eprintln!("noticed after {:?}", begun.elapsed());
     }
-    // A node is judged by its host, never by its silence.
+    // A node counts as dead only if its host reports it, never because it is silent.
     assert!(slow.try_recv().is_err() && !node.is_closed());
 }

@@ -1,4 +1,4 @@
-//! Many nodes: sessions kept, commands fanned out, files both ways.
+//! Many nodes: reused sessions, commands on all nodes, files in both directions.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use vcluster::ssh::fanout::{self, Ended, FanEvent, FanRequest};
-use vcluster::ssh::transfer::{Parcel, PullLimits, TransferError, pull, push};
+use vcluster::ssh::transfer::{Archive, PullLimits, TransferError, pull, push};
 use vcluster::ssh::{ExecRequest, HostWay, Nodes, Reach, Session, Via};
 
 use crate::server::Server;
@@ -78,14 +78,14 @@ async fn a_command_on_150_nodes_through_a_stock_host_is_never_refused_and_sessio
             .collect();
         assert_eq!((lines, ends), (300, 150), "{odd:?}");
     }
-    // All the "nodes" are one sshd here, so that a login may well be refused in passing and tried again.
+    // All the "nodes" are one sshd here, so a login may be refused temporarily and retried.
     assert_eq!(node.log().matches("Accepted publickey").count(), 150);
     assert_eq!(gate.log().matches("Accepted publickey").count(), 1);
     nodes.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_node_has_its_own_end_and_a_lost_session_is_opened_anew() {
+async fn each_node_ends_on_its_own_and_a_lost_session_is_opened_again() {
     let good = Server::openssh("");
     let mut dead = good.node("dead");
     dead.address = "127.0.0.1:1".parse().unwrap();
@@ -123,7 +123,7 @@ async fn each_node_has_its_own_end_and_a_lost_session_is_opened_anew() {
     let (results, _) = run(&nodes, &all[..2], &stopped).await;
     assert!(results.iter().all(|(_, ended)| *ended == Ended::Cancelled));
 
-    // What runs when the user interrupts is killed on the nodes.
+    // When the user interrupts, running commands are killed on the nodes.
     let mark = format!("40{}", std::process::id());
     let interrupted = request(&format!("sleep {mark}"), None);
     let cancel = interrupted.cancel.clone();
@@ -170,10 +170,10 @@ async fn there_and_back(server: &Server, session: &Session) {
     fs::create_dir(&source).unwrap();
     tree(&source);
     let there = server.path("there/deep er");
-    let parcel = Arc::new(Parcel::pack(std::slice::from_ref(&source), there.to_str().unwrap()).unwrap());
-    assert_eq!(parcel.files(), 4);
+    let archive = Arc::new(Archive::pack(std::slice::from_ref(&source), there.to_str().unwrap()).unwrap());
+    assert_eq!(archive.files(), 4);
     for _ in 0..2 {
-        push(session, &parcel, Some(Duration::from_secs(30)))
+        push(session, &archive, Some(Duration::from_secs(30)))
             .await
             .unwrap();
         same(&source, &there.join("source"));
@@ -195,22 +195,22 @@ async fn there_and_back(server: &Server, session: &Session) {
         assert_eq!((pulled.files, pulled.skipped.len()), (4, 0));
         same(&source, &back.join("source"));
     }
-    // One file under a new name; a directory in its place is told.
+    // One file under a new name; a directory in its place is an error.
     let one = server.path("one.conf");
     fs::write(&one, "content").unwrap();
     let target = server.path("etc/two.conf");
-    let parcel = Arc::new(Parcel::pack(std::slice::from_ref(&one), target.to_str().unwrap()).unwrap());
-    push(session, &parcel, None).await.unwrap();
+    let archive = Arc::new(Archive::pack(std::slice::from_ref(&one), target.to_str().unwrap()).unwrap());
+    push(session, &archive, None).await.unwrap();
     assert_eq!(fs::read_to_string(&target).unwrap(), "content");
-    let parcel = Arc::new(Parcel::pack(std::slice::from_ref(&one), there.to_str().unwrap()).unwrap());
-    let error = push(session, &parcel, None).await.unwrap_err();
+    let archive = Arc::new(Archive::pack(std::slice::from_ref(&one), there.to_str().unwrap()).unwrap());
+    let error = push(session, &archive, None).await.unwrap_err();
     assert!(error.to_string().contains("is a directory there"), "{error}");
-    let parcel = Arc::new(Parcel::pack(&[one], "/proc/nothing/").unwrap());
+    let archive = Arc::new(Archive::pack(&[one], "/proc/nothing/").unwrap());
     assert!(matches!(
-        push(session, &parcel, None).await,
+        push(session, &archive, None).await,
         Err(TransferError::Remote { .. })
     ));
-    // What is not there, and too much.
+    // A missing path, and too many bytes.
     let error = pull(
         session,
         "/nonexistent/x",
@@ -249,7 +249,7 @@ async fn files_go_there_and_back_with_busybox_on_dropbear() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_lies_about_its_files_is_found_out() {
+async fn a_file_that_does_not_match_its_digest_is_detected() {
     let server = Server::openssh("");
     let session = server.session().await;
     // A file that grows while it is read: tar and sha256sum see different content.

@@ -1,4 +1,4 @@
-//! A node that means ill: real servers whose commands lie, flood and lead astray, and one that breaks the protocol.
+//! Hostile nodes: real servers whose commands lie, flood and try to escape, and one that violates the protocol.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use vcluster::report::LineBuffer;
+use vcluster::base::text::LineBuffer;
 use vcluster::ssh::fanout::{self, Ended, FanEvent, FanRequest};
 use vcluster::ssh::transfer::{PullLimits, Pulled, TransferError, pull};
 use vcluster::ssh::{ExecRequest, Nodes, Reach, Session, SshError, Via};
 
 use crate::server::Server;
 
-/// A server on which a program is another one than it should be.
+/// A server on which a program is replaced.
 fn with_program(name: &str, script: &str) -> Server {
     let bin = tempfile::tempdir().unwrap().keep();
     let server = Server::openssh(&format!("SetEnv PATH={}:/usr/bin:/bin", bin.display()));
@@ -56,14 +56,14 @@ async fn pull_x(server: &Server, into: &Path) -> Result<Pulled, TransferError> {
         .unwrap()
 }
 
-/// Text with nothing in it that a terminal acts upon.
+/// Whether the text contains nothing that could control a terminal.
 fn harmless(text: &str) -> bool {
     !text.chars().any(|c| c.is_control() && c != '\n')
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_archive_that_leads_out_writes_nothing_outside() {
-    // Names are what python makes of them, past every check of an honest tar.
+    // Python writes these names: a normal tar would refuse them.
     let archive = |code: &str| {
         format!(
             "exec python3 -c 'import sys,tarfile,io\nt=tarfile.open(fileobj=sys.stdout.buffer,mode=\"w|\")\n\
@@ -152,7 +152,7 @@ async fn an_archive_without_end_is_cut_off_in_bounded_time_and_room() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn files_that_lie_about_their_digest_are_told() {
+async fn files_with_a_wrong_digest_are_an_error() {
     let server = with_program("sha256sum", "echo 0000  ./hostname; printf '\\033[2J\\n'");
     let into = tempfile::tempdir().unwrap();
     let error = pull_x(&server, into.path()).await.unwrap_err();
@@ -183,7 +183,7 @@ async fn output_without_end_takes_bounded_memory_and_ends_with_its_time() {
         other => panic!("{other:?}"),
     }
     assert!(begun.elapsed() < Duration::from_secs(10));
-    // Line by line: pieces of bounded length, escapes made harmless where they are shown.
+    // Line by line: chunks of bounded length, and escapes sanitized before printing.
     let names = vec!["n1".to_owned()];
     let nodes = Nodes::new([Reach {
         target: server.node("n1"),
@@ -206,10 +206,10 @@ async fn output_without_end_takes_bounded_memory_and_ends_with_its_time() {
             if let FanEvent::Line { line, .. } = event {
                 longest = longest.max(line.len());
                 all += line.len();
-                let shown = vcluster::report::sanitize(&line).into_owned();
+                let shown = vcluster::base::text::sanitize(&line).into_owned();
                 assert!(harmless(&shown) && !shown.contains('\u{202e}'));
                 let mut buffer = LineBuffer::default();
-                buffer.push(line.as_bytes(), |_| panic!("there is no line end"));
+                buffer.push(line.as_bytes(), |_| panic!("unexpected line end"));
                 assert!(harmless(&buffer.finish().unwrap()));
             }
         }
@@ -249,14 +249,14 @@ async fn a_server_that_talks_without_end_before_it_says_ssh_is_left_in_bounded_t
         let error = Session::connect_node(None, &target).await.err().unwrap();
         assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
         assert!(harmless(&error.to_string()), "{error}");
-        // It is not listened to any longer.
+        // The client no longer reads from it.
         let _ = tokio::time::timeout(Duration::from_secs(10), talking)
             .await
             .expect("the connection is closed");
     }
 }
 
-/// A server of our own making, which opens channels to its client.
+/// A server that opens channels to its client.
 struct Grasping {
     opened: Arc<AtomicUsize>,
 }
@@ -314,7 +314,7 @@ async fn a_node_cannot_open_channels_to_the_controller() {
     let session = Session::connect_node(None, &target).await.unwrap();
     let end = Instant::now() + Duration::from_secs(20);
     while opened.load(Ordering::Relaxed) < 1_000 {
-        assert!(Instant::now() < end, "the server has not tried all");
+        assert!(Instant::now() < end, "the server has not finished its attempts");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(opened.load(Ordering::Relaxed), 1_000, "channels were opened");
@@ -322,7 +322,7 @@ async fn a_node_cannot_open_channels_to_the_controller() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_with_another_host_key_is_told_with_both_keys_and_gets_nothing() {
+async fn a_node_with_another_host_key_is_an_error_with_both_keys_and_gets_no_login() {
     let server = Server::openssh("");
     let other = Server::openssh("");
     let mut target = server.node("n1");

@@ -1,4 +1,4 @@
-//! Whom to trust, with which key, by which way.
+//! Host keys, client keys and jump hosts.
 
 use std::fs;
 use std::path::Path;
@@ -45,7 +45,7 @@ async fn an_unknown_host_key_is_refused_with_its_fingerprint_and_the_command_tha
         hint.contains(&format!("-p {} root@127.0.0.1 true", server.port)),
         "{hint}"
     );
-    // The command does what it says.
+    // The command from the hint works.
     let command = hint.split_once("accept it: ").unwrap().1;
     let command = command.replacen(
         "ssh ",
@@ -122,7 +122,7 @@ async fn hashed_wildcard_aliased_and_other_kinds_of_known_hosts_are_found() {
     for (text, config) in [
         (format!("[127.0.0.*]:{} {key}\n", server.port), ""),
         (format!("garbage\n\n[127.0.0.1]:{0}\t{key}\n", server.port), ""),
-        // Only the RSA key is known: the server must be asked for that one.
+        // Only the RSA key is known: the client must request that one.
         (format!("[127.0.0.1]:{} {rsa}\n", server.port), ""),
         (format!("my-alias {key}\n"), "HostKeyAlias My-Alias\n"),
     ] {
@@ -278,7 +278,7 @@ fn agent(directory: &Path, keys: &[&Path]) -> (std::process::Child, std::path::P
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_agent_is_asked_and_the_named_key_comes_first() {
+async fn the_agent_is_used_and_the_configured_key_comes_first() {
     let server = Server::openssh("MaxAuthTries 2");
     let mut keys = Vec::new();
     for i in 0..5 {
@@ -294,11 +294,11 @@ async fn the_agent_is_asked_and_the_named_key_comes_first() {
     let mut target = server.host();
     target.identity = None;
     fs::rename(server.path("client"), server.path("moved")).unwrap();
-    // Only the public half of the right key is at hand, as with a hardware key.
+    // Only the public half of the right key is available, as with a hardware key.
     let mut config = server.config("IdentityFile %d/client.pub\nIdentitiesOnly yes\n");
     config.agent = Some(socket.clone());
     hello(&Session::connect_host_with(&target, &config).await.unwrap()).await;
-    // With IdentityAgent, and without the name: too many keys for the server.
+    // With IdentityAgent and without a configured key: too many keys for the server.
     let config = server.config(&format!("IdentityAgent {}\n", socket.display()));
     let error = refused_without_identity(&server, &config).await;
     assert!(error.to_string().contains("IdentitiesOnly"), "{error}");
@@ -409,7 +409,7 @@ async fn waiting_for_a_login_ends_when_the_machine_died_and_succeeds_when_it_com
         "the last real error, not {error}"
     );
 
-    // A port that starts to answer later.
+    // A port that answers only later.
     let (late, real) = (target.address, server.address());
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(700)).await;

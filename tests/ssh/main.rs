@@ -1,4 +1,4 @@
-//! The SSH module against real servers: OpenSSH with stock limits, and Dropbear as the micro image has it.
+//! The SSH module against real servers: OpenSSH with stock limits, and Dropbear as in the micro image.
 //! Everything listens on 127.0.0.1 and lives in a temporary directory.
 #![expect(clippy::unwrap_used, reason = "a test may fail, and prints its figures")]
 

@@ -1,4 +1,4 @@
-//! Servers to test against, ended by their process ids.
+//! Servers to test against, stopped by their process ids.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -60,13 +60,13 @@ fn wait_for(log: &Path, words: &str, child: &mut Child) {
             return;
         }
         assert!(child.try_wait().unwrap().is_none(), "the server ended: {text}");
-        assert!(Instant::now() < end, "the server does not start: {text}");
+        assert!(Instant::now() < end, "the server did not start: {text}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
 impl Server {
-    /// OpenSSH with stock limits; `extra` lines go to its configuration.
+    /// OpenSSH with stock limits; `extra` lines are appended to its configuration.
     pub(crate) fn openssh(extra: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
@@ -83,7 +83,7 @@ impl Server {
             directory.path().display()
         );
         fs::write(at("sshd_config"), text).unwrap();
-        // Another home directory, so that the shell settings of this machine's root do not matter.
+        // A separate home directory, so that root's shell settings on this machine do not matter.
         let others = fs::read_to_string("/etc/passwd").unwrap();
         let others = others
             .lines()
@@ -111,9 +111,9 @@ impl Server {
         }
     }
 
-    /// Dropbear, with busybox for everything, as in the micro image. It reads `authorized_keys` from the
-    /// home directory only and takes only listed shells, so it gets a mount namespace with another
-    /// `/etc/passwd` and `/etc/shells`.
+    /// Dropbear with only busybox, as in the micro image. It reads `authorized_keys` only from the home
+    /// directory and accepts only listed shells, so it gets a mount namespace with its own `/etc/passwd`
+    /// and `/etc/shells`.
     pub(crate) fn dropbear() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
@@ -209,7 +209,7 @@ impl Server {
         }
     }
 
-    /// An ssh config of its own, so that the machine's does not matter.
+    /// A separate ssh config, so that the machine's does not matter.
     pub(crate) fn config(&self, text: &str) -> SshConfig {
         let path = self.path("ssh_config");
         fs::write(&path, text).unwrap();
@@ -242,7 +242,7 @@ impl Drop for Server {
     }
 }
 
-/// A process of this machine with both words in its command line.
+/// A process on this machine with both words in its command line.
 pub(crate) fn running(program: &str, word: &str) -> Option<String> {
     let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     let commands = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());

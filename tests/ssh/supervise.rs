@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
-use vcluster::ssh::fanout::Stream;
+use vcluster::base::event::Stream;
 use vcluster::ssh::{Nodes, Reach, Via};
 use vcluster::supervise::{self, End, Ended, Gate, Kind, Sink, Step, StepError, Way};
 
@@ -20,7 +20,7 @@ struct Kept {
     stdout: Vec<u8>,
     stderr: Vec<u8>,
     ended: u32,
-    /// Cuts the connection when so many more bytes have arrived.
+    /// Cuts the connection once this many bytes have arrived.
     cut: Option<(Arc<vcluster::ssh::Session>, usize)>,
 }
 
@@ -86,12 +86,12 @@ async fn with_gate(
     supervise::follow(&way, step, gate, kept).await
 }
 
-/// Whether a process sleeps for so long. The shells that start it have another command line.
+/// Whether a `sleep` with this argument runs. The shells that start it have a different command line.
 fn asleep(mark: &str) -> bool {
     crate::server::running(&format!("sleep\0{mark}"), mark).is_some()
 }
 
-/// Nothing of a step is left on its node.
+/// Asserts that nothing of a step is left on its node.
 fn gone(step: &Step) {
     let directory = format!("/run/vcluster/steps/{}", step.id);
     let begun = Instant::now();
@@ -111,13 +111,13 @@ async fn basics(server: Server) {
     assert_eq!(String::from_utf8(kept.stdout).unwrap(), format!("out\n{home}\n"));
     assert_eq!((kept.stderr.as_slice(), kept.ended), (&b"err\n"[..], 1));
     gone(&failing);
-    // The same step again, right behind the first.
+    // The same step again, directly after the first.
     let again = step("kill -SEGV $$");
     for _ in 0..10 {
         let end = follow(&nodes, &again, &mut Kept::default()).await.unwrap();
         assert_eq!(end.ended, Ended::Signal("SEGV".into()));
     }
-    // Its standard input is empty, and what stays behind keeps it for a moment only.
+    // Its standard input is empty, and a process left in the background delays its end only briefly.
     let begun = Instant::now();
     let end = follow(&nodes, &step("cat; sleep 60 & echo $!"), &mut Kept::default())
         .await
@@ -177,7 +177,7 @@ async fn time_runs_out(server: Server) {
     assert!(!asleep(&mark));
     gone(&late);
 
-    // One that reads what never comes says so.
+    // A process that waits for input is reported as such.
     let reads = Step {
         timeout: Duration::from_secs(1),
         ..step("mkfifo $HOME/never; exec 3<>$HOME/never; read x <&3")
@@ -224,7 +224,7 @@ async fn lost_connections(server: Server) {
     assert_eq!(String::from_utf8(kept.stderr).unwrap(), wanted("e"));
     assert!(end.lost.is_nothing());
 
-    // Much more than any buffer on the way holds.
+    // Much more than any buffer between them holds.
     let size = 40_000_000;
     let file = server.directory.path().join("bulk");
     let bulk = step(&format!("head -c {size} /dev/urandom | tee {}", file.display()));
@@ -255,7 +255,7 @@ async fn killed_controller(server: Server) {
         arrived: Some([first.stdout.len() as u64, 0]),
         ..long.clone()
     };
-    // Another process, which knows what the first one kept.
+    // A second process, with the positions that the first one stored.
     let others = self::nodes(&server);
     let mut second = Kept::default();
     let end = follow(&others, &resumed, &mut second).await.unwrap();
@@ -265,7 +265,7 @@ async fn killed_controller(server: Server) {
     let again = follow(&others, &resumed, &mut Kept::default()).await;
     assert!(matches!(again, Err(StepError::Gone)), "{again:?}");
 
-    // One that is stopped, and one that is not there.
+    // Stopping a step, and one that does not exist.
     let mark = format!("32{}", std::process::id());
     let left = step(&format!("sleep {mark}"));
     let cut = tokio::time::timeout(
@@ -305,9 +305,9 @@ on_both!(
     killed_controller a_killed_controllers_step_is_found_on_openssh a_killed_controllers_step_is_found_on_dropbear
 );
 
-/// The node knows at most one configuration step: one that a killed controller has left is ended, the same one found.
+/// A node has at most one configuration step: the leftover of a killed controller is ended, the same step is found.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_configuration_step_is_alone_on_its_node_and_not_run_twice() {
+async fn a_configuration_step_is_the_only_one_on_its_node_and_does_not_run_twice() {
     let server = Server::openssh("");
     let nodes = nodes(&server);
     let mark = format!("33{}", std::process::id());
@@ -324,8 +324,8 @@ async fn a_configuration_step_is_alone_on_its_node_and_not_run_twice() {
     let (new, mut kept) = (configure(&counts, "first"), Kept::default());
     let cut = tokio::time::timeout(Duration::from_secs(1), follow(&nodes, &new, &mut kept)).await;
     assert!(cut.is_err());
-    assert!(!asleep(&mark), "the old one was ended");
-    // While it runs it is gone on with; once it has ended it is begun again.
+    assert!(!asleep(&mark), "the old step still runs");
+    // While it runs it is continued; once it has ended it is started again.
     for (owner, wanted) in [("second", "x\n"), ("third", "x\nx\n")] {
         let mut kept = Kept::default();
         let end = follow(&nodes, &configure(&counts, owner), &mut kept)

@@ -1,10 +1,13 @@
-//! What a run gave, for people, as JSON and as JUnit.
+//! Results of a run, for people, as JSON and as JUnit.
 
-use crate::cmd::{Context, Format};
-use crate::report::{self, junit};
-use crate::workload::{Outcome, Results, StepReport};
+use std::time::Duration;
 
-/// Whether nothing of a step runs any more.
+use crate::base::text::sanitize;
+use crate::cmd::Context;
+use crate::report::{self, Format, junit};
+use crate::workload::{Outcome, Record, Results, StepReport};
+
+/// Whether no process of a step runs any more.
 pub(super) fn is_stopped(step: &StepReport) -> bool {
     let stopped = |error: &str| matches!(error, "stopped" | "not running");
     step.nodes.iter().all(|node| match &node.outcome {
@@ -13,23 +16,23 @@ pub(super) fn is_stopped(step: &StepReport) -> bool {
     })
 }
 
-/// What the processes of a step did when its time was over. Without their numbers, so that nodes where it was the
-/// same are gathered.
+/// The state of a step's processes at its timeout. Without their PIDs, so that nodes with the same state are
+/// grouped.
 fn doing_words(doing: Option<&str>) -> String {
     let Some(doing) = doing else {
-        return "[the node gave no answer within the time that it has to end a step]\n".into();
+        return "[the node did not respond in time]\n".into();
     };
-    let mut text = String::from("[its processes when the time was over:\n");
+    let mut text = String::from("[its processes at the timeout:\n");
     for line in doing.lines().take(30) {
         let what = line.splitn(3, ", ").nth(2).unwrap_or(line);
         let head: String = what.chars().take(400).collect();
-        text.push_str(&format!("  {}\n", report::sanitize(&head)));
+        text.push_str(&format!("  {}\n", sanitize(&head)));
     }
     text.push_str("]\n");
     text
 }
 
-/// What a node said, for a report: the head of its output.
+/// The head of a node's output, for a report.
 fn said(results: &Results, step: &str, node: &str) -> String {
     const HEAD: u64 = 16 << 10;
     let read = |ending: &str| {
@@ -41,7 +44,7 @@ fn said(results: &Results, step: &str, node: &str) -> String {
         }
         let text = String::from_utf8_lossy(&bytes).into_owned();
         text.lines()
-            .map(|line| format!("{}\n", report::sanitize(line)))
+            .map(|line| format!("{}\n", sanitize(line)))
             .collect::<String>()
     };
     format!("{}{}", read("out"), read("err"))
@@ -70,7 +73,7 @@ pub(super) fn show(reports: &[StepReport], results: &Results, context: &Context)
                 text.push_str(&format!("[{} bytes of its output are lost]\n", node.lost));
             }
             if node.outcome != Outcome::Passed {
-                text.push_str(&format!("[{}]\n", report::sanitize(&node.outcome.describe())));
+                text.push_str(&format!("[{}]\n", sanitize(&node.outcome.describe())));
             }
             if let Outcome::TimedOut { doing } = &node.outcome {
                 text.push_str(&doing_words(doing.as_deref()));
@@ -82,27 +85,41 @@ pub(super) fn show(reports: &[StepReport], results: &Results, context: &Context)
     report::talk(&format!("results: {}", results.path().display()));
 }
 
-pub(super) fn cases(reports: &[StepReport], results: &Results) -> Vec<junit::Case> {
-    reports
-        .iter()
-        .flat_map(|step| {
-            step.nodes.iter().map(move |node| junit::Case {
-                step: step.step.clone(),
-                node: node.node.to_string(),
-                took: node.took,
-                outcome: match &node.outcome {
-                    Outcome::Passed => junit::Outcome::Passed,
-                    other => junit::Outcome::Failed {
-                        message: other.describe(),
-                        output: match other {
-                            Outcome::TimedOut { doing } => {
-                                said(results, &step.step, node.node.as_str()) + &doing_words(doing.as_deref())
-                            }
-                            _ => said(results, &step.step, node.node.as_str()),
-                        },
-                    },
-                },
-            })
-        })
-        .collect()
+/// The results for JUnit. Steps that were not run because an earlier one failed are skipped.
+pub(super) fn cases(reports: &[StepReport], record: &Record, results: &Results) -> Vec<junit::Case> {
+    let mut cases = Vec::new();
+    for step in reports {
+        cases.extend(step.nodes.iter().map(|node| junit::Case {
+            step: step.step.clone(),
+            node: node.node.to_string(),
+            took: node.took,
+            outcome: outcome(&node.outcome, results, &step.step, node.node.as_str()),
+        }));
+    }
+    let failed = reports.last().map_or("", |step| step.step.as_str());
+    for step in record.steps.iter().skip(reports.len()) {
+        cases.extend(step.on.iter().map(|node| junit::Case {
+            step: step.name.clone(),
+            node: node.to_string(),
+            took: Duration::ZERO,
+            outcome: junit::Outcome::Skipped {
+                reason: format!("step {failed} failed"),
+            },
+        }));
+    }
+    cases
+}
+
+fn outcome(outcome: &Outcome, results: &Results, step: &str, node: &str) -> junit::Outcome {
+    let mut output = match outcome {
+        Outcome::Passed => return junit::Outcome::Passed,
+        _ => said(results, step, node),
+    };
+    if let Outcome::TimedOut { doing } = outcome {
+        output.push_str(&doing_words(doing.as_deref()));
+    }
+    junit::Outcome::Failed {
+        message: outcome.describe(),
+        output,
+    }
 }

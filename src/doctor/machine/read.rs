@@ -1,11 +1,12 @@
-//! The reader of a machine's answer.
+//! The parser of the script's output.
 
 use super::{COMMANDS, Daemon, Family, MODULES, Machine, Module};
+use crate::base::units::MiB;
+use crate::inventory::ShortId;
 use crate::network::{self, section};
-use crate::units::MiB;
 
 impl Machine {
-    /// Reads the answer; `None` where it is not one.
+    /// Parses the output; `None` if it is not one.
     pub(in crate::doctor) fn read(output: &str) -> Option<Self> {
         let part = |name| section(output, name);
         let kernel = version(part("kernel"))?;
@@ -95,7 +96,7 @@ fn has(text: &str, wanted: &str) -> bool {
     text.lines().any(|line| line.trim_end() == wanted)
 }
 
-/// A value that is shown to people: short, without what a terminal would obey.
+/// A value for people: short, without characters that control a terminal.
 fn shown(text: &str) -> String {
     let plain = |c: &char| c.is_ascii_graphic() || *c == ' ';
     text.chars().filter(plain).take(60).collect()
@@ -121,7 +122,7 @@ fn family(text: &str) -> Family {
     .unwrap_or_default()
 }
 
-/// The lines that are words of a list: nothing else is believed.
+/// The lines that are words of a known list; all others are dropped.
 fn words(text: &str, known: &str) -> Vec<String> {
     let known: Vec<&str> = known.split_ascii_whitespace().collect();
     let lines = text.lines().filter(|line| known.contains(line));
@@ -179,7 +180,7 @@ fn module(line: &str) -> Option<(String, Module)> {
     Some((words(name, MODULES).pop()?, state))
 }
 
-/// The fourth column of `df -Pi`. Btrfs counts none and says 0 of 0.
+/// The fourth column of `df -Pi`. Btrfs reports 0 of 0.
 fn inodes(df: &str) -> Option<u64> {
     let columns: Vec<&str> = df.lines().nth(1)?.split_ascii_whitespace().collect();
     let total: u64 = columns.get(1)?.parse().ok()?;
@@ -189,7 +190,7 @@ fn inodes(df: &str) -> Option<u64> {
 fn foreign_links(json: &str) -> Vec<String> {
     let ours = |name: &str| {
         let rest = name.strip_prefix("vcb").or_else(|| name.strip_prefix("vcx"));
-        rest.is_some_and(network::is_short_id)
+        rest.is_some_and(|id| ShortId::parse(id).is_some())
     };
     let links = network::read_links(json).unwrap_or_default();
     links

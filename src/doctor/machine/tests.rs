@@ -1,6 +1,6 @@
 use super::*;
 
-/// What a healthy Debian host says.
+/// Output of a healthy Debian host.
 pub(in crate::doctor) const HEALTHY: &str = r#"@@kernel
 6.1.0-28-amd64
 @@system
@@ -67,7 +67,7 @@ Filesystem      Inodes  IUsed   IFree IUse% Mounted on
 "#;
 
 #[test]
-fn the_answer_of_a_host_is_read() {
+fn the_output_of_a_host_is_parsed() {
     let machine = Machine::read(HEALTHY).unwrap();
     assert_eq!(machine.kernel, Some((6, 1)));
     assert_eq!((machine.family, machine.systemd), (Family::Debian, true));
@@ -92,7 +92,7 @@ fn the_answer_of_a_host_is_read() {
 }
 
 #[test]
-fn garbage_is_as_if_nothing_had_been_said() {
+fn garbage_counts_as_absent() {
     assert_eq!(Machine::read(""), None);
     assert_eq!(Machine::read("@@kernel\nnonsense\n@@end\n"), None);
     let text = "@@kernel\n6.1\n@@missing\n$(reboot)\nip\n@@daemons\nlibvirtd x y z\nlibvirtd 1 2\nbash 1 2 3 4\n\
@@ -110,7 +110,7 @@ fn garbage_is_as_if_nothing_had_been_said() {
 }
 
 #[test]
-fn words_of_a_host_carry_no_escapes() {
+fn values_of_a_host_carry_no_escapes() {
     let text = format!(
         "@@kernel\n6.1\n@@sshd\nmaxstartups \u{1b}[2J{}\n@@end\n",
         "x".repeat(500)

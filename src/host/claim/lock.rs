@@ -1,5 +1,5 @@
-//! The lock of who works on a cluster: held by a script on the host whose input stays open, so the kernel frees it
-//! when that script ends. It ends with the connection, and when its holder is silent for too long.
+//! The lock of a cluster: held by a script on the host whose input stays open, so the kernel frees it when that script
+//! ends. The script ends with the connection, or when heartbeats stop.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,45 +8,42 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::request::{HEARTBEAT_INTERVAL, LOCK_TIMEOUT, LockRequest, LockState};
 use super::script::read_answer;
-use super::{HoldRequest, LIMIT, Standing};
 use crate::host::error::Cause;
-use crate::host::link::HostLink;
+use crate::host::transport::link::HostLink;
+use crate::inventory::ClusterRef;
+use crate::inventory::claim::LIMIT;
 
-/// How often the holder of a lock says that he is alive.
-pub(super) const BEAT: Duration = Duration::from_secs(20);
-/// After so long without a word the lock is free: the controller's machine or network died without a farewell.
-pub(super) const SILENCE: Duration = Duration::from_mins(2);
-
-/// A lock on a host: free again when this is dropped, or when this process ends, however it ends.
+/// A lock on a host: freed when this is dropped, and when this process ends, however it ends.
 #[derive(Debug)]
-pub struct Held {
-    pub(super) short_id: String,
-    /// The line that the host keeps of its holder; no two locks have the same.
+pub struct HostLock {
+    pub(super) cluster: ClusterRef,
+    /// The line in the lock file that identifies the holder; unique to each lock.
     pub(super) holder: String,
     pieces: mpsc::Receiver<Vec<u8>>,
-    voice: Arc<Voice>,
+    heartbeat: Arc<Heartbeat>,
     stop: DropGuard,
 }
 
-/// What is known of the holder's own voice.
+/// The state of our own heartbeat.
 #[derive(Debug)]
-struct Voice {
-    /// When he last spoke.
-    spoke: Mutex<Instant>,
-    /// Whether he once woke too late to speak: this process had been stopped.
-    overslept: AtomicBool,
+struct Heartbeat {
+    /// When the last heartbeat was sent.
+    last_sent: Mutex<Instant>,
+    /// Whether a heartbeat was once too late because this process had been suspended.
+    suspended: AtomicBool,
 }
 
-impl Held {
-    /// Whether the host may have freed it by now: the connection ended, or this process stood still.
+impl HostLock {
+    /// Whether the host may have freed it by now: the connection ended, or this process was suspended.
     pub fn is_lost(&self) -> bool {
-        self.pieces.is_closed() || self.voice.is_silent()
+        self.pieces.is_closed() || self.heartbeat.is_overdue()
     }
 
-    /// Whether it was lost because this process stood still, and not by its connection.
-    pub(in crate::host) fn overslept(&self) -> bool {
-        self.voice.overslept.load(Ordering::Relaxed)
+    /// Whether it was lost because this process was suspended, not because the connection ended.
+    pub(in crate::host) fn suspended(&self) -> bool {
+        self.heartbeat.suspended.load(Ordering::Relaxed)
     }
 
     /// Frees the lock and waits until it is free.
@@ -57,16 +54,16 @@ impl Held {
     }
 }
 
-/// Runs the script of a lock, and keeps its input open if that took the lock.
-pub(super) async fn attend(
+/// Runs the script of a lock, and keeps its input open if it got the lock.
+pub(super) async fn keep_alive(
     link: &HostLink,
-    request: &HoldRequest<'_>,
+    request: &LockRequest<'_>,
     holder: &str,
     script: &str,
     allowed: Duration,
-) -> Result<(Standing, Option<Held>), Cause> {
-    // Before the host begins to wait, so that we give it up no later than the host does.
-    let voice = Arc::new(Voice::new(Instant::now()));
+) -> Result<(LockState, Option<HostLock>), Cause> {
+    // Before the host starts to wait, so that our timeout never ends after the host's.
+    let heartbeat = Arc::new(Heartbeat::new(Instant::now()));
     let (input, mut pieces) = link.attend(script, allowed).await?;
     let first = async {
         let mut said = Vec::new();
@@ -82,56 +79,56 @@ pub(super) async fn attend(
         .await
         .map_err(|_| Cause::Timeout(allowed))?;
     let standing = read_answer(request, &String::from_utf8_lossy(&said))?;
-    if !matches!(standing, Standing::Held { .. }) {
+    if !matches!(standing, LockState::Held { .. }) {
         return Ok((standing, None));
     }
     let stop = CancellationToken::new();
-    tokio::spawn(beat(input, voice.clone(), stop.clone()));
-    let held = Held {
-        short_id: request.short_id.to_owned(),
+    tokio::spawn(send_heartbeats(input, heartbeat.clone(), stop.clone()));
+    let held = HostLock {
+        cluster: request.cluster.clone(),
         holder: holder.to_owned(),
         pieces,
-        voice,
+        heartbeat,
         stop: stop.drop_guard(),
     };
     Ok((standing, Some(held)))
 }
 
-async fn beat(input: mpsc::Sender<Vec<u8>>, voice: Arc<Voice>, stop: CancellationToken) {
+async fn send_heartbeats(input: mpsc::Sender<Vec<u8>>, heartbeat: Arc<Heartbeat>, stop: CancellationToken) {
     loop {
-        let late = Instant::now() + SILENCE;
+        let late = Instant::now() + LOCK_TIMEOUT;
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(BEAT) => {}
+            () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {}
         }
-        // The host has waited as long: what it freed must not be taken for ours again.
-        if Instant::now() + BEAT >= late {
-            voice.overslept.store(true, Ordering::Relaxed);
+        // The host may have freed the lock by now: do not treat it as ours again.
+        if Instant::now() + HEARTBEAT_INTERVAL >= late {
+            heartbeat.suspended.store(true, Ordering::Relaxed);
         }
         let now = Instant::now();
-        if voice.is_silent() || input.send(b".".to_vec()).await.is_err() {
-            // With the input's end the host frees what may be left of the lock.
+        if heartbeat.is_overdue() || input.send(b".".to_vec()).await.is_err() {
+            // Closing the input makes the host free the lock if it still holds it.
             return;
         }
-        voice.speak(now);
+        heartbeat.sent(now);
     }
 }
 
-impl Voice {
-    fn new(spoke: Instant) -> Self {
+impl Heartbeat {
+    fn new(last_sent: Instant) -> Self {
         Self {
-            spoke: Mutex::new(spoke),
-            overslept: AtomicBool::new(false),
+            last_sent: Mutex::new(last_sent),
+            suspended: AtomicBool::new(false),
         }
     }
 
-    fn speak(&self, now: Instant) {
-        *self.spoke.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    fn sent(&self, now: Instant) {
+        *self.last_sent.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
-    fn is_silent(&self) -> bool {
-        let spoke = self.spoke.lock().unwrap_or_else(PoisonError::into_inner);
-        spoke.elapsed() >= SILENCE || self.overslept.load(Ordering::Relaxed)
+    fn is_overdue(&self) -> bool {
+        let last_sent = self.last_sent.lock().unwrap_or_else(PoisonError::into_inner);
+        last_sent.elapsed() >= LOCK_TIMEOUT || self.suspended.load(Ordering::Relaxed)
     }
 }
 
@@ -140,21 +137,22 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_lock_is_lost_when_its_script_ends_or_its_holder_stood_still() {
+    async fn a_lock_is_lost_when_its_script_ends_or_its_holder_was_suspended() {
         let (sender, pieces) = mpsc::channel(1);
-        let held = Held {
-            short_id: "0badcafe".into(),
+        let held = HostLock {
+            cluster: ClusterRef::of_directory("demo.0badcafe").unwrap(),
             holder: String::new(),
             pieces,
-            voice: Arc::new(Voice::new(Instant::now())),
+            heartbeat: Arc::new(Heartbeat::new(Instant::now())),
             stop: CancellationToken::new().drop_guard(),
         };
         assert!(!held.is_lost());
-        held.voice.speak(Instant::now().checked_sub(SILENCE).unwrap());
+        held.heartbeat
+            .sent(Instant::now().checked_sub(LOCK_TIMEOUT).unwrap());
         assert!(held.is_lost());
-        held.voice.speak(Instant::now());
-        assert!(!held.is_lost() && !held.overslept());
+        held.heartbeat.sent(Instant::now());
+        assert!(!held.is_lost() && !held.suspended());
         drop(sender);
-        assert!(held.is_lost() && !held.overslept());
+        assert!(held.is_lost() && !held.suspended());
     }
 }

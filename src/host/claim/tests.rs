@@ -1,10 +1,14 @@
-//! The scripts, run for true against a directory in place of libvirt's.
+//! Runs the real scripts against a temporary directory instead of libvirt's.
 
 use std::path::{Path, PathBuf};
 
+use uuid::Uuid;
+
 use super::*;
-use crate::host::pool::BASE;
-use crate::host::probe::Probe;
+use crate::base::units::MiB;
+use crate::host::inspect::probe::Probe;
+use crate::host::layout::BASE;
+use crate::inventory::CLAIM_VERSION;
 
 const ALLOWED: Duration = Duration::from_secs(20);
 
@@ -25,11 +29,15 @@ fn claim(name: &str, id: u128) -> Claim {
     }
 }
 
-/// What `up` asks for a claim; without a token it claims nothing.
-fn request<'a>(claim: &'a Claim, short_id: &'a str, how: Hold, token: Option<&'a str>) -> HoldRequest<'a> {
-    HoldRequest {
-        cluster: &claim.cluster,
-        short_id,
+/// The request of `up` for a claim; without a token it only locks.
+fn request<'a>(
+    claim: &'a Claim,
+    cluster: &'a ClusterRef,
+    how: LockMode,
+    token: Option<&'a str>,
+) -> LockRequest<'a> {
+    LockRequest {
+        cluster,
         verb: "up",
         how,
         claim: token.map(|token| (claim, token)),
@@ -55,7 +63,7 @@ impl Place {
     }
 
     async fn token(&self) -> String {
-        self.run(&format!("{}token", super::token()))
+        self.run(&format!("{}token", crate::host::layout::token()))
             .await
             .trim()
             .to_owned()
@@ -64,23 +72,23 @@ impl Place {
     fn path(&self, claim: &Claim) -> PathBuf {
         self.0
             .path()
-            .join(format!("vcluster/{}.{}", claim.cluster, claim.short_id()))
+            .join(format!("vcluster/{}", claim.cluster_ref().directory_name()))
     }
 
-    async fn hold(&self, claim: &Claim, how: Hold, token: Option<&str>) -> (Standing, Option<Held>) {
-        let short_id = claim.short_id();
-        let request = request(claim, &short_id, how, token);
+    async fn hold(&self, claim: &Claim, how: LockMode, token: Option<&str>) -> (LockState, Option<HostLock>) {
+        let cluster = claim.cluster_ref();
+        let request = request(claim, &cluster, how, token);
         let holder = script::holder("up");
         let script = self.script(&hold_script(&request, &holder, false));
-        attend(&HostLink::local(), &request, &holder, &script, ALLOWED)
+        keep_alive(&HostLink::local(), &request, &holder, &script, ALLOWED)
             .await
             .unwrap()
     }
 
-    /// A further claim of who holds the cluster already.
-    async fn hold_again(&self, claim: &Claim, held: &Held, token: &str) -> Standing {
-        let short_id = claim.short_id();
-        let request = request(claim, &short_id, Hold::Alone, Some(token));
+    /// Another claim of a command that already holds the lock.
+    async fn hold_again(&self, claim: &Claim, held: &HostLock, token: &str) -> LockState {
+        let cluster = claim.cluster_ref();
+        let request = request(claim, &cluster, LockMode::Exclusive, Some(token));
         let said = self.run(&hold_script(&request, &held.holder, true)).await;
         read_answer(&request, &said).unwrap()
     }
@@ -96,41 +104,42 @@ fn names(directory: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn of_two_who_planned_with_the_same_claims_the_second_is_told_to_plan_again() {
+async fn of_two_commands_that_planned_with_the_same_claims_the_second_must_plan_again() {
     let place = Place::new();
     let (one, two) = (claim("one", 1), claim("two", 2));
     let token = place.token().await;
-    let (standing, held) = place.hold(&one, Hold::Alone, Some(&token)).await;
+    let (standing, held) = place.hold(&one, LockMode::Exclusive, Some(&token)).await;
     assert_eq!(
         standing,
-        Standing::Held {
+        LockState::Held {
             made: true,
             claim: Some(one.clone())
         }
     );
-    let Standing::Changed { by: Some(by) } = place.hold(&two, Hold::Alone, Some(&token)).await.0 else {
-        panic!("it must be told");
+    let LockState::Changed { by: Some(by) } = place.hold(&two, LockMode::Exclusive, Some(&token)).await.0
+    else {
+        panic!("it must plan again");
     };
     assert!(by.contains("cluster `one`, held by `vcluster up` on "), "{by}");
-    assert!(!place.path(&two).exists(), "nothing of it is there");
+    assert!(!place.path(&two).exists(), "nothing of it exists");
     let token = place.token().await;
-    let (standing, _held) = place.hold(&two, Hold::Alone, Some(&token)).await;
+    let (standing, _held) = place.hold(&two, LockMode::Exclusive, Some(&token)).await;
     assert!(
-        matches!(standing, Standing::Held { made: true, .. }),
+        matches!(standing, LockState::Held { made: true, .. }),
         "{standing:?}"
     );
     held.unwrap().release().await;
 
-    // A claim that is there already is written anew, with the token of now.
+    // An existing claim is overwritten, with the current token.
     let token = place.token().await;
     let wider = Claim {
         nodes: 9,
         ..one.clone()
     };
-    let (standing, _held) = place.hold(&wider, Hold::Alone, Some(&token)).await;
+    let (standing, _held) = place.hold(&wider, LockMode::Exclusive, Some(&token)).await;
     assert_eq!(
         standing,
-        Standing::Held {
+        LockState::Held {
             made: false,
             claim: Some(wider)
         }
@@ -140,10 +149,10 @@ async fn of_two_who_planned_with_the_same_claims_the_second_is_told_to_plan_agai
 }
 
 #[tokio::test]
-async fn who_claims_again_keeps_his_lock_and_sees_when_it_is_one_on_nothing() {
+async fn a_second_claim_keeps_the_lock_and_notices_if_the_lock_file_was_replaced() {
     let place = Place::new();
     let one = claim("one", 1);
-    let (_, held) = place.hold(&one, Hold::Alone, Some("")).await;
+    let (_, held) = place.hold(&one, LockMode::Exclusive, Some("")).await;
     let held = held.unwrap();
     let wider = Claim {
         nodes: 9,
@@ -151,40 +160,43 @@ async fn who_claims_again_keeps_his_lock_and_sees_when_it_is_one_on_nothing() {
     };
     assert_eq!(
         place.hold_again(&wider, &held, "old").await,
-        Standing::Changed { by: None }
+        LockState::Changed { by: None }
     );
     let token = place.token().await;
     let standing = place.hold_again(&wider, &held, &token).await;
     assert_eq!(
         standing,
-        Standing::Held {
+        LockState::Held {
             made: false,
             claim: Some(wider)
         }
     );
-    let (standing, _) = place.hold(&one, Hold::Alone, None).await;
-    assert!(matches!(standing, Standing::Busy { .. }), "{standing:?}");
+    let (standing, _) = place.hold(&one, LockMode::Exclusive, None).await;
+    assert!(matches!(standing, LockState::Busy { .. }), "{standing:?}");
 
-    // The directory went, and another controller made it anew: his lock is another one.
+    // The directory is removed, and another controller creates it again, with its own lock.
     std::fs::remove_dir_all(place.path(&one)).unwrap();
-    assert_eq!(place.hold_again(&one, &held, "").await, Standing::Nothing);
-    assert!(!place.path(&one).exists(), "nothing is made without a lock");
-    let (_, other) = place.hold(&one, Hold::Alone, Some("")).await;
+    assert_eq!(place.hold_again(&one, &held, "").await, LockState::Nothing);
+    assert!(!place.path(&one).exists(), "nothing is created without a lock");
+    let (_, other) = place.hold(&one, LockMode::Exclusive, Some("")).await;
     std::fs::write(place.path(&one).join("lock"), "`vcluster up` elsewhere\n").unwrap();
-    assert_eq!(place.hold_again(&one, &held, "").await, Standing::Nothing);
+    assert_eq!(place.hold_again(&one, &held, "").await, LockState::Nothing);
     drop(other);
 }
 
 #[tokio::test]
-async fn who_holds_a_cluster_is_named_to_others_and_let_go_with_his_connection() {
+async fn a_lock_names_its_holder_to_others_and_ends_with_its_connection() {
     let place = Place::new();
     let one = claim("one", 1);
-    assert_eq!(place.hold(&one, Hold::Alone, None).await.0, Standing::Nothing);
-    assert!(!place.path(&one).exists(), "asking for a lock makes nothing");
-    let (_, held) = place.hold(&one, Hold::Alone, Some("")).await;
-    for how in [Hold::Alone, Hold::Shared] {
-        let Standing::Busy { holder } = place.hold(&one, how, None).await.0 else {
-            panic!("it is held");
+    assert_eq!(
+        place.hold(&one, LockMode::Exclusive, None).await.0,
+        LockState::Nothing
+    );
+    assert!(!place.path(&one).exists(), "a request for a lock creates nothing");
+    let (_, held) = place.hold(&one, LockMode::Exclusive, Some("")).await;
+    for how in [LockMode::Exclusive, LockMode::Shared] {
+        let LockState::Busy { holder } = place.hold(&one, how, None).await.0 else {
+            panic!("it is locked");
         };
         assert!(
             holder.starts_with("`vcluster up` on ")
@@ -193,21 +205,21 @@ async fn who_holds_a_cluster_is_named_to_others_and_let_go_with_his_connection()
         );
     }
     held.unwrap().release().await;
-    let (_, first) = place.hold(&one, Hold::Shared, None).await;
-    let (standing, second) = place.hold(&one, Hold::Shared, None).await;
+    let (_, first) = place.hold(&one, LockMode::Shared, None).await;
+    let (standing, second) = place.hold(&one, LockMode::Shared, None).await;
     assert!(
-        matches!(standing, Standing::Held { .. }),
-        "those who only use it share it"
+        matches!(standing, LockState::Held { .. }),
+        "commands that only use it share the lock"
     );
     assert!(matches!(
-        place.hold(&one, Hold::Alone, None).await.0,
-        Standing::Busy { .. }
+        place.hold(&one, LockMode::Exclusive, None).await.0,
+        LockState::Busy { .. }
     ));
-    // Without a farewell, as when the process dies.
+    // Without a release, as when the process dies.
     drop((first, second));
     let mut free = false;
     for _ in 0..100 {
-        if let (Standing::Held { .. }, Some(held)) = place.hold(&one, Hold::Alone, None).await {
+        if let (LockState::Held { .. }, Some(held)) = place.hold(&one, LockMode::Exclusive, None).await {
             held.release().await;
             free = true;
             break;
@@ -218,23 +230,26 @@ async fn who_holds_a_cluster_is_named_to_others_and_let_go_with_his_connection()
 }
 
 #[tokio::test]
-async fn a_claim_is_taken_back_with_its_directory_unless_more_is_in_it() {
+async fn a_claim_is_reverted_with_its_directory_unless_more_is_in_it() {
     let place = Place::new();
     let one = claim("one", 1);
-    let unclaim = unclaim_script(&one.cluster, &one.short_id());
-    let (_, held) = place.hold(&one, Hold::Alone, Some("")).await;
+    let unclaim = unclaim_script(&one.cluster_ref());
+    let (_, held) = place.hold(&one, LockMode::Exclusive, Some("")).await;
     std::fs::write(place.path(&one).join("n1.seed"), "x").unwrap();
     place.run(&unclaim).await;
     assert!(place.path(&one).join("claim.json").exists());
     std::fs::remove_file(place.path(&one).join("n1.seed")).unwrap();
     place.run(&unclaim).await;
-    assert!(names(place.0.path()).is_empty(), "not even our root stays");
+    assert!(names(place.0.path()).is_empty(), "our root is removed too");
     held.unwrap().release().await;
-    assert_eq!(place.hold(&one, Hold::Alone, None).await.0, Standing::Nothing);
+    assert_eq!(
+        place.hold(&one, LockMode::Exclusive, None).await.0,
+        LockState::Nothing
+    );
     let rewritten = HostLink::local()
         .script(&place.script(&rewrite_script(&one)), ALLOWED)
         .await;
-    assert!(rewritten.is_err(), "what is gone is not written anew");
+    assert!(rewritten.is_err(), "a removed claim is not written again");
     assert!(names(place.0.path()).is_empty());
 }
 
@@ -244,32 +259,32 @@ async fn a_directory_that_is_not_ours_is_neither_claimed_nor_locked() {
     let one = claim("one", 1);
     std::fs::create_dir_all(place.path(&one)).unwrap();
     std::fs::write(place.path(&one).join("x"), "x").unwrap();
-    let short_id = one.short_id();
-    let request = request(&one, &short_id, Hold::Alone, Some(""));
+    let cluster = one.cluster_ref();
+    let request = request(&one, &cluster, LockMode::Exclusive, Some(""));
     let script = place.script(&hold_script(&request, "it", false));
-    let error = attend(&HostLink::local(), &request, "it", &script, ALLOWED)
+    let error = keep_alive(&HostLink::local(), &request, "it", &script, ALLOWED)
         .await
         .unwrap_err();
     assert!(matches!(error, Cause::Foreign(_)), "{error}");
     assert_eq!(names(&place.path(&one)), ["x"]);
-    // An empty one is what a crash may leave between two steps.
+    // A crash between two steps may leave an empty one.
     std::fs::remove_file(place.path(&one).join("x")).unwrap();
-    let (standing, _held) = place.hold(&one, Hold::Alone, Some("")).await;
-    assert!(matches!(standing, Standing::Held { made: true, .. }));
+    let (standing, _held) = place.hold(&one, LockMode::Exclusive, Some("")).await;
+    assert!(matches!(standing, LockState::Held { made: true, .. }));
     assert_eq!(
         names(&place.0.path().join("vcluster")),
-        [format!("one.{short_id}")]
+        [cluster.directory_name()]
     );
 }
 
 #[tokio::test]
-async fn the_probe_shows_claims_with_who_holds_them() {
+async fn the_probe_returns_claims_with_their_holders() {
     let place = Place::new();
     let (one, two) = (claim("one", 1), claim("two", 2));
-    let (_, _held) = place.hold(&one, Hold::Alone, Some("")).await;
-    let (_, other) = place.hold(&two, Hold::Alone, Some("")).await;
+    let (_, _held) = place.hold(&one, LockMode::Exclusive, Some("")).await;
+    let (_, other) = place.hold(&two, LockMode::Exclusive, Some("")).await;
     other.unwrap().release().await;
-    let said = place.run(&crate::host::probe::script()).await;
+    let said = place.run(&crate::host::inspect::probe::script()).await;
     let probe = Probe::read(&said).unwrap();
     assert_eq!(probe.token, place.token().await);
     let seen: Vec<(&Claim, bool)> = probe

@@ -1,40 +1,19 @@
-//! Domains. What stands here about emulation was measured; see the comments.
-
-use serde::{Deserialize, Serialize};
+//! Domains. The values for emulation were measured; see the comments.
 
 use super::metadata::write_mark;
 use super::tree::{Element, element};
-use crate::host::Mark;
-use crate::host::image::{DiskFormat, HostImage};
-use crate::plan::NodePlan;
-use crate::units::MiB;
+use crate::base::units::MiB;
+use crate::host::storage::artifact::{DiskFormat, HostImage};
+use crate::inventory::Mark;
+use crate::plan::{Acceleration, NodePlan};
 
 /// QEMU's cache of translated code: below 32 MiB a booting Linux thrashes, the default takes far more memory.
 const TB_CACHE: MiB = MiB(32);
 
-/// The same for a whole distribution: Debian took 67 CPU seconds to boot with 32 MiB, 46 with 64, 42 with 128.
+/// The same for a full distribution: Debian took 67 CPU seconds to boot with 32 MiB, 46 with 64, 42 with 128.
 const TB_CACHE_DISK: MiB = MiB(128);
 
-/// How a guest is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Acceleration {
-    /// By the processor.
-    Kvm,
-    /// By QEMU's emulator.
-    Tcg,
-}
-
-impl std::fmt::Display for Acceleration {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Self::Kvm => "kvm",
-            Self::Tcg => "tcg",
-        })
-    }
-}
-
-/// All that a domain is made of.
+/// The input for a domain.
 pub(in crate::host) struct DomainInput<'a> {
     pub(in crate::host) node: &'a NodePlan,
     pub(in crate::host) mark: &'a Mark,
@@ -44,7 +23,7 @@ pub(in crate::host) struct DomainInput<'a> {
     pub(in crate::host) directory: &'a str,
     pub(in crate::host) bridge: &'a str,
     pub(in crate::host) mtu: u32,
-    /// TSC frequency of the host, where known.
+    /// TSC frequency of the host, if known.
     pub(in crate::host) tsc_khz: Option<u64>,
 }
 
@@ -75,12 +54,12 @@ pub(in crate::host) fn domain(input: &DomainInput<'_>) -> String {
                 .child(element("source").attribute("bridge", input.bridge))
                 .child(element("model").attribute("type", "virtio"))
                 .child(element("mtu").attribute("size", input.mtu))
-                // No node boots from the network: the ROM would only cost memory and boot time.
+                // Nodes do not boot from the network: the ROM would only cost memory and boot time.
                 .child(element("rom").attribute("enabled", "no")),
         )
         .children(console(&file("console")));
     if input.image.disk.is_some() {
-        // A whole distribution wants entropy early; a micro node has the driver as a spare module only.
+        // A full distribution needs entropy early; a micro node has the driver only as an unloaded module.
         devices = devices.child(
             element("rng").attribute("model", "virtio").child(
                 element("backend")
@@ -110,7 +89,7 @@ pub(in crate::host) fn domain(input: &DomainInput<'_>) -> String {
         .render()
 }
 
-/// A throw-away domain that boots a kernel under KVM to see whether it ever says a word.
+/// A temporary domain that boots a kernel under KVM to check whether it prints anything.
 pub(in crate::host) fn probe_domain(mark: &Mark, uuid: uuid::Uuid, kernel: &str, log: &str) -> String {
     frame(&format!("{}.{}", mark.cluster, mark.node), Acceleration::Kvm)
         .child(element("uuid").text(uuid))
@@ -177,8 +156,8 @@ fn boot(input: &DomainInput<'_>) -> Element {
     };
     let mut line = input.image.cmdline.clone();
     if let (Acceleration::Tcg, Some(khz)) = (input.acceleration, input.tsc_khz) {
-        // The emulated TSC runs at the host's rate. A guest that is not told calibrates it under load,
-        // gets it wrong and falls back to a clock that costs a trap for every look.
+        // The emulated TSC runs at the host's rate. Without this option a guest calibrates it under load, gets it
+        // wrong and falls back to a clock that costs a trap for every read.
         line = format!("{line} tsc_early_khz={khz}");
     }
     kernel_boot(kernel, input.image.initrd.as_deref(), line.trim())
@@ -210,7 +189,7 @@ fn behaviour() -> Vec<Element> {
     ]
 }
 
-/// Nothing that costs memory or boot time and that a node never uses.
+/// Disables devices that cost memory or boot time and that a node never uses.
 fn lean_controllers() -> Vec<Element> {
     vec![
         element("controller")
@@ -222,7 +201,7 @@ fn lean_controllers() -> Vec<Element> {
 
 fn overlay(input: &DomainInput<'_>, path: &str) -> Element {
     let element_disk = disk(DiskFormat::Qcow2, path, "vda");
-    // Spelled out to its end, so that nobody looks into the files to find out.
+    // The complete chain, so that libvirt does not probe the files.
     match &input.image.disk {
         None => element_disk.child(element("backingStore")),
         Some(base) => element_disk.child(
@@ -239,7 +218,7 @@ fn disk(format: DiskFormat, path: &str, target: &str) -> Element {
     element("disk")
         .attribute("type", "file")
         .attribute("device", "disk")
-        // Nodes are thrown away: what a crash of the host would lose is worth nothing, flushing costs much.
+        // Nodes are disposable: data lost in a crash of the host does not matter, and flushing is expensive.
         .child(
             element("driver")
                 .attribute("name", "qemu")
@@ -276,8 +255,8 @@ pub(in crate::host) mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::host::image::HostDisk;
-    use crate::plan::{Mac, NodeSpec};
+    use crate::host::storage::artifact::HostDisk;
+    use crate::inventory::{Mac, NodeSpec};
 
     pub(in crate::host) fn node() -> NodePlan {
         NodePlan {
@@ -385,7 +364,7 @@ pub(in crate::host) mod tests {
     }
 
     #[test]
-    fn values_that_hold_xml_stay_values() {
+    fn values_that_contain_xml_stay_values() {
         let mut image = micro();
         image.cmdline = "a</cmdline><devices>\u{7}".into();
         let xml = render(&image, &node(), Acceleration::Tcg);

@@ -1,11 +1,11 @@
-//! Our mark in the metadata of a domain: one element in our namespace that holds JSON.
+//! Our mark in the metadata of a domain: one element in our namespace that contains JSON.
 
 use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::Event;
 
 use super::tree::{Element, element};
-use crate::host::Mark;
+use crate::inventory::Mark;
 
 /// Namespace of the mark; the number is its version.
 pub(in crate::host) const MARK_URI: &str = "urn:vcluster:node:1";
@@ -14,7 +14,7 @@ const LIMIT: usize = 64 << 10;
 
 /// The mark as an element for `<metadata>`.
 pub(in crate::host) fn write_mark(mark: &Mark) -> Element {
-    // A mark holds only strings and numbers: it always becomes JSON.
+    // A mark contains only strings and numbers, so this cannot fail.
     let json = serde_json::to_string(mark).unwrap_or_default();
     element("vc:node").attribute("xmlns:vc", MARK_URI).text(json)
 }
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_with_a_bad_name_or_of_another_kind_is_not_ours() {
+    fn a_mark_with_an_invalid_name_or_of_another_kind_is_not_ours() {
         let forged = write_mark(&mark()).render().replace("demo", "../demo");
         assert_eq!(read_mark(&forged), None);
         assert_eq!(

@@ -1,11 +1,10 @@
-//! The XML that libvirt is given, by pure functions. Every value passes through one escaping writer.
+//! Pure functions that generate XML for libvirt. Every value passes through one escaping writer.
 
 mod domain;
 mod metadata;
 mod storage;
 mod tree;
 
-pub use domain::Acceleration;
 pub(super) use domain::{DomainInput, domain, probe_domain};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) use metadata::write_mark;

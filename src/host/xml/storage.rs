@@ -1,7 +1,7 @@
 //! Pools and volumes.
 
 use super::tree::element;
-use crate::host::image::DiskFormat;
+use crate::host::storage::artifact::DiskFormat;
 
 /// A directory pool.
 pub(in crate::host) fn pool(name: &str, directory: &str) -> String {
@@ -12,8 +12,8 @@ pub(in crate::host) fn pool(name: &str, directory: &str) -> String {
         .render()
 }
 
-/// A qcow2 volume of a node; over a read-only base, its format named, where there is one.
-/// An unnamed format would be guessed from bytes that the guest can write.
+/// A qcow2 volume of a node, over a read-only base if there is one. The format of the base is always
+/// given: otherwise QEMU would guess it from bytes that a guest can write.
 pub(in crate::host) fn overlay_volume(name: &str, bytes: u64, base: Option<(&str, DiskFormat)>) -> String {
     let volume = element("volume")
         .child(element("name").text(name))

@@ -21,7 +21,7 @@ pub(in crate::host) fn element(name: &'static str) -> Element {
     }
 }
 
-/// XML 1.0 has no way to write most control characters, not even escaped.
+/// XML 1.0 cannot represent most control characters, not even escaped.
 fn writable(text: &str) -> String {
     text.chars()
         .map(|c| match c {
@@ -57,7 +57,7 @@ impl Element {
     /// The element as text.
     pub(in crate::host) fn render(&self) -> String {
         let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
-        // Writing to memory fails only with memory itself.
+        // Writing to memory cannot fail.
         let _ = self.write(&mut writer);
         String::from_utf8(writer.into_inner()).unwrap_or_default()
     }

@@ -1,11 +1,11 @@
-//! What other clusters are promised counts as if it were there.
+//! What other clusters are promised counts as if it existed.
 
 use super::fixture::{ID, OTHER_ID, World, layout};
-use crate::exit::ExitCode;
-use crate::host::{CLAIM_VERSION, Claim, ObservedClaim};
+use crate::base::exit::ExitCode;
+use crate::base::units::MiB;
+use crate::inventory::{CLAIM_VERSION, Claim, ObservedClaim, ShortId};
 use crate::plan::Plan;
 use crate::topology::Place;
-use crate::units::MiB;
 
 fn claim(world: &mut World, host: &str, change: impl Fn(&mut Claim)) {
     let mut claim = Claim {
@@ -56,9 +56,9 @@ fn of_a_cluster_the_larger_of_claim_and_nodes_counts_and_not_both() {
     let mut world = world();
     world.add_other("bm1", 300, [10, 9, 0, 2]);
     claim(&mut world, "bm1", |claim| claim.memory = MiB(400));
-    assert!(world.plan().is_ok(), "300 of the 400 are there already");
+    assert!(world.plan().is_ok(), "300 of the 400 exist already");
     world.add_other("bm1", 200, [10, 9, 0, 3]);
-    assert!(world.plan().is_err(), "it has more than it claims any more");
+    assert!(world.plan().is_err(), "it has more than it claims");
 }
 
 #[test]
@@ -73,13 +73,13 @@ fn its_own_claim_takes_nothing_from_a_cluster_and_keeps_its_vni() {
     claim(&mut world, "bm1", own);
     let plan = world.plan().unwrap();
     assert_eq!(plan.network.vxlan.as_ref().unwrap().vni, 4711);
-    let promise = plan.promise(&"bm1".parse().unwrap());
+    let promise = plan.claimed_capacity(&"bm1".parse().unwrap());
     assert_eq!(
         (promise.nodes, promise.memory, promise.vni),
         (1, MiB(600), Some(4711))
     );
     assert_eq!(promise.subnet, Some(plan.network.subnet));
-    assert_eq!(plan.promise(&"bm9".parse().unwrap()).nodes, 0);
+    assert_eq!(plan.claimed_capacity(&"bm9".parse().unwrap()).nodes, 0);
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_vni_that_another_cluster_claims_is_not_taken() {
     let wanted = vni(&world.plan().unwrap());
     claim(&mut world, "bm2", |claim| claim.vni = Some(wanted));
     assert_eq!(vni(&world.plan().unwrap()), wanted + 1);
-    // Not even if this cluster has claimed it as well: then two controllers were at odds before.
+    // Not even if this cluster has claimed it as well: then two controllers had collided.
     claim(&mut world, "bm1", |claim| {
         claim.id = ID;
         claim.vni = Some(wanted);
@@ -108,7 +108,7 @@ fn a_subnet_that_another_cluster_claims_on_a_host_of_both_is_refused() {
         error,
         "subnet 10.77.0.0/16 is in use on `bm2`: cluster `other` claims 10.77.5.0/24 there"
     );
-    // On a host that the plan does not use it is in nobody's way.
+    // No conflict on a host that the plan does not use.
     let mut world = World::new().hosts(2, 1000, 16).group("a", 1, 600, Place::Pack);
     claim(&mut world, "bm2", |claim| {
         claim.subnet = Some("10.77.5.0/24".parse().unwrap());
@@ -117,15 +117,15 @@ fn a_subnet_that_another_cluster_claims_on_a_host_of_both_is_refused() {
 }
 
 #[test]
-fn who_has_the_name_is_named() {
+fn an_error_about_a_taken_name_names_the_creator_or_holder() {
     let mut world = world();
     claim(&mut world, "bm1", |claim| claim.cluster = "demo".parse().unwrap());
     let mut object = super::fixture::object("directory", "demo.fedcba98");
-    object.short_id = Plan::short_id(OTHER_ID);
+    object.short_id = ShortId::of(OTHER_ID);
     world.at("bm1").objects.push(object);
     let error = world.plan().unwrap_err().to_string();
     assert!(
-        error.contains("raised from elsewhere at 2026-01-31T12:00:00Z"),
+        error.contains("created from elsewhere at 2026-01-31T12:00:00Z"),
         "{error}"
     );
     world.at("bm1").claims[0].holder = Some("`vcluster up` on elsewhere".into());

@@ -1,15 +1,16 @@
-//! Killed anywhere, it converges: any prefix of what `up` or `down` does, then `up`, is as good as `up` from
-//! nothing. The hosts here are a model; `tests/crash` shows the same on real ones.
+//! Convergence after a kill: any prefix of the steps of `up` or `down`, then `up`, ends like `up` from scratch. The
+//! hosts here are a model; `tests/crash` checks the same on real ones.
 
 use proptest::prelude::*;
 
 use super::fixture::{ID, World, object};
 use super::properties::{host_of, is_valid, worlds};
-use crate::host::{DomainState, Mark, ObservedNode};
-use crate::name::{HostName, NodeName};
-use crate::plan::{ActionKind, NodePlan, Plan};
+use crate::base::event::ActionKind;
+use crate::base::name::{HostName, NodeName};
+use crate::inventory::{DomainState, Mark, ObservedNode, ShortId};
+use crate::plan::{NodePlan, Plan};
 
-/// One thing that the engine does and that a kill may come before or after.
+/// One step of the engine; a kill may come before or after it.
 #[derive(Clone, Debug)]
 enum Step {
     RemoveNode(HostName, NodeName),
@@ -20,14 +21,14 @@ enum Step {
     Unmake(HostName, &'static str),
 }
 
-/// What a host holds of a cluster besides nodes, in the order of its making.
+/// What a host holds of a cluster besides nodes, in creation order.
 const KINDS: [&str; 4] = ["directory", "pool", "bridge", "vxlan"];
 
-/// The steps of `up`, stage by stage, as `engine/apply.rs` goes; within a stage in any order.
+/// The steps of `up`, stage by stage as in `engine/apply.rs`; within a stage in any order.
 fn steps_up(world: &World, plan: &Plan, dice: &mut impl FnMut(usize) -> usize) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut stage = |mut stage: Vec<Vec<Step>>| {
-        // Chains run side by side, each in its own order.
+        // Chains run in parallel, each in its own order.
         stage.retain(|chain| !chain.is_empty());
         while !stage.is_empty() {
             let chain = dice(stage.len());
@@ -47,15 +48,15 @@ fn steps_up(world: &World, plan: &Plan, dice: &mut impl FnMut(usize) -> usize) -
     stage(emptied.map(|host| unmake(&host.name)).collect());
     let make = |host: &HostName| {
         let vxlan = plan.network.vxlan.as_ref();
-        let short_id = Plan::short_id(ID);
+        let short_id = ShortId::of(ID);
         let mut steps = vec![
             Step::Make(host.clone(), "directory", format!("demo.{short_id}"), None),
-            Step::Make(host.clone(), "pool", Plan::pool_name(&plan.cluster, ID), None),
+            Step::Make(host.clone(), "pool", plan.cluster_ref().pool_name(), None),
             Step::Make(host.clone(), "bridge", plan.network.bridge.clone(), None),
         ];
         steps.push(match vxlan {
             Some(vxlan) => Step::Make(host.clone(), "vxlan", vxlan.device.clone(), Some(vxlan.vni)),
-            // What is left of a plan with more hosts goes with the network's next change.
+            // A VXLAN left from a plan with more hosts is removed with the next network change.
             None => Step::Unmake(host.clone(), "vxlan"),
         });
         steps
@@ -103,7 +104,7 @@ fn steps_down(world: &World, dice: &mut impl FnMut(usize) -> usize) -> Vec<Step>
 }
 
 fn unmake(host: &HostName) -> Vec<Step> {
-    // The directory goes last: it says whose the rest is.
+    // The directory is removed last: it identifies the owner of the rest.
     KINDS
         .iter()
         .rev()
@@ -157,7 +158,7 @@ fn take(world: &mut World, plan: &Plan, step: &Step) {
     }
 }
 
-/// Makes lots from one number.
+/// A random number generator from one seed.
 fn dice(mut seed: u64) -> impl FnMut(usize) -> usize {
     move |below| {
         seed = seed
@@ -167,11 +168,11 @@ fn dice(mut seed: u64) -> impl FnMut(usize) -> usize {
     }
 }
 
-/// `up`, killed after some of its steps, or whole.
+/// `up`, killed after some of its steps, or complete.
 fn up(world: &mut World, kill: Option<f64>, seed: u64) -> Result<Plan, TestCaseError> {
     let plan = world
         .plan()
-        .map_err(|error| TestCaseError::fail(format!("no plan any more: {error}")))?;
+        .map_err(|error| TestCaseError::fail(format!("there is no plan: {error}")))?;
     let steps = steps_up(world, &plan, &mut dice(seed));
     let count = kill.map_or(steps.len(), |kill| (kill * (steps.len() + 1) as f64) as usize);
     for step in steps.iter().take(count) {
@@ -188,14 +189,14 @@ fn down(world: &mut World, plan: &Plan, kill: Option<f64>, seed: u64) {
     }
 }
 
-/// All that the hosts hold of the cluster, in an order of its own.
+/// All that the hosts hold of the cluster, in a fixed order.
 fn held(world: &World) -> Vec<String> {
     let mut all = Vec::new();
     for host in &world.observed {
         let objects = host
             .objects
             .iter()
-            .filter(|object| object.short_id == Plan::short_id(ID));
+            .filter(|object| object.short_id == ShortId::of(ID));
         all.extend(objects.map(|object| format!("{}: {} {}", host.name, object.kind, object.name)));
         let nodes = host.nodes.iter().filter(|node| node.mark.cluster_id == ID);
         all.extend(nodes.map(|node| {
@@ -222,7 +223,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn an_up_or_down_killed_anywhere_and_again_is_mended_by_up_and_emptied_by_down(
+    fn an_up_or_down_killed_anywhere_is_repaired_by_up_and_removed_by_down(
         world in worlds(5, 3, 5),
         kills in prop::collection::vec((any::<bool>(), 0.0..1.0_f64, any::<u64>()), 1..5),
     ) {
@@ -246,7 +247,7 @@ proptest! {
         prop_assert_eq!(names(&held(&killed)).len(), killed.topology.nodes.len() + objects(&mended));
         let again = killed.plan().unwrap();
         prop_assert!(again.actions.iter().all(|action| action.kind == ActionKind::Keep), "{:?}", again.actions);
-        // Whoever stayed may have led the others elsewhere; where nobody had to choose, all is the same.
+        // Nodes that stayed may have changed the placement of others; with the same placement, all is equal.
         if host_of(&killed, &mended) == host_of(&fresh, &plan) {
             prop_assert_eq!(&mended.nodes, &plan.nodes);
             prop_assert_eq!(held(&killed), held(&fresh));
@@ -255,7 +256,7 @@ proptest! {
         prop_assert_eq!(held(&killed), Vec::<String>::new());
         prop_assert_eq!(held(&untouched), Vec::<String>::new());
         up(&mut killed, None, 3)?;
-        prop_assert_eq!(held(&killed), held(&fresh), "as if nothing had ever been");
+        prop_assert_eq!(held(&killed), held(&fresh), "as from scratch");
     }
 }
 

@@ -1,4 +1,4 @@
-//! A small world to plan in.
+//! A small topology with hosts, to plan for.
 
 use std::net::Ipv4Addr;
 
@@ -6,11 +6,12 @@ use indexmap::IndexMap;
 use serde_json::Map;
 use uuid::Uuid;
 
-use crate::host::{DomainState, HostFacts, Mark, ObservedHost, ObservedNode, ObservedObject};
-use crate::name::{GroupName, HostName, ImageName, NodeName};
-use crate::plan::{ActionKind, Plan, PlanError, PlanInput, Trouble, plan};
+use crate::base::event::ActionKind;
+use crate::base::name::{GroupName, HostName, ImageName, NodeName};
+use crate::base::units::MiB;
+use crate::inventory::{DomainState, HostFacts, Mark, ObservedHost, ObservedNode, ObservedObject, ShortId};
+use crate::plan::{KnownFailures, Plan, PlanError, PlanInput, plan};
 use crate::topology::{Accel, Group, Host, Location, MinReady, Network, Node, Place, Topology};
-use crate::units::MiB;
 
 pub(super) const ID: Uuid = Uuid::from_u128(0x1234_5678_9abc_4def_8123_4567_89ab_cdef);
 pub(super) const OTHER_ID: Uuid = Uuid::from_u128(0xfedc_ba98_7654_4321_8fed_cba9_8765_4321);
@@ -21,7 +22,7 @@ pub(super) struct World {
     pub(super) observed: Vec<ObservedHost>,
     pub(super) image_key: String,
     pub(super) client_key: String,
-    pub(super) trouble: Trouble,
+    pub(super) trouble: KnownFailures,
 }
 
 fn at(line: usize) -> Location {
@@ -63,11 +64,11 @@ impl World {
             observed: Vec::new(),
             image_key: "key1".into(),
             client_key: "SHA256:one".into(),
-            trouble: Trouble::default(),
+            trouble: KnownFailures::default(),
         }
     }
 
-    /// Adds hosts `bm1`, `bm2`, ... with so much memory and so many CPUs each.
+    /// Adds hosts `bm1`, `bm2`, ..., each with this memory and these CPUs.
     pub(super) fn hosts(mut self, count: usize, memory: u64, cpus: u32) -> Self {
         for _ in 0..count {
             let name = format!("bm{}", self.topology.hosts.len() + 1);
@@ -103,6 +104,7 @@ impl World {
             foreign_vcpus: 0,
             claims: Vec::new(),
             token: String::new(),
+            unreadable: Vec::new(),
         });
         self.topology.hosts.push(Host {
             name,
@@ -119,7 +121,7 @@ impl World {
         self.topology.hosts.last_mut().unwrap()
     }
 
-    /// Adds a group of like nodes.
+    /// Adds a group of equal nodes.
     pub(super) fn group(mut self, name: &str, count: u32, memory: u64, place: Place) -> Self {
         let group: GroupName = name.parse().unwrap();
         let nodes: Vec<Node> = (0..count).map(|index| node(&group, index, memory)).collect();
@@ -136,7 +138,7 @@ impl World {
         self
     }
 
-    /// Adds one more node to a group, behind its others.
+    /// Appends a node to a group.
     pub(super) fn grow(&mut self, group: usize, memory: u64) {
         let group = &mut self.topology.groups[group];
         let new = node(&group.name, group.nodes.len() as u32, memory);
@@ -162,7 +164,7 @@ impl World {
         })
     }
 
-    /// What the hosts look like once a plan was applied.
+    /// Changes the hosts as if the plan had been applied.
     pub(super) fn apply(&mut self, plan: &Plan) {
         for action in plan
             .actions
@@ -252,7 +254,7 @@ pub(super) fn object(kind: &str, name: &str) -> ObservedObject {
         kind: kind.into(),
         name: name.into(),
         cluster: "demo".parse().unwrap(),
-        short_id: Plan::short_id(ID),
+        short_id: ShortId::of(ID),
     }
 }
 

@@ -1,13 +1,14 @@
-//! The promises of the planner, on random worlds.
+//! Properties of the planner, on random worlds.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use proptest::prelude::*;
 
 use super::fixture::{ID, World};
-use crate::plan::{ActionKind, Plan, PlanError};
+use crate::base::event::ActionKind;
+use crate::base::units::MiB;
+use crate::plan::{Plan, PlanError};
 use crate::topology::{MinReady, Place};
-use crate::units::MiB;
 
 #[derive(Clone, Debug)]
 struct HostShape {
@@ -105,8 +106,8 @@ pub(super) fn worlds(hosts: usize, groups: usize, nodes: usize) -> impl Strategy
         .prop_map(|(hosts, groups)| world(&hosts, &groups))
 }
 
-/// Whether a layout (a host for each node, by index) keeps every promise. Written without
-/// any of the planner's own code.
+/// Whether a layout (a host for each node, by index) is valid. Written without any of the
+/// planner's own code.
 pub(super) fn is_valid(world: &World, host_of: &[usize]) -> bool {
     let topology = &world.topology;
     for (h, host) in topology.hosts.iter().enumerate() {

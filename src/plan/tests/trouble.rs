@@ -1,7 +1,7 @@
-//! Plans that get round what failed.
+//! Plans that work around failures.
 
 use super::fixture::{World, doings, layout};
-use crate::host::DomainState;
+use crate::inventory::DomainState;
 use crate::plan::{FailedNode, Plan, PlanError};
 use crate::topology::{MinReady, Place};
 
@@ -12,7 +12,7 @@ fn missing(plan: &Plan) -> Vec<String> {
         .collect()
 }
 
-/// The plan is what the hosts look like now.
+/// Plans and applies.
 fn raise(world: &mut World) -> Plan {
     let plan = world.plan().unwrap();
     world.apply(&plan);
@@ -55,28 +55,28 @@ fn nodes_that_are_there_are_never_the_missing_ones() {
     let mut world = World::new().hosts(2, 2048, 16).group("a", 3, 1024, Place::Pack);
     raise(&mut world);
     world.topology.min_ready = MinReady::Share(5_000);
-    // a03 is on bm2; a01 and a02 were on bm1, which is silent.
+    // a03 is on bm2; a01 and a02 were on bm1, which is unreachable.
     world.observed.remove(0);
     let plan = world.plan().unwrap();
     assert_eq!(layout(&plan), "bm2: a[01,03]");
     assert_eq!(plan.missing.len(), 1);
-    assert_eq!(doings(&plan), ["Create a01 on bm2: its host bm1 does not answer"]);
+    assert_eq!(doings(&plan), ["Create a01 on bm2: its host bm1 is unreachable"]);
 }
 
 #[test]
-fn nodes_of_a_silent_host_keep_their_addresses_and_the_others_their_mtu() {
+fn nodes_of_an_unreachable_host_keep_their_addresses_and_the_others_their_mtu() {
     let mut world = World::new().hosts(3, 2048, 16).group("a", 3, 1024, Place::Spread);
     world.at("bm2").facts.underlay_mtu = Some(1400);
     let before = raise(&mut world);
     world.observed.remove(1);
     let plan = world.plan().unwrap();
     assert_eq!(layout(&plan), "bm1: a[01-02] | bm3: a03");
-    assert_eq!(doings(&plan), ["Create a02 on bm1: its host bm2 does not answer"]);
+    assert_eq!(doings(&plan), ["Create a02 on bm1: its host bm2 is unreachable"]);
     assert_eq!(plan.nodes[1].spec, before.nodes[1].spec);
 }
 
 #[test]
-fn a_stale_copy_on_a_host_that_is_back_goes_even_if_it_runs() {
+fn a_stale_copy_on_a_host_that_is_back_is_removed_even_if_it_runs() {
     let mut world = World::new().hosts(3, 2048, 16).group("a", 3, 1024, Place::Spread);
     raise(&mut world);
     let silent = world.observed.remove(1);
@@ -96,7 +96,7 @@ fn a_stale_copy_on_a_host_that_is_back_goes_even_if_it_runs() {
             ["Remove a02 on bm2: a stale copy: the node is on bm1"]
         );
     }
-    // The node that we have worked with since counts, even if only the stale one runs.
+    // The node of the last plan counts, even if only the stale copy runs.
     world.at("bm1").nodes[1].state = DomainState::Off;
     assert_eq!(
         doings(&world.plan().unwrap()),
@@ -120,13 +120,13 @@ fn a_node_that_failed_is_made_on_another_host_that_has_room() {
             "Create a02 on bm2: moves from bm1: did not boot"
         ]
     );
-    // One that ran before is made anew where it is.
+    // A node that ran before is recreated in place.
     fail(&mut world, "a02", &[], false);
     assert_eq!(
         doings(&world.plan().unwrap()),
         ["Recreate a02 on bm1: did not boot"]
     );
-    // On a host that is closed, nodes stay and none is added.
+    // On a closed host, nodes stay and none is added.
     world.trouble.closed.insert("bm2".parse().unwrap());
     fail(&mut world, "a02", &["bm1"], false);
     let error = world.plan().unwrap_err().to_string();
@@ -143,7 +143,7 @@ fn a_node_that_is_given_up_is_removed_and_missing_with_its_reason() {
     assert_eq!(doings(&plan), ["Remove a02 on bm1: did not boot"]);
     assert_eq!(missing(&plan), ["a02: did not boot"]);
     assert_eq!(plan.nodes.len(), 2);
-    // Not given up, but without room elsewhere, it comes to the same.
+    // If it is not given up, but no other host has room, the result is the same.
     fail(&mut world, "a02", &["bm1"], false);
     let plan = world.plan().unwrap();
     assert!(
@@ -151,13 +151,13 @@ fn a_node_that_is_given_up_is_removed_and_missing_with_its_reason() {
         "{:?}",
         plan.missing
     );
-    // A later `up` tries it anew, with the addresses that it had.
+    // A later `up` tries again, with the same addresses.
     world.apply(&plan);
-    world.trouble = crate::plan::Trouble {
+    world.trouble = crate::plan::KnownFailures {
         before: Some(plan),
         ..Default::default()
     };
     let plan = world.plan().unwrap();
-    assert_eq!(doings(&plan), ["Create a02 on bm1: not there yet"]);
+    assert_eq!(doings(&plan), ["Create a02 on bm1: does not exist yet"]);
     assert_eq!(plan.nodes[1].spec.address, old);
 }

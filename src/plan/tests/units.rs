@@ -1,11 +1,11 @@
 use super::fixture::{ID, World, doings, layout, object};
-use crate::host::DomainState;
-use crate::plan::{Lack, Plan, PlanError};
+use crate::base::units::MiB;
+use crate::inventory::DomainState;
+use crate::plan::{Plan, PlanError, Shortage};
 use crate::topology::Place;
-use crate::units::MiB;
 
 #[test]
-fn packing_fills_a_host_before_the_next_is_begun() {
+fn packing_fills_a_host_before_it_uses_the_next() {
     let world = World::new().hosts(3, 4096, 16).group("a", 9, 1024, Place::Pack);
     assert_eq!(
         layout(&world.plan().unwrap()),
@@ -32,7 +32,7 @@ fn hosts_are_taken_in_the_natural_order_of_their_names() {
 }
 
 #[test]
-fn a_host_that_is_begun_is_filled_even_if_another_has_a_smaller_name() {
+fn a_host_that_has_nodes_is_filled_even_if_another_name_sorts_first() {
     let mut world = World::new().hosts(2, 4096, 16).group("a", 1, 1024, Place::Pack);
     world.topology.groups[0].on = Some(vec!["bm2".parse().unwrap()]);
     let plan = world.plan().unwrap();
@@ -115,7 +115,7 @@ fn a_refusal_names_the_node_its_needs_and_what_keeps_it_from_each_host() {
     world.observed.truncate(4);
     let error = world.plan().unwrap_err();
     insta::assert_snapshot!(error, @r"
-    `a02` does not fit: it needs 3 GiB of memory and 1 vCPU; `bm1` comes closest with 1 GiB of memory, 15 vCPUs and 9 places left (too little memory); bm2: `max_nodes` is reached; bm3: holds nodes from which a is separate; bm4: not in `on` of a; bm5: not reached; 1 more node has no place
+    `a02` does not fit: it needs 3 GiB of memory and 1 vCPU; `bm1` comes closest with 1 GiB of memory, 15 vCPUs and 9 places left (too little memory); bm2: `max_nodes` is reached; bm3: holds nodes that a must be separate from; bm4: not in `on` of a; bm5: not reached; 1 more node has no place
     ");
     insta::assert_snapshot!(error.hint().unwrap(), @r"
     add hosts, or lower `memory` (test.yaml:20:3)
@@ -123,12 +123,12 @@ fn a_refusal_names_the_node_its_needs_and_what_keeps_it_from_each_host() {
     assert!(matches!(
         error,
         PlanError::DoesNotFit {
-            lacks: Lack::Memory,
+            lacks: Shortage::Memory,
             unplaced: 1,
             ..
         }
     ));
-    assert_eq!(error.exit_code(), crate::exit::ExitCode::DoesNotFit);
+    assert_eq!(error.exit_code(), crate::base::exit::ExitCode::DoesNotFit);
 }
 
 #[test]
@@ -162,17 +162,17 @@ fn a_plan_is_shown_per_host_with_folded_reasons() {
     demo: 12 nodes on 3 hosts, 10.77.0.0/16, mtu 1450, bridge vcb12345678, vxlan 11259375
 
     bm1  4 of 10 nodes, memory 4 GiB of 4 GiB, vcpus 4 of 8
-      keep     a01  as wanted
+      keep     a01  up to date
       start    a02  its domain is off
       recreate a[03-04]  memory 512 MiB -> 1 GiB
 
     bm2  4 of 10 nodes, memory 4 GiB of 4 GiB, vcpus 4 of 8
-      keep     a[05-08]  as wanted
+      keep     a[05-08]  up to date
 
     bm3  4 of 10 nodes, memory 1792 MiB of 4 GiB, vcpus 4 of 8
-      remove   a10  not in the topology any more
-      keep     a09  as wanted
-      create   b[01-03]  not there yet
+      remove   a10  no longer in the topology
+      keep     a09  up to date
+      create   b[01-03]  does not exist yet
 
     total: 1 to remove, 3 to create, 2 to recreate, 1 to start, 6 to keep; memory 9984 MiB, vcpus 12
     ");
@@ -210,7 +210,7 @@ fn every_change_is_a_reason() {
     );
     assert_eq!(
         reason(&|w| w.client_key = "SHA256:two".into()),
-        "Recreate a01 on bm1: the cluster's keys are new"
+        "Recreate a01 on bm1: the cluster's keys changed"
     );
     assert_eq!(
         reason(&|w| w.topology.network.subnet = "10.78.0.0/16".parse().unwrap()),
@@ -236,7 +236,7 @@ fn every_change_is_a_reason() {
             w.topology.nodes.remove(0);
             w.topology.groups.remove(0);
         }),
-        "Remove a01 on bm1: not in the topology any more\nCreate b01 on bm1: not there yet"
+        "Remove a01 on bm1: no longer in the topology\nCreate b01 on bm1: does not exist yet"
     );
 }
 
@@ -254,7 +254,7 @@ fn a_node_moves_only_where_its_host_may_not_or_cannot_keep_it() {
             "Create a02 on bm2: moves from bm1: it needs 3 GiB of memory and 1 vCPU, which bm1 does not have",
         ]
     );
-    // A lower limit moves nobody.
+    // A lower limit moves no node.
     world.topology.hosts[0].max_nodes = 1;
     assert!(doings(&world.plan().unwrap()).is_empty());
     world.topology.groups[0].separate = vec!["a".parse().unwrap()];
@@ -264,7 +264,7 @@ fn a_node_moves_only_where_its_host_may_not_or_cannot_keep_it() {
 }
 
 #[test]
-fn a_second_domain_of_a_node_goes_and_the_running_one_stays() {
+fn a_second_domain_of_a_node_is_removed_and_the_running_one_stays() {
     let mut world = World::new().hosts(2, 4096, 8).group("a", 1, 2048, Place::Pack);
     let plan = world.plan().unwrap();
     world.apply(&plan);
@@ -352,7 +352,7 @@ fn a_vni_in_use_is_passed_over_and_the_choice_is_kept() {
     let plan = world.plan().unwrap();
     world.apply(&plan);
     assert_eq!(vni(&world), 0x00ab_cdf0);
-    // Somebody else's VXLAN that comes later does not change ours.
+    // A foreign VXLAN that appears later does not change ours.
     world.observed[0].facts.vnis.push(0x00ab_cdf1);
     assert_eq!(vni(&world), 0x00ab_cdf0);
 }
@@ -371,7 +371,7 @@ fn networks_that_would_meet_are_refused() {
             .facts
             .routes
             .push(("10.77.3.0/24".parse().unwrap(), "eth1".into()))),
-        "subnet 10.77.0.0/16 is in use on `bm2`: it has a route to 10.77.3.0/24 by eth1"
+        "subnet 10.77.0.0/16 is in use on `bm2`: it has a route to 10.77.3.0/24 via eth1"
     );
     assert_eq!(
         refused(&|w| {
@@ -410,7 +410,7 @@ fn a_name_that_another_cluster_has_is_refused() {
         .objects
         .push(object("pool", "vcluster.demo.12345678"));
     assert!(world.plan().is_ok());
-    world.at("bm1").objects[0].short_id = "00000000".into();
+    world.at("bm1").objects[0].short_id = crate::inventory::ShortId::parse("00000000").unwrap();
     let error = world.plan().unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -445,8 +445,8 @@ fn nodes_on_a_host_that_left_the_topology_are_removed_there_and_made_elsewhere()
     assert_eq!(
         changes,
         [
-            "Remove a03 on bm3: its host left the topology",
-            "Create a03 on bm1: not there yet"
+            "Remove a03 on bm3: its host is no longer in the topology",
+            "Create a03 on bm1: does not exist yet"
         ]
     );
 }

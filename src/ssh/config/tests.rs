@@ -70,7 +70,7 @@ fn a_file_that_includes_itself_is_an_error_and_not_a_loop() {
 }
 
 #[test]
-fn a_match_block_is_passed_over_and_noted() {
+fn a_match_block_is_ignored_with_a_note() {
     let home = tempfile::tempdir().unwrap();
     let config = config(
         home.path(),
@@ -82,7 +82,7 @@ fn a_match_block_is_passed_over_and_noted() {
 }
 
 #[test]
-fn turning_the_host_key_check_off_only_means_accept_new() {
+fn turning_off_the_host_key_check_means_accept_new() {
     let home = tempfile::tempdir().unwrap();
     for (word, expected) in [
         ("no", Strictness::AcceptNew),

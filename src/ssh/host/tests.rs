@@ -57,7 +57,7 @@ fn without_a_config_the_defaults_of_ssh_apply() {
 }
 
 #[test]
-fn a_jump_host_is_taken_apart_and_a_chain_is_refused() {
+fn a_jump_host_is_parsed_and_a_chain_is_rejected() {
     let jump = parse_jump("ssh://me@[::1]:2222", &target("a")).unwrap();
     assert_eq!(
         (jump.host.as_str(), jump.user.as_deref(), jump.port),

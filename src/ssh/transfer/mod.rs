@@ -1,14 +1,15 @@
 //! Files to and from nodes, as tar streams over a command: nodes need `tar` and `sha256sum`, no SFTP.
-//! What comes from a node is taken for hostile.
+//! Data from a node is treated as hostile.
 
 mod pack;
 mod pull;
 mod push;
 mod unpack;
 
-pub use pack::Parcel;
-pub use pull::{PullLimits, Pulled, pull};
+pub use pack::Archive;
+pub use pull::{Pulled, pull};
 pub use push::push;
+pub use unpack::PullLimits;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use pull::parse_digest as fuzz_digest;
@@ -19,9 +20,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::SshError;
-use super::session::Output;
+use super::request::Output;
 
-/// Why files did not arrive.
+/// Why a transfer failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TransferError {
     /// The connection or the command failed.
@@ -48,11 +49,11 @@ pub enum TransferError {
     Remote {
         /// The node.
         node: String,
-        /// What it said.
+        /// Its error output.
         message: String,
     },
-    /// What a node sent is not taken.
-    #[error("{node} sent {entry}, which is refused: {reason}")]
+    /// An entry that a node sent is rejected.
+    #[error("{node} sent {entry}, which is rejected: {reason}")]
     Refused {
         /// The node.
         node: String,
@@ -62,7 +63,7 @@ pub enum TransferError {
         reason: String,
     },
     /// Digests differ after the transfer.
-    #[error("{node}: the content differs after the transfer (or changed meanwhile): {}", names.join(", "))]
+    #[error("{node}: the content differs after the transfer (or changed during it): {}", names.join(", "))]
     Digest {
         /// The node.
         node: String,
@@ -80,7 +81,7 @@ impl TransferError {
     }
 }
 
-/// Takes only status 0, and otherwise the last words of standard error as the cause.
+/// Accepts only status 0; otherwise the end of standard error is the cause.
 fn checked(node: &str, output: Output) -> Result<Output, TransferError> {
     if output.status == Some(0) {
         return Ok(output);

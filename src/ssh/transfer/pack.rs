@@ -5,39 +5,38 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::digest::hex;
+use super::TransferError;
+use crate::base::digest::hex;
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 
-use super::TransferError;
-
-/// Files packed for sending, any number of times.
-pub struct Parcel {
-    pub(super) archive: File,
+/// Packed files, which can be sent any number of times.
+pub struct Archive {
+    pub(super) contents: File,
     /// Bytes of the archive.
     pub size: u64,
     /// Path under the destination and SHA-256 of each regular file.
     pub(super) digests: Vec<(String, String)>,
     /// Directory on the node.
     pub(super) directory: String,
-    /// The path that must not be a directory there, when one file gets a name of its own.
+    /// The path that must not be a directory there, if one file is renamed.
     pub(super) file: Option<String>,
 }
 
-impl Parcel {
+impl Archive {
     /// Packs sources for a destination on the nodes. With one file and a destination that does not end in
-    /// `/`, the destination is the file's new path; else it is a directory, made if need be, that gets
-    /// each source under its own name. Modes and symlinks are kept; owner is the login user.
+    /// `/`, the destination is the file's new path; otherwise it is a directory, created if missing, that
+    /// gets each source under its own name. Modes and symlinks are kept; the owner is the login user.
     pub fn pack(sources: &[PathBuf], destination: &str) -> Result<Self, TransferError> {
         let bad = |message: &str| TransferError::Source {
             path: PathBuf::from(destination),
             message: message.into(),
         };
         if destination.is_empty() || destination.contains(['\0', '\n']) {
-            return Err(bad("not a usable destination"));
+            return Err(bad("not a valid destination"));
         }
         let single = match sources {
-            [] => return Err(bad("there is nothing to send")),
+            [] => return Err(bad("nothing to send")),
             [one] => fs::metadata(one)
                 .map_err(|e| TransferError::local(one, e))?
                 .is_file(),
@@ -74,7 +73,7 @@ impl Parcel {
         };
         let (archive, size) = finish().map_err(|e| TransferError::local(&std::env::temp_dir(), e))?;
         Ok(Self {
-            archive,
+            contents: archive,
             size,
             digests,
             directory: directory.to_owned(),
@@ -96,7 +95,7 @@ fn own_name(source: &Path) -> Result<String, TransferError> {
         .map(str::to_owned)
         .ok_or_else(|| TransferError::Source {
             path: source.to_owned(),
-            message: "it has no name that can be sent".into(),
+            message: "it has no valid name".into(),
         })
 }
 
@@ -112,7 +111,7 @@ impl Packer {
             path: path.to_owned(),
             message: message.into(),
         };
-        // The list for sha256sum has one name a line.
+        // The list for sha256sum has one name per line.
         if name.contains(['\n', '\r', '\\']) {
             return Err(refused("a name with a line end or a backslash cannot be sent"));
         }
@@ -146,7 +145,7 @@ impl Packer {
                 let child = entry.file_name();
                 let child = child
                     .to_str()
-                    .ok_or_else(|| refused("it holds a name that is not UTF-8"))?;
+                    .ok_or_else(|| refused("it contains a name that is not UTF-8"))?;
                 self.add(&entry.path(), &format!("{name}/{child}"), false)?;
             }
         } else if meta.file_type().is_symlink() {
@@ -169,7 +168,7 @@ impl Packer {
                 .append_data(&mut header, name, &mut reader)
                 .map_err(at_fault)?;
             if reader.count != meta.len() {
-                return Err(refused("it became shorter while it was read"));
+                return Err(refused("it became shorter while it was being read"));
             }
             self.digests.push((name.to_owned(), hex(&reader.hash.finalize())));
         } else {

@@ -9,47 +9,30 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::super::error::SshError;
-use super::super::quote;
-use super::super::session::{ExecEvent, ExecRequest, Output, Session};
-use super::unpack::{self, UnpackError, Unpacked};
+use super::super::request::{ExecEvent, ExecRequest, Output};
+use super::super::session::Session;
+use super::unpack::{self, PullLimits, UnpackError, Unpacked};
 use super::{TransferError, checked};
+use crate::base::shell::quote;
 
-/// Bytes that may follow the end of an archive; tar fills up its last record.
+/// Bytes that may follow the end of an archive; tar pads its last record.
 const PADDING: usize = 1 << 20;
 
-/// Bounds for what one node may send.
-#[derive(Clone, Copy, Debug)]
-pub struct PullLimits {
-    /// Bytes of all files together.
-    pub bytes: u64,
-    /// Files, directories and links together.
-    pub entries: usize,
-}
-
-impl Default for PullLimits {
-    fn default() -> Self {
-        Self {
-            bytes: 8 << 30,
-            entries: 1_000_000,
-        }
-    }
-}
-
-/// What came.
+/// The result of a transfer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pulled {
     /// Regular files.
     pub files: usize,
-    /// All that was in the archive: files, directories, links, what was passed over.
+    /// All entries of the archive: files, directories, links, skipped entries.
     pub entries: usize,
     /// Their bytes.
     pub bytes: u64,
-    /// What was passed over, and why.
+    /// What was skipped, and why.
     pub skipped: Vec<String>,
 }
 
-/// Fetches `path` of the node into the local directory `into` (made if need be), under its own name.
-/// The digests are compared with the node's unless `verify` is false (for files that are being written).
+/// Fetches `path` of the node into the local directory `into` (created if missing), under its own name.
+/// Compares the digests with the node's unless `verify` is false (for files that are being written).
 pub async fn pull(
     session: &Session,
     path: &str,
@@ -60,7 +43,7 @@ pub async fn pull(
 ) -> Result<Pulled, TransferError> {
     let (directory, name) = split(path).ok_or_else(|| TransferError::Source {
         path: path.into(),
-        message: "not a path of a file or directory".into(),
+        message: "not the path of a file or directory".into(),
     })?;
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -92,7 +75,7 @@ pub async fn pull(
     })
 }
 
-/// Directory and name of a path; none for `/`, `..` and the like.
+/// Directory and name of a path; `None` for `/`, `..` and similar.
 fn split(path: &str) -> Option<(&str, &str)> {
     let path = if path.len() > 1 {
         path.trim_end_matches('/')
@@ -115,7 +98,7 @@ async fn transfer(
     limits: PullLimits,
 ) -> Result<Unpacked, TransferError> {
     let mut events = session.stream(request).await?;
-    // The channel bounds what waits for the disk.
+    // The channel limits the data that waits for the disk.
     let (pieces, receiver) = mpsc::channel(8);
     let target = into.to_owned();
     let unpacking = tokio::task::spawn_blocking(move || {
@@ -134,7 +117,7 @@ async fn transfer(
             ExecEvent::Stdout(data) => {
                 let length = data.len();
                 if pieces.send(data).await.is_err() {
-                    // The archive has ended or was refused. A little padding may follow its end.
+                    // The archive has ended or was rejected. A little padding may follow its end.
                     behind += length;
                     if behind > PADDING {
                         break;
@@ -176,7 +159,7 @@ async fn transfer(
             reason,
         }),
         Err(UnpackError::Local { path, source }) => Err(TransferError::Local { path, source }),
-        // A stream cut short has its reason in what tar said.
+        // If the stream was cut short, tar's error has the reason.
         Err(UnpackError::Stream(error)) => {
             Err(checked(node, output)
                 .err()
@@ -233,7 +216,7 @@ async fn compare(
     })
 }
 
-/// A line of sha256sum; a backslash in front says that the name is escaped.
+/// A line of sha256sum; a leading backslash means that the name is escaped.
 pub(crate) fn parse_digest(line: &str) -> Option<(String, String)> {
     let (escaped, line) = match line.strip_prefix('\\') {
         Some(rest) => (true, rest),
@@ -251,7 +234,7 @@ pub(crate) fn parse_digest(line: &str) -> Option<(String, String)> {
     Some((unpack::plain(&name), digest.to_owned()))
 }
 
-/// What the connection delivers, for a reader on a blocking thread.
+/// The received data, for a reader on a blocking thread.
 struct Pieces {
     receiver: mpsc::Receiver<Vec<u8>>,
     rest: Vec<u8>,

@@ -1,4 +1,4 @@
-//! Sends a parcel to one node and has the node prove that it arrived.
+//! Sends an archive to one node and verifies on the node that it arrived.
 
 use std::fmt::Write;
 use std::os::unix::fs::FileExt;
@@ -8,23 +8,24 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::super::error::SshError;
-use super::super::quote;
-use super::super::session::{ExecEvent, ExecRequest, Output, Session};
-use super::pack::Parcel;
+use super::super::request::{ExecEvent, ExecRequest, Output};
+use super::super::session::Session;
+use super::pack::Archive;
 use super::{TransferError, checked};
+use crate::base::shell::quote;
 
 /// Bytes read from the archive at a time.
 const PIECE: usize = 128 * 1024;
 
-/// Sends it. The limit of time is for the transfer and for the check, each.
+/// Sends it. The time limit applies to the transfer and to the check separately.
 pub async fn push(
     session: &Session,
-    parcel: &Arc<Parcel>,
+    archive: &Arc<Archive>,
     limit: Option<Duration>,
 ) -> Result<(), TransferError> {
-    let directory = quote(&parcel.directory);
+    let directory = quote(&archive.directory);
     let mut command = String::from("set -e; ");
-    if let Some(file) = &parcel.file {
+    if let Some(file) = &archive.file {
         let told = quote(&format!(
             "{file} is a directory there: end the destination with / to send into it"
         ));
@@ -34,21 +35,21 @@ pub async fn push(
             quote(file)
         );
     }
-    // A relative directory is the login user's. The archive's owner (0) is not kept.
+    // A relative directory is below the login user's home. The archive's owner (0) is not kept.
     let _ = write!(
         command,
         "mkdir -p -- {directory}; cd -- {directory}; exec tar -xpof -"
     );
     let (sender, input) = mpsc::channel(4);
-    let source = parcel.clone();
+    let source = archive.clone();
     let reading = tokio::task::spawn_blocking(move || {
         let mut at = 0;
         loop {
             let mut piece = vec![0; PIECE];
-            let read = source.archive.read_at(&mut piece, at)?;
+            let read = source.contents.read_at(&mut piece, at)?;
             piece.truncate(read);
             at += read as u64;
-            // A node that stops taking says why by its exit status.
+            // If the node stops reading, its exit status has the reason.
             if read == 0 || sender.blocking_send(piece).is_err() {
                 return std::io::Result::Ok(());
             }
@@ -64,7 +65,7 @@ pub async fn push(
     if let Ok(Err(error)) = reading.await {
         return Err(TransferError::local(&std::env::temp_dir(), error));
     }
-    verify(session, parcel, limit).await
+    verify(session, archive, limit).await
 }
 
 async fn collect(
@@ -98,17 +99,17 @@ async fn collect(
     Ok(output)
 }
 
-async fn verify(session: &Session, parcel: &Parcel, limit: Option<Duration>) -> Result<(), TransferError> {
-    if parcel.digests.is_empty() {
+async fn verify(session: &Session, archive: &Archive, limit: Option<Duration>) -> Result<(), TransferError> {
+    if archive.digests.is_empty() {
         return Ok(());
     }
     let mut list = String::new();
-    for (name, digest) in &parcel.digests {
+    for (name, digest) in &archive.digests {
         let _ = writeln!(list, "{digest}  {name}");
     }
     let command = format!(
         "cd -- {} && LC_ALL=C sha256sum -c 2>/dev/null",
-        quote(&parcel.directory)
+        quote(&archive.directory)
     );
     let request = ExecRequest {
         command,

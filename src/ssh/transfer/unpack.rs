@@ -1,10 +1,10 @@
-//! Unpacks a tar stream from a node that may be hostile. The `tar` crate only takes the stream apart;
-//! every name, link and size is judged here.
+//! Unpacks a tar stream from a node that may be hostile. The `tar` crate only parses the stream;
+//! every name, link and size is checked here.
 //!
-//! - Names stay under the destination: no absolute ones, no `..`, and no symlink on the way.
-//! - Symlinks are made last; those that lead out of the destination, and devices, are passed over.
-//! - Sizes, counts, depth, and the stream as a whole are bounded: a node can send headers without end,
-//!   and skipped entries of any size. Set-id bits and write access for others are dropped.
+//! - Names stay under the destination: no absolute names, no `..`, and no symlink in the path.
+//! - Symlinks are created last; those that point outside the destination, and devices, are skipped.
+//! - Sizes, counts, depth, and the stream as a whole are bounded: a node can send endless headers, and
+//!   skipped entries of any size. Set-id bits and write access for others are dropped.
 
 use std::collections::HashMap;
 use std::fs;
@@ -16,23 +16,22 @@ use std::time::{Duration, SystemTime};
 use sha2::{Digest, Sha256};
 use tar::{Archive, Entry, EntryType, PaxExtensions};
 
-use super::pull::PullLimits;
-use crate::digest::hex;
+use crate::base::digest::hex;
 
-/// The longest header that carries a name.
+/// The longest header that contains a name.
 const HEADER_LIMIT: u64 = 64 * 1024;
 
-/// The longest path, and the deepest one: each step costs a look at the file system.
+/// The longest path, which also limits the depth: each component costs a file system access.
 const PATH_LIMIT: usize = 4096;
 const DEPTH_LIMIT: usize = 256;
 
-/// Nobody else writes into what is fetched, whatever the umask.
+/// Fetched files are not writable by others, whatever the umask.
 pub(super) const DIRECTORY_MODE: u32 = 0o755;
 
-/// Bytes of all names together: they are kept until the digests are compared.
+/// Bytes of all names together: they are kept in memory until the digests are compared.
 const NAMES_LIMIT: usize = 256 << 20;
 
-/// Notes of what was passed over that are kept; the rest is counted.
+/// Notes about skipped entries that are kept; the rest is counted.
 const SKIPPED_LIMIT: usize = 1000;
 
 /// Bytes of headers and padding that an entry may take on average.
@@ -41,19 +40,37 @@ const OVERHEAD: u64 = 4096;
 /// What was unpacked.
 #[derive(Debug, Default)]
 pub(super) struct Unpacked {
-    /// Path as the node named it, with its digest.
+    /// Digests by the path that the node sent.
     pub(super) digests: HashMap<String, String>,
     pub(super) bytes: u64,
     pub(super) entries: usize,
     pub(super) skipped: Vec<String>,
 }
 
-/// Why the stream was not taken further.
+/// Why unpacking stopped.
 #[derive(Debug)]
 pub(super) enum UnpackError {
     Refused { entry: String, reason: String },
     Local { path: PathBuf, source: io::Error },
     Stream(io::Error),
+}
+
+/// Limits on what one node may send.
+#[derive(Clone, Copy, Debug)]
+pub struct PullLimits {
+    /// Bytes of all files together.
+    pub bytes: u64,
+    /// Files, directories and links together.
+    pub entries: usize,
+}
+
+impl Default for PullLimits {
+    fn default() -> Self {
+        Self {
+            bytes: 8 << 30,
+            entries: 1_000_000,
+        }
+    }
 }
 
 /// Unpacks into a directory, which must exist.
@@ -88,7 +105,7 @@ pub(super) fn unpack(stream: impl Read, into: &Path, limits: &PullLimits) -> Res
                     match record.key_bytes() {
                         b"path" => long_name = Some(record.value_bytes().to_vec()),
                         b"linkpath" => long_link = Some(record.value_bytes().to_vec()),
-                        // A size that differs from the header's would put us out of step.
+                        // A size that differs from the header's would break the parsing of the stream.
                         b"size" => return Err(refused("a file of more than 8 GiB", "it is too large")),
                         _ => {}
                     }
@@ -110,7 +127,7 @@ pub(super) fn unpack(stream: impl Read, into: &Path, limits: &PullLimits) -> Res
     work.finish()
 }
 
-/// A stream that may not go on for ever.
+/// A stream of limited length.
 struct Bounded<R> {
     stream: R,
     left: u64,
@@ -121,7 +138,7 @@ impl<R: Read> Read for Bounded<R> {
         let read = self.stream.read(buf)?;
         match self.left.checked_sub(read as u64) {
             Some(left) => self.left = left,
-            None => return Err(io::Error::other("it sends more than is allowed")),
+            None => return Err(io::Error::other("it sends more than the limit")),
         }
         Ok(read)
     }
@@ -155,12 +172,12 @@ struct Work<'a> {
     modes: Vec<(PathBuf, u32)>,
     count: usize,
     names: usize,
-    /// Entries passed over that are only counted.
+    /// Skipped entries that are only counted.
     unnoted: usize,
 }
 
 impl Work<'_> {
-    /// Passes an entry over, with a note of it.
+    /// Skips an entry, with a note.
     fn skip(&mut self, shown: &str, why: &str) {
         if self.done.skipped.len() < SKIPPED_LIMIT {
             self.done.skipped.push(format!("{shown} ({why})"));
@@ -191,9 +208,9 @@ impl Work<'_> {
         let name = std::str::from_utf8(name).map_err(|_| refused(&shown, "the name is not UTF-8"))?;
         let path = inside(name).map_err(|reason| refused(&shown, reason))?;
         if path.components().count() > DEPTH_LIMIT {
-            return Err(refused(&short(&shown), "it lies too deep"));
+            return Err(refused(&short(&shown), "it is nested too deeply"));
         }
-        // What a node sends is not for others on this machine to write to, whatever the umask.
+        // Other users of this machine must not get write access, whatever the umask.
         let mode = entry.header().mode().unwrap_or(0o600) & 0o755;
         let target = self.into.join(&path);
         match entry.header().entry_type() {
@@ -210,7 +227,7 @@ impl Work<'_> {
                     .and_then(|to| std::str::from_utf8(to).ok())
                     .unwrap_or_default();
                 if leads_out(&path, to) {
-                    self.skip(&shown, "a symlink that leads out");
+                    self.skip(&shown, "a symlink that points outside");
                 } else {
                     self.parents(&path, &shown)?;
                     self.links.push((target, PathBuf::from(to)));
@@ -271,7 +288,7 @@ impl Work<'_> {
         }
         file.set_permissions(fs::Permissions::from_mode(mode))
             .map_err(local)?;
-        // Logs are read by their times. A time out of range is no reason to lose the file.
+        // Logs are read by their times. An invalid time is no reason to lose the file.
         let age = Duration::from_secs(entry.header().mtime().unwrap_or(0));
         if let Some(time) = SystemTime::UNIX_EPOCH.checked_add(age) {
             let _ = file.set_modified(time);
@@ -279,7 +296,7 @@ impl Work<'_> {
         Ok(hex(&hash.finalize()))
     }
 
-    /// Makes the directories above a path. None of them may be a symlink, not even one from an earlier pull.
+    /// Creates the parent directories of a path. None may be a symlink, not even one from an earlier pull.
     fn parents(&self, path: &Path, shown: &str) -> Result<(), UnpackError> {
         match path.parent() {
             Some(parent) if parent != Path::new("") => self.directory(parent, shown),
@@ -293,7 +310,7 @@ impl Work<'_> {
             at.push(part);
             match fs::symlink_metadata(&at) {
                 Ok(meta) if meta.is_dir() => {}
-                Ok(_) => return Err(refused(shown, "something that is no directory is in the way")),
+                Ok(_) => return Err(refused(shown, "its path contains a non-directory")),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     let made = fs::DirBuilder::new().mode(DIRECTORY_MODE).create(&at);
                     made.map_err(|source| UnpackError::Local {
@@ -307,7 +324,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Makes way for a file: what is there from an earlier pull goes, unless it is a directory.
+    /// Removes what an earlier pull left at the path of a file, unless it is a directory.
     fn clear(&self, path: &Path, shown: &str) -> Result<(), UnpackError> {
         if path == Path::new("") {
             return Err(refused(shown, "it has no name"));
@@ -328,7 +345,7 @@ impl Work<'_> {
             symlink(to, &path).map_err(|source| UnpackError::Local { path, source })?;
         }
         for (path, mode) in self.modes.iter().rev() {
-            // A directory whose place was taken by a later entry has no mode to set.
+            // A later entry may have replaced the directory.
             if fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir()) {
                 let set = fs::set_permissions(path, fs::Permissions::from_mode(*mode));
                 set.map_err(|source| UnpackError::Local {
@@ -346,7 +363,7 @@ impl Work<'_> {
     }
 }
 
-/// The beginning of a name that is too long to be shown whole.
+/// The beginning of a name that is too long to show.
 fn short(shown: &str) -> String {
     shown.chars().take(100).chain("...".chars()).collect()
 }
@@ -359,19 +376,19 @@ fn inside(name: &str) -> Result<PathBuf, &'static str> {
             Component::Normal(part) => path.push(part),
             Component::CurDir => {}
             Component::RootDir | Component::Prefix(_) => return Err("the name is absolute"),
-            Component::ParentDir => return Err("the name leads out"),
+            Component::ParentDir => return Err("the name points outside"),
         }
     }
     Ok(path)
 }
 
-/// The name without `./` and `//`, so that the two lists agree.
+/// The name without `./` and `//`, so that both lists use the same form.
 pub(super) fn plain(name: &str) -> String {
     inside(name).map_or_else(|_| name.to_owned(), |path| path.to_string_lossy().into_owned())
 }
 
 fn leads_out(path: &Path, to: &str) -> bool {
-    // The link lies in a directory so deep; each `..` goes up one.
+    // The depth of the link's directory; each `..` goes up one.
     let mut depth = path.components().count().saturating_sub(1);
     for part in Path::new(to).components() {
         match part {
@@ -384,8 +401,8 @@ fn leads_out(path: &Path, to: &str) -> bool {
     to.is_empty()
 }
 
-/// Unpacks bytes from a fuzzer: whatever they are, nothing comes to lie outside, nothing leads out, nobody
-/// else may write to it.
+/// Unpacks bytes from a fuzzer: whatever they are, nothing is created outside, nothing points outside, and
+/// nothing is writable by others.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn fuzz(bytes: &[u8]) {
     let shm = Path::new("/dev/shm");
@@ -405,10 +422,13 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     if fs::create_dir(&into).is_ok() {
         let _ = unpack(bytes, &into, &limits);
         let outside = fs::read_dir(outer.path()).map(Iterator::count);
-        assert!(outside.is_ok_and(|count| count == 1), "something lies outside");
+        assert!(
+            outside.is_ok_and(|count| count == 1),
+            "something was created outside"
+        );
         let mut total = 0;
         look(&into, &into, &mut total);
-        assert!(total <= limits.bytes + (64 << 10), "{total} bytes came");
+        assert!(total <= limits.bytes + (64 << 10), "{total} bytes arrived");
     }
 }
 
@@ -423,7 +443,7 @@ fn look(root: &Path, at: &Path, total: &mut u64) {
             let relative = path.strip_prefix(root).unwrap_or(&path);
             assert!(
                 !leads_out(relative, &to.to_string_lossy()),
-                "{} leads out",
+                "{} points outside",
                 path.display()
             );
             continue;
@@ -432,7 +452,7 @@ fn look(root: &Path, at: &Path, total: &mut u64) {
         if meta.is_dir() {
             look(root, &path, total);
         } else {
-            assert!(meta.is_file(), "{} is no file", path.display());
+            assert!(meta.is_file(), "{} is not a file", path.display());
             *total += meta.len();
         }
     }

@@ -15,7 +15,7 @@ fn archive(entries: &[(EntryType, &str, &str)]) -> Vec<u8> {
         let mut header = Header::new_gnu();
         header.set_entry_type(*kind);
         header.set_mode(0o4755);
-        // Past the checks of the crate, as a hostile node would.
+        // Bypasses the checks of the crate, as a hostile node would.
         let field = &mut header.as_gnu_mut().unwrap().name;
         field[..name.len()].copy_from_slice(name.as_bytes());
         let body = if matches!(kind, EntryType::Symlink | EntryType::Link) {
@@ -36,7 +36,7 @@ fn try_unpack(entries: &[(EntryType, &str, &str)], into: &Path) -> Result<Unpack
 }
 
 #[test]
-fn names_that_lead_out_are_refused_and_write_nothing() {
+fn names_that_point_outside_are_rejected_and_write_nothing() {
     let outer = tempfile::tempdir().unwrap();
     let into = outer.path().join("in");
     fs::create_dir(&into).unwrap();
@@ -49,7 +49,7 @@ fn names_that_lead_out_are_refused_and_write_nothing() {
 }
 
 #[test]
-fn a_symlink_is_no_way_out_for_what_follows_it() {
+fn later_entries_cannot_escape_through_a_symlink() {
     let outer = tempfile::tempdir().unwrap();
     let into = outer.path().join("in");
     fs::create_dir(&into).unwrap();
@@ -60,11 +60,11 @@ fn a_symlink_is_no_way_out_for_what_follows_it() {
     let done = try_unpack(&entries, &into).unwrap();
     assert_eq!(done.skipped.len(), 1);
     assert!(!outer.path().join("x").exists());
-    // A link that was there before, from anywhere.
+    // A link that existed before, whatever its origin.
     symlink(outer.path(), into.join("old")).unwrap();
     let error = try_unpack(&[(EntryType::Regular, "old/x", "bad")], &into).unwrap_err();
     assert!(matches!(error, UnpackError::Refused { .. }), "{error:?}");
-    // A file in place of a link replaces the link, not what it leads to.
+    // A file with the name of a link replaces the link, not its target.
     fs::write(outer.path().join("victim"), "safe").unwrap();
     symlink(outer.path().join("victim"), into.join("log")).unwrap();
     try_unpack(&[(EntryType::Regular, "log", "new")], &into).unwrap();
@@ -72,7 +72,7 @@ fn a_symlink_is_no_way_out_for_what_follows_it() {
 }
 
 #[test]
-fn symlinks_inside_are_kept_and_those_that_lead_out_are_passed_over() {
+fn symlinks_inside_are_kept_and_those_that_point_outside_are_skipped() {
     let into = tempfile::tempdir().unwrap();
     let entries = [
         (EntryType::Symlink, "d/good", "../f"),
@@ -89,7 +89,7 @@ fn symlinks_inside_are_kept_and_those_that_lead_out_are_passed_over() {
 }
 
 #[test]
-fn a_hard_link_leads_only_to_what_was_sent() {
+fn a_hard_link_points_only_to_a_file_that_was_sent() {
     let into = tempfile::tempdir().unwrap();
     let good = [(EntryType::Regular, "./a", "x"), (EntryType::Link, "./b", "./a")];
     let done = try_unpack(&good, into.path()).unwrap();
@@ -130,7 +130,7 @@ fn garbage_and_a_cut_stream_are_errors() {
     assert!(unpack(&whole[..2000], into.path(), &limits()).is_err());
 }
 
-/// A header of a kind and size with nothing behind it.
+/// A header of a type and size without content.
 fn header(kind: EntryType, size: u64) -> Vec<u8> {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
@@ -151,13 +151,13 @@ fn a_stream_of_headers_without_end_is_cut_off() {
         let endless = Endless(header(kind, 0), 0);
         assert!(unpack(endless, into.path(), &limits()).is_err(), "{kind:?}");
     }
-    // What is passed over counts as well: a pipe with the content of a disk.
+    // Skipped entries count as well: a pipe with the content of a disk.
     let mut pipe = header(EntryType::Fifo, 1 << 60);
     pipe.resize(1 << 20, 0);
     assert!(unpack(Endless(pipe, 0), into.path(), &limits()).is_err());
 }
 
-/// The same bytes again and again. Gives up where nobody else does, so that a test ends.
+/// The same bytes repeatedly. Panics after 1 GiB, so that a test ends.
 struct Endless(Vec<u8>, usize);
 
 impl Read for Endless {
@@ -172,7 +172,7 @@ impl Read for Endless {
 }
 
 #[test]
-fn nobody_else_may_write_to_what_a_node_sent() {
+fn files_from_a_node_are_not_writable_by_others() {
     let into = tempfile::tempdir().unwrap();
     let mut builder = Builder::new(Vec::new());
     for (kind, name) in [(EntryType::Directory, "d/"), (EntryType::Regular, "d/f")] {

@@ -20,7 +20,7 @@ fn subnet(value: &Value) -> Result<Ipv4Net, String> {
     value
         .render()
         .parse()
-        .map_err(|_| format!("`{}` is not a network in CIDR form", short(value)))
+        .map_err(|_| format!("`{}` is not a network in CIDR notation", short(value)))
 }
 
 /// `ip_add ADDRESS NUMBER`
@@ -28,11 +28,11 @@ pub(super) fn add(values: &[&Value]) -> Outcome {
     let sum = i64::from(address(values[0])?.to_bits()).checked_add(integer(values[1])?);
     let bits = sum
         .and_then(|sum| u32::try_from(sum).ok())
-        .ok_or("the result is no IPv4 address")?;
+        .ok_or("the result is not an IPv4 address")?;
     Ok(Ipv4Addr::from_bits(bits).to_string().into())
 }
 
-/// `ip_diff ADDRESS ADDRESS`: how far the first is behind the second.
+/// `ip_diff ADDRESS ADDRESS`: the first minus the second.
 pub(super) fn diff(values: &[&Value]) -> Outcome {
     let (a, b) = (address(values[0])?, address(values[1])?);
     Ok((i64::from(a.to_bits()) - i64::from(b.to_bits())).into())

@@ -1,5 +1,5 @@
 //! The helpers. Each is a function of JSON values; an unknown variable among its parameters is an
-//! error except where the helper is for that (`default`, `and`, `or`, `not`).
+//! error unless the helper is made for that (`default`, `and`, `or`, `not`).
 
 mod address;
 mod number;
@@ -13,16 +13,16 @@ use handlebars::{
 };
 use serde_json::Value;
 
-/// What a helper gives, or what is wrong with its parameters.
+/// The result of a helper, or what is wrong with its parameters.
 type Outcome = Result<Value, String>;
 
 /// A helper as a plain function.
 #[derive(Clone, Copy)]
 struct Function {
     name: &'static str,
-    /// Fewest and most parameters.
+    /// Minimum and maximum number of parameters.
     arity: (usize, usize),
-    /// Whether unknown variables are taken as null.
+    /// Whether unknown variables count as null.
     lenient: bool,
     run: fn(&[&Value]) -> Outcome,
 }
@@ -153,7 +153,7 @@ const FUNCTIONS: &[Function] = &[
     strict("ip_prefix", (1, 1), address::prefix),
 ];
 
-/// Puts all helpers into the registry; those of the same name that it has are replaced.
+/// Registers all helpers; they replace built-in ones of the same name.
 pub(super) fn register(registry: &mut Handlebars<'static>) {
     for function in FUNCTIONS {
         registry.register_helper(function.name, Box::new(*function));
@@ -177,7 +177,7 @@ impl HelperDef for Function {
                 (a, b) => format!("{a} to {b}"),
             };
             let message = format!(
-                "`{}` takes {wanted} parameters, {} are given",
+                "`{}` takes {wanted} parameters, but has {}",
                 self.name,
                 params.len()
             );
@@ -222,20 +222,20 @@ fn truthy(value: &Value) -> bool {
 }
 
 thread_local! {
-    /// Values that helpers may still make in this rendering.
+    /// Values that helpers may still create in this rendering.
     static BUDGET: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Values that the helpers of one rendering may make, so that nested ranges end.
+/// Values that the helpers of one rendering may create: a limit for nested ranges.
 const MAX_VALUES: usize = 2_000_000;
 
-/// Runs one rendering with a budget of its own.
+/// Runs one rendering with its own budget.
 pub(super) fn with_fresh_budget<T>(render: impl FnOnce() -> T) -> T {
     BUDGET.set(MAX_VALUES);
     render()
 }
 
-/// Takes from the budget before so many values are made.
+/// Takes values from the budget before they are created.
 fn spend(values: usize) -> Result<(), String> {
     let left = BUDGET.get();
     if values > left {
@@ -245,14 +245,14 @@ fn spend(values: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// A list, or what is wrong.
+/// The value as a list, or an error message.
 fn list(value: &Value) -> Result<&Vec<Value>, String> {
     value
         .as_array()
         .ok_or_else(|| format!("`{}` is not a list", short(value)))
 }
 
-/// A value for a message.
+/// A value, shortened for a message.
 fn short(value: &Value) -> String {
     value.render().chars().take(40).collect()
 }

@@ -1,4 +1,4 @@
-//! Whole numbers: arithmetic that says when it overflows, comparison, ranges.
+//! Whole numbers: arithmetic that reports overflow, comparison, ranges.
 
 use std::cmp::Ordering;
 

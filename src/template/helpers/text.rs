@@ -59,7 +59,7 @@ pub(super) fn end(values: &[&Value], last: bool) -> Outcome {
     item.cloned().ok_or_else(|| "the list is empty".to_owned())
 }
 
-/// `slice LIST START [END]`; END excluded, both cut to the list.
+/// `slice LIST START [END]`; END excluded, both limited to the list.
 pub(super) fn slice(values: &[&Value]) -> Outcome {
     let items = list(values[0])?;
     let bound =
@@ -75,7 +75,7 @@ pub(super) fn contains(values: &[&Value]) -> Outcome {
         Value::Array(list) => Ok(list.contains(values[1]).into()),
         Value::Object(map) => Ok(map.contains_key(&values[1].render()).into()),
         Value::String(text) => Ok(text.contains(&values[1].render()).into()),
-        other => Err(format!("`{}` holds nothing", short(other))),
+        other => Err(format!("`{}` is not a list, a mapping or a text", short(other))),
     }
 }
 
@@ -88,7 +88,7 @@ pub(super) fn split(values: &[&Value]) -> Outcome {
     Ok(text.split(&separator).map(Value::from).collect())
 }
 
-/// `pad VALUE WIDTH [FILL]`: from the left, with zeros when nothing is said.
+/// `pad VALUE WIDTH [FILL]`: from the left, with zeros by default.
 pub(super) fn pad(values: &[&Value]) -> Outcome {
     const MAX_WIDTH: i64 = 1_000;
     let text = values[0].render();
@@ -108,9 +108,9 @@ pub(super) fn pad(values: &[&Value]) -> Outcome {
     Ok(format!("{filling}{text}").into())
 }
 
-/// One word of a POSIX shell.
+/// The value as one word for a POSIX shell.
 pub(super) fn quote(value: &Value) -> Value {
-    crate::ssh::quote(&value.render()).into()
+    crate::base::shell::quote(&value.render()).into()
 }
 
 pub(super) fn base64(value: &Value) -> Value {
@@ -120,5 +120,5 @@ pub(super) fn base64(value: &Value) -> Value {
 }
 
 pub(super) fn sha256(value: &Value) -> Value {
-    crate::digest::sha256(value.render()).into()
+    crate::base::digest::sha256(value.render()).into()
 }

@@ -1,4 +1,4 @@
-//! Paths: files beside the topology, and places on a node.
+//! Paths: files next to the topology, and paths on a node.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use super::values::Span;
 use crate::topology::limits::MAX_TEMPLATE_BYTES;
 use crate::topology::tree::shorten;
 
-/// A file that the topology names, inside its directory: a topology from elsewhere cannot read
+/// A file that the topology names, inside its directory: a foreign topology cannot read
 /// `../../etc/shadow`, neither by its path nor through a symbolic link.
 pub(super) fn inside(scope: &Scope<'_>, span: &Span, text: &str, what: &str) -> Option<PathBuf> {
     let refuse = |message: String, hint: Option<String>| {
@@ -17,12 +17,12 @@ pub(super) fn inside(scope: &Scope<'_>, span: &Span, text: &str, what: &str) -> 
     };
     let shown = shorten(text);
     if text.is_empty() || text.chars().any(char::is_control) {
-        return refuse(format!("`{shown}` is not the path of a {what}"), None);
+        return refuse(format!("`{shown}` is not a valid path of a {what}"), None);
     }
     let leaves = || {
         refuse(
             format!("the {what} `{shown}` is outside of the topology's directory"),
-            Some("put it beside the topology and give its relative path".to_owned()),
+            Some("move it next to the topology file and give its relative path".to_owned()),
         )
     };
     let path = std::path::Path::new(text);
@@ -46,7 +46,7 @@ pub(super) fn inside(scope: &Scope<'_>, span: &Span, text: &str, what: &str) -> 
     }
 }
 
-/// A file of a similar name in the same directory.
+/// A file with a similar name in the same directory.
 fn near_file(path: &std::path::Path) -> Option<String> {
     let wanted = path.file_name()?.to_str()?;
     let names: Vec<String> = std::fs::read_dir(path.parent()?)
@@ -54,7 +54,7 @@ fn near_file(path: &std::path::Path) -> Option<String> {
         .take(1_000)
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .collect();
-    crate::topology::diagnostics::nearest(wanted, names.iter().map(String::as_str)).map(str::to_owned)
+    crate::base::suggest::nearest(wanted, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
 /// The text of a template file.
@@ -74,7 +74,7 @@ pub(super) fn template(scope: &Scope<'_>, span: &Span, text: &str) -> Option<Str
         Ok(size) if size as u64 > MAX_TEMPLATE_BYTES => {
             scope.sink.error(
                 span,
-                format!("the template `{shown}` has more than {MAX_TEMPLATE_BYTES} bytes"),
+                format!("the template `{shown}` is larger than {MAX_TEMPLATE_BYTES} bytes"),
             );
             None
         }
@@ -83,15 +83,15 @@ pub(super) fn template(scope: &Scope<'_>, span: &Span, text: &str) -> Option<Str
                 scope.sink.error_hint(
                     span,
                     format!("the template `{shown}` is not UTF-8"),
-                    "use `file:` for what is not text".to_owned(),
+                    "use `file:` for files that are not text".to_owned(),
                 );
             })
             .ok(),
     }
 }
 
-/// Whether a path may be a place on a node: absolute, of ordinary parts. To be asked again of a
-/// rendered path. The error is a fragment for a message.
+/// Checks the path of a file on a node: absolute, of ordinary parts. A rendered path must be checked
+/// again. The error is a fragment for a message.
 pub fn check_remote_path(path: &str) -> Result<(), String> {
     let shown = shorten(path);
     if !path.starts_with('/') {
@@ -101,7 +101,7 @@ pub fn check_remote_path(path: &str) -> Result<(), String> {
         return Err(format!("`{shown}` is not a path"));
     }
     if path.split('/').any(|part| part == "..") {
-        return Err(format!("`{shown}` holds `..`"));
+        return Err(format!("`{shown}` contains `..`"));
     }
     if path.ends_with('/') {
         return Err(format!("`{shown}` is a directory, not a file"));
@@ -109,17 +109,17 @@ pub fn check_remote_path(path: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A path on a node with shell globs, and nothing else that a shell would act upon.
+/// Checks a path on a node that may contain shell globs, and nothing else that is special in a shell.
 pub(super) fn check_glob(path: &str) -> Result<(), String> {
     check_remote_path(path)?;
     let safe = |c: char| c.is_alphanumeric() || "/._-+,:@=%*?[]!^~".contains(c);
     match path.chars().find(|&c| !safe(c)) {
-        Some(c) => Err(format!("`{}` holds `{}`", shorten(path), c.escape_debug())),
+        Some(c) => Err(format!("`{}` contains `{}`", shorten(path), c.escape_debug())),
         None => Ok(()),
     }
 }
 
-/// The name of a user or group as useradd(8) takes it.
+/// The name of a user or group as useradd(8) accepts it.
 pub(super) fn is_login(text: &str) -> bool {
     (1..=32).contains(&text.len())
         && text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')

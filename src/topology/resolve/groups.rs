@@ -8,19 +8,19 @@ use serde_json::{Map, Value, json};
 use super::images::Images;
 use super::values::{self, Span};
 use super::{Scope, nodes};
-use crate::name::{GroupName, HostName, ImageName, NodeName};
+use crate::base::name::{GroupName, HostName, ImageName, NodeName};
+use crate::base::suggest::suggest;
+use crate::base::units::MiB;
 use crate::template::is_template;
-use crate::topology::diagnostics::suggest;
-use crate::topology::limits::{MAX_NODES, MAX_VCPUS, MIN_MEMORY_MIB};
+use crate::topology::limits::{MAX_NODES, MAX_VCPUS, MIN_MEMORY_MIB, RESERVED_NODES};
 use crate::topology::model::{Group, Host, ImageSource, Node};
 use crate::topology::raw::{RawDefaults, RawGroup, RawTopology};
 use crate::topology::reader::At;
 use crate::topology::tree::shorten;
-use crate::units::MiB;
 
-/// Memory of a node of the micro image when nothing is said: the floor of Debian's cloud kernel.
+/// Default memory of a node with the micro image: the minimum of Debian's cloud kernel.
 const MICRO_MEMORY: MiB = MiB(96);
-/// Memory of any other node when nothing is said.
+/// Default memory of any other node.
 const MEMORY: MiB = MiB(512);
 
 /// The groups and nodes of a topology.
@@ -29,7 +29,7 @@ pub(super) struct Groups {
     pub(super) nodes: Vec<Node>,
     /// Names of all nodes in topology order.
     pub(super) names: Vec<NodeName>,
-    /// Members of every group that is written, for `@GROUP`.
+    /// Members of every group in the file, for `@GROUP`.
     pub(super) sets: Vec<(String, Vec<String>)>,
     /// Whether every group and node could be read.
     pub(super) complete: bool,
@@ -161,7 +161,7 @@ fn names(
                 too_many(scope, &count.span);
                 return None;
             }
-            // A bad group name is reported where it is read as one.
+            // `group_name` reports a bad group name.
             group.parse::<GroupName>().ok()?;
             (1..=wanted).map(|i| format!("{group}{i:03}")).collect()
         }
@@ -196,6 +196,14 @@ fn names(
         .iter()
         .map(|name| values::name(scope, span, name))
         .collect::<Option<_>>()?;
+    if let Some(reserved) = names.iter().find(|name| RESERVED_NODES.contains(&name.as_str())) {
+        scope.sink.error_hint(
+            span,
+            format!("a node cannot be called `{reserved}`: the name is reserved"),
+            "choose another name".to_owned(),
+        );
+        return None;
+    }
     groups.names.extend(names.iter().cloned());
     Some(names)
 }
@@ -203,10 +211,10 @@ fn names(
 fn too_many(scope: &Scope<'_>, span: &Span) {
     scope
         .sink
-        .error(span, format!("more than {MAX_NODES} nodes are asked for"));
+        .error(span, format!("the topology has more than {MAX_NODES} nodes"));
 }
 
-/// Every name means one machine, be it a node or a host.
+/// Every name stands for one machine, node or host.
 fn claim(
     scope: &Scope<'_>,
     key: &At<String>,
@@ -271,7 +279,7 @@ struct NodeValues<'a> {
     vars: &'a Map<String, Value>,
 }
 
-/// What a node of the group is made of.
+/// The values of a node of the group.
 #[derive(Clone)]
 struct Values {
     image: ImageName,
@@ -287,7 +295,7 @@ impl NodeValues<'_> {
         let mut last: Option<Values> = None;
         let mut good = true;
         for (index, name) in self.group.nodes.iter().enumerate() {
-            // A group without templates is read once; the first mistake of a group tells for all its nodes.
+            // A group without templates is resolved once; only the first mistake of a group is reported.
             let values = match last.take() {
                 Some(values) if !varies || !good => values,
                 _ => {
@@ -322,8 +330,8 @@ impl NodeValues<'_> {
             || self.group.vars.values().any(values::uses_templates)
     }
 
-    /// The values of one node. What is wrong is replaced, so that the templates of steps can be checked
-    /// all the same; `None` where its variables are wrong, as templates depend on them.
+    /// The values of one node. Wrong ones are replaced, so that the templates of steps can still be
+    /// checked; `None` if its variables are wrong, because templates depend on them.
     fn values(&self, name: &NodeName, index: usize, good: &mut bool) -> Option<Values> {
         let (scope, raw, defaults) = (self.scope, self.raw, self.defaults);
         let mut vars = self.vars.clone();

@@ -9,21 +9,21 @@ use serde_json::{Map, Value, json};
 
 use super::values::{self, Span};
 use super::{Scope, nodes};
-use crate::name::HostName;
+use crate::base::name::HostName;
+use crate::base::units::MiB;
 use crate::topology::limits::MAX_HOSTS;
 use crate::topology::model::{Accel, Host};
 use crate::topology::raw::RawHost;
 use crate::topology::reader::{At, Entries};
 use crate::topology::tree::shorten;
-use crate::units::MiB;
 
-/// The most nodes on a host when nothing is said.
+/// Default maximum number of nodes on a host.
 const MAX_NODES: u32 = 10;
-/// vCPUs per CPU thread when nothing is said: scale tests pack idle nodes, and the fidelity record tells when it was too much.
+/// Default vCPUs per CPU thread: scale tests pack idle nodes, and the fidelity record shows when it was too much.
 const OVERCOMMIT: f64 = 10.0;
-/// Memory left to a host when nothing is said.
+/// Default memory reserved for a host.
 const RESERVE: MiB = MiB(512);
-/// The URI of a host when nothing is said.
+/// Default URI of a host.
 const URI: &str = "qemu+ssh://root@{{name}}/system";
 
 pub(super) fn resolve(scope: &Scope<'_>, raw: Option<&At<Entries<RawHost>>>) -> Vec<Host> {
@@ -36,8 +36,8 @@ pub(super) fn resolve(scope: &Scope<'_>, raw: Option<&At<Entries<RawHost>>>) -> 
     if entries.0.is_empty() {
         scope.sink.error_hint(
             &raw.span,
-            "`hosts` holds no host",
-            "leave `hosts` out for this machine".to_owned(),
+            "`hosts` contains no host",
+            "leave out `hosts` to use this machine".to_owned(),
         );
     }
     let mut hosts: Vec<Host> = Vec::new();
@@ -47,7 +47,7 @@ pub(super) fn resolve(scope: &Scope<'_>, raw: Option<&At<Entries<RawHost>>>) -> 
         let Some(names) = nodes::plain(scope, &key.span, text, MAX_HOSTS, "hosts") else {
             continue;
         };
-        // A mistake in a value is the same for all names of the key: the first one tells.
+        // A mistake in a value is the same for all names of the key: it is reported for the first one.
         let mut mistaken = false;
         for name in names {
             let Some(name) = values::name::<HostName>(scope, &key.span, &name) else {
@@ -66,14 +66,14 @@ pub(super) fn resolve(scope: &Scope<'_>, raw: Option<&At<Entries<RawHost>>>) -> 
             if hosts.len() >= MAX_HOSTS {
                 scope
                     .sink
-                    .error(&key.span, format!("more than {MAX_HOSTS} hosts are given"));
+                    .error(&key.span, format!("the topology has more than {MAX_HOSTS} hosts"));
                 return hosts;
             }
             let good = (!mistaken)
                 .then(|| host(scope, &name, hosts.len(), raw.get()?, &key.span))
                 .flatten();
             mistaken |= good.is_none();
-            // A stand-in keeps the name known; it is never seen, as there is a mistake in the sink.
+            // A placeholder keeps the name known; it is never used, because there is a mistake in the sink.
             hosts.extend(good.or_else(|| Some(Host { name, ..local()? })));
         }
     }
@@ -96,7 +96,7 @@ fn local() -> Option<Host> {
     })
 }
 
-/// One host; `None` where a value of it is wrong.
+/// One host; `None` if one of its values is wrong.
 fn host(scope: &Scope<'_>, name: &HostName, index: usize, raw: &RawHost, span: &Span) -> Option<Host> {
     let vars = raw.vars.as_ref().and_then(At::get).cloned().unwrap_or_default();
     let context = |vars: &Map<String, Value>| {
@@ -157,7 +157,7 @@ fn host(scope: &Scope<'_>, name: &HostName, index: usize, raw: &RawHost, span: &
     })
 }
 
-/// A field, its default where it is left out, `None` where it is wrong.
+/// A field, its default if it is left out, `None` if it is wrong.
 fn field<T, U>(raw: Option<&At<T>>, default: U, read: impl Fn(&Span, &T) -> Option<U>) -> Option<U> {
     match raw {
         None => Some(default),
@@ -165,7 +165,7 @@ fn field<T, U>(raw: Option<&At<T>>, default: U, read: impl Fn(&Span, &T) -> Opti
     }
 }
 
-/// A private key file: absolute, under the home directory, or beside the topology.
+/// A private key file: absolute, below the home directory, or relative to the topology.
 fn identity(scope: &Scope<'_>, span: &Span, text: &str) -> Option<PathBuf> {
     if text.is_empty() || text.chars().any(char::is_control) {
         scope.sink.error(span, "`identity` is not a path");
@@ -183,7 +183,7 @@ fn identity(scope: &Scope<'_>, span: &Span, text: &str) -> Option<PathBuf> {
     home.map(|home| home.join(rest))
 }
 
-/// The URIs that vcluster speaks; everything in them is known to be harmless elsewhere.
+/// Accepts the URIs that vcluster supports; everything in them is harmless where it is used later.
 fn check_uri(scope: &Scope<'_>, span: &Span, uri: &str) -> Option<String> {
     let refuse = |message: String, hint: &str| {
         scope.sink.error_hint(span, message, hint.to_owned());
@@ -199,20 +199,20 @@ fn check_uri(scope: &Scope<'_>, span: &Span, uri: &str) -> Option<String> {
             return Some(uri.to_owned());
         }
         return refuse(
-            format!("`{}` names no socket", shorten(uri)),
+            format!("`{}` does not name a socket", shorten(uri)),
             "write qemu+unix:///system?socket=/run/libvirt/libvirt-sock",
         );
     }
     let Some(rest) = uri.strip_prefix("qemu+ssh://") else {
         return refuse(
-            format!("`{}` is not a URI that vcluster speaks", shorten(uri)),
+            format!("`{}` is not a supported URI", shorten(uri)),
             "write qemu:///system, qemu+ssh://[user@]host[:port]/system or qemu+unix:///system?socket=PATH",
         );
     };
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     if path != "system" {
         let hint = if path.contains('?') {
-            "leave the parameters out: `identity:` names the key file, known_hosts and ~/.ssh/config are honoured"
+            "remove the parameters: `identity:` names the key file, known_hosts and ~/.ssh/config are used"
         } else {
             "end it with /system"
         };
@@ -225,7 +225,7 @@ fn check_uri(scope: &Scope<'_>, span: &Span, uri: &str) -> Option<String> {
     let name = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if user.is_some_and(|user| user.is_empty() || user.starts_with('-') || !user.chars().all(name)) {
         return refuse(
-            format!("`{}` holds a user name that is not one", shorten(uri)),
+            format!("`{}` contains an invalid user name", shorten(uri)),
             "use letters, digits, `.`, `_` and inner `-`",
         );
     }
@@ -241,13 +241,13 @@ fn check_uri(scope: &Scope<'_>, span: &Span, uri: &str) -> Option<String> {
     };
     if !host {
         return refuse(
-            format!("`{}` holds no host name or address", shorten(uri)),
+            format!("`{}` does not contain a valid host name or address", shorten(uri)),
             "write qemu+ssh://[user@]host[:port]/system",
         );
     }
     if port.is_some_and(|port| port.parse::<u16>().map_or(true, |port| port == 0)) {
         return refuse(
-            format!("`{}` holds a port that is not one", shorten(uri)),
+            format!("`{}` contains an invalid port", shorten(uri)),
             "use 1 to 65535",
         );
     }

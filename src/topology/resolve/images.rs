@@ -1,4 +1,4 @@
-//! Images: the built-in ones, those made from them, files; chains of `from` and their cycles.
+//! Images: built-in ones, those based on them, files; chains of `from` and their cycles.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
@@ -7,8 +7,8 @@ use indexmap::IndexMap;
 
 use super::Scope;
 use super::values::{self, Span};
-use crate::name::ImageName;
-use crate::topology::diagnostics::suggest;
+use crate::base::name::ImageName;
+use crate::base::suggest::suggest;
 use crate::topology::model::{Image, ImageSource, Node};
 use crate::topology::raw::RawImage;
 use crate::topology::reader::{At, Entries};
@@ -20,12 +20,12 @@ const BUILT_IN: [&str; 2] = ["micro", "debian"];
 /// The images of a topology.
 pub(super) struct Images {
     resolved: IndexMap<ImageName, Image>,
-    /// Images that are named, right or wrong, so that a mistake in one is reported once.
+    /// Names of all images, valid or not, so that a mistake in one is reported once.
     named: BTreeSet<String>,
 }
 
 impl Images {
-    /// Whether an image of that name is written or built in.
+    /// Whether an image with that name is defined or built in.
     pub(super) fn knows(&self, name: &str) -> bool {
         self.named.contains(name)
     }
@@ -38,7 +38,7 @@ impl Images {
         suggest(name, self.named.iter().map(String::as_str))
     }
 
-    /// Those that nodes use, in the order in which they are first used.
+    /// Those that nodes use, in the order of their first use.
     pub(super) fn used(&self, nodes: &[Node]) -> IndexMap<ImageName, Image> {
         let mut used = IndexMap::new();
         for node in nodes {
@@ -83,7 +83,7 @@ pub(super) fn resolve(scope: &Scope<'_>, raw: Option<&At<Entries<RawImage>>>) ->
         if BUILT_IN.contains(&text.as_str()) {
             scope.sink.error_hint(
                 &key.span,
-                format!("`{text}` is built in and cannot be written anew"),
+                format!("`{text}` is built in and cannot be redefined"),
                 format!("give it another name, with `from: {text}`"),
             );
             continue;
@@ -100,7 +100,7 @@ pub(super) fn resolve(scope: &Scope<'_>, raw: Option<&At<Entries<RawImage>>>) ->
     images
 }
 
-/// What the chain of `from` of an image ends at, and what it picks up on its way.
+/// The end of an image's chain of `from`, and what the image inherits on the way.
 struct Origin {
     source: ImageSource,
     packages: BTreeSet<String>,
@@ -128,7 +128,7 @@ fn image(
         scope.sink.error_hint(
             span,
             "packages can be added to built-in images only",
-            "install them in the file, or by a `configure` step".to_owned(),
+            "install them in the file, or with a `configure` step".to_owned(),
         );
         return None;
     }
@@ -136,7 +136,7 @@ fn image(
         scope.sink.error_hint(
             &sha256.span,
             "`sha256` is for image files only",
-            "a built-in image is made here and has no digest to compare with".to_owned(),
+            "remove it: a built-in image is built locally and has no digest to compare with".to_owned(),
         );
         return None;
     }
@@ -150,7 +150,7 @@ fn image(
     })
 }
 
-/// A field that may be left out; an error where it is wrong, which is then recorded.
+/// An optional field; an error if it is wrong, which is then recorded.
 fn optional(
     raw: Option<&At<String>>,
     read: impl Fn(&At<String>, &str) -> Option<String>,
@@ -189,10 +189,10 @@ fn origin(
             scope.sink.error_hint(
                 &from.span,
                 format!(
-                    "the image `{name}` is made from itself through `from: {}`",
+                    "the image `{name}` is based on itself through `from: {}`",
                     shorten(text)
                 ),
-                "let the chain of `from` end at `micro`, `debian` or a file".to_owned(),
+                "end the chain of `from` with `micro`, `debian` or a file".to_owned(),
             );
             return None;
         }
@@ -204,7 +204,7 @@ fn origin(
                 let Some(next) = written.get(other) else {
                     let known: Vec<&str> = BUILT_IN.iter().copied().chain(written.keys().copied()).collect();
                     let hint = suggest(other, known)
-                        .map(|hint| format!("{hint} (a file is written with a `/`: ./{})", shorten(other)));
+                        .map(|hint| format!("{hint} (the path of a file needs a `/`: ./{})", shorten(other)));
                     scope
                         .sink
                         .error_hint(&at.span, format!("unknown image `{}`", shorten(other)), hint);
@@ -225,7 +225,7 @@ fn origin(
     Some(found)
 }
 
-/// Names as the Debian policy has them (section 5.6.7).
+/// Package names according to the Debian policy (section 5.6.7).
 fn own_packages(scope: &Scope<'_>, raw: &RawImage) -> Option<Vec<String>> {
     let Some(packages) = &raw.packages else {
         return Some(Vec::new());
@@ -257,7 +257,7 @@ fn digest(scope: &Scope<'_>, span: &Span, text: &str) -> Option<String> {
         scope.sink.error_hint(
             span,
             format!("`{}` is not a SHA-256", shorten(text)),
-            "64 hex digits, as sha256sum prints them".to_owned(),
+            "write 64 hex digits, as sha256sum prints them".to_owned(),
         );
     }
     good.then(|| text.to_ascii_lowercase())
@@ -268,12 +268,12 @@ fn login(scope: &Scope<'_>, span: &Span, text: &str) -> Option<String> {
     if !good {
         scope
             .sink
-            .error(span, format!("`{}` is not the name of a user", shorten(text)));
+            .error(span, format!("`{}` is not a valid user name", shorten(text)));
     }
     good.then(|| text.to_owned())
 }
 
-/// An image file may be anywhere, but must be there.
+/// An image file may be anywhere, but must exist.
 fn file(scope: &Scope<'_>, span: &Span, text: &str) -> Option<PathBuf> {
     let path = match text.strip_prefix("~/").zip(std::env::home_dir()) {
         Some((rest, home)) => home.join(rest),

@@ -1,5 +1,5 @@
-//! Raw types to the model: defaults, node sets, templates of values, references, limits. Goes on
-//! past every mistake with what is left.
+//! Raw types to the model: defaults, node sets, templates of values, references, limits. Continues
+//! after every mistake with what is left.
 
 mod files;
 mod groups;
@@ -21,7 +21,7 @@ use super::diagnostics::Sink;
 use super::min_ready::MinReady;
 use super::model::Topology;
 use super::raw::RawTopology;
-use crate::name::ClusterName;
+use crate::base::name::ClusterName;
 use crate::template::Engine;
 
 /// What every part of the resolution needs.
@@ -32,7 +32,7 @@ struct Scope<'a> {
     base_dir: PathBuf,
 }
 
-/// Resolves a topology; `None` where mistakes leave nothing to build. Mistakes are in the sink.
+/// Resolves a topology; `None` if mistakes leave nothing to build. Mistakes are in the sink.
 pub(super) fn topology(raw: &RawTopology, sink: &Sink<'_>, base_dir: &Path) -> Option<Topology> {
     let base_dir = match base_dir.canonicalize() {
         Ok(base_dir) => base_dir,
@@ -68,7 +68,7 @@ pub(super) fn topology(raw: &RawTopology, sink: &Sink<'_>, base_dir: &Path) -> O
         .unwrap_or_else(Map::new);
     let ttl = match raw.ttl.as_ref().and_then(|ttl| Some((ttl.get()?, &ttl.span))) {
         Some((text, span)) => values::lease(&scope, span, &text.0),
-        None => Some(crate::units::LEASE),
+        None => Some(crate::base::units::LEASE),
     };
     let hosts = hosts::resolve(&scope, raw.hosts.as_ref());
     let images = images::resolve(&scope, raw.images.as_ref());
@@ -91,7 +91,7 @@ pub(super) fn topology(raw: &RawTopology, sink: &Sink<'_>, base_dir: &Path) -> O
         .unwrap_or_default();
     let complete = groups.complete;
     let topology = Topology {
-        // A placeholder is never seen: without a name there is a mistake in the sink.
+        // The placeholder is never used: without a name there is a mistake in the sink.
         name: name.or_else(|| "unnamed".parse().ok())?,
         hosts,
         images: images.used(&groups.nodes),
@@ -107,14 +107,14 @@ pub(super) fn topology(raw: &RawTopology, sink: &Sink<'_>, base_dir: &Path) -> O
         file: sink.file().to_owned(),
         text: String::new(),
     };
-    // Where nodes or their variables are missing, templates would only complain about that.
+    // If nodes or their variables are missing, templates would only report that again.
     if complete && !topology.nodes.is_empty() {
         templates::check(&scope, &topology, &configure, &workload);
     }
     Some(topology)
 }
 
-/// A count may not be larger than the number of nodes, as far as that is known.
+/// A count may not exceed the number of nodes, if that is known.
 fn min_ready(
     scope: &Scope<'_>,
     span: &values::Span,

@@ -11,7 +11,7 @@ use crate::topology::raw::RawNetwork;
 use crate::topology::reader::At;
 use crate::topology::tree::shorten;
 
-/// Subnet when nothing is said.
+/// Default subnet.
 const SUBNET: Ipv4Net = match Ipv4Net::new(Ipv4Addr::new(10, 77, 0, 0), 16) {
     Ok(net) => net,
     Err(_) => panic!("16 is a prefix length"),
@@ -47,7 +47,7 @@ pub(super) fn resolve(
         Some(gateway)
     });
     if let Some(subnet) = subnet {
-        // Our own bridge has an address on every host; an existing one brings its own.
+        // Our own bridge has an address on every host; an existing one has its own.
         let hosts = if bridge.is_some() { 0 } else { hosts };
         let needed = nodes + hosts + usize::from(gateway.is_some());
         let usable = usable(subnet);
@@ -80,8 +80,8 @@ pub(super) fn resolve(
     if let (true, Some(_), Some(at)) = (nat, &fields.bridge, &fields.nat) {
         scope.sink.error_hint(
             &at.span,
-            "`nat` needs a bridge of our own",
-            "leave `nat` out and give the `gateway` of the existing bridge".to_owned(),
+            "`nat` is not possible with an existing `bridge`",
+            "leave out `nat` and set the `gateway` of the existing bridge".to_owned(),
         );
     }
     let dns = fields
@@ -121,7 +121,7 @@ fn subnet(scope: &Scope<'_>, span: &Span, text: &str) -> Option<Ipv4Net> {
     let Ok(net) = text.parse::<Ipv4Net>() else {
         scope.sink.error_hint(
             span,
-            format!("`{}` is not a network in CIDR form", shorten(text)),
+            format!("`{}` is not a network in CIDR notation", shorten(text)),
             hint,
         );
         return None;
@@ -149,19 +149,19 @@ fn subnet(scope: &Scope<'_>, span: &Span, text: &str) -> Option<Ipv4Net> {
     Some(net)
 }
 
-/// Addresses without those of the network and of broadcast.
+/// Number of addresses without the network and broadcast addresses.
 fn usable(subnet: Ipv4Net) -> usize {
     (1_usize << (32 - u32::from(subnet.prefix_len()))).saturating_sub(2)
 }
 
-/// The longest prefix that has so many usable addresses.
+/// The longest prefix with enough usable addresses.
 fn larger(needed: usize) -> Option<u8> {
     (8..=30)
         .rev()
         .find(|&prefix| (1_usize << (32 - u32::from(prefix))) >= needed + 2)
 }
 
-/// A device name as the kernel takes it: 15 bytes, no slash, no white space; fewer characters here.
+/// A device name as the kernel accepts it: 15 bytes, no slash, no white space; fewer characters here.
 fn bridge(scope: &Scope<'_>, span: &Span, text: &str) -> Option<String> {
     let good = (1..=15).contains(&text.len())
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -171,8 +171,8 @@ fn bridge(scope: &Scope<'_>, span: &Span, text: &str) -> Option<String> {
     if !good {
         scope.sink.error_hint(
             span,
-            format!("`{}` is not the name of a bridge", shorten(text)),
-            "1 to 15 letters, digits, `.`, `_` and `-`".to_owned(),
+            format!("`{}` is not a valid bridge name", shorten(text)),
+            "use 1 to 15 letters, digits, `.`, `_` and `-`".to_owned(),
         );
     }
     good.then(|| text.to_owned())

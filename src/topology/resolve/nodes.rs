@@ -5,8 +5,8 @@ use std::hash::Hash;
 
 use super::Scope;
 use super::values::Span;
+use crate::base::suggest::suggest;
 use crate::nodeset::{NodeSet, NodeSetError, NodeSetErrorKind};
-use crate::topology::diagnostics::suggest;
 use crate::topology::tree::shorten;
 
 /// The names of a set without groups; at most `limit`.
@@ -21,14 +21,14 @@ pub(super) fn plain(
     if set.is_empty() {
         scope
             .sink
-            .error(span, format!("`{}` names nothing", shorten(text)));
+            .error(span, format!("`{}` is an empty set", shorten(text)));
         return None;
     }
     if set.len() > limit {
         scope.sink.error(
             span,
             format!(
-                "`{}` names {} {what}, {limit} are allowed",
+                "`{}` contains {} {what}; at most {limit} are allowed",
                 shorten(text),
                 set.len()
             ),
@@ -38,7 +38,7 @@ pub(super) fn plain(
     Some(set.iter().collect())
 }
 
-/// Names that are known, in the order in which they are known.
+/// The names of a set, which must be among `names`, in the order of `names`.
 pub(super) fn known<T>(
     scope: &Scope<'_>,
     span: &Span,
@@ -82,7 +82,7 @@ where
     if found.is_empty() {
         scope
             .sink
-            .error(span, format!("`{}` names no {what}", shorten(text)));
+            .error(span, format!("`{}` contains no {what}", shorten(text)));
         return None;
     }
     found.sort_unstable();
@@ -95,7 +95,11 @@ fn suggest_name<T: AsRef<str>>(name: &str, names: &[T], groups: &[&str], what: &
     }
     match (names.first(), names.last()) {
         (Some(_), Some(_)) if names.len() <= 1_000 => suggest(name, names.iter().map(AsRef::as_ref)),
-        (Some(first), Some(last)) => Some(format!("{what}s are `{}` to `{}`", first.as_ref(), last.as_ref())),
+        (Some(first), Some(last)) => Some(format!(
+            "the {what}s are `{}` to `{}`",
+            first.as_ref(),
+            last.as_ref()
+        )),
         _ => None,
     }
 }

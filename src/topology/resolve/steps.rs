@@ -6,26 +6,26 @@ use std::time::Duration;
 use super::groups::Groups;
 use super::values::{self, Span};
 use super::{Scope, files, nodes};
-use crate::name::NodeName;
+use crate::base::name::NodeName;
 use crate::template::is_template;
 use crate::topology::model::{ConfigureAction, ConfigureStep, WorkloadStep};
 use crate::topology::raw::{Mode, Nodes, Owner, RawConfigure, RawWorkload, RemotePath, Time};
 use crate::topology::reader::At;
 use crate::topology::tree::shorten;
 
-/// Time of a configuration step when nothing is said.
+/// Default timeout of a configuration step.
 const CONFIGURE_TIMEOUT: Duration = Duration::from_mins(1);
-/// Time of a workload step when nothing is said.
+/// Default timeout of a workload step.
 const WORKLOAD_TIMEOUT: Duration = Duration::from_hours(1);
-/// Mode of a file when nothing is said.
+/// Default mode of a file.
 const MODE: u32 = 0o644;
 
 /// A step with the places of its templates.
 pub(super) struct Placed<T> {
     pub(super) step: T,
-    /// Where the action is written.
+    /// Place of the action.
     pub(super) action: Span,
-    /// Where `to` is written.
+    /// Place of `to`.
     pub(super) to: Span,
 }
 
@@ -49,7 +49,7 @@ pub(super) fn configure(
                     scope.sink.error(
                         &name.span,
                         format!(
-                            "`{}` is not the name of a step: 1 to 100 characters of one line",
+                            "`{}` is not a valid step name: 1 to 100 characters on one line",
                             shorten(text)
                         ),
                     );
@@ -80,7 +80,7 @@ pub(super) fn configure(
         .collect()
 }
 
-/// Exactly one action, with what belongs to it.
+/// Exactly one action, with its options.
 fn action(scope: &Scope<'_>, raw: &RawConfigure, span: &Span) -> Option<(ConfigureAction, Span)> {
     let given: Vec<(&str, &Span)> = [
         ("template", raw.template.as_ref().map(|at| &at.span)),
@@ -111,7 +111,7 @@ fn action(scope: &Scope<'_>, raw: &RawConfigure, span: &Span) -> Option<(Configu
             scope.sink.error_hint(
                 place,
                 format!("the step has both `{first}` and `{second}`"),
-                "make two steps of it".to_owned(),
+                "split it into two steps".to_owned(),
             );
             None
         }
@@ -146,7 +146,7 @@ fn file_action(scope: &Scope<'_>, raw: &RawConfigure, span: &Span) -> Option<Con
         scope.sink.error_hint(
             span,
             "the step has no `to`",
-            "add the file's place on the node, `to: /etc/...`".to_owned(),
+            "add the path of the file on the node, `to: /etc/...`".to_owned(),
         );
     }
     let to = raw.to.as_ref().and_then(|to| remote(scope, &to.span, to.get()?));
@@ -184,7 +184,7 @@ fn file_action(scope: &Scope<'_>, raw: &RawConfigure, span: &Span) -> Option<Con
     })
 }
 
-/// A path that is not a template is judged here, a template when it is rendered.
+/// A path that is not a template is checked here, a template when it is rendered.
 fn remote(scope: &Scope<'_>, span: &Span, path: &RemotePath) -> Option<String> {
     if !is_template(&path.0)
         && let Err(message) = files::check_remote_path(&path.0)
@@ -230,7 +230,7 @@ fn command_text(scope: &Scope<'_>, span: &Span, text: &str) -> Option<String> {
         return None;
     }
     if text.contains('\0') {
-        scope.sink.error(span, "the command holds a NUL character");
+        scope.sink.error(span, "the command contains a NUL character");
         return None;
     }
     Some(text.to_owned())
@@ -340,7 +340,7 @@ fn collect(scope: &Scope<'_>, raw: &RawWorkload) -> Option<Vec<String>> {
         .collect()
 }
 
-/// The name of a workload step is the name of a directory.
+/// The name of a workload step is also the name of a directory.
 fn file_name(scope: &Scope<'_>, span: &Span, name: &str) -> bool {
     let good = (1..=50).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
@@ -350,14 +350,14 @@ fn file_name(scope: &Scope<'_>, span: &Span, name: &str) -> bool {
     if !good {
         scope.sink.error_hint(
             span,
-            format!("`{}` is not the name of a workload step", shorten(name)),
-            "1 to 50 lower-case letters, digits, `-` and `_`".to_owned(),
+            format!("`{}` is not a valid name of a workload step", shorten(name)),
+            "use 1 to 50 lower-case letters, digits, `-` and `_`".to_owned(),
         );
     }
     good
 }
 
-/// Whether a name is not taken by an earlier step.
+/// Whether no earlier step uses a name.
 fn once(scope: &Scope<'_>, span: &Span, name: &str, names: &mut HashMap<String, usize>) -> bool {
     if let Some(first) = names.get(name) {
         let line = scope.sink.locate(*first).line;
@@ -386,7 +386,7 @@ fn timeout(scope: &Scope<'_>, raw: Option<&At<Time>>, default: Duration) -> Opti
     }
 }
 
-/// `Some(0)` is as many as the machines bear: it is left out.
+/// `Some(0)` if it is left out: as many as the hosts can handle.
 fn fanout(scope: &Scope<'_>, raw: Option<&At<u32>>) -> Option<usize> {
     let Some(at) = raw else { return Some(0) };
     let number = values::number(scope, &at.span, &at.get()?.to_string(), "fanout", 100_000)?;

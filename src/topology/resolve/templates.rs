@@ -1,5 +1,5 @@
 //! Renders every template of the steps once per group, with made-up addresses, so that an unknown
-//! variable is found before a machine is started.
+//! variable is found before any machine is started.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use super::Scope;
 use super::files::check_remote_path;
 use super::steps::Placed;
 use super::values::Span;
-use crate::name::NodeName;
+use crate::base::name::NodeName;
 use crate::template::{Shared, TemplateError};
 use crate::topology::model::{ConfigureAction, ConfigureStep, Topology, WorkloadStep};
 
@@ -20,7 +20,7 @@ pub(super) fn check(
     let checker = Checker {
         scope,
         topology,
-        shared: crate::template::sample(topology),
+        shared: crate::topology::data::sample(topology),
     };
     for placed in configure {
         let nodes = checker.one_of_each_group(&placed.step.on);
@@ -44,7 +44,7 @@ pub(super) fn check(
     }
 }
 
-/// Where a template is written.
+/// Where a template comes from.
 #[derive(Clone, Copy)]
 enum Kind<'a> {
     File(&'a str),
@@ -83,7 +83,7 @@ impl Checker<'_> {
             match self.shared.render(&template, node) {
                 Ok(output) => rendered.push(output),
                 Err(error) => {
-                    // What is right for another group is told with the node for which it is not.
+                    // If it is right for another group, the message names the node for which it is wrong.
                     let node = (!rendered.is_empty()).then_some(node);
                     self.report(span, text, kind, &error, node);
                     break;
@@ -102,7 +102,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Reports a mistake at the very place in the topology where the template is written in it.
+    /// Reports a mistake; that of an inline template at its exact place in the topology.
     fn report(
         &self,
         span: &Span,

@@ -1,4 +1,4 @@
-//! Texts to typed values, with a mistake recorded where one does not parse.
+//! Texts to typed values; a text that does not parse is recorded as a mistake.
 
 use std::fmt::Display;
 use std::ops::Range;
@@ -9,15 +9,15 @@ use handlebars::Context;
 use serde_json::{Map, Value};
 
 use super::Scope;
-use crate::name::NameError;
+use crate::base::name::NameError;
+use crate::base::units::MiB;
 use crate::template::{TemplateError, is_template};
 use crate::topology::limits::{MAX_MIB, MAX_TIMEOUT_SECONDS};
 use crate::topology::tree::shorten;
-use crate::units::MiB;
 
 pub(super) type Span = Range<usize>;
 
-/// A name of one of the kinds in [`crate::name`].
+/// A name of one of the kinds in [`crate::base::name`].
 pub(super) fn name<T: FromStr<Err = NameError>>(scope: &Scope<'_>, span: &Span, text: &str) -> Option<T> {
     text.parse()
         .inspect_err(|error: &NameError| {
@@ -33,7 +33,7 @@ pub(super) fn size(scope: &Scope<'_>, span: &Span, text: &str, what: &str, least
     let size: MiB = match text.trim().parse() {
         Ok(size) => size,
         Err(error) => {
-            let error: crate::units::SizeError = error;
+            let error: crate::base::units::SizeError = error;
             let message = format!("{what}: `{}` is not a size in whole MiB", shorten(text));
             scope.sink.error_hint(span, message, error.hint().to_owned());
             return None;
@@ -43,7 +43,7 @@ pub(super) fn size(scope: &Scope<'_>, span: &Span, text: &str, what: &str, least
         scope.sink.error(
             span,
             format!(
-                "{what}: {size} is out of bounds, {} to 16 TiB are allowed",
+                "{what}: {size} is out of bounds; {} to 16 TiB are allowed",
                 MiB(least)
             ),
         );
@@ -66,7 +66,7 @@ pub(super) fn time(scope: &Scope<'_>, span: &Span, text: &str) -> Option<Duratio
         scope.sink.error(
             span,
             format!(
-                "a timeout of {} is out of bounds, up to 30 days are allowed",
+                "a timeout of {} is out of bounds; up to 30 days are allowed",
                 shorten(text)
             ),
         );
@@ -80,7 +80,7 @@ pub(super) fn lease(scope: &Scope<'_>, span: &Span, text: &str) -> Option<Durati
     if text.trim() == "never" {
         return None;
     }
-    crate::units::lease(text)
+    crate::base::units::lease(text)
         .inspect_err(|error| {
             scope
                 .sink
@@ -104,7 +104,7 @@ pub(super) fn number(scope: &Scope<'_>, span: &Span, text: &str, what: &str, lim
     }
 }
 
-/// Anything that parses, with a sentence about what is wanted.
+/// Any type that parses; `wanted` describes it in the message.
 pub(super) fn parsed<T: FromStr>(scope: &Scope<'_>, span: &Span, text: &str, wanted: &str) -> Option<T> {
     let value = text.trim().parse().ok();
     if value.is_none() {

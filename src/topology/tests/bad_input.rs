@@ -1,4 +1,4 @@
-//! What is said about bad input: all of it, at its place, in bounded time.
+//! Errors of bad input: all of them, each at its place, in bounded time.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use super::*;
 /// The messages with line and column, one a line.
 fn messages(text: &str) -> Vec<String> {
     match parse(text) {
-        Ok(_) => panic!("this was taken:\n{text}"),
+        Ok(_) => panic!("this was accepted:\n{text}"),
         Err(diagnostics) => diagnostics
             .list()
             .iter()
@@ -101,7 +101,7 @@ fn diagnostics_have_a_form_for_programs_and_one_with_colour() {
 }
 
 #[test]
-fn a_topology_cannot_steer_the_terminal() {
+fn a_topology_cannot_control_the_terminal() {
     let text = bad("name: \"a\\e[2Jb\"\ngroups: { \"\\e]0;x\\a\": { count: 1 } }\n\"\\e[1m\": 2\n");
     assert!(!text.contains('\u{1b}') && !text.contains('\u{7}'), "{text:?}");
 }
@@ -153,7 +153,7 @@ fn counts_of_nodes_have_bounds() {
 }
 
 #[test]
-fn names_mean_one_machine_each() {
+fn every_name_stands_for_one_machine() {
     one(
         "name: x\ngroups: { a: { count: 2 }, b: { nodes: a002 } }\n",
         "`a002` is in two groups",
@@ -205,7 +205,7 @@ fn subnets_must_be_ipv4_and_large_enough() {
 }
 
 #[test]
-fn uris_that_vcluster_does_not_speak_are_refused() {
+fn unsupported_uris_are_refused() {
     let with =
         |uri: &str| format!("name: x\nhosts: {{ h: {{ uri: {uri:?} }} }}\ngroups: {{ a: {{ count: 1 }} }}\n");
     for uri in [
@@ -272,7 +272,7 @@ fn files_stay_inside_the_directory_of_the_topology() {
 }
 
 #[test]
-fn a_fanout_is_a_number_that_a_step_with_a_barrier_has_not() {
+fn a_fanout_is_a_number_and_not_allowed_with_a_barrier() {
     let step = |step: &str| {
         format!("name: x\ngroups: {{ n: {{ count: 1 }} }}\nworkload:\n  - {{ run: \"true\", {step} }}\n")
     };

@@ -1,5 +1,5 @@
-//! Wall clocks that jump while vcluster works: the controller's, and a host's for its libvirtd and all that is run there.
-//! All hosts of the lab share the machine's clock, so libfaketime gives them another one. Waits go by the monotonic
+//! Wall clocks that jump while vcluster works: the controller's, and a host's (for its libvirtd and all commands).
+//! The hosts of the lab share the machine's clock, so libfaketime simulates separate ones. Timeouts use the monotonic
 //! clock, which does not jump on a real machine either.
 
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::world::{World, finish, on_host};
 
-/// A clock that is read from a file, in the words of libfaketime.
+/// Environment for libfaketime, with a clock that is read from a file.
 fn environment(file: &str) -> Vec<(&'static str, String)> {
     vec![
         ("LD_PRELOAD", "/usr/$LIB/faketime/libfaketimeMT.so.1".into()),
@@ -38,7 +38,7 @@ impl Clock {
     }
 }
 
-/// A host's clock is right again.
+/// Restores a host's clock.
 struct Right(&'static str);
 
 impl Drop for Right {
@@ -71,7 +71,7 @@ fn give_clock(name: &'static str) -> Right {
     right
 }
 
-/// Configures a host's sshd, and starts its libvirtd anew with these words before its name.
+/// Configures a host's sshd, and restarts its libvirtd with these words before its name.
 fn begin_daemons(name: &str, configure: &str, with: &str) {
     let restart = restart_libvirtd(with);
     host(
@@ -84,7 +84,7 @@ fn begin_daemons(name: &str, configure: &str, with: &str) {
 }
 
 #[test]
-fn a_controllers_clock_that_jumps_costs_nothing_but_the_lease_it_made_late() {
+fn a_controllers_clock_that_jumps_affects_only_the_lease() {
     let mut world = World::new();
     let clock = Clock::of(&mut world);
     world.topology("bm[01-03]", THREE);
@@ -98,7 +98,7 @@ fn a_controllers_clock_that_jumps_costs_nothing_but_the_lease_it_made_late() {
     up.finish().code(0);
     took(began, "controller's clock jumps ahead", "up", "all nodes up");
     all_answer(&world, 3);
-    // By this clock its lease, of four hours, was made two days ago.
+    // By this clock the lease of four hours was created two days ago.
     world.run(&["status"]).code(0).says("its lease ended at");
     world.run(&["up"]).code(0);
     world.run(&["status"]).code(0).says("lease ends at");
@@ -116,7 +116,7 @@ fn a_controllers_clock_that_jumps_costs_nothing_but_the_lease_it_made_late() {
 }
 
 #[test]
-fn a_hosts_clock_that_jumps_costs_nothing() {
+fn a_hosts_clock_that_jumps_has_no_effect() {
     let world = World::new();
     world.topology("bm[01-03]", THREE);
     let right = give_clock("bm02");
@@ -134,7 +134,7 @@ fn a_hosts_clock_that_jumps_costs_nothing() {
         "the host's clock did not jump"
     );
     all_answer(&world, 3);
-    // Whatever seems old there by its clock is in use.
+    // Everything that looks old by the host's clock is in use.
     world.run(&["gc", "-y"]).code(0);
     all_answer(&world, 3);
     let down = down_until_clean(&world);
@@ -146,7 +146,7 @@ fn a_hosts_clock_that_jumps_costs_nothing() {
     drop(right);
 }
 
-/// What a host says when it is asked the way vcluster asks.
+/// The time on a host, queried as vcluster does.
 fn seen_on(name: &str) -> u64 {
     let said = on_host(name, "date +%s");
     String::from_utf8(said.stdout).unwrap().trim().parse().unwrap()

@@ -8,7 +8,7 @@ use crate::world::{World, json};
 #[test]
 fn guests_that_hang_or_panic_are_tried_elsewhere_and_then_missing() {
     let world = World::new();
-    // A disk without anything to boot hangs in the firmware; an initramfs that does not fit panics.
+    // An empty disk hangs in the firmware; an initramfs that does not fit into memory panics.
     std::fs::write(world.path("empty.raw"), vec![0_u8; 1 << 20]).unwrap();
     world.topology(
         "bm[01-03]",
@@ -37,7 +37,7 @@ fn guests_that_hang_or_panic_are_tried_elsewhere_and_then_missing() {
         .sum();
     assert_eq!(missing, 2, "{summary}");
     all_answer(&world, 3);
-    // Nothing of them is left that would take part or burn CPU.
+    // No domain of them is left that would join the cluster or use CPU.
     let domains: Vec<String> = world
         .traces()
         .into_iter()
@@ -53,7 +53,7 @@ fn guests_that_hang_or_panic_are_tried_elsewhere_and_then_missing() {
 }
 
 #[test]
-fn a_node_whose_configuration_fails_is_missing_within_the_quorum_and_an_error_without() {
+fn a_node_whose_configuration_fails_is_missing_with_a_quorum_and_an_error_without() {
     let world = World::new();
     let steps = "groups: { n: { count: 3 } }\nconfigure:\n  \
         - { on: \"@all\", run: \"test $(hostname) != n002\" }\n  - { on: \"@all\", run: \"touch /root/second\" }\n";
@@ -77,7 +77,7 @@ fn a_node_whose_configuration_fails_is_missing_within_the_quorum_and_an_error_wi
 }
 
 #[test]
-fn a_clock_that_jumps_in_a_guest_disturbs_no_verb() {
+fn a_clock_that_jumps_in_a_guest_affects_no_verb() {
     let world = World::new();
     world.topology(
         "bm01",

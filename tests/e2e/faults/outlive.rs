@@ -1,6 +1,6 @@
-//! Steps that outlive what carries them: guests, daemons, networks and controllers that stand still or die in the
-//! middle. `VCLUSTER_FAULTS=long` waits for as long as the faults last in earnest; otherwise all is ten times shorter,
-//! the waits of vcluster included.
+//! Steps that survive the suspension or death of guests, daemons, networks and controllers. With
+//! `VCLUSTER_FAULTS=long` the faults last as long as in practice; otherwise everything is ten times shorter,
+//! vcluster's own timeouts included.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -10,12 +10,12 @@ use nix::sys::signal::Signal;
 use super::{Mended, THREE, all_answer, begin_until, down_leaves_nothing, heal, host, took, took_besides};
 use crate::world::{World, find, on_host, signal};
 
-/// Whether faults last as long as in earnest.
+/// Whether faults last as long as in practice.
 fn is_long() -> bool {
     std::env::var("VCLUSTER_FAULTS").is_ok_and(|value| value == "long")
 }
 
-/// A time of the long form.
+/// A duration, given for the long form.
 fn lasting(seconds: u64) -> Duration {
     Duration::from_secs(if is_long() { seconds } else { seconds.div_ceil(10) })
 }
@@ -30,7 +30,7 @@ fn world(workload: &str) -> World {
     world
 }
 
-/// A step that counts to `seconds`, a line a second, and its output.
+/// A step that counts to `seconds`, one line per second, and its output.
 fn counting(seconds: u64) -> (String, String) {
     let step = format!(
         "  - {{ name: count, on: \"@all\", barrier: true, timeout: 30m, run: \"i=0; while [ $i -lt {seconds} ]; do echo line $i; i=$((i+1)); sleep 1; done\" }}\n"
@@ -40,14 +40,14 @@ fn counting(seconds: u64) -> (String, String) {
 
 const RUN: [&str; 5] = ["run", "--format", "json", "--results", "results"];
 
-/// What the nodes wrote in the step `count` of the only run.
+/// The output of the nodes in the step `count` of the only run.
 fn outputs(world: &World) -> Vec<String> {
     let read =
         |node: &str| std::fs::read_to_string(find(&world.path("results"), &format!("{node}.out"))).unwrap();
     ["n001", "n002", "n003"].map(read).into()
 }
 
-/// Does something in the middle of a step that counts, and checks that nobody noticed.
+/// Injects a fault in the middle of a counting step, and checks that it has no effect.
 fn in_the_middle(fault: &str, lasts: Duration, begins: impl Fn(&World), ends: impl Fn(&World)) {
     let _mended = Mended;
     let (step, wanted) = counting(8 + lasts.as_secs());
@@ -59,8 +59,8 @@ fn in_the_middle(fault: &str, lasts: Duration, begins: impl Fn(&World), ends: im
     std::thread::sleep(lasts);
     ends(&world);
     running.finish().code(0);
-    // A guest that stood still has yet to count.
-    took_besides(lasts * 2, began, fault, "run", "passes, output whole");
+    // A suspended guest still has to count after that.
+    took_besides(lasts * 2, began, fault, "run", "passes, output complete");
     for output in outputs(&world) {
         assert_eq!(output, wanted, "{fault}");
     }
@@ -77,20 +77,20 @@ fn guest(world: &World, name: &str) {
 }
 
 #[test]
-fn a_step_goes_on_after_its_guest_stood_still() {
+fn a_step_continues_after_its_guest_was_suspended() {
     in_the_middle(
-        "guest stands still",
+        "guest suspended",
         lasting(240),
         |world| guest(world, "STOP"),
         |world| guest(world, "CONT"),
     );
 }
 
-/// Ends all connections of a host, and starts its sshd again.
+/// Ends all connections of a host, and restarts its sshd.
 const RESTART_SSHD: &str = "kill -KILL $(pidof sshd); setsid /usr/sbin/sshd -E /var/log/sshd.log";
 
 #[test]
-fn a_step_goes_on_while_the_sshd_of_its_host_is_restarted() {
+fn a_step_continues_while_the_sshd_of_its_host_is_restarted() {
     in_the_middle(
         "sshd restarted",
         Duration::ZERO,
@@ -102,7 +102,7 @@ fn a_step_goes_on_while_the_sshd_of_its_host_is_restarted() {
 }
 
 #[test]
-fn a_step_goes_on_while_the_network_of_its_host_is_cut() {
+fn a_step_continues_while_the_network_of_its_host_is_cut() {
     in_the_middle(
         "network of a host cut",
         lasting(180),
@@ -112,7 +112,7 @@ fn a_step_goes_on_while_the_network_of_its_host_is_cut() {
 }
 
 #[test]
-fn a_step_goes_on_while_its_controller_stands_still() {
+fn a_step_continues_while_its_controller_is_suspended() {
     let _mended = Mended;
     let lasts = lasting(300);
     let (step, wanted) = counting(8);
@@ -127,9 +127,9 @@ fn a_step_goes_on_while_its_controller_stands_still() {
     took_besides(
         lasts,
         began,
-        "controller stands still",
+        "controller suspended",
         "run",
-        "passes, output whole",
+        "passes, output complete",
     );
     for output in outputs(&world) {
         assert_eq!(output, wanted);
@@ -138,7 +138,7 @@ fn a_step_goes_on_while_its_controller_stands_still() {
 }
 
 #[test]
-fn the_run_of_a_killed_controller_is_gone_on_with_collected_by_the_next_or_stopped() {
+fn the_run_of_a_killed_controller_is_continued_collected_by_the_next_run_or_stopped() {
     let _mended = Mended;
     let (step, wanted) = counting(15);
     let after = "  - { name: after, on: \"@all\", run: \"echo after\" }\n";
@@ -161,7 +161,7 @@ fn the_run_of_a_killed_controller_is_gone_on_with_collected_by_the_next_or_stopp
         began,
         "controller killed",
         "run --attach",
-        "all steps pass, output whole",
+        "all steps pass, output complete",
     );
     for node in ["n001", "n002", "n003"] {
         let dir = results("one").read_dir().unwrap().next().unwrap().unwrap().path();
@@ -227,7 +227,7 @@ fn a_guest_that_is_destroyed_or_rebooted_in_a_step_is_named_within_seconds() {
         .code(6);
     took(began, "guest reboots", "run", "named, the others pass");
     assert!(
-        ran.stdout.contains("the node was started again during the step"),
+        ran.stdout.contains("the node rebooted during the step"),
         "{}",
         ran.stdout
     );
@@ -235,10 +235,10 @@ fn a_guest_that_is_destroyed_or_rebooted_in_a_step_is_named_within_seconds() {
 }
 
 #[test]
-fn bulk_output_arrives_once_and_whole_over_lost_connections() {
+fn bulk_output_arrives_once_and_complete_over_lost_connections() {
     let _mended = Mended;
     let megabytes = if is_long() { 200 } else { 20 };
-    // Random enough that a piece that is missing or doubled shows, and made again for the sum.
+    // Random, so that a missing or duplicated chunk changes the checksum; produced again for the expected one.
     let make = format!("for i in $(seq {megabytes}); do echo $i; head -c 1000000 /tmp/noise; done");
     let step = format!(
         "  - {{ name: noise, on: n002, run: \"head -c 1000000 /dev/urandom >/tmp/noise\" }}\n  \
@@ -267,7 +267,7 @@ fn bulk_output_arrives_once_and_whole_over_lost_connections() {
         began,
         "sshd restarted twice",
         "run",
-        &format!("{megabytes} MB of output whole"),
+        &format!("{megabytes} MB of output complete"),
     );
     let sum = world
         .run(&["exec", "-w", "n002", "--", &format!("{{ {make}; }} | sha256sum")])
@@ -304,7 +304,7 @@ fn only(dir: &std::path::Path) -> String {
 }
 
 #[test]
-fn a_step_that_hangs_says_at_its_time_out_what_its_processes_were_doing() {
+fn a_step_that_hangs_reports_at_its_timeout_what_its_processes_were_doing() {
     let world =
         world("  - { name: hangs, on: n001, run: \"mkfifo /tmp/never; cat /tmp/never\", timeout: 3s }\n");
     let ran = world.run(&["run", "--results", "results"]).code(6);
@@ -320,7 +320,7 @@ fn a_step_that_hangs_says_at_its_time_out_what_its_processes_were_doing() {
     world
         .run(&["configure"])
         .code(5)
-        .says("step `hangs-too` did not end within 3s")
+        .says("step `hangs-too` timed out after 3s")
         .says("sleep 1234");
     let left = world.run(&[
         "exec",

@@ -1,4 +1,4 @@
-//! Who does not answer and is not dead: a libvirtd that hangs, a network that is cut, a controller that stands still.
+//! Silent but not dead: a libvirtd that hangs, a network that is cut, a controller that is suspended.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use super::{Mended, THREE, all_answer, begin_until, down_leaves_nothing, heal, h
 use crate::world::{World, signal};
 
 #[test]
-fn a_libvirtd_that_hangs_is_bounded_and_its_nodes_are_made_elsewhere() {
+fn a_libvirtd_that_hangs_is_abandoned_in_bounded_time_and_its_nodes_are_created_elsewhere() {
     let _mended = Mended;
     let world = World::new();
     world.topology("bm[01-03]", THREE);
@@ -22,7 +22,7 @@ fn a_libvirtd_that_hangs_is_bounded_and_its_nodes_are_made_elsewhere() {
     let began = Instant::now();
     host("bm02", "kill -STOP $(pidof libvirtd)");
     let ran = up.finish().code(0);
-    took(began, "libvirtd hangs", "up", "its node made on another host");
+    took(began, "libvirtd hangs", "up", "its node created on another host");
     assert!(ran.stdout.contains("bm02 is lost"), "{}", ran.stdout);
     all_answer(&world, 3);
     assert_ne!(host_of(&world, "n002"), "bm02");
@@ -37,7 +37,7 @@ fn a_libvirtd_that_hangs_is_bounded_and_its_nodes_are_made_elsewhere() {
     down_leaves_nothing(&world);
 }
 
-/// Nothing gets in or out, as if the cable were pulled.
+/// Drops all packets of a host, as if the cable were unplugged.
 pub(super) fn cut(name: &str) {
     host(
         name,
@@ -46,7 +46,7 @@ pub(super) fn cut(name: &str) {
     );
 }
 
-/// A process that stands still does not end with a test that fails.
+/// Kills a suspended process if the test fails.
 struct Ended(Pid);
 
 impl Drop for Ended {
@@ -58,10 +58,10 @@ impl Drop for Ended {
 }
 
 #[test]
-fn a_controller_that_stands_still_loses_its_lock_and_touches_nothing_afterwards() {
+fn a_suspended_controller_loses_its_lock_and_changes_nothing_afterwards() {
     let _mended = Mended;
     let world = World::new();
-    // Guests that never answer keep `up` at work.
+    // Guests that never answer keep `up` running.
     std::fs::write(world.path("empty.raw"), vec![0_u8; 1 << 20]).unwrap();
     world.topology(
         "bm[01-02]",
@@ -81,14 +81,17 @@ fn a_controller_that_stands_still_loses_its_lock_and_touches_nothing_afterwards(
         .run_elsewhere(&down)
         .code(1)
         .says("is held on bm01 by `vcluster up` on ");
-    // Its connections are alive: only its silence gives it away.
+    // Its connections are still open: only the missing heartbeats reveal it.
     while world.run_elsewhere(&down).code != Some(0) {
-        assert!(began.elapsed() < Duration::from_mins(3), "the lock never ends");
+        assert!(
+            began.elapsed() < Duration::from_mins(3),
+            "the lock does not expire"
+        );
         std::thread::sleep(Duration::from_secs(5));
     }
     took(
         began,
-        "controller stands still",
+        "controller suspended",
         "down",
         "elsewhere, once its lock is free",
     );
@@ -99,17 +102,17 @@ fn a_controller_that_stands_still_loses_its_lock_and_touches_nothing_afterwards(
     let ran = up.finish().code(5);
     took(
         began,
-        "controller goes on after standing still",
+        "controller resumes after suspension",
         "up",
         "ends, touches nothing",
     );
-    assert!(ran.stdout.contains("stood still"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("was suspended"), "{}", ran.stdout);
     assert_eq!(world.traces(), Vec::<String>::new());
     down_leaves_nothing(&world);
 }
 
 #[test]
-fn an_interrupt_in_a_later_round_takes_back_all_rounds() {
+fn an_interrupt_in_a_later_round_rolls_back_all_rounds() {
     let world = World::new();
     std::fs::write(world.path("empty.raw"), vec![0_u8; 1 << 20]).unwrap();
     world.topology(
@@ -120,7 +123,7 @@ fn an_interrupt_in_a_later_round_takes_back_all_rounds() {
     let up = begin_until(
         &world,
         &["up", "--format", "json", "--boot-timeout", "15s"],
-        &["tried again: x001"],
+        &["trying again: x001"],
     );
     std::thread::sleep(Duration::from_secs(4));
     let began = Instant::now();
@@ -130,7 +133,7 @@ fn an_interrupt_in_a_later_round_takes_back_all_rounds() {
         began,
         "interrupt in the second round",
         "up",
-        "both rounds taken back",
+        "both rounds rolled back",
     );
     assert_eq!(world.traces(), Vec::<String>::new());
     assert!(!world.state().exists());

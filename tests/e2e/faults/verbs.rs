@@ -27,7 +27,7 @@ fn a_host_that_dies_takes_only_its_nodes_out_of_exec_run_and_down() {
         ran.stdout
     );
 
-    // It is off already: nobody waits at the barrier for longer than a connection takes.
+    // The host is already off: the barrier waits no longer than the timeout of a connection.
     let began = Instant::now();
     let ran = world
         .run(&["run", "--connect-timeout", "5s", "--results", "results"])
@@ -62,15 +62,15 @@ fn a_host_that_dies_takes_only_its_nodes_out_of_exec_run_and_down() {
     lab(&["kill", "bm02"]).code(0);
     let ran = down.finish().code(7);
     took(began, "host off", "down", "the others removed, host named");
-    assert!(ran.stdout.contains("whatever is on bm02"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("unknown objects on bm02"), "{}", ran.stdout);
     assert!(world.state().exists());
     let left = world_hosts_with_traces(&world);
-    assert!(left.is_empty(), "only the dead host may hold something: {left:?}");
+    assert!(left.is_empty(), "left on hosts that are on: {left:?}");
     lab(&["start", "bm02"]).code(0);
     down_leaves_nothing(&world);
 }
 
-/// Traces on the hosts that are on.
+/// Objects of the cluster on the hosts that are on.
 fn world_hosts_with_traces(world: &World) -> Vec<String> {
     ["bm01", "bm03"]
         .iter()

@@ -1,0 +1,289 @@
+//! The events that the engine emits. Reporters render them; the engine never prints.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use super::name::{ClusterName, HostName, NodeName};
+
+/// Work done once per host, before its nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HostStage {
+    /// Open the connections.
+    Connect,
+    /// Observe its facts and what it holds.
+    Probe,
+    /// Bridge, VXLAN, NAT.
+    Network,
+    /// Check the path MTU to the other hosts.
+    Mtu,
+    /// Pools and image upload.
+    Image,
+    /// Remove what is ours.
+    Clean,
+    /// Check that nothing is left.
+    Audit,
+}
+
+/// The stages of a node, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeStage {
+    /// The old one is removed.
+    Remove,
+    /// Overlay and seed volume are created.
+    Disk,
+    /// The domain is defined.
+    Define,
+    /// The domain is started (waiting for its turn included).
+    Start,
+    /// Its image prints on the console that it is ready.
+    Boot,
+    /// A real SSH login succeeds.
+    Login,
+    /// Its configuration steps run.
+    Configure,
+}
+
+impl HostStage {
+    /// Its name, as in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Probe => "probe",
+            Self::Network => "network",
+            Self::Mtu => "mtu",
+            Self::Image => "image",
+            Self::Clean => "clean",
+            Self::Audit => "audit",
+        }
+    }
+}
+
+impl NodeStage {
+    /// Its name, as in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Remove => "remove",
+            Self::Disk => "disk",
+            Self::Define => "define",
+            Self::Start => "start",
+            Self::Boot => "boot",
+            Self::Login => "login",
+            Self::Configure => "configure",
+        }
+    }
+}
+
+/// What is done to a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ActionKind {
+    /// It exists as wanted and runs: nothing is done.
+    Keep,
+    /// It is created.
+    Create,
+    /// It is removed and created again.
+    Recreate,
+    /// It exists as wanted but does not run: it is started.
+    Start,
+    /// It is removed.
+    Remove,
+}
+
+/// Where a line was written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// The state of a stage.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase", tag = "state")]
+pub enum Progress {
+    /// It has begun.
+    Begun,
+    /// It is done.
+    Done {
+        /// Whether anything was changed.
+        changed: bool,
+        /// Seconds it took.
+        #[serde(serialize_with = "crate::base::units::seconds")]
+        #[schemars(with = "f64")]
+        took: Duration,
+    },
+    /// It failed; the text is the whole error with its causes and hint.
+    Failed {
+        /// The error.
+        error: String,
+    },
+}
+
+/// One thing that happened. The JSON form is versioned: see `report::json`.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "event")]
+pub enum Event {
+    /// A verb begins its work.
+    Started {
+        /// The verb: `up`, `down`, `run`, ...
+        verb: &'static str,
+        /// The cluster.
+        #[schemars(with = "String")]
+        cluster: ClusterName,
+        /// Participating hosts.
+        hosts: usize,
+        /// Participating nodes, if already known.
+        nodes: Option<usize>,
+    },
+    /// The plan is made: the number of nodes per kind of action.
+    Planned {
+        /// Actions by kind.
+        actions: Vec<(ActionKind, usize)>,
+        /// Hosts that hold or lose nodes.
+        hosts: usize,
+    },
+    /// The number of nodes of a stage, if it does not follow from the plan's actions.
+    Expected {
+        /// The stage.
+        stage: NodeStage,
+        /// Nodes.
+        nodes: usize,
+    },
+    /// A host's stage.
+    Host {
+        /// The host.
+        #[schemars(with = "String")]
+        host: HostName,
+        /// The stage.
+        stage: HostStage,
+        /// Its state.
+        #[serde(flatten)]
+        progress: Progress,
+    },
+    /// A node's stage.
+    Node {
+        /// The node.
+        #[schemars(with = "String")]
+        node: NodeName,
+        /// Its host.
+        #[schemars(with = "String")]
+        host: HostName,
+        /// The stage.
+        stage: NodeStage,
+        /// Its state.
+        #[serde(flatten)]
+        progress: Progress,
+    },
+    /// Progress of building or uploading an image.
+    Image {
+        /// The image.
+        image: String,
+        /// The operation: `build`, `upload to bm03`.
+        doing: String,
+        /// Bytes done, if bytes are counted.
+        done: u64,
+        /// Total bytes, 0 if unknown.
+        total: u64,
+    },
+    /// A configuration or workload step begins.
+    StepBegun {
+        /// Its name.
+        name: String,
+        /// Number of its nodes.
+        nodes: usize,
+    },
+    /// A configuration or workload step on one node.
+    StepNode {
+        /// Name of the step.
+        name: String,
+        /// The node.
+        #[schemars(with = "String")]
+        node: NodeName,
+        /// Its state.
+        #[serde(flatten)]
+        progress: Progress,
+    },
+    /// A configuration or workload step is done on all its nodes.
+    Step {
+        /// Its name.
+        name: String,
+        /// Nodes where it succeeded.
+        ok: usize,
+        /// Nodes among these where it changed something.
+        changed: usize,
+        /// Nodes where it failed.
+        failed: usize,
+        /// Seconds it took.
+        #[serde(serialize_with = "crate::base::units::seconds")]
+        #[schemars(with = "f64")]
+        took: Duration,
+    },
+    /// A line of output of a command on a node.
+    Output {
+        /// The node.
+        #[schemars(with = "String")]
+        node: NodeName,
+        /// Which stream.
+        stream: Stream,
+        /// The line without its end, control characters replaced.
+        line: String,
+    },
+    /// Nodes that the cluster continues without, for one reason.
+    Missing {
+        /// The nodes.
+        #[schemars(with = "Vec<String>")]
+        nodes: Vec<NodeName>,
+        /// Why.
+        reason: String,
+    },
+    /// Nodes that have not answered for a while.
+    Slow {
+        /// The nodes, since when, and the load of their hosts.
+        text: String,
+    },
+    /// Information.
+    Note {
+        /// The text.
+        text: String,
+    },
+    /// A possible problem.
+    Warning {
+        /// The text.
+        text: String,
+    },
+}
+
+/// Where events go. Cheap to clone; never blocks; events after the receiver is gone are dropped.
+#[derive(Clone, Debug)]
+pub struct Events(mpsc::UnboundedSender<Event>);
+
+impl Events {
+    /// A sender and its receiver.
+    pub fn channel() -> (Self, mpsc::UnboundedReceiver<Event>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self(sender), receiver)
+    }
+
+    /// Sends one event.
+    pub fn emit(&self, event: Event) {
+        // A missing receiver is no error: the work continues without output.
+        let _ = self.0.send(event);
+    }
+
+    /// Sends a note.
+    pub fn note(&self, text: impl Into<String>) {
+        self.emit(Event::Note { text: text.into() });
+    }
+
+    /// Sends a warning.
+    pub fn warn(&self, text: impl Into<String>) {
+        self.emit(Event::Warning { text: text.into() });
+    }
+}

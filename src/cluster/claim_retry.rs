@@ -1,0 +1,39 @@
+//! Retries of an `up` when other commands claim the same hosts at the same time.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::ClaimError;
+
+/// Maximum number of attempts.
+const TRIES: u32 = 12;
+
+/// Counts the attempts of an `up`.
+#[derive(Debug, Default)]
+pub(crate) struct ClaimRetry(u32);
+
+impl ClaimRetry {
+    /// Whether to try again, after a short random pause, so that colliding commands do not collide again.
+    pub(crate) async fn again(&mut self, error: &anyhow::Error, cancel: &CancellationToken) -> bool {
+        let tried = self.0;
+        self.0 += 1;
+        let passing = error
+            .downcast_ref::<ClaimError>()
+            .is_some_and(|error| error.is_passing() || (error.is_of_hosts() && tried == 0));
+        if !passing || self.0 >= TRIES || cancel.is_cancelled() {
+            return false;
+        }
+        let mut random = [0; 2];
+        let random = match getrandom::fill(&mut random) {
+            Ok(()) => u64::from(u16::from_le_bytes(random)),
+            Err(_) => u64::from(std::process::id() % 65_536),
+        };
+        let most = 250 * u64::from(self.0.min(8));
+        let pause = Duration::from_millis(50 + random * most / 65_536);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => true,
+            () = cancel.cancelled() => false,
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Which nodes are configured, and how failures of the configuration are reported.
+
+use std::collections::BTreeSet;
+
+use crate::base::failure::Failure;
+use crate::base::name::NodeName;
+use crate::configure::NodeFault;
+use crate::engine::EngineError;
+use crate::plan::Plan;
+use crate::state::ClusterDir;
+
+/// Nodes whose configuration is complete. If the file is lost, they are configured again.
+pub fn configured(dir: &ClusterDir) -> anyhow::Result<BTreeSet<NodeName>> {
+    let bytes = dir.read("configured.json")?.unwrap_or_else(|| b"[]".to_vec());
+    Ok(serde_json::from_slice(&bytes).unwrap_or_default())
+}
+
+/// Records all nodes of the plan except these as configured.
+pub fn mark_configured(dir: &ClusterDir, plan: &Plan, failed: &BTreeSet<&NodeName>) -> anyhow::Result<()> {
+    let names = plan.nodes.iter().map(|node| &node.name);
+    let names: Vec<&NodeName> = names.filter(|name| !failed.contains(name)).collect();
+    Ok(dir.write("configured.json", &serde_json::to_vec(&names)?)?)
+}
+
+/// Records the nodes that are about to be created or started as not configured.
+pub fn forget_configured(dir: &ClusterDir, plan: &Plan) -> anyhow::Result<()> {
+    let mut done = configured(dir)?;
+    for action in plan
+        .actions
+        .iter()
+        .filter(|action| action.kind != crate::base::event::ActionKind::Keep)
+    {
+        done.remove(&action.node);
+    }
+    Ok(dir.write("configured.json", &serde_json::to_vec(&done)?)?)
+}
+
+/// Records that these nodes may be partly configured: until they are marked again, `up` configures them again.
+pub fn begin_configuring<'a>(
+    dir: &ClusterDir,
+    nodes: impl IntoIterator<Item = &'a NodeName>,
+) -> anyhow::Result<()> {
+    let mut done = configured(dir)?;
+    for node in nodes {
+        done.remove(node);
+    }
+    Ok(dir.write("configured.json", &serde_json::to_vec(&done)?)?)
+}
+
+/// Records these nodes as configured, in addition to the earlier ones.
+pub fn end_configuring<'a>(
+    dir: &ClusterDir,
+    nodes: impl IntoIterator<Item = &'a NodeName>,
+) -> anyhow::Result<()> {
+    let mut done = configured(dir)?;
+    done.extend(nodes.into_iter().cloned());
+    Ok(dir.write("configured.json", &serde_json::to_vec(&done)?)?)
+}
+
+/// The nodes where a step failed.
+pub fn failures(plan: &Plan, faults: Vec<NodeFault>) -> Vec<Failure> {
+    let failures = faults.into_iter().map(|fault| {
+        let planned = plan.nodes.iter().find(|node| node.name == fault.node);
+        Failure {
+            host: planned.map(|node| node.host.clone()),
+            node: Some(fault.node),
+            error: fault.fault.to_string(),
+            hint: None,
+            console: None,
+        }
+    });
+    failures.collect()
+}
+
+/// The nodes where a step failed, as one error, if there are any.
+pub fn failed(plan: &Plan, tried: usize, faults: Vec<NodeFault>) -> Result<(), EngineError> {
+    let what = format!("configuration failed on {} of {tried} nodes", faults.len());
+    EngineError::from_failures(&what, failures(plan, faults))
+}

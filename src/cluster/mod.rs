@@ -1,0 +1,30 @@
+//! The application: what a verb does with plan, hosts, nodes and the controller's files. Emits events and returns
+//! results; parses no arguments and prints nothing.
+
+mod claim_retry;
+pub mod configured;
+pub mod down;
+pub mod files;
+pub mod gc;
+pub mod hosts;
+pub mod leases;
+mod locks;
+pub mod nodes;
+mod open;
+mod options;
+mod rounds;
+pub mod run;
+mod seeds;
+mod situation;
+mod steps;
+mod store;
+mod undo;
+pub mod up;
+
+pub use locks::ClusterLocks;
+pub use open::{Cluster, LockFn, cluster_name};
+pub use options::UpOptions;
+pub use situation::Situation;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! Sessions to the nodes of a cluster, through their hosts.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use futures::StreamExt;
+use indexmap::IndexMap;
+
+use super::Cluster;
+use super::locks::ClusterLocks;
+use crate::base::failure::{Failure, explain};
+use crate::base::name::{HostName, ImageName, NodeName};
+use crate::engine::{Deaths, EngineError, Fleet};
+use crate::host::{Access, ConnectOptions, LockMode};
+use crate::inventory::HostEndpoint;
+use crate::plan::Plan;
+use crate::ssh::{FANOUT, HostWay, NodeTarget, Nodes, Reach, Session, Via};
+use crate::state::ClusterKeys;
+
+impl Cluster {
+    /// Sessions to the given nodes; connects only to their hosts. An unreachable host fails only its own nodes,
+    /// unless no host is reachable.
+    pub async fn nodes(&self, chosen: &[NodeName], access: &Access) -> anyhow::Result<Nodes> {
+        let wanted: BTreeSet<&NodeName> = chosen.iter().collect();
+        let hosts: BTreeSet<_> = self
+            .plan
+            .nodes
+            .iter()
+            .filter(|node| wanted.contains(&node.name))
+            .map(|node| node.host.clone())
+            .collect();
+        let records = self.record.hosts.iter().filter(|host| hosts.contains(&host.name));
+        let ways = ways(records.cloned(), &access.options).await?;
+        self.nodes_over(&ways, access)
+    }
+
+    /// As [`Self::nodes`], and locks the cluster on these hosts, so that no other command removes it. A host whose
+    /// lock state is unknown is skipped; one where another command holds the cluster is an error.
+    pub async fn nodes_held(
+        &self,
+        chosen: &[NodeName],
+        access: &Access,
+        verb: &str,
+        how: LockMode,
+    ) -> anyhow::Result<(Nodes, ClusterLocks)> {
+        let wanted: BTreeSet<&NodeName> = chosen.iter().collect();
+        let nodes = self.plan.nodes.iter().filter(|node| wanted.contains(&node.name));
+        let hosts: BTreeSet<_> = nodes.map(|node| node.host.clone()).collect();
+        let records = self.record.hosts.iter().filter(|host| hosts.contains(&host.name));
+        let ways = ways(records.cloned(), &access.options).await?;
+        let holds = ClusterLocks::take(&ways, &self.plan, &access.options, verb, how).await?;
+        Ok((self.nodes_over(&ways, access)?, holds))
+    }
+
+    fn nodes_over(&self, ways: &HashMap<HostName, Via>, access: &Access) -> anyhow::Result<Nodes> {
+        let nodes = nodes_with(&self.plan, &self.record.users, &self.keys, |host| {
+            let way = ways.get(host).cloned();
+            way.unwrap_or_else(|| Via::Lost("none of the selected nodes is there".to_owned()))
+        })?;
+        let hosts = self
+            .record
+            .hosts
+            .iter()
+            .filter(|host| ways.contains_key(&host.name));
+        let deaths = Deaths::by_need(hosts.cloned(), access, &self.plan);
+        Ok(nodes.with_evidence(deaths))
+    }
+}
+
+/// Connections through these hosts to their nodes. libvirt is not used.
+async fn ways(
+    hosts: impl Iterator<Item = HostEndpoint>,
+    options: &ConnectOptions,
+) -> anyhow::Result<HashMap<HostName, Via>> {
+    let mut ways = HashMap::new();
+    let mut failures = Vec::new();
+    let mut connected = futures::stream::iter(hosts)
+        .map(|host| async move {
+            let way = match crate::host::ssh_target(&host) {
+                Ok(None) => Ok(Via::Direct),
+                Ok(Some(mut target)) => {
+                    target.timeout = options.timeout;
+                    let session = Session::connect_host(&target).await;
+                    session
+                        .map(|session| Via::Host(HostWay::new(Arc::new(session), target)))
+                        .map_err(|error| (explain(&error), error.hint()))
+                }
+                Err(error) => Err((error, None)),
+            };
+            (host.name, way)
+        })
+        .buffer_unordered(FANOUT);
+    while let Some((host, way)) = connected.next().await {
+        let way = way.unwrap_or_else(|(error, hint)| {
+            failures.push(Failure {
+                host: Some(host.clone()),
+                node: None,
+                error: error.clone(),
+                hint,
+                console: None,
+            });
+            Via::Lost(error)
+        });
+        ways.insert(host, way);
+    }
+    // An unreachable host fails only its own nodes; without any host there is nothing to do.
+    if failures.len() == ways.len() {
+        EngineError::from_failures("failed to reach the hosts", failures)?;
+    }
+    Ok(ways)
+}
+
+/// Sessions to a plan's nodes over a connected fleet; opened on first use.
+pub fn nodes_of(
+    plan: &Plan,
+    users: &IndexMap<ImageName, String>,
+    keys: &ClusterKeys,
+    fleet: &Fleet,
+) -> anyhow::Result<Nodes> {
+    let nodes = nodes_with(plan, users, keys, |host| match fleet.get(host) {
+        Some(member) => member.way(),
+        None => Via::Lost("it is left out".to_owned()),
+    })?;
+    Ok(nodes.with_evidence(Deaths::over(fleet, plan)))
+}
+
+fn nodes_with(
+    plan: &Plan,
+    users: &IndexMap<ImageName, String>,
+    keys: &ClusterKeys,
+    via: impl Fn(&HostName) -> Via,
+) -> anyhow::Result<Nodes> {
+    let mut reaches = Vec::with_capacity(plan.nodes.len());
+    for node in &plan.nodes {
+        let user = users
+            .get(&node.spec.image)
+            .with_context(|| format!("no login user is known for image `{}`", node.spec.image))?;
+        let target = NodeTarget {
+            name: node.name.to_string(),
+            address: (node.spec.address, 22).into(),
+            user: user.clone(),
+            key: keys.client(),
+            host_key: keys.host_public_key(&node.name),
+            timeout: None,
+        };
+        reaches.push(Reach {
+            target,
+            via: via(&node.host),
+            host: node.host.to_string(),
+        });
+    }
+    Ok(Nodes::new(reaches))
+}

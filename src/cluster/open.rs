@@ -1,0 +1,169 @@
+//! A cluster recorded on this machine: its record, plan and keys, and the selection of its nodes.
+
+use std::collections::BTreeSet;
+
+use anyhow::Context as _;
+
+use crate::base::exit::ExitCode;
+use crate::base::failure::UserError;
+use crate::base::name::{ClusterName, NodeName};
+use crate::base::text::sanitize;
+use crate::plan::Plan;
+use crate::state::{ClusterDir, ClusterKeys, ClusterRecord, LockGuard, StateError, StateRoot};
+use crate::topology::Topology;
+
+/// [`Lock::take`](crate::state::Lock::take) or [`Lock::share`](crate::state::Lock::share).
+pub type LockFn = fn(&ClusterDir, &ClusterName, &str) -> Result<LockGuard, StateError>;
+
+/// A cluster recorded on this machine.
+pub struct Cluster {
+    /// Its directory.
+    pub dir: ClusterDir,
+    /// Its record.
+    pub record: ClusterRecord,
+    /// The plan of its last `up`.
+    pub plan: Plan,
+    /// Its keys.
+    pub keys: ClusterKeys,
+}
+
+impl Cluster {
+    /// Finds and reads it.
+    pub fn open(argument: Option<&str>) -> anyhow::Result<Self> {
+        let root = StateRoot::from_env()?;
+        let name = cluster_name(argument, &root)?;
+        Self::read(&root, &name)
+    }
+
+    /// Takes its lock for a verb and then reads it, so that it cannot change afterwards.
+    pub fn hold(argument: Option<&str>, verb: &str, lock: LockFn) -> anyhow::Result<(Self, LockGuard)> {
+        let root = StateRoot::from_env()?;
+        let name = cluster_name(argument, &root)?;
+        let dir = root.cluster(&name);
+        // Checked first, because taking the lock creates the directory.
+        if !dir.exists() {
+            return Err(root.unknown(&name)?.into());
+        }
+        let held = lock(&dir, &name, verb)?;
+        Ok((Self::read(&root, &name)?, held))
+    }
+
+    /// Reads it by name.
+    pub fn read(root: &StateRoot, name: &ClusterName) -> anyhow::Result<Self> {
+        let dir = root.cluster(name);
+        let Some(record) = ClusterRecord::load(&dir)? else {
+            return Err(root.unknown(name)?.into());
+        };
+        let (Some(plan), Some(keys)) = (ClusterRecord::load_plan(&dir)?, ClusterKeys::load(&dir)?) else {
+            return Err(StateError::Damaged {
+                path: dir.path().to_owned(),
+                cause: "its plan or keys are missing".into(),
+            }
+            .into());
+        };
+        Ok(Self {
+            dir,
+            record,
+            plan,
+            keys,
+        })
+    }
+
+    /// The current topology: its file, or the stored copy if the file no longer exists.
+    pub fn topology(&self) -> anyhow::Result<Topology> {
+        if let Some(file) = self.record.topology.as_ref().filter(|file| file.exists()) {
+            let topology = Topology::load(&file.to_string_lossy())?;
+            if topology.name == self.record.name {
+                return Ok(topology);
+            }
+        }
+        let text = self
+            .dir
+            .read("topology.yaml")?
+            .context("the copy of the topology is missing")?;
+        let text = String::from_utf8(text).context("the copy of the topology is damaged")?;
+        let name = self.dir.join("topology.yaml").display().to_string();
+        Ok(Topology::parse(&text, &name, &self.record.base_dir)?)
+    }
+
+    /// Selects nodes by node set, `@group` and `@all`; all of them by default. In plan order.
+    pub fn select(&self, wanted: Option<&str>, excluded: Option<&str>) -> anyhow::Result<Vec<NodeName>> {
+        let names = |text: &str| -> anyhow::Result<BTreeSet<NodeName>> {
+            let set = crate::nodeset::NodeSet::parse(text, |group: &str| self.group(group))
+                .with_context(|| format!("failed to read the node set `{}`", sanitize(text)))?;
+            let mut nodes = BTreeSet::new();
+            for name in set.iter() {
+                let node = self
+                    .plan
+                    .nodes
+                    .iter()
+                    .find(|node| node.name.as_str() == name)
+                    .ok_or_else(|| {
+                        let mut missing = self.plan.missing.iter();
+                        if let Some(missing) = missing.find(|missing| missing.node.as_str() == name) {
+                            let text = format!("`{}` is missing: {}", missing.node, missing.reason);
+                            let hint = "`vcluster up` tries to create it again";
+                            return UserError::new(ExitCode::Usage, text).with_hint(hint);
+                        }
+                        let all = crate::nodeset::fold(self.plan.nodes.iter().map(|node| node.name.as_str()));
+                        let text = format!(
+                            "cluster `{}` has no node `{}` (it has {all})",
+                            self.plan.cluster,
+                            sanitize(&name)
+                        );
+                        UserError::new(ExitCode::Usage, text)
+                    })?;
+                nodes.insert(node.name.clone());
+            }
+            Ok(nodes)
+        };
+        let wanted = wanted.map(names).transpose()?;
+        let excluded = excluded.map(names).transpose()?.unwrap_or_default();
+        let chosen: Vec<NodeName> = self
+            .plan
+            .nodes
+            .iter()
+            .map(|node| &node.name)
+            .filter(|node| {
+                wanted.as_ref().is_none_or(|wanted| wanted.contains(*node)) && !excluded.contains(*node)
+            })
+            .cloned()
+            .collect();
+        if chosen.is_empty() {
+            return Err(UserError::new(ExitCode::Usage, "the selection contains no nodes").into());
+        }
+        Ok(chosen)
+    }
+
+    /// How many hosts hold these nodes.
+    pub fn hosts_of(&self, chosen: &[NodeName]) -> usize {
+        let nodes = self.plan.nodes.iter().filter(|node| chosen.contains(&node.name));
+        nodes.map(|node| &node.host).collect::<BTreeSet<_>>().len()
+    }
+
+    fn group(&self, group: &str) -> Option<Vec<String>> {
+        let members = self
+            .plan
+            .nodes
+            .iter()
+            .filter(|node| matches!(group, "all" | "*") || node.group.as_str() == group);
+        let names: Vec<String> = members.map(|node| node.name.to_string()).collect();
+        (!names.is_empty()).then_some(names)
+    }
+}
+
+/// The cluster name of an argument, which is a name or a topology file. Without an argument, the only recorded cluster.
+pub fn cluster_name(argument: Option<&str>, root: &StateRoot) -> anyhow::Result<ClusterName> {
+    match argument {
+        None => Ok(root.only()?),
+        Some(text) if text == "-" || text.contains('/') || has_yaml_ending(text) => {
+            Ok(Topology::load(text)?.name)
+        }
+        Some(text) => Ok(text.parse::<ClusterName>()?),
+    }
+}
+
+fn has_yaml_ending(text: &str) -> bool {
+    let extension = std::path::Path::new(text).extension();
+    extension.is_some_and(|end| end.eq_ignore_ascii_case("yaml") || end.eq_ignore_ascii_case("yml"))
+}

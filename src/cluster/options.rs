@@ -1,0 +1,29 @@
+//! Options of the verbs, independent of the command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::host::Access;
+
+/// Options of `up`.
+#[derive(Clone, Debug)]
+pub struct UpOptions {
+    /// The topology file, absolute; `None` when the topology came from standard input.
+    pub topology_file: Option<PathBuf>,
+    /// When interrupted, keep what was created so far.
+    pub keep: bool,
+    /// Take over a cluster of this name that another controller created.
+    pub adopt: bool,
+    /// Run the configuration steps.
+    pub configure: bool,
+    /// Time for one guest to boot and accept a login.
+    pub boot_timeout: Duration,
+    /// Guests that boot at once on one machine; `None`: chosen by its CPUs.
+    pub boots: Option<usize>,
+    /// How to connect to hosts.
+    pub connect: Access,
+    /// Cancelled by the first interrupt.
+    pub cancel: CancellationToken,
+}

@@ -1,0 +1,223 @@
+//! Applies the plan in rounds. Later rounds move the nodes of lost hosts, and nodes that did not come up, to other
+//! hosts. A node that still does not come up counts as missing if `min_ready` allows it, and nothing of it is left on a
+//! reachable host.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use anyhow::Context as _;
+
+use super::claim_retry::ClaimRetry;
+use super::nodes::nodes_of;
+use super::options::UpOptions;
+use super::seeds::Seeds;
+use super::situation::Situation;
+use super::steps;
+use super::store::{store, users};
+use crate::base::event::{ActionKind, Events};
+use crate::base::name::{ImageName, NodeName};
+use crate::engine::{Apply, ClaimError, EngineError};
+use crate::image::{self, BuildOptions, BuiltImage};
+use crate::plan::PlanError;
+use crate::plan::retry::{RoundFailures, failed_nodes};
+use crate::state::{Intent, Journal};
+
+/// Rounds after the first that retry failed nodes.
+const FURTHER: usize = 2;
+/// Maximum number of rounds; those after the retries only drop what still fails.
+const ROUNDS: usize = 8;
+
+type Images = HashMap<ImageName, BuiltImage>;
+
+/// Raises the cluster. Afterwards the plan holds the nodes that are up, and those that are missing.
+pub(crate) async fn raise(
+    options: &UpOptions,
+    situation: &mut Situation,
+    events: &Events,
+) -> anyhow::Result<()> {
+    let mut images = Images::new();
+    let mut claiming = ClaimRetry::default();
+    for number in 1..=ROUNDS {
+        let lost = loop {
+            match round(options, situation, &mut images, events).await {
+                // Another command claimed something between observing and claiming.
+                Err(error) if claiming.again(&error, &options.cancel).await => {
+                    situation.observe_again(&options.connect, events).await;
+                    situation.replan()?;
+                }
+                lost => break lost?,
+            }
+        };
+        if options.cancel.is_cancelled() {
+            return Err(EngineError::Interrupted.into());
+        }
+        if lost.failures.is_empty() {
+            return Ok(());
+        }
+        let back = tokio::select! {
+            back = situation.observe_again(&options.connect, events) => back,
+            () = options.cancel.cancelled() => return Err(EngineError::Interrupted.into()),
+        };
+        let is_over = number > FURTHER;
+        situation
+            .retry
+            .record_round(&situation.plan, &lost, &back, is_over);
+        let failed = failed_nodes(&situation.plan, &lost.failures);
+        if situation.retry.given_up() > situation.may_miss() || number == ROUNDS {
+            return Err(too_few(situation, lost));
+        }
+        match situation.plan_again() {
+            Ok(()) => {}
+            Err(error @ PlanError::DoesNotFit { .. }) => {
+                events.note(format!(
+                    "no other host has capacity for the failed nodes: {error}"
+                ));
+                return Err(too_few(situation, lost));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        say_what_next(situation, &failed, events);
+    }
+    Ok(())
+}
+
+/// Applies the plan once, then configures the cluster if every node is up.
+async fn round(
+    options: &UpOptions,
+    situation: &mut Situation,
+    images: &mut Images,
+    events: &Events,
+) -> anyhow::Result<RoundFailures> {
+    let busy = situation
+        .plan
+        .actions
+        .iter()
+        .any(|action| !matches!(action.kind, ActionKind::Keep | ActionKind::Remove));
+    let unfinished = steps::unfinished(&situation.dir, &situation.plan)?;
+    if busy || !unfinished.is_empty() {
+        build_images(situation, images, options, events).await?;
+    }
+    if options.cancel.is_cancelled() {
+        return Err(EngineError::Interrupted.into());
+    }
+    // From here on objects are created, so first write what later commands need to find them. The record of an
+    // existing cluster stays unchanged until its hosts are claimed.
+    if situation.record.is_none() {
+        store(options, situation)?;
+    }
+    let journal = Journal::open(&situation.dir)?;
+    let fleet = situation.taking_part();
+    let intents = fleet.members().iter().map(|member| Intent::Host {
+        host: member.endpoint.clone(),
+    });
+    journal.write(&intents.collect::<Vec<_>>())?;
+    situation.begin_round();
+    situation.claim().await?;
+    store(options, situation)?;
+    let situation = &*situation;
+    let Situation {
+        topology, keys, plan, ..
+    } = situation;
+    let nodes = nodes_of(plan, &users(topology), keys, &fleet)?;
+    let seeds = Seeds::new(plan, topology, keys);
+    let seed = |node: &crate::plan::NodePlan| seeds.volume(node);
+    let applied = Apply {
+        plan,
+        fleet: &fleet,
+        observed: &situation.observed,
+        images,
+        seeds: &seed,
+        nodes: &nodes,
+        journal: &journal,
+        events,
+        cancel: &options.cancel,
+        boot_timeout: options.boot_timeout,
+        boots: options.boots,
+        unfinished: &unfinished,
+    }
+    .run()
+    .await;
+    let lost = match applied {
+        Ok(failures) if failures.is_empty() && options.configure => {
+            let failures = steps::configure(options, situation, &nodes, &unfinished, events).await;
+            failures.map(|failures| RoundFailures {
+                failures,
+                configuring: true,
+            })
+        }
+        Ok(failures) => Ok(RoundFailures {
+            failures,
+            configuring: false,
+        }),
+        Err(error) => Err(error.into()),
+    };
+    nodes.close().await;
+    // A lost connection is re-established, but after a suspension another command may have changed the cluster.
+    for member in fleet.members() {
+        if member.host.suspended().await {
+            let cluster = plan.cluster.clone();
+            return Err(ClaimError::Overslept { cluster }.into());
+        }
+    }
+    lost
+}
+
+async fn build_images(
+    situation: &Situation,
+    built: &mut Images,
+    options: &UpOptions,
+    events: &Events,
+) -> anyhow::Result<()> {
+    let used: BTreeSet<&ImageName> = situation.plan.nodes.iter().map(|node| &node.spec.image).collect();
+    for name in used {
+        if built.contains_key(name) {
+            continue;
+        }
+        let image = situation
+            .topology
+            .images
+            .get(name)
+            .with_context(|| format!("image `{name}` is not in the topology"))?;
+        let how = BuildOptions {
+            cancel: options.cancel.clone(),
+            ..BuildOptions::default()
+        };
+        let image = image::ensure_built(image, &how, events).await?;
+        built.insert(name.clone(), image);
+    }
+    Ok(())
+}
+
+fn say_what_next(situation: &Situation, failed: &BTreeMap<NodeName, String>, events: &Events) {
+    let again: Vec<&NodeName> = failed
+        .keys()
+        .filter(|name| situation.plan.nodes.iter().any(|node| node.name == **name))
+        .collect();
+    if !again.is_empty() {
+        events.note(format!("trying again: {}", crate::nodeset::fold(again)));
+    }
+}
+
+/// The error if too few nodes are up.
+fn too_few(situation: &Situation, lost: RoundFailures) -> anyhow::Error {
+    let total = situation.topology.nodes.len();
+    let failed = failed_nodes(&situation.plan, &lost.failures).len();
+    let mut what = if lost.configuring {
+        format!(
+            "configuration failed on {failed} of {} nodes",
+            situation.plan.nodes.len()
+        )
+    } else if failed == 0 {
+        "failed to remove nodes".to_owned()
+    } else {
+        format!("{failed} of {total} nodes did not come up")
+    };
+    if situation.may_miss() > 0 {
+        let wanted = situation.topology.min_ready.of(total);
+        what.push_str(&format!(" (`min_ready` requires {wanted} of {total})"));
+    }
+    EngineError::Failed {
+        what,
+        failures: lost.failures,
+    }
+    .into()
+}

@@ -1,0 +1,156 @@
+//! Runs of a cluster's workload: started, resumed after their controller was killed, or stopped.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
+
+use super::locks::ClusterLocks;
+use super::open::Cluster;
+use crate::base::event::Events;
+use crate::base::exit::ExitCode;
+use crate::base::failure::UserError;
+use crate::base::name::NodeName;
+use crate::base::text::sanitize;
+use crate::configure;
+use crate::engine::tell_slowness;
+use crate::host::{Access, LockMode};
+use crate::ssh::Nodes;
+use crate::topology::{Topology, WorkloadStep};
+use crate::workload::{Journal, Record, Results, StepReport, Workload};
+
+/// Options of a run.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Nodes at once for steps without a barrier; `None`: chosen by host CPU capacity.
+    pub fanout: Option<usize>,
+    /// Whether to emit lines of output as events as they arrive.
+    pub live: bool,
+    /// Time for all nodes to reach a barrier.
+    pub barrier_timeout: Duration,
+    /// How to connect to hosts.
+    pub access: Access,
+    /// Cancelled by the first interrupt.
+    pub cancel: CancellationToken,
+}
+
+/// What to do with the steps of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Start or resume them.
+    Run,
+    /// Collect those that were started.
+    Collect,
+    /// Stop them.
+    Stop,
+}
+
+/// Sessions to the nodes of a run, and the locks that prevent a removal of the cluster.
+pub struct Connected {
+    nodes: Nodes,
+    holds: ClusterLocks,
+}
+
+/// What all runs of one command have in common.
+pub struct Runs<'a> {
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// Its topology.
+    pub topology: &'a Topology,
+    /// The options.
+    pub options: &'a RunOptions,
+}
+
+impl Runs<'_> {
+    /// Opens sessions to the nodes of these steps.
+    pub async fn connect(&self, steps: &[WorkloadStep]) -> anyhow::Result<Connected> {
+        let chosen = nodes_of(steps);
+        let access = &self.options.access;
+        let (nodes, holds) = self
+            .cluster
+            .nodes_held(&chosen, access, "run", LockMode::Shared)
+            .await?;
+        Ok(Connected { nodes, holds })
+    }
+
+    /// Runs, collects or stops the steps and writes the results.
+    pub async fn perform(
+        &self,
+        connected: Connected,
+        results: &Results,
+        record: &Record,
+        mode: Mode,
+        events: &Events,
+    ) -> anyhow::Result<Vec<StepReport>> {
+        let Connected { nodes, holds } = connected;
+        let journal = Journal::open(results).context("failed to open the journal of the run")?;
+        let _slow = tell_slowness(&nodes, events);
+        let renderer = configure::context(&self.cluster.plan, self.topology);
+        let workload = Workload {
+            renderer: &renderer,
+            nodes: &nodes,
+            events,
+            cancel: &self.options.cancel,
+            run: &record.id,
+            results,
+            journal: &journal,
+            live: self.options.live,
+            fanout: self.options.fanout,
+            barrier_timeout: self.options.barrier_timeout,
+            starts: mode == Mode::Run,
+        };
+        let reports = match mode {
+            Mode::Stop => workload.stop(&record.steps).await,
+            _ => workload
+                .run(&record.steps)
+                .await
+                .context("failed to write results")?,
+        };
+        nodes.close().await;
+        holds.release().await;
+        results
+            .write(self.cluster.record.name.as_str(), &reports)
+            .context("failed to write results.json")?;
+        Ok(reports)
+    }
+}
+
+/// The nodes of these steps, each once.
+pub fn nodes_of(steps: &[WorkloadStep]) -> Vec<NodeName> {
+    let mut nodes: Vec<NodeName> = steps.iter().flat_map(|step| step.on.clone()).collect();
+    nodes.sort();
+    nodes.dedup();
+    nodes
+}
+
+/// The steps with these names (default: all), on the selected nodes only. A step without any of these nodes is skipped.
+pub fn choose(
+    names: &[String],
+    steps: Vec<WorkloadStep>,
+    chosen: &[NodeName],
+) -> Result<Vec<WorkloadStep>, UserError> {
+    if steps.is_empty() {
+        let text = "the topology has no `workload:` steps";
+        return Err(UserError::new(ExitCode::Usage, text));
+    }
+    for name in names {
+        let known: Vec<&str> = steps.iter().map(|step| step.name.as_str()).collect();
+        if !known.contains(&name.as_str()) {
+            let text = format!(
+                "the workload has no step `{}` (it has {})",
+                sanitize(name),
+                known.join(", ")
+            );
+            return Err(UserError::new(ExitCode::Usage, text));
+        }
+    }
+    Ok(steps
+        .into_iter()
+        .filter(|step| names.is_empty() || names.contains(&step.name))
+        .map(|mut step| {
+            step.on.retain(|node| chosen.contains(node));
+            step
+        })
+        .filter(|step| !step.on.is_empty())
+        .collect())
+}

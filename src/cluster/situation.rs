@@ -1,0 +1,347 @@
+//! The situation of an `up`: the topology, the observed hosts, and the resulting plan. Changes nothing except the
+//! claims.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use indexmap::IndexMap;
+use uuid::Uuid;
+
+use super::options::UpOptions;
+use crate::base::event::Events;
+use crate::base::failure::Failure;
+use crate::base::name::{HostName, ImageName};
+use crate::base::units::Moment;
+use crate::engine::{self, ClaimAll, ClaimError, EngineError, Fleet};
+use crate::host::Access;
+use crate::image;
+use crate::inventory::{HostEndpoint, ObservedHost};
+use crate::plan::retry::RetryState;
+use crate::plan::{KnownFailures, Plan, PlanError, PlanInput, plan};
+use crate::state::{ClusterDir, ClusterKeys, ClusterRecord};
+use crate::topology::{self, Topology};
+
+/// Time for a restarting daemon to come back.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Pause between attempts to reconnect to a host.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// The situation of a cluster that is being raised.
+pub struct Situation {
+    /// The topology.
+    pub(crate) topology: Topology,
+    /// The cluster's directory on the controller.
+    pub(crate) dir: ClusterDir,
+    /// Its record, if it was raised before.
+    pub(crate) record: Option<ClusterRecord>,
+    /// Its keys.
+    pub(crate) keys: ClusterKeys,
+    /// The reachable hosts.
+    pub(crate) fleet: Fleet,
+    /// Their observed state.
+    pub(crate) observed: Vec<ObservedHost>,
+    /// Their state before this command changed anything.
+    pub(crate) first: Vec<ObservedHost>,
+    /// What failed so far.
+    pub(crate) retry: RetryState,
+    /// The plan to apply.
+    pub plan: Plan,
+    /// The end of the lease that this command sets.
+    pub(crate) expires: Option<Moment>,
+    /// Whether its hosts are claimed: nothing is created before that.
+    claimed: bool,
+    cluster_id: Uuid,
+    image_keys: IndexMap<ImageName, String>,
+    /// Hosts that took part in an earlier round or `up`.
+    touched: BTreeSet<HostName>,
+}
+
+/// Connects to the hosts, observes them, and plans.
+pub(crate) async fn observe(
+    options: &UpOptions,
+    topology: Topology,
+    dir: &ClusterDir,
+    events: &Events,
+) -> anyhow::Result<Situation> {
+    let record = ClusterRecord::load(dir)?;
+    let keys = ClusterKeys::load(dir)?.map_or_else(ClusterKeys::generate, Ok)?;
+    let mut hosts: Vec<HostEndpoint> = topology.hosts.iter().map(topology::Host::endpoint).collect();
+    // Hosts that left the topology may still have nodes of the cluster, which the plan then removes.
+    for old in record.iter().flat_map(|record| &record.hosts) {
+        if !hosts.iter().any(|host| host.name == old.name) {
+            hosts.push(old.clone());
+        }
+    }
+    let (mut fleet, failures) = Fleet::connect(&hosts, &options.connect, events).await;
+    let answer = fleet.members().len();
+    let mut lost = leave_out(&topology, "failed to reach the hosts", failures, answer, events)?;
+    let (observed, failures) = fleet.observe(events).await;
+    let answer = observed.len();
+    lost.extend(leave_out(
+        &topology,
+        "failed to inspect the hosts",
+        failures,
+        answer,
+        events,
+    )?);
+    fleet.retain(|name| !lost.contains_key(name)).await;
+    let adopted = if options.adopt && record.is_none() {
+        seen_id(&topology, &observed)
+    } else {
+        None
+    };
+    let cluster_id = record
+        .as_ref()
+        .map(|record| record.id)
+        .or(adopted)
+        .unwrap_or_else(Uuid::new_v4);
+    let mut image_keys = IndexMap::new();
+    for (name, image) in &topology.images {
+        let key = image::key(image).with_context(|| format!("image `{name}`"))?;
+        image_keys.insert(name.clone(), key);
+    }
+    let trouble = KnownFailures {
+        before: ClusterRecord::load_plan(dir)?,
+        ..KnownFailures::default()
+    };
+    let input = PlanInput {
+        topology: &topology,
+        cluster_id,
+        image_keys: image_keys.clone(),
+        client_key: keys.fingerprint(),
+        observed: observed.clone(),
+        trouble: trouble.clone(),
+    };
+    let plan = plan(&input)?;
+    // Hosts that took part before still take part until nothing is left there.
+    let planned = trouble
+        .before
+        .iter()
+        .flat_map(|plan| &plan.hosts)
+        .map(|host| &host.name);
+    let stranded = record.iter().flat_map(|record| &record.stranded);
+    let touched = planned.chain(stranded).cloned().collect();
+    Ok(Situation {
+        expires: topology.ttl.map(|ttl| Moment::now().after(ttl)),
+        claimed: false,
+        topology,
+        dir: dir.clone(),
+        record,
+        keys,
+        fleet,
+        first: observed.clone(),
+        observed,
+        retry: RetryState::new(lost, trouble),
+        plan,
+        cluster_id,
+        image_keys,
+        touched,
+    })
+}
+
+/// The unreachable hosts, if the topology allows missing nodes; otherwise they are an error.
+fn leave_out(
+    topology: &Topology,
+    what: &str,
+    mut failures: Vec<Failure>,
+    answer: usize,
+    events: &Events,
+) -> Result<BTreeMap<HostName, String>, EngineError> {
+    let nodes = topology.nodes.len();
+    if topology.min_ready.of(nodes) == nodes || answer == 0 {
+        if let Some(failure) = failures.first_mut() {
+            let other = "a `min_ready` below 100% lets `up` continue without unreachable hosts";
+            let hint = failure.hint.take();
+            failure.hint = Some(hint.map_or_else(|| other.to_owned(), |hint| format!("{hint}; {other}")));
+        }
+        EngineError::from_failures(what, failures)?;
+        return Ok(BTreeMap::new());
+    }
+    let lost = failures.into_iter().filter_map(|failure| {
+        let host = failure.host?;
+        events.warn(format!("{host} is left out: {}", failure.error));
+        Some((host, failure.error))
+    });
+    Ok(lost.collect())
+}
+
+/// The id of the cluster of this name on the hosts, if there is only one.
+fn seen_id(topology: &Topology, observed: &[ObservedHost]) -> Option<Uuid> {
+    let ids: BTreeSet<Uuid> = observed
+        .iter()
+        .flat_map(|host| &host.nodes)
+        .filter(|node| node.mark.cluster == topology.name)
+        .map(|node| node.mark.cluster_id)
+        .collect();
+    (ids.len() == 1).then(|| ids.into_iter().next()).flatten()
+}
+
+impl Situation {
+    /// Closes the connections to the hosts.
+    pub async fn close(self) {
+        self.fleet.close().await;
+    }
+
+    /// How many nodes may be missing.
+    pub(crate) fn may_miss(&self) -> usize {
+        let nodes = self.topology.nodes.len();
+        nodes - self.topology.min_ready.of(nodes)
+    }
+
+    /// The connected hosts of the plan and of earlier rounds, whose leftovers must be removed.
+    pub(crate) fn taking_part(&self) -> Fleet {
+        let hosts = self.plan.hosts.iter().map(|host| &host.name);
+        let named: BTreeSet<&HostName> = hosts
+            .chain(self.plan.actions.iter().map(|action| &action.host))
+            .collect();
+        // Even without a part in the plan, a host's objects of the cluster may have to be removed.
+        let target = engine::Target::of(self.plan.cluster_ref());
+        let held = |name: &HostName| {
+            let seen = self.observed.iter().find(|host| host.name == *name);
+            seen.is_some_and(|seen| engine::found(&target, std::slice::from_ref(seen)) != (0, 0))
+        };
+        self.fleet
+            .only(|name| named.contains(name) || self.touched.contains(name) || held(name))
+    }
+
+    /// Records that a round begins.
+    pub(crate) fn begin_round(&mut self) {
+        let members: Vec<HostName> = self
+            .taking_part()
+            .members()
+            .iter()
+            .map(|member| member.endpoint.name.clone())
+            .collect();
+        self.touched.extend(members);
+    }
+
+    /// Unreachable hosts that, as far as known, have objects of the cluster.
+    pub(crate) fn stranded(&self) -> BTreeMap<HostName, String> {
+        self.retry
+            .lost
+            .iter()
+            .filter(|(host, _)| self.touched.contains(*host))
+            .map(|(host, why)| (host.clone(), why.clone()))
+            .collect()
+    }
+
+    /// Claims the capacity of the plan on the hosts that take part.
+    pub(crate) async fn claim(&mut self) -> Result<(), ClaimError> {
+        let reserve = ClaimAll {
+            plan: &self.plan,
+            observed: &self.observed,
+            // A claim of this command that could not be withdrawn must not be restored.
+            before: if self.is_claimed() {
+                &self.observed
+            } else {
+                &self.first
+            },
+            expires: self.expires,
+        };
+        reserve.run(&self.taking_part()).await?;
+        self.claimed = true;
+        Ok(())
+    }
+
+    /// Whether its hosts are claimed.
+    pub(crate) fn is_claimed(&self) -> bool {
+        self.claimed
+    }
+
+    /// Plans again from the current knowledge.
+    pub(crate) fn plan_again(&mut self) -> Result<(), PlanError> {
+        self.retry.trouble.before = Some(self.plan.clone());
+        self.replan()
+    }
+
+    /// Replaces a plan that was not started.
+    pub(crate) fn replan(&mut self) -> Result<(), PlanError> {
+        self.plan = plan(&PlanInput {
+            topology: &self.topology,
+            cluster_id: self.cluster_id,
+            image_keys: self.image_keys.clone(),
+            client_key: self.keys.fingerprint(),
+            observed: self.observed.clone(),
+            trouble: self.retry.trouble.clone(),
+        })?;
+        Ok(())
+    }
+
+    /// Observes the hosts again and reconnects to those that do not respond; a host that cannot be reconnected is
+    /// lost. Returns the hosts with a new connection.
+    pub(crate) async fn observe_again(&mut self, options: &Access, events: &Events) -> BTreeSet<HostName> {
+        // Not reported as host stages: this happens between rounds.
+        let (silence, _) = Events::channel();
+        let (mut observed, failures) = self.fleet.observe(&silence).await;
+        let silent: Vec<HostEndpoint> = self
+            .fleet
+            .members()
+            .iter()
+            .filter(|member| {
+                failures
+                    .iter()
+                    .any(|failure| failure.host.as_ref() == Some(&member.endpoint.name))
+            })
+            .map(|member| member.endpoint.clone())
+            .collect();
+        let (fleet, seen, lost) = reach(silent, options, &silence).await;
+        let mut back = BTreeSet::new();
+        for host in &seen {
+            events.warn(format!(
+                "the connection to {} was lost and re-established",
+                host.name
+            ));
+            back.insert(host.name.clone());
+        }
+        observed.extend(seen);
+        for failure in lost {
+            if let Some(host) = failure.host {
+                events.warn(format!("{host} is lost: {}", failure.error));
+                self.retry.lost.insert(host, failure.error);
+            }
+        }
+        let lost = &self.retry.lost;
+        self.fleet.retain(|name| !lost.contains_key(name)).await;
+        self.fleet.join(fleet).await;
+        self.observed = observed;
+        back
+    }
+}
+
+/// Reconnects to hosts, for as long as the restart of a daemon may take.
+async fn reach(
+    mut hosts: Vec<HostEndpoint>,
+    options: &Access,
+    events: &Events,
+) -> (Fleet, Vec<ObservedHost>, Vec<Failure>) {
+    let (mut fleet, mut observed, mut failures) = (Fleet::default(), Vec::new(), Vec::new());
+    // They responded recently: a reachable one responds soon.
+    let mut access = options.clone();
+    access.options.timeout = access.options.timeout.min(PATIENCE);
+    let options = &access;
+    let began = Instant::now();
+    while !hosts.is_empty() {
+        let (mut reached, unreached) = Fleet::connect(&hosts, options, events).await;
+        let (seen, unseen) = reached.observe(events).await;
+        failures = unreached;
+        failures.extend(unseen);
+        hosts.retain(|host| {
+            failures
+                .iter()
+                .any(|failure| failure.host.as_ref() == Some(&host.name))
+        });
+        reached
+            .retain(|name| seen.iter().any(|host| host.name == *name))
+            .await;
+        fleet.join(reached).await;
+        observed.extend(seen);
+        if began.elapsed() + PAUSE > PATIENCE {
+            break;
+        }
+        if !hosts.is_empty() {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+    (fleet, observed, failures)
+}

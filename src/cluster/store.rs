@@ -1,0 +1,62 @@
+//! What later verbs need to find the cluster, written before anything is created.
+
+use indexmap::IndexMap;
+
+use super::configured;
+use super::files::known_hosts;
+use super::options::UpOptions;
+use super::situation::Situation;
+use crate::base::name::ImageName;
+use crate::inventory::HostEndpoint;
+use crate::state::{ClusterRecord, RECORD_VERSION};
+use crate::topology::{self, Topology};
+
+/// The login user of each image.
+pub(crate) fn users(topology: &Topology) -> IndexMap<ImageName, String> {
+    topology
+        .images
+        .iter()
+        .map(|(name, image)| (name.clone(), image.login_user().to_owned()))
+        .collect()
+}
+
+/// Writes keys, record and plan.
+pub(crate) fn store(options: &UpOptions, situation: &Situation) -> anyhow::Result<()> {
+    let Situation {
+        topology,
+        dir,
+        record,
+        keys,
+        plan,
+        ..
+    } = situation;
+    dir.create()?;
+    keys.store(dir)?;
+    let mut hosts: Vec<HostEndpoint> = topology.hosts.iter().map(topology::Host::endpoint).collect();
+    for old in record.iter().flat_map(|record| &record.hosts) {
+        if !hosts.iter().any(|host| host.name == old.name) {
+            hosts.push(old.clone());
+        }
+    }
+    ClusterRecord {
+        version: RECORD_VERSION,
+        name: plan.cluster.clone(),
+        id: plan.cluster_id,
+        created: record.as_ref().map_or_else(
+            || humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
+            |record| record.created.clone(),
+        ),
+        expires: situation.expires,
+        topology: options.topology_file.clone(),
+        base_dir: topology.base_dir.clone(),
+        hosts,
+        stranded: situation.stranded().into_keys().collect(),
+        users: users(topology),
+    }
+    .store(dir)?;
+    dir.write("topology.yaml", topology.text.as_bytes())?;
+    configured::forget_configured(dir, plan)?;
+    ClusterRecord::store_plan(dir, plan)?;
+    dir.write("known_hosts", known_hosts(plan, keys).as_bytes())?;
+    Ok(())
+}

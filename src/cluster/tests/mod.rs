@@ -1,0 +1,92 @@
+//! The application against hosts in memory: what it claims, creates, rolls back and removes.
+
+mod claims;
+mod garbage;
+mod removal;
+mod undone;
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::options::UpOptions;
+use super::situation::{self, Situation};
+use super::store::store;
+use crate::base::event::Events;
+use crate::host::fake::FakeHosts;
+use crate::state::{ClusterDir, StateRoot};
+use crate::topology::Topology;
+
+/// Three hosts, a controller's directory, and a topology on them.
+struct World {
+    hosts: FakeHosts,
+    temp: tempfile::TempDir,
+    root: StateRoot,
+    events: Events,
+    options: UpOptions,
+}
+
+impl World {
+    fn new() -> Self {
+        let hosts = FakeHosts::new(&["bm1", "bm2", "bm3"]);
+        let temp = tempfile::tempdir().unwrap();
+        let options = UpOptions {
+            topology_file: None,
+            keep: false,
+            adopt: false,
+            configure: true,
+            boot_timeout: Duration::from_secs(1),
+            boots: None,
+            connect: hosts.access(),
+            cancel: CancellationToken::new(),
+        };
+        Self {
+            root: StateRoot::at(temp.path().join("vcluster")),
+            hosts,
+            temp,
+            events: Events::channel().0,
+            options,
+        }
+    }
+
+    /// A topology of `nodes` nodes, at most four per host.
+    fn topology(&self, name: &str, nodes: usize) -> Topology {
+        // A subnet for each name: clusters that share hosts must not share one.
+        let subnet = name.bytes().map(u32::from).sum::<u32>() % 200;
+        let text = format!(
+            "name: {name}\nnetwork: {{ subnet: 10.{subnet}.0.0/16 }}\nhosts:\n  bm[1-3]: {{ uri: \"qemu+ssh://root@{{{{name}}}}/system\", max_nodes: 4 }}\n\
+             groups:\n  n: {{ count: {nodes}, place: spread }}\n"
+        );
+        Topology::parse(&text, "t.yaml", self.temp.path()).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn dir(&self, name: &str) -> ClusterDir {
+        self.root.cluster(&name.parse().unwrap())
+    }
+
+    /// What an `up` of this cluster would find and do.
+    async fn observe(&self, name: &str, nodes: usize) -> Situation {
+        let topology = self.topology(name, nodes);
+        situation::observe(&self.options, topology, &self.dir(name), &self.events)
+            .await
+            .unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    /// Raises a cluster, as far as hosts without guests go: record, claims, objects, nodes.
+    async fn raise(&self, name: &str, nodes: usize) -> Situation {
+        let mut situation = self.observe(name, nodes).await;
+        store(&self.options, &situation).unwrap();
+        situation.begin_round();
+        situation.claim().await.unwrap();
+        self.hosts.apply(&situation.plan, |_| true);
+        store(&self.options, &situation).unwrap();
+        situation.fleet.close().await;
+        situation
+    }
+}
+
+/// Whether a directory is missing or empty.
+fn is_gone(path: &Path) -> bool {
+    !path.exists() || std::fs::read_dir(path).unwrap().next().is_none()
+}

@@ -1,0 +1,55 @@
+//! An Ansible inventory: YAML, or JSON, which is YAML too.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use super::{ExportFormat, ExportedCluster, pretty};
+use crate::base::shell::quote;
+use crate::report::Format;
+
+/// An Ansible inventory of the nodes.
+pub struct Inventory;
+
+impl ExportFormat for Inventory {
+    fn render(&self, cluster: &ExportedCluster<'_>, format: Format) -> anyhow::Result<String> {
+        let key = cluster.key.display().to_string();
+        let known_hosts = cluster.known_hosts.display().to_string();
+        // Ansible renders values as templates; the other values here are only names and addresses.
+        anyhow::ensure!(
+            !key.contains("{{") && !key.contains("{%") && !key.contains("{#"),
+            "the state directory {key:?} cannot be used in an inventory: Ansible would render it as a template"
+        );
+        let mut groups: Map<String, Value> = Map::new();
+        for node in &cluster.nodes {
+            // Ansible splits the arguments like a shell.
+            let mut ssh_args = format!(
+                "-o UserKnownHostsFile={} -o HostKeyAlias={} -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes",
+                quote(&known_hosts),
+                node.node.name
+            );
+            if let Some(jump) = &node.jump {
+                // Writing to a string cannot fail.
+                let _ = write!(ssh_args, " -o ProxyJump={}", quote(jump));
+            }
+            let variables = json!({
+                "ansible_host": node.node.spec.address,
+                "ansible_user": node.user,
+                "ansible_ssh_private_key_file": key,
+                "ansible_ssh_common_args": ssh_args,
+                "vcluster_host": node.node.host,
+            });
+            // Ansible group names must be identifiers.
+            let group = node.node.group.as_str().replace('-', "_");
+            let group = groups.entry(group).or_insert_with(|| json!({ "hosts": {} }));
+            if let Some(hosts) = group.get_mut("hosts").and_then(Value::as_object_mut) {
+                hosts.insert(node.node.name.to_string(), variables);
+            }
+        }
+        let inventory = json!({ "all": { "children": groups } });
+        Ok(match format {
+            Format::Json => pretty(&inventory),
+            Format::Human => serde_saphyr::to_string(&inventory)?,
+        })
+    }
+}

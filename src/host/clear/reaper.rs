@@ -1,0 +1,313 @@
+//! The reaper: a script on the host, with a timer, that removes clusters whose lease has ended even if no controller
+//! ever comes back. It consists of the same scripts with which vcluster itself removes clusters.
+
+use std::time::Duration;
+
+use crate::base::digest::sha256;
+use crate::base::shell::quote;
+use crate::host::connect::Host;
+use crate::host::error::HostError;
+use crate::host::layout::{ROOT, directory_removal, ours};
+use crate::host::xml::MARK_URI;
+use crate::network;
+
+/// Where the script is.
+const SCRIPT: &str = "/usr/local/sbin/vcluster-reaper";
+/// Where its units are.
+const UNITS: &str = "/etc/systemd/system";
+
+/// The state of the reaper on a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReaperState {
+    /// Whether the script is installed.
+    pub installed: bool,
+    /// Whether it is the version that this vcluster would install.
+    pub current: bool,
+    /// Whether its timer runs; `None` if the host has no systemd.
+    pub timer: Option<bool>,
+}
+
+impl Host {
+    /// Installs the reaper on the host and starts its timer.
+    pub async fn install_reaper(&self, every: Duration) -> Result<ReaperState, HostError> {
+        self.reaper("install the reaper", &install(every)).await
+    }
+
+    /// Removes the reaper.
+    pub async fn remove_reaper(&self) -> Result<ReaperState, HostError> {
+        self.reaper("remove the reaper", &removal()).await
+    }
+
+    /// Whether the reaper is installed.
+    pub async fn reaper_state(&self) -> Result<ReaperState, HostError> {
+        self.reaper("look for the reaper", "").await
+    }
+
+    async fn reaper(&self, doing: &str, script: &str) -> Result<ReaperState, HostError> {
+        let said = self
+            .script(&format!("{script}{}", state_script()))
+            .await
+            .map_err(self.failed(doing))?;
+        let mut words = said.split_ascii_whitespace();
+        let digest = words.next().unwrap_or_default();
+        Ok(ReaperState {
+            installed: digest != "none",
+            current: digest == sha256(reaper_script()),
+            timer: match words.next() {
+                Some("active") => Some(true),
+                Some("off") => Some(false),
+                _ => None,
+            },
+        })
+    }
+}
+
+/// Prints the digest of the script, or `none`; then the state of the timer: `active`, `off` or `nosystemd`.
+fn state_script() -> String {
+    format!(
+        "if [ -f {SCRIPT} ]; then sha256sum {SCRIPT} | cut -c1-64; else echo none; fi\n\
+         if [ ! -d /run/systemd/system ]; then echo nosystemd\n\
+         elif systemctl -q is-active vcluster-reaper.timer; then echo active; else echo off; fi\n"
+    )
+}
+
+/// A script that root runs on a machine to install the reaper, as [`Host::install_reaper`] does.
+pub fn reaper_install_script(every: Duration) -> String {
+    format!(
+        "#!/bin/sh\n# Puts the reaper of vcluster on this host. Made by `vcluster reaper script --install`.\n{}",
+        install(every)
+    )
+}
+
+fn install(every: Duration) -> String {
+    let service = format!(
+        "[Unit]\nDescription=Remove clusters of vcluster whose lease has ended\n\n\
+         [Service]\nType=oneshot\nExecStart={SCRIPT}\nStandardOutput=null\n"
+    );
+    let seconds = every.as_secs();
+    let timer = format!(
+        "[Unit]\nDescription=Remove clusters of vcluster whose lease has ended\n\n\
+         [Timer]\nOnBootSec={seconds}s\nOnUnitActiveSec={seconds}s\n\n[Install]\nWantedBy=timers.target\n"
+    );
+    format!(
+        r#"set -e
+for c in virsh flock; do command -v "$c" >/dev/null || {{ echo "vcluster-missing: $c" >&2; exit 9; }}; done
+put() {{ printf '%s' "$2" >"$1.new"; chmod "$3" "$1.new"; mv "$1.new" "$1"; }}
+put {SCRIPT} {script} 0755
+if [ -d /run/systemd/system ]; then
+  put {UNITS}/vcluster-reaper.service {service} 0644
+  put {UNITS}/vcluster-reaper.timer {timer} 0644
+  systemctl daemon-reload >&2
+  systemctl enable vcluster-reaper.timer >&2
+  systemctl restart vcluster-reaper.timer >&2
+fi
+"#,
+        script = quote(&reaper_script()),
+        service = quote(&service),
+        timer = quote(&timer),
+    )
+}
+
+fn removal() -> String {
+    format!(
+        r"set -e
+[ ! -e {UNITS}/vcluster-reaper.timer ] || [ ! -d /run/systemd/system ] || systemctl disable --now vcluster-reaper.timer >&2
+rm -f {UNITS}/vcluster-reaper.service {UNITS}/vcluster-reaper.timer {SCRIPT}
+[ ! -d /run/systemd/system ] || systemctl daemon-reload >&2
+"
+    )
+}
+
+/// The script.
+pub fn reaper_script() -> String {
+    format!(
+        r#"#!/bin/sh
+# Removes clusters of vcluster whose lease has ended, for controllers that never come back.
+# Put here by `vcluster reaper install`; `vcluster reaper remove` takes it away.
+# usage: vcluster-reaper [--dry-run]
+export LC_ALL=C PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH"
+dry=
+case ${{1-}} in
+  '') ;;
+  --dry-run) dry=1 ;;
+  *) echo "usage: vcluster-reaper [--dry-run]" >&2; exit 2 ;;
+esac
+log() {{ echo "$*"; [ "$dry" ] || logger -t vcluster-reaper -- "$*" 2>/dev/null || :; }}
+for c in virsh flock; do command -v "$c" >/dev/null || {{ log "$c is missing"; exit 1; }}; done
+virsh() {{ command virsh -q -c qemu:///system "$@"; }}
+
+# Whether the claim in $1 has ended. A claim that cannot be read never ends.
+now=$(date -u +%Y%m%d%H%M%S)
+ended() {{
+  end=$(head -c 4096 "$1" | sed -n 's/.*"expires":"\([0-9TZ:-]*\)".*/\1/p' | tr -dc 0-9)
+  [ ${{#end}} = 14 ] && [ "$end" -le "$now" ]
+}}
+
+# The domains with the mark of $cluster and $short.
+domains() {{
+  virsh list --all --name | while read -r v; do
+    case $v in "$cluster".*) ;; *) continue ;; esac
+    m=$(virsh metadata "$v" --uri {MARK_URI} 2>/dev/null | sed 's/&quot;/"/g')
+    case $m in
+      *"\"cluster\":\"$cluster\",\"cluster_id\":\"$short-"*"\"node\":\"${{v#"$cluster".}}\""*) echo "$v" ;;
+    esac
+  done
+}}
+
+reap() {{
+  for v in $(domains); do
+    virsh destroy "$v" >/dev/null 2>&1
+    virsh undefine "$v" --managed-save --snapshots-metadata --checkpoints-metadata --nvram >/dev/null 2>&1 ||
+      virsh undefine "$v" >/dev/null
+    echo "removed domain $v"
+  done
+  left=$(domains)
+  # A directory in use by a domain that would not go must stay, so that the next attempt finds it.
+  [ -z "$left" ] || {{ echo "left domain $left"; return; }}
+  p="vcluster.$cluster.$short"
+  virsh pool-destroy "$p" >/dev/null 2>&1
+  virsh pool-undefine "$p" >/dev/null 2>&1 && echo "removed pool $p"
+{directory}{network}}}
+
+for c in {ROOT}/*/claim.json; do
+  if [ ! -f "$c" ] || [ -L "$c" ] || ! ended "$c"; then continue; fi
+  n=${{c%/claim.json}} n=${{n##*/}}
+  cluster=${{n%.*}} short=${{n##*.}}
+  case $cluster in '' | *[!a-z0-9-]*) continue ;; esac
+  case $short in *[!0-9a-f]*) continue ;; esac
+  [ ${{#short}} = 8 ] || continue
+{ours}
+  if ! ours || [ -L "$d/lock" ]; then continue; fi
+  if [ "$dry" ]; then log "would remove cluster $cluster ($short): its lease has ended"; continue; fi
+  exec 9>>"$d/lock" || continue
+  # Whoever works on it, or is about to extend its lease, goes first.
+  if flock -n 9 && ended "$c"; then
+    log "removing cluster $cluster ($short): its lease has ended"
+    reap 2>&1 | while read -r line; do log "$cluster: $line"; done
+  fi
+  exec 9>&-
+done
+"#,
+        directory = indent(&directory_removal(), "  "),
+        network = indent(network::REMOVAL, "  "),
+        ours = indent(&ours(), "  "),
+    )
+}
+
+fn indent(script: &str, by: &str) -> String {
+    script.lines().map(|line| format!("{by}{line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::layout::BASE;
+
+    /// Runs the script against a temporary directory instead of libvirt's, with a fake `virsh` with one domain per cluster.
+    fn run(temp: &std::path::Path, args: &[&str]) -> String {
+        let bin = temp.join("bin");
+        let fake = "#!/bin/sh\nshift 3\ncase $1 in list) cat \"$0.domains\" ;; \
+                    metadata) echo \"<vc:node>{\\\"cluster\\\":\\\"${2%%.*}\\\",\\\"cluster_id\\\":\\\"$(cat \"$0.id\")-\\\",\\\"node\\\":\\\"${2#*.}\\\"}</vc:node>\" ;; \
+                    undefine) sed -i \"/^$2$/d\" \"$0.domains\" ;; esac\nexit 0\n";
+        std::fs::create_dir_all(&bin).unwrap();
+        for (name, text) in [
+            ("virsh", fake),
+            ("logger", "#!/bin/sh\n"),
+            ("nft", "#!/bin/sh\nexit 1\n"),
+        ] {
+            use std::os::unix::fs::PermissionsExt;
+            std::fs::write(bin.join(name), text).unwrap();
+            std::fs::set_permissions(bin.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let path = format!("PATH=\"{}:$PATH\"\n", bin.display());
+        let script = reaper_script().replace(BASE, temp.to_str().unwrap()).replacen(
+            "dry=\n",
+            &format!("{path}dry=\n"),
+            1,
+        );
+        let output = std::process::Command::new("sh")
+            .arg("-c")
+            .arg(script)
+            .arg("reaper")
+            .args(args)
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(errors, "", "{}", String::from_utf8_lossy(&output.stdout));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn cluster(temp: &std::path::Path, name: &str, expires: &str) -> std::path::PathBuf {
+        let directory = temp.join(format!("vcluster/{name}.0000000a"));
+        std::fs::create_dir_all(&directory).unwrap();
+        let id = "0000000a-0000-0000-0000-000000000000";
+        let owner = format!("{{\"cluster\":\"{name}\",\"id\":\"{id}\",\"controller\":\"c\"}}");
+        std::fs::write(directory.join("owner.json"), owner).unwrap();
+        let claim = format!(
+            "{{\"version\":1,\"cluster\":\"{name}\",\"id\":\"{id}\",\"expires\":{expires},\"vni\":1}}\n"
+        );
+        std::fs::write(directory.join("claim.json"), claim).unwrap();
+        std::fs::write(directory.join("lock"), "x").unwrap();
+        directory
+    }
+
+    #[test]
+    fn only_an_unlocked_cluster_whose_lease_has_ended_is_reaped() {
+        let temp = tempfile::tempdir().unwrap();
+        let temp = temp.path();
+        let ended = cluster(temp, "ended", "\"2020-01-31T12:00:00Z\"");
+        let held = cluster(temp, "held", "\"2020-01-31T12:00:00Z\"");
+        let alive = cluster(temp, "alive", "\"2999-01-31T12:00:00Z\"");
+        let forever = cluster(temp, "forever", "null");
+        let strange = cluster(temp, "strange", "\"yesterday\"");
+        let foreign = cluster(temp, "foreign", "\"2020-01-31T12:00:00Z\"");
+        std::fs::write(foreign.join("owner.json"), "{\"cluster\":\"other\"}").unwrap();
+        std::fs::create_dir_all(temp.join("bin")).unwrap();
+        std::fs::write(
+            temp.join("bin/virsh.domains"),
+            "ended.n1\nalive.n1\nendedmore.n1\nmine\n",
+        )
+        .unwrap();
+        std::fs::write(temp.join("bin/virsh.id"), "0000000a").unwrap();
+        let lock = std::fs::File::open(held.join("lock")).unwrap();
+        let lock = nix::fcntl::Flock::lock(lock, nix::fcntl::FlockArg::LockSharedNonblock).unwrap();
+
+        let would = run(temp, &["--dry-run"]);
+        assert!(would.contains("would remove cluster ended (0000000a)"), "{would}");
+        assert!(ended.exists() && !would.contains("alive") && !would.contains("foreign"));
+
+        let said = run(temp, &[]);
+        assert!(said.contains("ended: removed domain ended.n1"), "{said}");
+        assert!(said.contains("ended: removed directory ended.0000000a"), "{said}");
+        assert!(!ended.exists());
+        for kept in [&held, &alive, &forever, &strange, &foreign] {
+            assert!(kept.join("claim.json").exists(), "{}\n{said}", kept.display());
+        }
+        let domains = std::fs::read_to_string(temp.join("bin/virsh.domains")).unwrap();
+        assert_eq!(domains, "alive.n1\nendedmore.n1\nmine\n");
+        drop(lock);
+        assert!(run(temp, &[]).contains("removing cluster held"));
+        assert!(!held.exists());
+    }
+
+    #[test]
+    fn the_scripts_pass_the_shell_lint() {
+        use std::io::Write;
+        for (name, script) in [
+            ("reaper", reaper_script()),
+            ("install", reaper_install_script(Duration::from_mins(5))),
+            ("removal", format!("#!/bin/sh\n{}", removal())),
+        ] {
+            let mut child = std::process::Command::new("shellcheck")
+                .args(["-e", "SC2016", "-"])
+                .stdin(std::process::Stdio::piped())
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .expect("shellcheck is needed: `scripts/install test` installs it");
+            child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+            let output = child.wait_with_output().unwrap();
+            let found = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success(), "{name}: {found}");
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! Removes a node, or all of a cluster. Objects that are already gone are no error; objects without our mark are never
+//! touched.
+
+use futures::stream::{self, StreamExt as _};
+use virt::error::ErrorNumber;
+
+use crate::base::crash_point;
+use crate::host::connect::Host;
+use crate::host::error::{Cause, HostError, shown};
+use crate::host::guest::domain::remove;
+use crate::host::layout::{directory_removal, enter, sweep_script};
+use crate::host::transport::libvirt::is;
+use crate::inventory::{ClusterRef, ObservedNode};
+use crate::network;
+
+/// Domains that are stopped at once on one host.
+const AT_ONCE: usize = 4;
+
+/// What a removal did.
+#[derive(Debug, Default)]
+pub struct Removed {
+    /// Domains removed.
+    pub domains: usize,
+    /// Other objects removed (pool, directory, links, tables).
+    pub objects: usize,
+    /// What could not be removed, with the reason.
+    pub errors: Vec<HostError>,
+}
+
+impl Host {
+    /// Removes a node with its files; returns whether anything was removed.
+    pub async fn remove_node(&self, cluster: &ClusterRef, node: &ObservedNode) -> Result<bool, HostError> {
+        let doing = format!("remove `{}`", node.domain);
+        let files = node_files_script(cluster, node.mark.node.as_str());
+        let work = async {
+            let domain = self.with_domain(node.uuid, cluster, remove).await?;
+            // The files only once nothing has them open. After a kill, the next `up` or `down` removes the rest.
+            let said = self.script(&files).await?;
+            Ok(domain || said.trim() == "removed")
+        };
+        work.await
+            .map_err(self.failed(doing))
+            .map_err(|error| error.leaving(format!("the domain `{}` and its files", node.domain)))
+    }
+
+    /// Removes everything of a cluster from the host; continues after errors.
+    pub async fn remove_cluster(&self, cluster: &ClusterRef) -> Result<Removed, HostError> {
+        let doing = format!("remove `{}`", cluster.name);
+        let mut removed = Removed::default();
+        let domains = self.domains_of(cluster).await.map_err(self.failed(&doing))?;
+        let results: Vec<_> = stream::iter(domains)
+            .map(|(uuid, name)| async move {
+                let result = self.with_domain(uuid, cluster, remove).await;
+                (name, result)
+            })
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        for (name, result) in results {
+            match result {
+                Ok(true) => removed.domains += 1,
+                Ok(false) => {}
+                Err(cause) => {
+                    let error = self.failed(format!("remove `{name}`"))(cause);
+                    removed.errors.push(error.leaving(format!("the domain `{name}`")));
+                }
+            }
+        }
+        // If a domain could not be removed, its directory must stay, so that the next attempt finds it.
+        if removed.errors.is_empty() {
+            self.remove_pool(cluster, &mut removed).await;
+            self.remove_rest(cluster, &mut removed).await;
+        }
+        Ok(removed)
+    }
+
+    async fn domains_of(&self, cluster: &ClusterRef) -> Result<Vec<(uuid::Uuid, String)>, Cause> {
+        let cluster = cluster.clone();
+        self.call(move |connection| {
+            let prefix = format!("{}.", cluster.name);
+            let mut found = Vec::new();
+            for domain in connection.list_all_domains(0)? {
+                let name = domain.name()?;
+                // Reading the name takes no call, the mark does; a mark under another name is not accepted anyway.
+                if !name.starts_with(&prefix) {
+                    continue;
+                }
+                let ours = crate::host::inspect::observe::mark_of(&domain)
+                    .is_some_and(|mark| mark.cluster_ref() == cluster);
+                if ours {
+                    found.push((domain.uuid()?, name));
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn remove_pool(&self, cluster: &ClusterRef, removed: &mut Removed) {
+        let name = cluster.pool_name();
+        let pool = name.clone();
+        let result = self
+            .call(move |connection| {
+                let pool = match connection.lookup_storage_pool_by_name(&pool) {
+                    Ok(pool) => pool,
+                    Err(error) if is(&error, ErrorNumber::NoStoragePool) => return Ok(false),
+                    Err(error) => return Err(error),
+                };
+                crash_point::point!("pool destroy before");
+                if pool.is_active()? {
+                    pool.destroy()?;
+                }
+                crash_point::point!("pool destroy after");
+                let undefined = pool.undefine();
+                crash_point::point!("pool undefine after");
+                match undefined {
+                    // Another controller was faster, or it was never persistent.
+                    Err(error) if !is(&error, ErrorNumber::NoStoragePool) => Err(error),
+                    _ => Ok(true),
+                }
+            })
+            .await;
+        match result {
+            Ok(was_there) => removed.objects += usize::from(was_there),
+            Err(cause) => {
+                let error = self.failed(format!("remove the pool `{name}`"))(cause);
+                removed.errors.push(error.leaving(format!("the pool `{name}`")));
+            }
+        }
+    }
+
+    async fn remove_rest(&self, cluster: &ClusterRef, removed: &mut Removed) {
+        // The directory goes last: it identifies the owner of the rest. A link whose creation was killed before it
+        // got its alias has no other mark.
+        let script = format!(
+            "{}{}{}",
+            network::removal_script(cluster),
+            directory_script(cluster),
+            sweep_script(),
+        );
+        match self.script(&format!("{script}exit 0\n")).await {
+            Ok(said) => {
+                for line in said.lines() {
+                    let mut words = line.splitn(3, ' ');
+                    let (Some(verb), Some(kind), Some(name)) = (words.next(), words.next(), words.next())
+                    else {
+                        continue;
+                    };
+                    if verb == "removed" {
+                        removed.objects += 1;
+                    } else if verb == "left" {
+                        let cause = Cause::Other("could not be removed".into());
+                        removed
+                            .errors
+                            .push(self.failed(format!("remove {} `{}`", kind, shown(name)))(cause));
+                    }
+                }
+            }
+            Err(cause) => {
+                let error = self.failed(format!("remove the files and links of `{}`", cluster.name))(cause);
+                removed.errors.push(error.leaving("files and links"));
+            }
+        }
+    }
+}
+
+fn node_files_script(cluster: &ClusterRef, node: &str) -> String {
+    // The log daemon may have kept older logs as NODE.console.0 and so on.
+    format!(
+        "{}ours || exit 0\ncd \"$d\" || exit\nfor f in {node}.qcow2 {node}.seed {node}.console {node}.console.[0-9]; do\n\
+         [ -e \"$f\" ] || continue\nrm -f -- \"$f\" && r=removed || exit 1\ndone\necho \"$r\"\n",
+        enter(cluster)
+    )
+}
+
+fn directory_script(cluster: &ClusterRef) -> String {
+    format!("{}{}", enter(cluster), directory_removal())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::host::layout::BASE;
+
+    fn demo(short_id: &str) -> ClusterRef {
+        ClusterRef::of_directory(&format!("demo.{short_id}")).unwrap()
+    }
+
+    fn run(script: &str, root: &Path) -> String {
+        let script = script.replace(BASE, root.to_str().unwrap());
+        let output = std::process::Command::new("sh")
+            .arg("-c")
+            .arg(script)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn root(temp: &tempfile::TempDir) -> std::path::PathBuf {
+        let root = temp.path().join("vcluster");
+        std::fs::create_dir(&root).unwrap();
+        root
+    }
+
+    fn fill(directory: &Path, id: &str) {
+        std::fs::create_dir(directory).unwrap();
+        for name in ["n1.seed", "n1.console", "n1.console.0", "n10.seed"] {
+            std::fs::write(directory.join(name), "x").unwrap();
+        }
+        let owner = format!("{{\"cluster\":\"demo\",\"id\":\"{id}-0000-0000-0000-000000000000\"}}");
+        std::fs::write(directory.join("owner.json"), owner).unwrap();
+    }
+
+    /// Runs a script as if the host lost power before command number `cut`; returns whether it got that far.
+    fn run_cut(script: &str, root: &Path, cut: usize) -> bool {
+        let script = script.replace(BASE, root.to_str().unwrap());
+        let power = format!("n=0; set -T; trap 'n=$((n+1)); [ $n -lt {cut} ] || kill -KILL $$' DEBUG\n");
+        let output = std::process::Command::new("bash")
+            .arg("-c")
+            .arg(format!("{power}{script}"))
+            .output()
+            .unwrap();
+        !output.status.success()
+    }
+
+    #[test]
+    fn a_directory_is_still_ours_and_removable_after_a_power_loss_anywhere() {
+        let cluster = demo("0000000a");
+        let make = crate::host::storage::pool::directory_script(
+            &crate::host::layout::directory(&cluster),
+            &crate::host::layout::Owner {
+                cluster: cluster.name.clone(),
+                id: uuid::Uuid::from_u128(0xa << 96),
+                controller: "c".into(),
+            },
+            &std::collections::BTreeSet::new(),
+        );
+        let remove = directory_script(&cluster);
+        let mut cuts = 0;
+        for cut in 1..300 {
+            let root = tempfile::tempdir().unwrap();
+            let ours = root.path().join("vcluster/demo.0000000a");
+            let killed = run_cut(&make, root.path(), cut);
+            run(&remove, root.path());
+            assert!(!ours.exists(), "removed after its creation was cut at {cut}");
+
+            run_cut(&make, root.path(), cut);
+            let said = run(&make, root.path());
+            assert!(said == "made" || said == "ours", "cut at {cut}: {said}");
+            std::fs::write(ours.join("n1.seed"), "x").unwrap();
+            let killed_again = run_cut(&remove, root.path(), cut);
+            let said = run(&make, root.path());
+            assert!(said == "made" || said == "ours", "removal cut at {cut}: {said}");
+            run_cut(&remove, root.path(), cut);
+            run(&remove, root.path());
+            assert!(!ours.exists(), "removed after its removal was cut at {cut}");
+            cuts = cut;
+            if !killed && !killed_again {
+                break;
+            }
+        }
+        assert!((11..299).contains(&cuts), "{cuts} cuts");
+    }
+
+    #[test]
+    fn only_a_directory_with_our_owner_file_is_removed() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = root(&temp);
+        let ours = root.join("demo.0000000a");
+        let other = root.join("demo.0000000b");
+        fill(&ours, "0000000a");
+        fill(&other, "0000000c");
+        assert_eq!(
+            run(&directory_script(&demo("0000000a")), temp.path()),
+            "removed directory demo.0000000a"
+        );
+        assert!(!ours.exists());
+        assert_eq!(run(&directory_script(&demo("0000000a")), temp.path()), "");
+        assert_eq!(run(&directory_script(&demo("0000000b")), temp.path()), "");
+        assert!(other.join("n1.seed").exists());
+    }
+
+    #[test]
+    fn a_symlink_is_not_followed() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = root(&temp);
+        let elsewhere = root.join("elsewhere");
+        fill(&elsewhere, "0000000a");
+        std::os::unix::fs::symlink(&elsewhere, root.join("demo.0000000a")).unwrap();
+        assert_eq!(run(&directory_script(&demo("0000000a")), temp.path()), "");
+        assert!(elsewhere.join("n1.seed").exists());
+    }
+
+    #[test]
+    fn the_files_of_one_node_are_removed_and_those_of_similar_names_stay() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = root(&temp);
+        let ours = root.join("demo.0000000a");
+        fill(&ours, "0000000a");
+        assert_eq!(
+            run(&node_files_script(&demo("0000000a"), "n1"), temp.path()),
+            "removed"
+        );
+        assert!(ours.join("n10.seed").exists() && ours.join("owner.json").exists());
+        assert!(!ours.join("n1.console.0").exists());
+        assert_eq!(run(&node_files_script(&demo("0000000a"), "n1"), temp.path()), "");
+    }
+}

@@ -1,0 +1,138 @@
+//! The KVM check of a host: a kernel is booted under KVM and must print something.
+//! A device that opens is not enough: nested virtualisation may start a guest that never runs.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+use virt::sys;
+
+use super::domain;
+use crate::base::crash_point;
+use crate::base::shell::quote;
+use crate::host::connect::Host;
+use crate::host::error::{Cause, HostError};
+use crate::host::inspect::probe::{KvmKnown, Probe};
+use crate::host::layout::{IMAGES_DIRECTORY, directory};
+use crate::host::storage::artifact::HostImage;
+use crate::host::xml::probe_domain;
+use crate::inventory::{Mark, PROBE_NODE};
+
+/// Time for the first output. A kernel under KVM takes a tenth of a second.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The mark of the probe guest, like that of a node of the cluster.
+fn probe_mark(like: &Mark) -> Option<Mark> {
+    Some(Mark {
+        node: PROBE_NODE.parse().ok()?,
+        index: 0,
+        ..like.clone()
+    })
+}
+
+impl Host {
+    /// Whether KVM runs guests here. Boots the kernel of `image`, or the host's own if the image has none; the result is
+    /// cached on the host until it reboots or gets another QEMU. `like` is the mark of any node of the cluster.
+    ///
+    /// While it runs, the probe guest is a node of the cluster, with its mark and with the console in its directory: if
+    /// the check is interrupted, the next `up` or `down` removes it.
+    pub async fn prove_kvm(&self, like: &Mark, image: &HostImage) -> Result<bool, HostError> {
+        self.prove(like, image).await.map_err(self.failed("check KVM"))
+    }
+
+    async fn prove(&self, like: &Mark, image: &HostImage) -> Result<bool, Cause> {
+        let (output, version) = (
+            self.ask(&crate::host::inspect::probe::script()).await?,
+            self.call(virt::connect::Connect::hyp_version).await?,
+        );
+        let probe = Probe::read(&output).map_err(Cause::Nonsense)?;
+        if let Some(known) = probe.kvm(version) {
+            return Ok(known);
+        }
+        let kernel = match &image.kernel {
+            Some(kernel) => kernel.clone(),
+            None => match self.own_kernel().await? {
+                Some(kernel) => kernel,
+                // Nothing to boot, so KVM is not used.
+                None => return Ok(false),
+            },
+        };
+        let works = self.boots(like, &kernel).await?;
+        let known = KvmKnown {
+            boot_id: probe.boot_id,
+            qemu_version: version,
+            works,
+        };
+        let json = serde_json::to_string(&known).unwrap_or_default();
+        // A torn write is invalid JSON and just triggers another probe.
+        let remember = format!("printf '%s\\n' {} >{IMAGES_DIRECTORY}/kvm.json", quote(&json));
+        self.script(&remember).await?;
+        if let Ok(mut facts) = self.inner.facts.lock()
+            && let Some(facts) = facts.as_mut()
+        {
+            facts.kvm = Some(works);
+        }
+        Ok(works)
+    }
+
+    async fn own_kernel(&self) -> Result<Option<String>, Cause> {
+        let said = self
+            .ask("k=/boot/vmlinuz-$(uname -r); [ ! -f \"$k\" ] || echo \"$k\"")
+            .await?;
+        let path = said.trim();
+        Ok((!path.is_empty()).then(|| path.to_owned()))
+    }
+
+    async fn boots(&self, like: &Mark, kernel: &str) -> Result<bool, Cause> {
+        let Some(mark) = probe_mark(like) else {
+            return Ok(false);
+        };
+        let cluster = mark.cluster_ref();
+        let log = format!("{}/{PROBE_NODE}.console", directory(&cluster));
+        // No node can have this UUID: node names contain no colon.
+        let uuid = Uuid::new_v5(&mark.cluster_id, b"probe:kvm");
+        let xml = probe_domain(&mark, uuid, kernel, &log);
+        // The guest of an interrupted check ends with its connection, but possibly later than now.
+        self.with_domain(uuid, &cluster, domain::remove).await?;
+        let started = self
+            .call(move |connection| {
+                // It is removed when our connection ends, even after a crash.
+                crash_point::point!("probe start before");
+                let started = connection.create_domain_xml(&xml, sys::VIR_DOMAIN_START_AUTODESTROY);
+                crash_point::point!("probe start after");
+                started
+            })
+            .await;
+        let domain = match started {
+            Ok(domain) => domain,
+            Err(Cause::Libvirt(error)) => {
+                tracing::debug!(
+                    "{}: a guest does not start under KVM: {}",
+                    self.name(),
+                    error.message()
+                );
+                let _ = self.script(&format!("rm -f {log}")).await;
+                return Ok(false);
+            }
+            Err(cause) => return Err(cause),
+        };
+        let tries = PATIENCE.as_millis() / 100;
+        // Any byte is enough: a guest that does not execute prints none.
+        let wait = format!(
+            "i=0; while [ $i -lt {tries} ]; do [ -s {log} ] && echo yes && break; sleep 0.1; i=$((i+1)); done"
+        );
+        let said = self.inner.link.ask(&wait, PATIENCE * 2).await;
+        let ended = self
+            .call(move |_| {
+                // It may have ended by itself: a kernel without a root file system panics and stops.
+                let _ = domain.destroy();
+                crash_point::point!("probe destroy after");
+                Ok(())
+            })
+            .await;
+        let cleared = self.script(&format!("rm -f {log} {log}.*")).await;
+        let said = said?;
+        ended?;
+        cleared?;
+        Ok(said.trim() == "yes")
+    }
+}

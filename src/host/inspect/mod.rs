@@ -1,0 +1,5 @@
+//! What is on a host. Reads only.
+
+pub(crate) mod observe;
+pub(crate) mod orphans;
+pub(crate) mod probe;

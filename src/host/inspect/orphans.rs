@@ -1,0 +1,116 @@
+//! Leftovers of crashes that no cluster's mark names, and the ages of objects. Removes only objects whose name only
+//! vcluster uses.
+
+use std::time::Duration;
+
+use crate::base::shell::quote;
+use crate::host::connect::Host;
+use crate::host::error::HostError;
+use crate::host::layout::{IMAGES_DIRECTORY, ROOT};
+use crate::inventory::{Orphan, Orphans};
+
+impl Host {
+    /// Looks for leftovers. The age of a link counts from when it was first seen, so an age here is never too high.
+    pub async fn orphans(&self) -> Result<Orphans, HostError> {
+        let said = self
+            .script(&script())
+            .await
+            .map_err(self.failed("look for leftovers"))?;
+        Ok(read(&said))
+    }
+
+    /// Removes a leftover; returns whether it existed.
+    pub async fn remove_orphan(&self, orphan: &Orphan) -> Result<bool, HostError> {
+        let path = quote(&format!("{ROOT}/{}", orphan.0));
+        let script = format!("[ -e {path} ] || exit 0; rm -rf -- {path} && echo removed");
+        let said = self
+            .script(&script)
+            .await
+            .map_err(self.failed(format!("remove {orphan}")))?;
+        Ok(said.trim() == "removed")
+    }
+}
+
+fn script() -> String {
+    format!(
+        r#"now=$(date +%s)
+age() {{ t=$(stat -c %Y "$3" 2>/dev/null) && printf '%s\t%s\t%s\n' "$1" "$2" $((now - t)); }}
+for p in {ROOT}/*.????????; do age seen "${{p##*/}}" "$p"; done
+for p in /sys/class/net/vc[bx]????????; do age seen "${{p##*/}}" "$p"; done
+for p in /etc/libvirt/qemu/*.xml /run/libvirt/qemu/*.xml; do n=${{p##*/}}; age domain "${{n%.xml}}" "$p"; done
+for p in {ROOT}/.new.?????? {IMAGES_DIRECTORY}/*.part; do age file "${{p#{ROOT}/}}" "$p"; done
+exit 0
+"#
+    )
+}
+
+fn read(said: &str) -> Orphans {
+    let mut orphans = Orphans::default();
+    for line in said.lines() {
+        let mut parts = line.split('\t');
+        let (Some(kind), Some(name), Some(age), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            continue;
+        };
+        // A time in the future, after the clock was set back, counts as new.
+        let Ok(age) = age.parse::<i64>() else { continue };
+        let age = Duration::from_secs(u64::try_from(age).unwrap_or(0));
+        match kind {
+            "file" if is_orphan_path(name) => orphans.files.push((Orphan(name.to_owned()), age)),
+            "domain" | "seen" => {
+                // A running domain has one file for its definition and one for its state.
+                let known = orphans.ages.entry(name.to_owned()).or_insert(age);
+                *known = age.min(*known);
+            }
+            _ => {}
+        }
+    }
+    orphans.files.sort();
+    orphans
+}
+
+fn is_orphan_path(path: &str) -> bool {
+    let plain = |name: &str| {
+        name.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
+    };
+    if let Some(random) = path.strip_prefix(".new.") {
+        return random.len() == 6 && plain(random) && !random.contains('.');
+    }
+    let Some(name) = path.strip_prefix("images/") else {
+        return false;
+    };
+    let ending = std::path::Path::new(name).extension();
+    plain(name) && !name.starts_with('.') && ending.is_some_and(|end| end == "part")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_vcluster_uses_are_leftovers() {
+        let id = "0123456789abcdef0123456789abcdef";
+        let said = format!(
+            "file\timages/0011223344556677.{id}.part\t90\nfile\timages/kvm.json\t90\nfile\t.new.a1B2c3\t7\n\
+             file\t.new.../..\t7\nfile\timages/../x.part\t7\n\
+             seen\tdemo.00000000\t100\ndomain\tdemo.n1\t50\ndomain\tdemo.n1\t40\nseen\tvcb00000000\t-5\nbad line\n"
+        );
+        let orphans = read(&said);
+        let files: Vec<String> = orphans
+            .files
+            .iter()
+            .map(|(orphan, age)| format!("{orphan} {}", age.as_secs()))
+            .collect();
+        assert_eq!(
+            files,
+            [
+                "file .new.a1B2c3 7".to_owned(),
+                format!("file images/0011223344556677.{id}.part 90"),
+            ]
+        );
+        assert_eq!(orphans.ages["demo.n1"], Duration::from_secs(40));
+        assert_eq!(orphans.ages["vcb00000000"], Duration::ZERO);
+    }
+}

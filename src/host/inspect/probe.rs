@@ -1,0 +1,425 @@
+//! One script that collects what libvirt does not report, and the parser of its output.
+//! The output is untrusted: whatever does not parse is ignored.
+
+use std::net::IpAddr;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::base::name::ClusterName;
+use crate::base::units::MiB;
+use crate::host::error::shown;
+use crate::host::layout::{BASE, HALF, IMAGES_DIRECTORY, Owner, ROOT, token};
+use crate::inventory::{Claim, ClusterRef, ObservedClaim, ObservedObject, ShortId};
+use crate::network::{self, Link, section};
+
+/// The script. `$1` is `SSH_CONNECTION`.
+pub(crate) fn script() -> String {
+    format!(
+        r#"{token}echo @@token; claims() {{
+  token
+  echo @@claims; for c in "$root"/*/claim.json; do
+    if [ -f "$c" ] && [ ! -L "$c" ]; then
+      d=${{c%/claim.json}} h=
+      if [ -f "$d/lock" ] && [ ! -L "$d/lock" ] && ! flock -n "$d/lock" true; then h=$(head -c 1024 "$d/lock" | tr '\n\t' '  '); fi
+      printf '%s\t%s\t' "${{d##*/}}" "$h"; head -c 4096 "$c" | tr -d '\n'; echo
+    fi
+  done
+}}
+# Who tries a lock keeps it for that moment from who wants it, so nobody may want one meanwhile.
+if [ -d {BASE} ] && command -v flock >/dev/null; then ( flock -w 5 8; claims ) 8<{BASE}; else claims 2>/dev/null; fi
+echo @@mem; cat /proc/meminfo
+echo @@disk; d={ROOT}; while [ ! -d "$d" ]; do d=${{d%/*}}; [ "$d" ] || d=/; done; df -Pk "$d"
+echo @@ssh; echo "$1"
+echo @@links; ip -j -d addr show
+echo @@routes; ip -j -4 route show
+echo @@tsc; {{ dmesg 2>/dev/null || journalctl -k -b -o cat 2>/dev/null; }} | grep -E 'tsc: (Detected|Refined) .* MHz'
+[ -e /sys/devices/system/cpu/cpu0/cpufreq ] || grep -m1 'cpu MHz' /proc/cpuinfo
+{HALF}echo @@dirs; for d in {ROOT}/*; do
+  o="$d/owner.json"
+  if half; then printf '%s\thalf\n' "${{d##*/}}"
+  elif [ -f "$o" ] && [ ! -L "$o" ]; then printf '%s\t' "${{d##*/}}"; head -c 4096 "$o" | tr -d '\n'; echo; fi
+done
+echo @@tables; if command -v nft >/dev/null; then
+  for t in $(nft list tables | sed -n 's/^table inet \(vcluster_[0-9a-f]*\)$/\1/p'); do
+    printf '%s\t' "$t"; nft list table inet "$t" | grep -m1 'comment "' || echo
+  done
+fi
+echo @@boot; cat /proc/sys/kernel/random/boot_id
+echo @@kvm; [ -c /dev/kvm ] && echo yes
+echo @@kvmknown; cat {IMAGES_DIRECTORY}/kvm.json 2>/dev/null
+echo; echo @@end
+"#,
+        token = token(),
+    )
+}
+
+/// The cached result of the KVM check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KvmKnown {
+    /// It is valid until the host reboots.
+    pub(crate) boot_id: String,
+    /// It is valid for this QEMU version.
+    pub(crate) qemu_version: u32,
+    /// Whether a guest under KVM printed anything.
+    pub(crate) works: bool,
+}
+
+/// The parsed output.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Probe {
+    pub(crate) memory: MiB,
+    pub(crate) memory_available: MiB,
+    pub(crate) disk_free: MiB,
+    /// The address that our SSH connection reached.
+    pub(crate) ssh_address: Option<IpAddr>,
+    pub(crate) links: Vec<Link>,
+    pub(crate) routes: Vec<(Ipv4Net, String)>,
+    pub(crate) default_device: Option<String>,
+    pub(crate) tsc_khz: Option<u64>,
+    /// Our directories, links and tables.
+    pub(crate) objects: Vec<ObservedObject>,
+    pub(crate) boot_id: String,
+    pub(crate) has_kvm: bool,
+    pub(crate) kvm_known: Option<KvmKnown>,
+    pub(crate) claims: Vec<ObservedClaim>,
+    /// Clusters with a claim that cannot be read.
+    pub(crate) unreadable: Vec<ClusterRef>,
+    pub(crate) token: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Route {
+    dst: String,
+    #[serde(default)]
+    dev: String,
+}
+
+impl Probe {
+    /// Parses the output; only a missing essential value is an error.
+    pub(crate) fn read(output: &str) -> Result<Self, String> {
+        let part = |name| section(output, name);
+        let links = network::read_links(part("links")).map_err(|error| error.to_string())?;
+        if links.is_empty() {
+            return Err("no links in the output (is `ip` of iproute2 installed?)".into());
+        }
+        let mut probe = Self {
+            memory: memory(part("mem"), "MemTotal:").ok_or("no MemTotal")?,
+            memory_available: memory(part("mem"), "MemAvailable:").ok_or("no MemAvailable")?,
+            disk_free: free(part("disk")).ok_or("no free disk space")?,
+            ssh_address: part("ssh")
+                .split_ascii_whitespace()
+                .nth(2)
+                .and_then(|text| text.parse().ok()),
+            tsc_khz: tsc(part("tsc")),
+            boot_id: part("boot").trim().chars().take(64).collect(),
+            has_kvm: part("kvm").trim() == "yes",
+            kvm_known: serde_json::from_str(part("kvmknown").trim()).ok(),
+            links,
+            ..Self::default()
+        };
+        probe.read_routes(part("routes"));
+        probe.read_objects(part("dirs"), part("tables"));
+        probe.token = part("token").trim().chars().take(64).collect();
+        for line in part("claims").lines() {
+            match read_claim(line) {
+                Some(claim) => probe.claims.push(claim),
+                None => probe.unreadable.extend(unreadable(line)),
+            }
+        }
+        Ok(probe)
+    }
+
+    fn read_routes(&mut self, json: &str) {
+        let routes: Vec<Route> = serde_json::from_str(json.trim()).unwrap_or_default();
+        for route in routes {
+            if route.dst == "default" {
+                self.default_device = self.default_device.take().or(Some(route.dev));
+                continue;
+            }
+            let ours = self
+                .links
+                .iter()
+                .any(|link| link.ifname == route.dev && network::read_alias(&link.ifalias).is_some());
+            let net = match route.dst.parse() {
+                Ok(net) => Some(net),
+                // A host route has no prefix length.
+                Err(_) => route.dst.parse::<std::net::Ipv4Addr>().ok().map(Ipv4Net::from),
+            };
+            if let (Some(net), false) = (net, ours) {
+                self.routes.push((net, route.dev.chars().take(15).collect()));
+            }
+        }
+    }
+
+    fn read_objects(&mut self, directories: &str, tables: &str) {
+        for link in &self.links {
+            let kind = link.kind();
+            if let (Some((cluster, id)), "bridge" | "vxlan") = (network::read_alias(&link.ifalias), kind) {
+                self.objects.push(object(kind, &link.ifname, cluster, id));
+            }
+        }
+        for (name, json) in directories.lines().filter_map(|line| line.split_once('\t')) {
+            if json == "half" {
+                if let Some(cluster) = ClusterRef::of_directory(name) {
+                    self.objects
+                        .push(named("directory", name, cluster.name, cluster.short_id));
+                }
+                continue;
+            }
+            let Ok(owner) = serde_json::from_str::<Owner>(json) else {
+                continue;
+            };
+            if name == owner.directory_name() {
+                self.objects
+                    .push(object("directory", name, owner.cluster, owner.id));
+            }
+        }
+        for (name, line) in tables.lines().filter_map(|line| line.split_once('\t')) {
+            let comment = line.split('"').nth(1).unwrap_or_default();
+            let mark = comment.split(' ').next().unwrap_or_default();
+            let Some((cluster, id)) = network::read_alias(mark) else {
+                continue;
+            };
+            if name == network::table_name(&ShortId::of(id)) {
+                self.objects.push(object("nft table", name, cluster, id));
+            }
+        }
+        self.read_half_made_links();
+    }
+
+    /// Links that were created but not marked yet belong to the cluster whose directory exists: the directory is
+    /// created first and removed last.
+    fn read_half_made_links(&mut self) {
+        for link in &self.links {
+            let Some((kind, id)) = network::read_link_name(&link.ifname) else {
+                continue;
+            };
+            let owner = self
+                .objects
+                .iter()
+                .find(|object| object.kind == "directory" && object.short_id == id);
+            if let (Some(owner), true) = (owner, link.is_half_made(kind)) {
+                let cluster = owner.cluster.clone();
+                self.objects.push(named(kind, &link.ifname, cluster, id));
+            }
+        }
+    }
+
+    /// The underlay address: the one in the topology, else the one that SSH reached, else the one
+    /// of the default route.
+    pub(crate) fn underlay(&self, wanted: Option<IpAddr>) -> Option<IpAddr> {
+        let usable = |address: &IpAddr| !address.is_loopback() && !address.is_unspecified();
+        let of_default_route = || {
+            let device = self.default_device.as_ref()?;
+            let link = self.links.iter().find(|link| link.ifname == *device)?;
+            link.addresses().map(|(address, _)| address).find(IpAddr::is_ipv4)
+        };
+        wanted
+            .or(self.ssh_address.filter(usable))
+            .or_else(of_default_route)
+    }
+
+    /// MTU of the device that holds an address.
+    pub(crate) fn mtu_of(&self, address: IpAddr) -> Option<u32> {
+        let holder = self
+            .links
+            .iter()
+            .find(|link| link.addresses().any(|(own, _)| own == address))?;
+        Some(holder.mtu)
+    }
+
+    /// Whether KVM works, if known.
+    pub(crate) fn kvm(&self, qemu_version: u32) -> Option<bool> {
+        if !self.has_kvm {
+            return Some(false);
+        }
+        let known = self.kvm_known.as_ref()?;
+        (known.boot_id == self.boot_id && known.qemu_version == qemu_version).then_some(known.works)
+    }
+}
+
+fn read_claim(line: &str) -> Option<ObservedClaim> {
+    let mut parts = line.splitn(3, '\t');
+    let (directory, holder, json) = (parts.next()?, parts.next()?, parts.next()?);
+    Some(ObservedClaim {
+        claim: Claim::read(directory, json)?,
+        holder: (!holder.is_empty()).then(|| shown(holder)),
+    })
+}
+
+/// The cluster of a line whose claim cannot be parsed: another release may have written it.
+fn unreadable(line: &str) -> Option<ClusterRef> {
+    ClusterRef::of_directory(line.split('\t').next()?)
+}
+
+fn object(kind: &str, name: &str, cluster: ClusterName, id: Uuid) -> ObservedObject {
+    named(kind, name, cluster, ShortId::of(id))
+}
+
+fn named(kind: &str, name: &str, cluster: ClusterName, short_id: ShortId) -> ObservedObject {
+    ObservedObject {
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+        cluster,
+        short_id,
+    }
+}
+
+fn memory(meminfo: &str, what: &str) -> Option<MiB> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix(what))?;
+    let kib: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
+    Some(MiB(kib / 1024))
+}
+
+fn free(df: &str) -> Option<MiB> {
+    let kib: u64 = df.lines().nth(1)?.split_ascii_whitespace().nth(3)?.parse().ok()?;
+    Some(MiB(kib / 1024))
+}
+
+/// Prefers `tsc: Refined TSC clocksource calibration: 2596.148 MHz`, then `tsc: Detected 2596.150 MHz processor`,
+/// then the processor's frequency if that is constant.
+fn tsc(lines: &str) -> Option<u64> {
+    let mhz = |line: &str| -> Option<f64> {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let unit = words.iter().position(|word| *word == "MHz");
+        if let Some(number) = unit.and_then(|at| words[at.checked_sub(1)?].parse().ok()) {
+            return Some(number);
+        }
+        words.last()?.parse().ok()
+    };
+    let find = |word: &str| lines.lines().rfind(|line| line.contains(word)).and_then(mhz);
+    let khz = find("Refined")
+        .or_else(|| find("Detected"))
+        .or_else(|| find("cpu MHz"))?
+        * 1000.0;
+    (100_000.0..20_000_000.0)
+        .contains(&khz)
+        .then_some(khz.round() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUTPUT: &str = r#"@@mem
+MemTotal:       24000000 kB
+MemAvailable:   20480000 kB
+@@disk
+Filesystem     1024-blocks  Used Available Capacity Mounted on
+/dev/root        100000000 10000  51200000      1% /
+@@ssh
+10.90.0.254 35540 10.90.0.11 22
+@@links
+[{"ifname":"lo","mtu":65536,"flags":["UP"],"addr_info":[{"family":"inet","local":"127.0.0.1","prefixlen":8,"scope":"host"}]},
+ {"ifname":"eth0","mtu":1600,"flags":["UP"],"addr_info":[{"family":"inet","local":"10.90.0.11","prefixlen":24,"scope":"global"}]},
+ {"ifname":"vcb00000000","mtu":1550,"ifalias":"vcluster:demo:00000000-0000-0000-0000-000000000002","linkinfo":{"info_kind":"bridge"},"addr_info":[]},
+ {"ifname":"vcb11111111","mtu":1550,"ifalias":"somebody's","linkinfo":{"info_kind":"bridge"},"addr_info":[]},
+ {"ifname":"vcb0000000f","linkinfo":{"info_kind":"bridge"},"addr_info":[]},
+ {"ifname":"vcx0000000f","flags":["UP"],"linkinfo":{"info_kind":"vxlan"},"addr_info":[]},
+ {"ifname":"vcb0000000e","linkinfo":{"info_kind":"bridge"},"addr_info":[]},
+ {"ifname":"vcx00000000","mtu":1550,"ifalias":"vcluster:demo:00000000-0000-0000-0000-000000000002","linkinfo":{"info_kind":"vxlan","info_data":{"id":4242}},"addr_info":[]}]
+@@routes
+[{"dst":"default","gateway":"10.90.0.254","dev":"eth0"},{"dst":"10.90.0.0/24","dev":"eth0"},{"dst":"10.77.0.0/16","dev":"vcb00000000"},{"dst":"192.0.2.1","dev":"eth0"}]
+@@tsc
+[    0.000051] tsc: Detected 2596.150 MHz processor
+[    1.000051] tsc: Refined TSC clocksource calibration: 2596.148 MHz
+cpu MHz		: 3000.000
+@@dirs
+demo.00000000	{"cluster":"demo","id":"00000000-0000-0000-0000-000000000002","controller":"c"}
+gone.0000000f	half
+not-ours	half
+other.00000000	{"cluster":"demo","id":"00000000-0000-0000-0000-000000000002","controller":"c"}
+x	{"cluster":"../x","id":"00000000-0000-0000-0000-000000000002","controller":"c"}
+@@tables
+vcluster_00000000		comment "vcluster:demo:00000000-0000-0000-0000-000000000002 10.77.0.0/16"
+vcluster_11111111	
+@@token
+0123abcd
+@@claims
+demo.00000000	`vcluster up` on c	{"version":1,"cluster":"demo","id":"00000000-0000-0000-0000-000000000002","controller":"c","made":"2026-01-31T12:00:00Z","expires":null,"subnet":"10.77.0.0/16","vni":4242,"nodes":2,"memory":192,"vcpus":2,"disk":0}
+other.00000000		{"version":1,"cluster":"demo","id":"00000000-0000-0000-0000-000000000002","controller":"c","made":"2026-01-31T12:00:00Z","expires":null,"subnet":null,"vni":1,"nodes":2,"memory":192,"vcpus":2,"disk":0}
+@@boot
+cf8f09dd-047b-40d3-8e1a-9745e1b1a981
+@@kvm
+yes
+@@kvmknown
+{"boot_id":"cf8f09dd-047b-40d3-8e1a-9745e1b1a981","qemu_version":7002022,"works":false}
+@@end
+"#;
+
+    #[test]
+    fn facts_and_marked_objects_are_read_and_nothing_else() {
+        let probe = Probe::read(OUTPUT).unwrap();
+        assert_eq!(probe.memory_available, MiB(20_000));
+        assert_eq!(probe.disk_free, MiB(50_000));
+        assert_eq!(probe.underlay(None), Some("10.90.0.11".parse().unwrap()));
+        assert_eq!(probe.mtu_of("10.90.0.11".parse().unwrap()), Some(1600));
+        assert_eq!(probe.tsc_khz, Some(2_596_148));
+        let routes: Vec<String> = probe
+            .routes
+            .iter()
+            .map(|(net, device)| format!("{net} {device}"))
+            .collect();
+        assert_eq!(routes, ["10.90.0.0/24 eth0", "192.0.2.1/32 eth0"]);
+        let objects: Vec<String> = probe
+            .objects
+            .iter()
+            .map(|object| format!("{} {}", object.kind, object.name))
+            .collect();
+        assert_eq!(
+            objects,
+            [
+                "bridge vcb00000000",
+                "vxlan vcx00000000",
+                "directory demo.00000000",
+                "directory gone.0000000f",
+                "nft table vcluster_00000000",
+                "bridge vcb0000000f",
+            ]
+        );
+        assert_eq!(
+            probe.links.iter().filter_map(Link::vni).collect::<Vec<_>>(),
+            [4242]
+        );
+    }
+
+    #[test]
+    fn a_claim_is_read_with_its_holder_and_only_from_its_own_directory() {
+        let probe = Probe::read(OUTPUT).unwrap();
+        assert_eq!(probe.token, "0123abcd");
+        assert_eq!(probe.claims.len(), 1);
+        assert_eq!(probe.claims[0].claim.memory, MiB(192));
+        assert_eq!(probe.claims[0].holder.as_deref(), Some("`vcluster up` on c"));
+        assert_eq!(
+            probe.unreadable,
+            [ClusterRef::of_directory("other.00000000").unwrap()]
+        );
+    }
+
+    #[test]
+    fn a_kvm_result_is_valid_for_one_boot_and_one_qemu() {
+        let mut probe = Probe::read(OUTPUT).unwrap();
+        assert_eq!(probe.kvm(7_002_022), Some(false));
+        assert_eq!(probe.kvm(8_000_000), None);
+        probe.boot_id = "other".into();
+        assert_eq!(probe.kvm(7_002_022), None);
+        probe.has_kvm = false;
+        assert_eq!(probe.kvm(7_002_022), Some(false));
+    }
+
+    #[test]
+    fn without_ssh_the_address_of_the_default_route_is_the_underlay() {
+        let probe = Probe::read(&OUTPUT.replace("10.90.0.254 35540 10.90.0.11 22", "")).unwrap();
+        assert_eq!(probe.underlay(None), Some("10.90.0.11".parse().unwrap()));
+        let wanted = "192.0.2.9".parse().unwrap();
+        assert_eq!(probe.underlay(Some(wanted)), Some(wanted));
+    }
+
+    #[test]
+    fn malformed_output_is_an_error() {
+        assert!(Probe::read("").is_err());
+        assert!(Probe::read(&OUTPUT.replace("[{\"ifname\":\"lo\"", "[{\"ifname\":7")).is_err());
+    }
+}

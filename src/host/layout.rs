@@ -1,0 +1,146 @@
+//! Every path, object name and owner mark of vcluster on a host, and the script fragments that use them.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::base::name::ClusterName;
+use crate::inventory::ClusterRef;
+
+/// libvirt's default image directory. It always exists, so it also serves as the brief host-wide lock.
+pub(super) const BASE: &str = "/var/lib/libvirt/images";
+/// Everything of ours is below this directory, which QEMU may read under the security profiles of distributions.
+pub(crate) const ROOT: &str = "/var/lib/libvirt/images/vcluster";
+/// Directory of the images. No cluster's directory has this name: those contain a dot.
+pub(super) const IMAGES_DIRECTORY: &str = "/var/lib/libvirt/images/vcluster/images";
+/// Pool of the images.
+pub(super) const IMAGES_POOL: &str = "vcluster-images";
+
+/// The file `owner.json` in a cluster's directory. The order of the fields is part of the format.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Owner {
+    pub(super) cluster: ClusterName,
+    pub(super) id: Uuid,
+    pub(super) controller: String,
+}
+
+impl Owner {
+    /// The cluster.
+    pub(super) fn cluster_ref(&self) -> ClusterRef {
+        ClusterRef::new(&self.cluster, self.id)
+    }
+
+    /// Name of the directory that such a file belongs in.
+    pub(super) fn directory_name(&self) -> String {
+        self.cluster_ref().directory_name()
+    }
+}
+
+/// Directory of a cluster.
+pub(super) fn directory(cluster: &ClusterRef) -> String {
+    format!("{ROOT}/{}", cluster.directory_name())
+}
+
+/// The beginning of our owner file, by which scripts recognise the cluster's directory.
+pub(super) fn owner_mark(cluster: &ClusterRef) -> String {
+    format!(
+        "{{\"cluster\":\"{}\",\"id\":\"{}-",
+        cluster.name, cluster.short_id
+    )
+}
+
+/// A function for scripts: whether `$d` is our directory after a kill during its creation or removal: it contains
+/// nothing, or only an empty owner file. So removing it loses nothing.
+pub(super) const HALF: &str = r#"half() { [ -d "$d" ] && [ ! -L "$d" ] && [ ! -s "$d/owner.json" ] &&
+  [ -z "$(find "$d" -mindepth 1 ! -path "$d/owner.json" ! -path "$d/owner.json.new")" ]; }
+"#;
+
+/// Defines `$d`, the cluster's directory, `ours`, which checks that it is ours, and [`half`](HALF); for the cluster with the
+/// name `$cluster` and the short id `$short`.
+pub(super) fn ours() -> String {
+    format!(
+        r#"d={ROOT}/$cluster.$short
+ours() {{
+  [ -d "$d" ] && [ ! -L "$d" ] && [ -f "$d/owner.json" ] && [ ! -L "$d/owner.json" ] || return 1
+  case $(head -c 4096 "$d/owner.json") in "{{\"cluster\":\"$cluster\",\"id\":\"$short-"*) ;; *) return 1 ;; esac
+}}
+{HALF}"#
+    )
+}
+
+/// Like [`ours`], for one cluster.
+pub(super) fn enter(cluster: &ClusterRef) -> String {
+    format!("cluster={} short={}\n{}", cluster.name, cluster.short_id, ours())
+}
+
+/// Removes the directory of a cluster; runs after [`ours`]. The owner file goes last, so that after an interrupted
+/// removal the directory is still recognised as ours. Our root is removed too if it is empty, unless another command
+/// is creating a directory in it.
+pub(super) fn directory_removal() -> String {
+    format!(
+        r#"if ours; then
+  if find "$d" -xdev -mindepth 1 -depth ! -path "$d/owner.json" -delete && rm -f "$d/owner.json" && rmdir "$d"
+  then echo "removed directory ${{d##*/}}"; else echo "left directory ${{d##*/}}"; fi
+  ( if flock -n 8; then rmdir {ROOT} 2>/dev/null || :; fi ) 8<{BASE}
+elif half; then
+  if rm -f "$d/owner.json" "$d/owner.json.new" && rmdir "$d"
+  then echo "removed directory ${{d##*/}}"; else echo "left directory ${{d##*/}}"; fi
+fi
+"#
+    )
+}
+
+/// Defines `token`, the digest of all claims, and `$root`, our root.
+pub(super) fn token() -> String {
+    format!(
+        r#"root={ROOT}
+token() {{
+  for c in "$root"/*/claim.json; do
+    if [ -f "$c" ] && [ ! -L "$c" ]; then printf '%s\n' "$c"; cat "$c"; fi
+  done | sha256sum | cut -c1-64
+}}
+"#
+    )
+}
+
+/// Removes leftovers of interrupted uploads, for example after a power loss. An upload holds a lock on its file while
+/// any of its processes lives, so a running upload is not touched.
+pub(super) fn sweep_script() -> String {
+    format!(
+        "if cd {IMAGES_DIRECTORY} 2>/dev/null && command -v flock >/dev/null; then\n\
+         for p in *.part; do [ ! -e \"$p\" ] || flock -n \"$p\" rm -f -- \"$p\" || :; done; cd /; fi\n"
+    )
+}
+
+/// The name of this machine, as shown to users.
+pub(crate) fn controller() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    #[test]
+    fn leftovers_of_interrupted_uploads_are_removed_and_running_uploads_are_not() {
+        use nix::fcntl::{Flock, FlockArg};
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["dead.part", "alive.part", "whole.disk"] {
+            std::fs::write(directory.path().join(name), "x").unwrap();
+        }
+        let alive = File::open(directory.path().join("alive.part")).unwrap();
+        let _lock = Flock::lock(alive, FlockArg::LockExclusive).unwrap();
+        let script = sweep_script().replace(IMAGES_DIRECTORY, directory.path().to_str().unwrap());
+        let status = std::process::Command::new("sh").args(["-ec", &script]).status();
+        assert!(status.unwrap().success());
+        let mut left: Vec<_> = std::fs::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["alive.part", "whole.disk"]);
+    }
+}

@@ -1,0 +1,211 @@
+//! Our pools: one for images and one per cluster, each with an owner file.
+
+use std::collections::BTreeSet;
+
+use uuid::Uuid;
+use virt::connect::Connect;
+use virt::error::{Error, ErrorNumber};
+use virt::storage_pool::StoragePool;
+
+use crate::base::crash_point;
+use crate::base::name::{ClusterName, NodeName};
+use crate::base::shell::quote;
+use crate::host::connect::Host;
+use crate::host::error::{Cause, HostError};
+use crate::host::layout::{
+    HALF, IMAGES_DIRECTORY, IMAGES_POOL, Owner, ROOT, controller, directory, owner_mark,
+};
+use crate::host::transport::libvirt::is;
+use crate::host::xml;
+
+/// Prints `made`, `ours` or `foreign`. A directory with files but without an owner file is not ours. Files of nodes not
+/// in `keep` are removed: leftovers of a kill between the removal of a domain and of its files.
+pub(crate) fn directory_script(path: &str, owner: &Owner, keep: &BTreeSet<&NodeName>) -> String {
+    let mark = owner_mark(&owner.cluster_ref());
+    let json = serde_json::to_string(owner).unwrap_or_default();
+    let keep: Vec<&str> = keep.iter().map(|name| name.as_str()).collect();
+    format!(
+        r#"set -e
+mkdir -p {IMAGES_DIRECTORY}; chmod 0711 {ROOT} {IMAGES_DIRECTORY}
+d={path}; o="$d/owner.json"
+{HALF}if [ -L "$d" ] || [ -L "$o" ]; then echo foreign
+elif [ ! -e "$d" ] || half; then
+  mkdir -p "$d"; chmod 0711 "$d"
+  # On disk before it has its name: a host that loses power must not forget whose this is.
+  printf '%s\n' {json} >"$o.new"; sync "$o.new"; mv "$o.new" "$o"; sync "$d"; echo made
+elif [ -f "$o" ]; then
+  case $(head -c 4096 "$o") in {mark}*) ;; *) echo foreign; exit ;; esac
+  for f in "$d"/*.qcow2 "$d"/*.seed "$d"/*.console "$d"/*.console.[0-9]; do
+    [ -f "$f" ] || continue
+    n=${{f##*/}}
+    case {keep} in *" ${{n%%.*}} "*) ;; *) rm -f -- "$f" ;; esac
+  done
+  echo ours
+else echo foreign
+fi
+"#,
+        path = quote(path),
+        mark = quote(&mark),
+        json = quote(&json),
+        keep = quote(&format!(" {} ", keep.join(" "))),
+    )
+}
+
+/// The running pool, and whether anything was changed for that.
+pub(crate) fn ensure(
+    connection: &Connect,
+    name: &str,
+    directory: &str,
+) -> Result<(StoragePool, bool), Error> {
+    match connection.lookup_storage_pool_by_name(name) {
+        Ok(pool) => {
+            let started = start(&pool)?;
+            Ok((pool, started))
+        }
+        Err(error) if is(&error, ErrorNumber::NoStoragePool) => {
+            crash_point::point!(
+                "pool {} define before",
+                name.split('.').next().unwrap_or_default()
+            );
+            let defined = connection.define_storage_pool_xml(&xml::pool(name, directory), 0);
+            crash_point::point!("pool {} define after", name.split('.').next().unwrap_or_default());
+            let pool = match defined {
+                Ok(pool) => pool,
+                // Another controller was faster.
+                Err(error) => connection.lookup_storage_pool_by_name(name).map_err(|_| error)?,
+            };
+            start(&pool)?;
+            Ok((pool, true))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn start(pool: &StoragePool) -> Result<bool, Error> {
+    if pool.is_active()? {
+        return Ok(false);
+    }
+    let started = pool.create(0);
+    crash_point::point!("pool start after");
+    match started {
+        Ok(()) => Ok(true),
+        // Another controller was faster.
+        Err(error) => match pool.is_active() {
+            Ok(true) => Ok(false),
+            _ => Err(error),
+        },
+    }
+}
+
+impl Host {
+    /// Creates the directories and pools of a cluster; returns whether anything was created. Files of nodes not in
+    /// `keep` are removed.
+    pub async fn ensure_pools(
+        &self,
+        cluster: &ClusterName,
+        id: Uuid,
+        keep: &BTreeSet<&NodeName>,
+    ) -> Result<bool, HostError> {
+        let owner = Owner {
+            cluster: cluster.clone(),
+            id,
+            controller: controller(),
+        };
+        let name = owner.cluster_ref().pool_name();
+        let path = directory(&owner.cluster_ref());
+        let doing = format!("create the pool `{name}`");
+        let said = self
+            .script(&directory_script(&path, &owner, keep))
+            .await
+            .map_err(self.failed(&doing))?;
+        if said.trim() == "foreign" {
+            let cause = Cause::Foreign(format!("{path} exists and does not belong to this cluster"));
+            return Err(self.failed(doing)(cause));
+        }
+        let pool = name.clone();
+        let changed = self
+            .call(move |connection| {
+                ensure(connection, IMAGES_POOL, IMAGES_DIRECTORY)?;
+                Ok(ensure(connection, &pool, &path)?.1)
+            })
+            .await
+            .map_err(self.failed(doing))
+            .map_err(|error| error.leaving(format!("the pool `{name}`")))?;
+        Ok(changed || said.trim() == "made")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner() -> Owner {
+        Owner {
+            cluster: "demo".parse().unwrap(),
+            id: Uuid::from_u128(2),
+            controller: "it's".into(),
+        }
+    }
+
+    #[test]
+    fn the_owner_file_begins_with_the_mark_that_scripts_check() {
+        let json = serde_json::to_string(&owner()).unwrap();
+        assert!(json.starts_with(&owner_mark(&owner().cluster_ref())), "{json}");
+        assert_eq!(owner().directory_name(), "demo.00000000");
+    }
+
+    #[test]
+    fn a_foreign_directory_is_not_touched() {
+        let root = tempfile::tempdir().unwrap();
+        let node = "n001".parse().unwrap();
+        let keep = BTreeSet::from([&node]);
+        let run = |path: &std::path::Path| {
+            // Without the first lines, which create directories on the real host.
+            let script = directory_script(path.to_str().unwrap(), &owner(), &keep);
+            let script: String = script
+                .lines()
+                .filter(|line| !line.starts_with("mkdir -p /var"))
+                .collect::<Vec<_>>()
+                .join("\n");
+            let output = std::process::Command::new("sh")
+                .arg("-c")
+                .arg(script)
+                .output()
+                .unwrap();
+            String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        };
+        let own = root.path().join("own");
+        assert_eq!(run(&own), "made");
+        assert_eq!(run(&own), "ours");
+        let foreign = root.path().join("foreign");
+        std::fs::create_dir(&foreign).unwrap();
+        assert_eq!(run(&foreign), "made", "an empty directory is taken");
+        for file in [
+            "n001.qcow2",
+            "n001.console.0",
+            "n002.seed",
+            "n0011.seed",
+            "lock",
+            "claim.json",
+        ] {
+            std::fs::write(own.join(file), "x").unwrap();
+        }
+        assert_eq!(run(&own), "ours");
+        let mut names: Vec<_> = std::fs::read_dir(&own)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            ["claim.json", "lock", "n001.console.0", "n001.qcow2", "owner.json"],
+            "files of nodes that do not exist are removed"
+        );
+        let full = root.path().join("full");
+        std::fs::create_dir(&full).unwrap();
+        std::fs::write(full.join("x"), "x").unwrap();
+        assert_eq!(run(&full), "foreign");
+        std::fs::write(full.join("owner.json"), "{\"cluster\":\"other\"}").unwrap();
+        assert_eq!(run(&full), "foreign");
+    }
+}

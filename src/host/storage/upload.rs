@@ -1,0 +1,149 @@
+//! Uploads a file to a host: compressed once for all hosts, sent over the SSH connection, verified there by digest. A
+//! libvirt stream would copy every byte twice more on the controller, and send four times as many.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::artifact::ImagePart;
+use crate::host::connect::Host;
+use crate::host::error::Cause;
+use crate::host::layout::IMAGES_DIRECTORY;
+
+/// Bytes per piece.
+const PIECE: usize = 128 << 10;
+/// Pieces that wait for the connection.
+const PIECES: usize = 4;
+/// Time for an upload: a minimum, and a rate below which something is wrong.
+const UPLOAD_FLOOR: Duration = Duration::from_mins(2);
+const UPLOAD_BYTES_PER_SECOND: u64 = 2 << 20;
+/// Reads the file piece by piece until the receiver is dropped.
+fn read(file: &File, pieces: &mpsc::Sender<Vec<u8>>, sent: &mpsc::UnboundedSender<u64>) {
+    let mut at = 0;
+    loop {
+        let mut piece = vec![0; PIECE];
+        // If the file cannot be read, the stream ends early and the digest check fails.
+        let count = file.read_at(&mut piece, at).unwrap_or(0);
+        if count == 0 {
+            break;
+        }
+        piece.truncate(count);
+        at += count as u64;
+        if pieces.blocking_send(piece).is_err() {
+            break;
+        }
+        // The receiver is gone if the upload was cancelled.
+        let _ = sent.send(at);
+    }
+}
+
+impl Host {
+    /// Sends a file; `progress` gets the number of bytes sent.
+    pub(crate) async fn upload(
+        &self,
+        part: &ImagePart,
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<(), Cause> {
+        let packed = part.packed.of(&part.path).await?;
+        let length = packed
+            .metadata()
+            .map_err(|error| Cause::local("cannot read the compressed file", &error))?
+            .len()
+            .max(1);
+        // A unique name for every attempt: two controllers may upload the same image at once.
+        let temporary = format!("{}.{}.part", &part.sha256[..16], Uuid::new_v4().simple());
+        let script = script(&temporary, &part.sha256, &part.volume());
+        let deadline = UPLOAD_FLOOR + Duration::from_secs(part.size / UPLOAD_BYTES_PER_SECOND);
+        let (pieces, incoming) = mpsc::channel(PIECES);
+        let (sent, mut told) = mpsc::unbounded_channel();
+        tokio::task::spawn_blocking(move || read(&packed, &pieces, &sent));
+        let work = self.inner.link.pour(&script, incoming, deadline);
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                Some(bytes) = told.recv() => progress(part.size * bytes / length),
+                result = &mut work => {
+                    result?;
+                    progress(part.size);
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// Only a file with the right digest gets the final name; anything else is removed, also if the connection
+/// ends in the middle.
+fn script(temporary: &str, sha256: &str, name: &str) -> String {
+    format!(
+        r#"cd {IMAGES_DIRECTORY} || exit
+command -v flock >/dev/null || {{ echo "vcluster-missing: flock" >&2; exit 9; }}
+# Who sweeps knows by the lock that this one is still coming in.
+exec 9>{temporary} && flock -n 9 && [ -e {temporary} ] || {{ echo "{temporary} went away" >&2; exit 1; }}
+trap 'rm -f {temporary}' EXIT
+trap 'exit 1' HUP INT TERM PIPE
+# On disk before it gets the name that says it is whole.
+gzip -dc | dd of={temporary} bs=128k iflag=fullblock conv=sparse,fsync status=none || exit
+s=$(sha256sum {temporary}) && [ "${{s%% *}}" = {sha256} ] && chmod 0444 {temporary} && mv -f {temporary} {name} && exit
+echo "the digest of what arrived is ${{s%% *}} and not {sha256}" >&2; exit 1
+"#
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::path::Path;
+
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+    use crate::host::storage::artifact::pack;
+
+    fn receive(directory: &Path, packed: &File, length: u64, sha256: &str) -> std::process::Output {
+        let script =
+            script("x.part", sha256, "x.disk").replace(IMAGES_DIRECTORY, directory.to_str().unwrap());
+        let mut bytes = vec![0; length as usize];
+        packed.read_exact_at(&mut bytes, 0).unwrap();
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .stdin(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(&bytes).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    #[test]
+    fn a_file_arrives_complete_with_its_holes_or_not_at_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("source");
+        let mut bytes = vec![0_u8; 3 << 20];
+        bytes[1 << 20] = 7;
+        std::fs::write(&path, &bytes).unwrap();
+        let packed = pack(&path).unwrap();
+        let length = packed.metadata().unwrap().len();
+        assert!(length < 64 << 10, "{length}");
+        let sha256: String = Sha256::digest(&bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+
+        // Truncated, as by a lost connection.
+        let output = receive(directory.path(), &packed, length / 2, &sha256);
+        assert!(!output.status.success());
+        let wrong = receive(directory.path(), &packed, length, &"0".repeat(64));
+        assert!(String::from_utf8_lossy(&wrong.stderr).contains("the digest of what arrived"));
+        let left: Vec<_> = std::fs::read_dir(directory.path()).unwrap().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+
+        let output = receive(directory.path(), &packed, length, &sha256);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(std::fs::read(directory.path().join("x.disk")).unwrap(), bytes);
+        assert!(!directory.path().join("x.part").exists());
+    }
+}

@@ -1,0 +1,427 @@
+//! Commands on a host as root: over its SSH session, or on this machine.
+//! Scripts go to the standard input of `sh -s`, so nothing has to be quoted twice.
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Child;
+use tokio::sync::{OnceCell, mpsc};
+
+use crate::base::crash_point;
+use crate::base::shell::quote;
+use crate::host::error::Cause;
+use crate::ssh::{ExecEvent, ExecRequest, Input, Output, Session};
+
+/// The most bytes of output that are read from a script.
+const OUTPUT_LIMIT: usize = 16 << 20;
+/// The beginning of every script. `$1` is `$SSH_CONNECTION`, `$2` the process that lives as long as the connection.
+const PREAMBLE: &str = "export LC_ALL=C PATH=\"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH\"; umask 022\n";
+
+/// A future with a fault point before and after it, named after the caller's source location.
+macro_rules! around {
+    ($what:literal, $work:expr) => {{
+        #[cfg(feature = "fault-points")]
+        let place = crash_point::place(std::panic::Location::caller());
+        let work = $work;
+        async move {
+            crash_point::point!("{} {place} before", $what);
+            let result = work.await;
+            crash_point::point!("{} {place} after", $what);
+            result
+        }
+    }};
+}
+
+/// The way to run commands on a host.
+#[derive(Clone)]
+enum Way {
+    Local,
+    Ssh(Arc<Session>),
+}
+
+/// Runs commands on a host as root.
+#[derive(Clone)]
+pub(crate) struct HostLink {
+    way: Way,
+    /// How to become root: empty, or `sudo -n `. Determined once.
+    sudo: OnceCell<&'static str>,
+}
+
+impl HostLink {
+    pub(crate) fn local() -> Self {
+        Self {
+            way: Way::Local,
+            sudo: OnceCell::new(),
+        }
+    }
+
+    pub(crate) fn ssh(session: Arc<Session>) -> Self {
+        Self {
+            way: Way::Ssh(session),
+            sudo: OnceCell::new(),
+        }
+    }
+
+    pub(crate) fn session(&self) -> Option<Arc<Session>> {
+        match &self.way {
+            Way::Local => None,
+            Way::Ssh(session) => Some(session.clone()),
+        }
+    }
+
+    /// Runs a script as root and returns its standard output; a failure contains its standard error.
+    #[cfg_attr(feature = "fault-points", track_caller)]
+    pub(crate) fn script(
+        &self,
+        script: &str,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<String, Cause>> {
+        around!("script", self.ask(script, timeout))
+    }
+
+    /// Like `script`, for one that changes nothing.
+    pub(crate) async fn ask(&self, script: &str, timeout: Duration) -> Result<String, Cause> {
+        let sudo = self.sudo(timeout).await?;
+        let command = format!("exec sh -c 'exec {sudo}sh -s -- \"$SSH_CONNECTION\" \"$PPID\"'");
+        let stdin = whole(script).into_bytes();
+        let output = self.run(command, Input::Bytes(stdin), timeout).await?;
+        good(output, sudo)
+    }
+
+    /// Runs a script as root with data on its standard input.
+    #[cfg_attr(feature = "fault-points", track_caller)]
+    pub(crate) fn feed(
+        &self,
+        script: &str,
+        data: Vec<u8>,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<String, Cause>> {
+        around!("feed", self.run_fed(script, Input::Bytes(data), timeout))
+    }
+
+    /// Runs a script as root with data in pieces on its standard input.
+    #[cfg_attr(feature = "fault-points", track_caller)]
+    pub(crate) fn pour(
+        &self,
+        script: &str,
+        data: mpsc::Receiver<Vec<u8>>,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<String, Cause>> {
+        around!("pour", self.run_fed(script, Input::Pieces(data), timeout))
+    }
+
+    async fn run_fed(&self, script: &str, data: Input, timeout: Duration) -> Result<String, Cause> {
+        let sudo = self.sudo(timeout).await?;
+        let script = quote(&format!("{PREAMBLE}{script}"));
+        let command = format!("exec {sudo}sh -c {script} vcluster");
+        let output = self.run(command, data, timeout).await?;
+        good(output, sudo)
+    }
+
+    /// Runs a script as root until the receiver is dropped; its standard output arrives in pieces.
+    pub(crate) async fn stream(
+        &self,
+        script: &str,
+        timeout: Duration,
+    ) -> Result<mpsc::Receiver<Vec<u8>>, Cause> {
+        let sudo = self.sudo(timeout).await?;
+        let command = format!("exec sh -c 'exec {sudo}sh -s -- \"$SSH_CONNECTION\" \"$PPID\"'");
+        let stdin = whole(script).into_bytes();
+        let (sender, receiver) = mpsc::channel(64);
+        crash_point::point!("stream before");
+        match &self.way {
+            Way::Local => {
+                let mut child = local_command(&command)
+                    .spawn()
+                    .map_err(|error| Cause::local("cannot run sh", &error))?;
+                let input = child.stdin.take();
+                tokio::spawn(async move {
+                    if let Some(mut input) = input {
+                        let _ = input.write_all(&stdin).await;
+                    }
+                });
+                tokio::spawn(relay(child, sender));
+            }
+            Way::Ssh(session) => {
+                let request = ExecRequest {
+                    command,
+                    stdin,
+                    ..ExecRequest::default()
+                };
+                let events = session.stream(&request).await?;
+                tokio::spawn(pass_on(events, sender));
+            }
+        }
+        crash_point::point!("stream after");
+        Ok(receiver)
+    }
+
+    /// Runs a script as root whose standard input stays open until the sender is dropped or this process ends.
+    /// Its standard output arrives in pieces; dropping the receiver ends it too.
+    pub(crate) async fn attend(
+        &self,
+        script: &str,
+        timeout: Duration,
+    ) -> Result<(mpsc::Sender<Vec<u8>>, mpsc::Receiver<Vec<u8>>), Cause> {
+        let sudo = self.sudo(timeout).await?;
+        let script = quote(&format!("{PREAMBLE}{script}"));
+        let command = format!("exec {sudo}sh -c {script} vcluster");
+        let (input, mut typed) = mpsc::channel::<Vec<u8>>(4);
+        let (sender, receiver) = mpsc::channel(4);
+        match &self.way {
+            Way::Local => {
+                let mut child = local_command(&command)
+                    .spawn()
+                    .map_err(|error| Cause::local("cannot run sh", &error))?;
+                let input = child.stdin.take();
+                tokio::spawn(async move {
+                    let Some(mut input) = input else { return };
+                    while let Some(bytes) = typed.recv().await {
+                        if input.write_all(&bytes).await.is_err() {
+                            break;
+                        }
+                    }
+                });
+                tokio::spawn(relay(child, sender));
+            }
+            Way::Ssh(session) => {
+                let request = ExecRequest {
+                    command,
+                    ..ExecRequest::default()
+                };
+                let events = session.stream_with_input(&request, typed).await?;
+                tokio::spawn(pass_on(events, sender));
+            }
+        }
+        Ok((input, receiver))
+    }
+
+    async fn sudo(&self, timeout: Duration) -> Result<&'static str, Cause> {
+        self.sudo
+            .get_or_try_init(|| async {
+                let output = self.run("id -u".to_owned(), Input::default(), timeout).await?;
+                if output.stdout.trim_ascii() == b"0" {
+                    return Ok("");
+                }
+                // Tried once with a harmless script, so that a refusal gets its own error.
+                let output = self
+                    .run("sudo -n sh -c :".to_owned(), Input::default(), timeout)
+                    .await?;
+                if output.status == Some(0) {
+                    Ok("sudo -n ")
+                } else {
+                    Err(Cause::NotRoot(
+                        String::from_utf8_lossy(&output.stderr).into_owned(),
+                    ))
+                }
+            })
+            .await
+            .copied()
+    }
+
+    async fn run(&self, command: String, input: Input, timeout: Duration) -> Result<Output, Cause> {
+        // The session's own deadline expires first and cleans up; ours is for a session that hangs.
+        let spare = timeout + Duration::from_secs(2);
+        let run = async {
+            match &self.way {
+                Way::Local => run_local(&command, input).await,
+                Way::Ssh(session) => {
+                    let request = ExecRequest {
+                        command,
+                        timeout: Some(timeout),
+                        limit: OUTPUT_LIMIT,
+                        ..ExecRequest::default()
+                    };
+                    Ok(session.exec_with(&request, input).await?)
+                }
+            }
+        };
+        tokio::time::timeout(spare, run)
+            .await
+            .unwrap_or(Err(Cause::Timeout(timeout)))
+    }
+}
+
+/// Makes the shell read the whole script before it runs any of it. `sh -s` runs what it has read so far, so a
+/// connection that ends in the middle would make it run half a script, or half a word of its last line.
+fn whole(script: &str) -> String {
+    format!("{PREAMBLE}{{\n{script}\n}}\n")
+}
+
+/// Like `pass_on`, for a local process; ends it when the receiver is dropped.
+async fn relay(mut child: Child, sender: mpsc::Sender<Vec<u8>>) {
+    let Some(mut output) = child.stdout.take() else {
+        return;
+    };
+    let mut buffer = vec![0; 16 << 10];
+    loop {
+        let read = tokio::select! {
+            read = output.read(&mut buffer) => read,
+            () = sender.closed() => break,
+        };
+        match read {
+            Ok(count @ 1..) if sender.send(buffer[..count].to_vec()).await.is_ok() => {}
+            _ => break,
+        }
+    }
+    let _ = child.kill().await;
+}
+
+/// Passes on a command's output until it ends or the receiver is dropped.
+async fn pass_on(mut events: mpsc::Receiver<ExecEvent>, sender: mpsc::Sender<Vec<u8>>) {
+    loop {
+        let event = tokio::select! {
+            event = events.recv() => event,
+            () = sender.closed() => break,
+        };
+        match event {
+            Some(ExecEvent::Stdout(bytes)) => {
+                if sender.send(bytes).await.is_err() {
+                    break;
+                }
+            }
+            Some(ExecEvent::Stderr(_)) => {}
+            _ => break,
+        }
+    }
+}
+
+fn local_command(command: &str) -> tokio::process::Command {
+    let mut process = tokio::process::Command::new("sh");
+    process
+        .arg("-c")
+        .arg(command)
+        // The controller's own SSH login does not describe this machine as a host.
+        .env_remove("SSH_CONNECTION")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    process
+}
+
+async fn run_local(command: &str, data: Input) -> Result<Output, Cause> {
+    let mut child = local_command(command)
+        .spawn()
+        .map_err(|error| Cause::local("cannot run sh", &error))?;
+    let mut input = child.stdin.take();
+    let feed = async move {
+        // If a script ends before it has read all of its input, its status shows the failure.
+        match (input.as_mut(), data) {
+            (None, _) => {}
+            (Some(input), Input::Bytes(bytes)) => {
+                let _ = input.write_all(&bytes).await;
+            }
+            (Some(input), Input::Pieces(mut pieces)) => {
+                while let Some(piece) = pieces.recv().await {
+                    if input.write_all(&piece).await.is_err() {
+                        break;
+                    }
+                }
+            }
+        }
+        drop(input);
+    };
+    let (output, ()) = tokio::join!(child.wait_with_output(), feed);
+    let output = output.map_err(|error| Cause::local("cannot wait for sh", &error))?;
+    Ok(Output {
+        status: output.status.code().and_then(|code| u32::try_from(code).ok()),
+        stdout: output.stdout,
+        stderr: output.stderr,
+        ..Output::default()
+    })
+}
+
+fn good(output: Output, sudo: &str) -> Result<String, Cause> {
+    if output.status == Some(0) {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    if !sudo.is_empty() && words.starts_with("sudo:") {
+        return Err(Cause::NotRoot(words));
+    }
+    if let Some(command) = words.trim_end().strip_prefix("vcluster-missing: ") {
+        return Err(Cause::Missing(command.to_owned()));
+    }
+    Err(Cause::Script {
+        status: output.status,
+        words,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(5);
+
+    #[tokio::test]
+    async fn a_failing_script_returns_its_standard_error() {
+        let Err(Cause::Script { status, words }) =
+            HostLink::local().script("echo no room >&2; exit 3", SECOND).await
+        else {
+            panic!("it must fail");
+        };
+        assert_eq!((status, words.as_str()), (Some(3), "no room\n"));
+    }
+
+    #[tokio::test]
+    async fn data_reaches_a_script_whatever_quotes_it_holds() {
+        let output = HostLink::local()
+            .feed("echo \"it's\"; cat", b"a'b\"c".to_vec(), SECOND)
+            .await
+            .unwrap();
+        assert_eq!(output, "it's\na'b\"c");
+    }
+
+    #[tokio::test]
+    async fn a_script_that_hangs_is_ended_by_the_deadline() {
+        let error = HostLink::local()
+            .script("exec sleep 60", Duration::ZERO)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, Cause::Timeout(_)), "{error}");
+    }
+
+    #[test]
+    fn a_script_that_is_cut_short_anywhere_does_not_run_at_all() {
+        use std::io::Write as _;
+        let temp = tempfile::tempdir().unwrap();
+        let mark = temp.path().join("ran");
+        let script = whole(&format!(
+            "f() {{ touch {0}; }}\nf\ncat >{0} <<'EOF'\nsome\nlines\nEOF\nexit 0",
+            mark.display()
+        ));
+        let run = |text: &str| {
+            let mut child = std::process::Command::new("sh")
+                .arg("-s")
+                .stdin(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+            child.wait().unwrap();
+            mark.exists()
+        };
+        let end = script.trim_end().len();
+        for length in PREAMBLE.len()..end {
+            assert!(!run(&script[..length]), "ran {:?}", &script[..length]);
+        }
+        assert!(run(&script[..end]));
+    }
+
+    #[tokio::test]
+    async fn a_stream_ends_with_its_script() {
+        let mut pieces = HostLink::local()
+            .stream("echo one; echo two", SECOND)
+            .await
+            .unwrap();
+        let mut all = Vec::new();
+        while let Some(piece) = pieces.recv().await {
+            all.extend(piece);
+        }
+        assert_eq!(all, b"one\ntwo\n");
+    }
+}

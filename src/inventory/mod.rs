@@ -1,0 +1,15 @@
+//! What hosts report and what is written on them, as plain data: facts, marks, claims. No I/O, no decisions.
+
+pub mod claim;
+pub mod endpoint;
+pub mod id;
+pub mod observed;
+pub mod orphans;
+pub mod spec;
+
+pub use claim::{CLAIM_VERSION, Claim, ObservedClaim};
+pub use endpoint::HostEndpoint;
+pub use id::{ClusterRef, PROBE_NODE, ShortId, domain_name};
+pub use observed::{DomainState, HostFacts, Mark, ObservedHost, ObservedNode, ObservedObject};
+pub use orphans::{Orphan, Orphans};
+pub use spec::{Mac, NodeSpec};

@@ -1,0 +1,135 @@
+//! The observed state of a host. Plain data that the planner reads.
+
+use std::net::IpAddr;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::NodeSpec;
+use super::id::{ClusterRef, ShortId};
+use crate::base::name::{ClusterName, GroupName, HostName, NodeName};
+use crate::base::units::MiB;
+
+/// The facts of a host, as probed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostFacts {
+    /// The host's own name, from libvirt.
+    pub hostname: String,
+    /// CPU threads.
+    pub cpus: u32,
+    /// Memory of the machine.
+    pub memory: MiB,
+    /// Memory available now (`MemAvailable`).
+    pub memory_available: MiB,
+    /// Free disk space where our pools are.
+    pub disk_free: MiB,
+    /// libvirt version, major * 1,000,000 + minor * 1,000 + release.
+    pub libvirt_version: u32,
+    /// QEMU version in the same form.
+    pub qemu_version: u32,
+    /// TSC frequency in kHz, if the kernel reports it.
+    pub tsc_khz: Option<u64>,
+    /// Address at which other hosts reach it.
+    pub underlay: Option<IpAddr>,
+    /// MTU of the device with that address.
+    pub underlay_mtu: Option<u32>,
+    /// Destinations of the host's routes, without default routes and our own devices, with the device name.
+    pub routes: Vec<(Ipv4Net, String)>,
+    /// VXLAN identifiers in use.
+    pub vnis: Vec<u32>,
+    /// The kernel's boot id: hosts that share it share a machine.
+    pub boot_id: Option<String>,
+    /// Whether KVM is used; `None` until it has been checked.
+    pub kvm: Option<bool>,
+}
+
+/// State of a domain, as far as it matters to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DomainState {
+    /// It runs.
+    Running,
+    /// It is paused.
+    Paused,
+    /// It is defined but does not run.
+    Off,
+    /// It has crashed.
+    Crashed,
+}
+
+/// Our mark in a domain's metadata.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Cluster.
+    pub cluster: ClusterName,
+    /// Its id.
+    pub cluster_id: Uuid,
+    /// Node.
+    pub node: NodeName,
+    /// Its group.
+    pub group: GroupName,
+    /// Index in the group.
+    pub index: u32,
+    /// What it was created from.
+    pub spec: NodeSpec,
+}
+
+impl Mark {
+    /// The cluster in the mark.
+    pub fn cluster_ref(&self) -> ClusterRef {
+        ClusterRef::new(&self.cluster, self.cluster_id)
+    }
+}
+
+/// A domain of ours on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedNode {
+    /// Its mark.
+    pub mark: Mark,
+    /// Domain name.
+    pub domain: String,
+    /// Domain UUID.
+    pub uuid: Uuid,
+    /// Its state.
+    pub state: DomainState,
+}
+
+/// An object of one of our clusters on a host: a pool, a directory, a bridge, a VXLAN, a firewall table.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ObservedObject {
+    /// Kind, for people: `pool`, `directory`, `bridge`, `vxlan`, `nft table`.
+    pub kind: String,
+    /// Name on the host.
+    pub name: String,
+    /// Cluster in the mark.
+    pub cluster: ClusterName,
+    /// Short id in the mark (8 hex digits).
+    pub short_id: ShortId,
+}
+
+/// The observed state of one host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedHost {
+    /// The host.
+    pub name: HostName,
+    /// Its facts.
+    pub facts: HostFacts,
+    /// The domains of all our clusters.
+    pub nodes: Vec<ObservedNode>,
+    /// The other objects of all our clusters.
+    pub objects: Vec<ObservedObject>,
+    /// Memory assigned to running domains that are not ours.
+    pub foreign_memory: MiB,
+    /// Their vCPUs.
+    pub foreign_vcpus: u32,
+    /// What our clusters reserve there.
+    #[serde(default)]
+    pub claims: Vec<super::ObservedClaim>,
+    /// Digest of these claims. A new claim carries it, to show which claims it was based on.
+    #[serde(default)]
+    pub token: String,
+    /// Clusters with a claim that cannot be read: another release of vcluster may have written it.
+    #[serde(default)]
+    pub unreadable: Vec<ClusterRef>,
+}

@@ -1,0 +1,77 @@
+//! What a node is made of: stored in its mark and compared with the plan.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::name::ImageName;
+use crate::base::units::MiB;
+
+/// An Ethernet address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Mac(pub [u8; 6]);
+
+impl std::fmt::Display for Mac {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (place, byte) in self.0.iter().enumerate() {
+            let colon = if place == 0 { "" } else { ":" };
+            write!(f, "{colon}{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+impl From<Mac> for String {
+    fn from(mac: Mac) -> Self {
+        mac.to_string()
+    }
+}
+
+impl TryFrom<String> for Mac {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let mut bytes = [0_u8; 6];
+        let mut parts = text.split(':');
+        for byte in &mut bytes {
+            *byte = parts
+                .next()
+                .filter(|part| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit()))
+                .and_then(|part| u8::from_str_radix(part, 16).ok())
+                .ok_or_else(|| format!("`{}` is not an Ethernet address", text.escape_debug()))?;
+        }
+        if parts.next().is_some() {
+            return Err(format!("`{}` is not an Ethernet address", text.escape_debug()));
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// What a node is made of. Two nodes with equal specs are interchangeable; a
+/// difference between the wanted and the observed spec is a reason to recreate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeSpec {
+    /// Image name, for messages.
+    pub image: ImageName,
+    /// Key of the image: a digest of its recipe or file, so that it changes with the contents.
+    pub image_key: String,
+    /// Virtual CPUs.
+    pub vcpus: u32,
+    /// Memory.
+    pub memory: MiB,
+    /// Disk, if one is requested.
+    pub disk: Option<MiB>,
+    /// Address of the node.
+    pub address: Ipv4Addr,
+    /// Its Ethernet address.
+    pub mac: Mac,
+    /// MTU of its link.
+    pub mtu: u32,
+    /// Its default gateway: the topology's, with `nat` its host's bridge address, or none.
+    pub gateway: Option<Ipv4Addr>,
+    /// Its name servers.
+    pub dns: Vec<IpAddr>,
+    /// Fingerprint (`SHA256:...`) of the client key that the node accepts.
+    pub client_key: String,
+}

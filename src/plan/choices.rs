@@ -1,0 +1,146 @@
+//! Choices that depend on facts known only while a plan is applied. Pure, like the rest of the planner.
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::name::HostName;
+use crate::topology::Accel;
+
+/// How a guest's code is executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Acceleration {
+    /// By the processor.
+    Kvm,
+    /// By QEMU's emulator.
+    Tcg,
+}
+
+impl std::fmt::Display for Acceleration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg",
+        })
+    }
+}
+
+/// The acceleration of a host's guests, from the topology and from whether KVM works there. `None`: KVM is required
+/// and does not work.
+pub fn acceleration(wanted: Accel, kvm_works: bool) -> Option<Acceleration> {
+    match (wanted, kvm_works) {
+        (Accel::Tcg, _) | (Accel::Auto, false) => Some(Acceleration::Tcg),
+        (Accel::Auto | Accel::Kvm, true) => Some(Acceleration::Kvm),
+        (Accel::Kvm, false) => None,
+    }
+}
+
+/// How many guests may boot at once on a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BootLimits {
+    /// While the machine has CPU time to spare.
+    pub at_ease: usize,
+    /// While it is short of CPU time.
+    pub pressed: usize,
+}
+
+/// The limits for a machine with `cpus` CPU threads. Under emulation a booting guest keeps a whole CPU busy, so at most
+/// two per CPU, and one and a half under pressure; with KVM a boot waits more than it computes. `limit` overrides both.
+pub fn boot_limits(cpus: u32, acceleration: Acceleration, limit: Option<usize>) -> BootLimits {
+    let cpus = cpus.max(1) as usize;
+    let (at_ease, pressed) = match (limit, acceleration) {
+        (Some(limit), _) => (limit.max(1), limit.max(1)),
+        (None, Acceleration::Tcg) => ((cpus * 2).max(2), (cpus * 3 / 2).max(2)),
+        (None, Acceleration::Kvm) => ((cpus * 4).max(4), cpus.max(2)),
+    };
+    BootLimits { at_ease, pressed }
+}
+
+/// Which hosts drop out when some cannot reach others. One end of every broken path must go: repeatedly the host with
+/// the most broken paths; of equals, the later one in the plan.
+pub fn drop_out(order: &[HostName], broken: &[(HostName, HostName)]) -> Vec<(HostName, Vec<HostName>)> {
+    let mut broken: Vec<&(HostName, HostName)> = broken.iter().collect();
+    let mut out = Vec::new();
+    while !broken.is_empty() {
+        let ways = |host: &HostName| broken.iter().filter(|(a, b)| a == host || b == host).count();
+        // `max_by_key` returns the last of equals.
+        let Some(worst) = order
+            .iter()
+            .max_by_key(|host| ways(host))
+            .filter(|host| ways(host) > 0)
+        else {
+            break;
+        };
+        let mut others: Vec<HostName> = broken
+            .iter()
+            .filter_map(|(a, b)| {
+                let other = if a == worst {
+                    Some(b)
+                } else {
+                    Some(a).filter(|_| b == worst)
+                };
+                other.cloned()
+            })
+            .collect();
+        others.sort();
+        others.dedup();
+        broken.retain(|(a, b)| a != worst && b != worst);
+        out.push((worst.clone(), others));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(text: &str) -> Vec<HostName> {
+        text.split(' ').map(|name| name.parse().unwrap()).collect()
+    }
+
+    fn out(broken: &[&str]) -> Vec<String> {
+        let broken: Vec<_> = broken
+            .iter()
+            .map(|pair| {
+                let ends = names(pair);
+                (ends[0].clone(), ends[1].clone())
+            })
+            .collect();
+        let out = drop_out(&names("a b c d"), &broken);
+        out.iter()
+            .map(|(host, others)| format!("{host}: {}", crate::nodeset::fold(others)))
+            .collect()
+    }
+
+    #[test]
+    fn only_the_host_that_no_other_reaches_drops_out() {
+        assert_eq!(out(&["a b", "b c", "d b", "b d"]), ["b: a,c,d"]);
+    }
+
+    #[test]
+    fn of_two_that_do_not_reach_each_other_the_later_one_drops_out() {
+        assert_eq!(out(&["a c"]), ["c: a"]);
+        assert_eq!(out(&["a b", "c d"]), ["d: c", "b: a"]);
+        assert_eq!(out(&[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_host_where_kvm_is_required_and_does_not_work_is_never_emulated() {
+        assert_eq!(acceleration(Accel::Kvm, false), None);
+        assert_eq!(acceleration(Accel::Kvm, true), Some(Acceleration::Kvm));
+        assert_eq!(acceleration(Accel::Auto, false), Some(Acceleration::Tcg));
+        assert_eq!(acceleration(Accel::Auto, true), Some(Acceleration::Kvm));
+        assert_eq!(acceleration(Accel::Tcg, true), Some(Acceleration::Tcg));
+    }
+
+    #[test]
+    fn fewer_guests_boot_at_once_under_pressure_and_the_users_limit_wins() {
+        let limits = |cpus, acceleration, limit| {
+            let limits = boot_limits(cpus, acceleration, limit);
+            (limits.at_ease, limits.pressed)
+        };
+        assert_eq!(limits(2, Acceleration::Tcg, None), (4, 3));
+        assert_eq!(limits(0, Acceleration::Tcg, None), (2, 2));
+        assert_eq!(limits(16, Acceleration::Kvm, None), (64, 16));
+        assert_eq!(limits(16, Acceleration::Kvm, Some(0)), (1, 1));
+    }
+}

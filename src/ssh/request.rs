@@ -1,0 +1,98 @@
+//! Requests to a connection and their results: plain data.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::keys::{PrivateKey, PublicKey};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A two-way stream of bytes.
+pub trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
+
+/// A boxed two-way stream.
+pub type ByteStream = Box<dyn Bytes>;
+
+/// How to reach a bare-metal host, before `~/.ssh/config` is applied to it.
+#[derive(Clone, Debug)]
+pub struct HostTarget {
+    /// Host name or address as written in the URI.
+    pub host: String,
+    /// User, if the URI has one.
+    pub user: Option<String>,
+    /// Port, if the URI has one.
+    pub port: Option<u16>,
+    /// Private key file, if the topology names one.
+    pub identity: Option<PathBuf>,
+    /// Known hosts file, if set; else as in the ssh config.
+    pub known_hosts: Option<PathBuf>,
+    /// Time allowed for connection and login.
+    pub timeout: Duration,
+}
+
+/// How to reach a node.
+#[derive(Clone, Debug)]
+pub struct NodeTarget {
+    /// Its name, for messages.
+    pub name: String,
+    /// Its address.
+    pub address: SocketAddr,
+    /// Login user.
+    pub user: String,
+    /// The cluster's client key.
+    pub key: Arc<PrivateKey>,
+    /// The host key that we generated for it; no other is accepted.
+    pub host_key: PublicKey,
+    /// Time allowed for one attempt of connection and login; `None`: no limit, for nodes that may be slow.
+    pub timeout: Option<Duration>,
+}
+
+/// A command to run.
+#[derive(Clone, Debug, Default)]
+pub struct ExecRequest {
+    /// The command line, given to the remote shell.
+    pub command: String,
+    /// Its standard input; the end of input follows.
+    pub stdin: Vec<u8>,
+    /// Time allowed, opening included; `None`: no limit. A command with a limit gets a variable
+    /// `VCLUSTER_EXEC` by which it and its children are found and killed at the timeout.
+    pub timeout: Option<Duration>,
+    /// The most bytes kept of each output stream; 0 means the default of 16 MiB. The rest is dropped.
+    pub limit: usize,
+    /// Whether the command is independent: it is neither marked nor killed when it is abandoned here.
+    pub detached: bool,
+}
+
+/// The result of a command.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// Exit status; `None` when a signal ended it.
+    pub status: Option<u32>,
+    /// Name of the signal that ended it (without SIG).
+    pub signal: Option<String>,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: Vec<u8>,
+    /// Whether output was dropped because of its size.
+    pub truncated: bool,
+}
+
+/// An event of a running command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExecEvent {
+    /// Bytes of standard output.
+    Stdout(Vec<u8>),
+    /// Bytes of standard error.
+    Stderr(Vec<u8>),
+    /// It ended with this status.
+    Exit(u32),
+    /// A signal ended it.
+    Signal(String),
+    /// It timed out and was killed, as far as possible.
+    TimedOut(Duration),
+    /// The connection was lost before it ended.
+    Lost(String),
+}

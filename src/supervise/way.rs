@@ -1,0 +1,38 @@
+//! How a step reaches its node, and where its output goes.
+
+use std::io;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+
+use super::ended::End;
+use crate::base::event::Stream;
+use crate::ssh::Nodes;
+
+/// Where output goes.
+pub trait Sink: Send {
+    /// Takes a chunk.
+    fn take(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()>;
+
+    /// The step ended. Everything that must not be lost must be stored before this returns, because the node then
+    /// discards it.
+    fn ended(&mut self, _end: &End) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A barrier: resolves to whether the step may start.
+pub type Gate<'a> = BoxFuture<'a, bool>;
+
+/// How a node is reached, and for how long it may be waited for.
+pub struct Way<'a> {
+    /// Sessions of the nodes.
+    pub nodes: &'a Nodes,
+    /// The node.
+    pub node: &'a str,
+    /// Cancelled when the user interrupts.
+    pub cancel: &'a CancellationToken,
+    /// Timeout of the login, and of reaching the gate if there is one.
+    pub start_timeout: Duration,
+}

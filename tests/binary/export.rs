@@ -1,0 +1,61 @@
+//! What other tools are told of a cluster: no host is asked.
+
+use crate::recorded::recorded;
+
+#[test]
+fn hosts_are_lines_for_etc_hosts() {
+    let ran = recorded().args(["hosts"]).run().code(0).says_nothing();
+    assert_output!(ran);
+    assert_eq!(
+        ran.stdout,
+        "127.0.0.1 localhost\n10.77.0.1 web001\n10.77.0.2 web002\n"
+    );
+    let ran = recorded()
+        .args(["hosts", "--format", "json"])
+        .run()
+        .code(0)
+        .says_nothing();
+    assert_eq!(ran.json()["web002"], "10.77.0.2");
+}
+
+#[test]
+fn targets_are_those_of_prometheus() {
+    let ran = recorded()
+        .args(["targets", "--port", "9200"])
+        .run()
+        .code(0)
+        .says_nothing();
+    assert_output!(ran);
+    let target = &ran.json()[1];
+    assert_eq!(target["targets"][0], "10.77.0.2:9200");
+    assert_eq!(target["labels"]["host"], "bm01");
+}
+
+#[test]
+fn an_inventory_reaches_nodes_through_their_host() {
+    let ran = recorded()
+        .args(["inventory", "--format", "json", "--nodes", "web001"])
+        .run()
+        .code(0)
+        .says_nothing();
+    assert_output!(ran);
+    let node = &ran.json()["all"]["children"]["web"]["hosts"]["web001"];
+    assert_eq!(node["ansible_host"], "10.77.0.1");
+    let arguments = node["ansible_ssh_common_args"].as_str().unwrap();
+    assert!(arguments.contains("ProxyJump=root@127.0.0.1:1"), "{arguments}");
+    let ran = recorded().args(["inventory"]).run().code(0).says_nothing();
+    ran.prints("all:\n  children:\n    web:\n");
+}
+
+#[test]
+fn an_ssh_config_reaches_nodes_through_their_host_and_trusts_only_their_keys() {
+    let ran = recorded()
+        .args(["ssh-config"])
+        .run()
+        .code(0)
+        .says_nothing()
+        .prints("Host web001\n")
+        .prints("  StrictHostKeyChecking yes\n")
+        .prints("  ProxyJump root@127.0.0.1:1\n");
+    assert_output!(ran);
+}

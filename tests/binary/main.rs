@@ -1,0 +1,33 @@
+//! The real binary without a lab: what it prints and how it ends, as snapshots in `snapshots/`.
+//!
+//! No host is needed. The hosts of these tests are ports of 127.0.0.1 that are closed or never answer, and libvirt
+//! sockets that do not exist. Three exit codes need hosts and are tested by `tests/e2e`: 4 (the nodes do not fit),
+//! 6 (a workload failed) and 124 (a command ran out of time).
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
+/// Compares everything that a command printed with a snapshot: of the test's own name, or of the given one.
+macro_rules! assert_output {
+    ($ran:expr) => {
+        crate::program::settings().bind(|| insta::assert_snapshot!($ran.text()))
+    };
+    ($name:expr, $ran:expr) => {
+        crate::program::settings().bind(|| insta::assert_snapshot!($name, $ran.text()))
+    };
+}
+
+mod cluster;
+mod colour;
+mod errors;
+mod export;
+mod filter;
+mod fixed_defects;
+mod help;
+mod hosts;
+mod interrupt;
+mod program;
+mod recorded;
+mod selection;
+mod state;
+mod tools;
+mod usage;
+mod validate;

@@ -1,0 +1,33 @@
+//! A cluster that was raised earlier, as its files say: `web001` and `web002` on a host that cannot be reached,
+//! without `web003`. All files but the keys are in `demo/`; this also keeps the form of the files as it is.
+
+use vcluster::state::{ClusterDir, ClusterKeys, StateRoot};
+
+use crate::program::Vcluster;
+
+const FILES: [(&str, &str); 3] = [
+    ("cluster.json", include_str!("demo/cluster.json")),
+    ("plan.json", include_str!("demo/plan.json")),
+    ("topology.yaml", include_str!("demo/topology.yaml")),
+];
+
+/// The binary in a place where the cluster `demo` is recorded.
+pub(crate) fn recorded() -> Vcluster {
+    recorded_as(Vcluster::new(), "demo")
+}
+
+/// Records the cluster under another name as well; its files still say `demo`.
+pub(crate) fn recorded_as(program: Vcluster, name: &str) -> Vcluster {
+    let dir = directory(&program, name);
+    dir.create().unwrap();
+    ClusterKeys::ensure(&dir).unwrap();
+    for (file, text) in FILES {
+        dir.write(file, text.as_bytes()).unwrap();
+    }
+    program
+}
+
+/// The state directory of a cluster.
+pub(crate) fn directory(program: &Vcluster, name: &str) -> ClusterDir {
+    StateRoot::at(program.path("state/vcluster")).cluster(&name.parse().unwrap())
+}
