@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use serde::Serialize;
+
+use crate::base::event::ActionKind;
 use crate::base::failure::Failure;
 use crate::base::name::NodeName;
 use crate::configure::NodeFault;
@@ -9,9 +12,11 @@ use crate::engine::EngineError;
 use crate::plan::Plan;
 use crate::state::ClusterDir;
 
+const FILE: &str = "configured.json";
+
 /// Nodes whose configuration is complete. If the file is lost, they are configured again.
 pub fn configured(dir: &ClusterDir) -> anyhow::Result<BTreeSet<NodeName>> {
-    let bytes = dir.read("configured.json")?.unwrap_or_else(|| b"[]".to_vec());
+    let bytes = dir.read(FILE)?.unwrap_or_else(|| b"[]".to_vec());
     Ok(serde_json::from_slice(&bytes).unwrap_or_default())
 }
 
@@ -19,20 +24,16 @@ pub fn configured(dir: &ClusterDir) -> anyhow::Result<BTreeSet<NodeName>> {
 pub fn mark_configured(dir: &ClusterDir, plan: &Plan, failed: &BTreeSet<&NodeName>) -> anyhow::Result<()> {
     let names = plan.nodes.iter().map(|node| &node.name);
     let names: Vec<&NodeName> = names.filter(|name| !failed.contains(name)).collect();
-    Ok(dir.write("configured.json", &serde_json::to_vec(&names)?)?)
+    record(dir, &names)
 }
 
 /// Records the nodes that are about to be created or started as not configured.
 pub fn forget_configured(dir: &ClusterDir, plan: &Plan) -> anyhow::Result<()> {
-    let mut done = configured(dir)?;
-    for action in plan
+    let changed = plan
         .actions
         .iter()
-        .filter(|action| action.kind != crate::base::event::ActionKind::Keep)
-    {
-        done.remove(&action.node);
-    }
-    Ok(dir.write("configured.json", &serde_json::to_vec(&done)?)?)
+        .filter(|action| action.kind != ActionKind::Keep);
+    begin_configuring(dir, changed.map(|action| &action.node))
 }
 
 /// Records that these nodes may be partly configured: until they are marked again, `up` configures them again.
@@ -44,7 +45,7 @@ pub fn begin_configuring<'a>(
     for node in nodes {
         done.remove(node);
     }
-    Ok(dir.write("configured.json", &serde_json::to_vec(&done)?)?)
+    record(dir, &done)
 }
 
 /// Records these nodes as configured, in addition to the earlier ones.
@@ -54,7 +55,11 @@ pub fn end_configuring<'a>(
 ) -> anyhow::Result<()> {
     let mut done = configured(dir)?;
     done.extend(nodes.into_iter().cloned());
-    Ok(dir.write("configured.json", &serde_json::to_vec(&done)?)?)
+    record(dir, &done)
+}
+
+fn record(dir: &ClusterDir, nodes: &impl Serialize) -> anyhow::Result<()> {
+    Ok(dir.write(FILE, &serde_json::to_vec(nodes)?)?)
 }
 
 /// The nodes where a step failed.

@@ -1,8 +1,9 @@
 //! Removes a cluster from all its hosts and verifies that nothing is left.
 
+use super::Reached;
 use super::hosts::{add_hosts, known_hosts, parse_hosts};
 use crate::base::event::Events;
-use crate::base::failure::{Failure, explain};
+use crate::base::failure::explain;
 use crate::base::name::ClusterName;
 use crate::engine::{self, EngineError, Fleet, Target};
 use crate::host::{Access, LockMode};
@@ -24,9 +25,9 @@ pub struct Down {
 
 /// Its objects on the hosts.
 pub struct Holdings {
-    fleet: Fleet,
+    /// The hosts.
+    pub reached: Reached,
     observed: Vec<ObservedHost>,
-    failures: Vec<Failure>,
     /// Nodes of the cluster.
     pub nodes: usize,
     /// Other objects of the cluster.
@@ -72,9 +73,8 @@ impl Down {
             events.note(format!("no host has objects of cluster `{}`", self.name));
         }
         Holdings {
-            fleet,
+            reached: Reached { fleet, failures },
             observed,
-            failures,
             nodes,
             objects,
         }
@@ -82,7 +82,10 @@ impl Down {
 
     /// Removes it everywhere, and the controller's files last. Hosts that could not be observed are an error.
     pub async fn remove(&self, holdings: &Holdings, events: &Events) -> anyhow::Result<()> {
-        let Holdings { fleet, observed, .. } = holdings;
+        let Holdings {
+            reached, observed, ..
+        } = holdings;
+        let fleet = &reached.fleet;
         engine::hold(fleet, observed, &self.target, "down", LockMode::Exclusive).await?;
         if self.dir.exists() {
             Journal::open(&self.dir)?.write(&[Intent::Down])?;
@@ -92,26 +95,9 @@ impl Down {
             Err(EngineError::LeftBehind { left }) => left,
             Err(error) => return Err(error.into()),
         };
-        left.extend(engine::unknown(&holdings.failures));
+        left.extend(engine::unknown(&reached.failures));
         engine::nothing_left(left)?;
         Ok(self.dir.remove()?)
-    }
-}
-
-impl Holdings {
-    /// How many hosts were observed.
-    pub fn hosts(&self) -> usize {
-        self.fleet.members().len()
-    }
-
-    /// An error if hosts could not be observed: their objects are unknown.
-    pub fn unreached(&self) -> Result<(), EngineError> {
-        engine::nothing_left(engine::unknown(&self.failures))
-    }
-
-    /// Closes the connections to the hosts.
-    pub async fn close(&self) {
-        self.fleet.close().await;
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::Reached;
 use super::hosts::{add_hosts, known_hosts};
 use crate::base::event::{Events, HostStage};
 use crate::base::exit::ExitCode;
@@ -31,10 +32,10 @@ pub struct GcOptions {
 
 /// The result of observing all hosts.
 pub struct Inspection {
-    fleet: Fleet,
+    /// The hosts.
+    pub reached: Reached,
     observed: Vec<ObservedHost>,
     orphans: BTreeMap<HostName, Orphans>,
-    failures: Vec<Failure>,
     /// The clusters to remove.
     pub garbage: Vec<Garbage>,
     known: Vec<KnownCluster>,
@@ -53,21 +54,6 @@ impl Inspection {
     /// Whether there is nothing to remove.
     pub fn is_clean(&self) -> bool {
         self.garbage.is_empty() && self.orphans().is_empty()
-    }
-
-    /// How many hosts were observed.
-    pub fn hosts(&self) -> usize {
-        self.fleet.members().len()
-    }
-
-    /// An error if hosts could not be observed: their objects are unknown.
-    pub fn unreached(&self) -> Result<(), EngineError> {
-        engine::nothing_left(engine::unknown(&self.failures))
-    }
-
-    /// Closes the connections to the hosts.
-    pub async fn close(&self) {
-        self.fleet.close().await;
     }
 }
 
@@ -168,10 +154,9 @@ pub async fn inspect(options: &GcOptions, root: &StateRoot, events: &Events) -> 
         .collect();
     let garbage = garbage::garbage(&observed, &orphans, &known, Moment::now(), options.older_than);
     Ok(Inspection {
-        fleet,
+        reached: Reached { fleet, failures },
         observed,
         orphans,
-        failures,
         garbage,
         known,
         older_than: options.older_than,
@@ -198,7 +183,7 @@ pub async fn carry_out(
     cancel: &CancellationToken,
     events: &Events,
 ) -> anyhow::Result<String> {
-    let (mut left, mut removed, mut skipped) = (engine::unknown(&inspection.failures), 0, 0);
+    let (mut left, mut removed, mut skipped) = (engine::unknown(&inspection.reached.failures), 0, 0);
     for garbage in &inspection.garbage {
         if cancel.is_cancelled() {
             return Err(EngineError::Interrupted.into());
@@ -219,7 +204,7 @@ pub async fn carry_out(
     let waste = inspection.orphans();
     let mut things = 0;
     for (host, waste) in &waste {
-        let Some(member) = inspection.fleet.get(host) else {
+        let Some(member) = inspection.reached.fleet.get(host) else {
             continue;
         };
         for (what, _) in waste {
@@ -276,7 +261,7 @@ async fn remove(
         short_id: garbage.short_id.clone(),
     };
     if !garbage.hosts.is_empty() {
-        let fleet = inspection.fleet.only(|name| garbage.hosts.contains(name));
+        let fleet = inspection.reached.fleet.only(|name| garbage.hosts.contains(name));
         let held = match engine::hold(&fleet, &inspection.observed, &target, "gc", LockMode::Exclusive).await
         {
             Ok(held) => held,

@@ -12,6 +12,7 @@ mod locks;
 pub mod nodes;
 mod open;
 mod options;
+mod reached;
 mod rounds;
 pub mod run;
 mod seeds;
@@ -24,6 +25,7 @@ pub mod up;
 pub use locks::ClusterLocks;
 pub use open::{Cluster, LockFn, cluster_name};
 pub use options::UpOptions;
+pub use reached::Reached;
 pub use situation::Situation;
 
 #[cfg(test)]

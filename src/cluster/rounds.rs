@@ -155,7 +155,7 @@ async fn round(
     for member in fleet.members() {
         if member.host.suspended().await {
             let cluster = plan.cluster.clone();
-            return Err(ClaimError::Overslept { cluster }.into());
+            return Err(ClaimError::LocksExpired { cluster }.into());
         }
     }
     lost

@@ -49,7 +49,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     }
     let mut evidence = doctor::look(&look).await;
     let mut findings = doctor::check(&evidence);
-    if args.fix && mend(&findings, &look, context).await {
+    if args.fix && apply_fixes(&findings, &look, context).await {
         evidence = doctor::look(&look).await;
         findings = doctor::check(&evidence);
     }
@@ -88,7 +88,7 @@ fn prepare<'a>(args: &Args, topology: &'a Topology) -> anyhow::Result<Look<'a>> 
 }
 
 /// Runs the safe fixes. Returns whether there were any.
-async fn mend(findings: &[Finding], look: &Look<'_>, context: &Context) -> bool {
+async fn apply_fixes(findings: &[Finding], look: &Look<'_>, context: &Context) -> bool {
     let fixes = doctor::fixes(findings);
     let human = context.format == Format::Human;
     if human {

@@ -79,12 +79,12 @@ async fn remove(
         "{} nodes and {} other objects of cluster `{name}` on {} hosts",
         holdings.nodes,
         holdings.objects,
-        holdings.hosts()
+        holdings.reached.hosts()
     );
     if args.dry_run {
-        holdings.close().await;
+        holdings.reached.close().await;
         let line = format!("would remove {summary}");
-        let result = match holdings.unreached() {
+        let result = match holdings.reached.unreached() {
             Ok(()) => Ok(Some(line)),
             Err(error) => {
                 output.events.note(line);
@@ -97,7 +97,7 @@ async fn remove(
         // Remove the progress bars from the screen before asking.
         output.finish(Ok(None)).await?;
         if !confirm(&format!("Remove {summary}?"), &context.cancel).await? {
-            holdings.close().await;
+            holdings.reached.close().await;
             report::talk("nothing was changed");
             return Ok(ExitCode::Declined);
         }
@@ -108,7 +108,7 @@ async fn remove(
         output
     };
     let result = down.remove(&holdings, &output.events).await;
-    holdings.close().await;
+    holdings.reached.close().await;
     output
         .finish(result.map(|()| Some(format!("cluster `{name}` is gone; nothing is left"))))
         .await

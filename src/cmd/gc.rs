@@ -57,9 +57,9 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         if args.dry_run {
             show(&inspection, context.format);
         }
-        inspection.close().await;
-        let line = clean.then(|| format!("nothing to remove on {} hosts", inspection.hosts()));
-        let result = inspection.unreached();
+        inspection.reached.close().await;
+        let line = clean.then(|| format!("nothing to remove on {} hosts", inspection.reached.hosts()));
+        let result = inspection.reached.unreached();
         return output
             .finish(result.map(|()| line).map_err(anyhow::Error::from))
             .await;
@@ -69,14 +69,14 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     if !args.yes {
         show(&inspection, context.format);
         if !confirm("Remove this?", &context.cancel).await? {
-            inspection.close().await;
+            inspection.reached.close().await;
             report::talk("nothing was changed");
             return Ok(ExitCode::Declined);
         }
     }
     let output = Output::with(context, |options| options.summary = false);
     let result = gc::carry_out(&inspection, &root, &context.cancel, &output.events).await;
-    inspection.close().await;
+    inspection.reached.close().await;
     output.finish(result.map(Some)).await
 }
 

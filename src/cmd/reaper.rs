@@ -88,7 +88,7 @@ enum Operation {
     Look,
 }
 
-async fn on_hosts(on: &On, context: &Context, deed: Operation) -> anyhow::Result<ExitCode> {
+async fn on_hosts(on: &On, context: &Context, operation: Operation) -> anyhow::Result<ExitCode> {
     let records = on.choice.endpoints()?;
     if records.is_empty() {
         return Err(UserError::new(ExitCode::Usage, "no hosts given")
@@ -99,7 +99,7 @@ async fn on_hosts(on: &On, context: &Context, deed: Operation) -> anyhow::Result
     let (fleet, mut failures) = Fleet::connect(&records, &on.connect.access(), &events).await;
     let states: Vec<(HostName, Result<ReaperState, HostError>)> = fleet
         .stage(HostStage::Probe, &events, |member| async move {
-            let state = match deed {
+            let state = match operation {
                 Operation::Install(every) => member.host.install_reaper(every).await,
                 Operation::Remove => member.host.remove_reaper().await,
                 Operation::Look => member.host.reaper_state().await,

@@ -84,7 +84,7 @@ fn unproved(host: &HostEvidence, machine: &Machine, accel: Accel) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::Mend;
+    use super::super::finding::Remedy;
     use super::super::fixture::World;
     use super::*;
 
@@ -128,12 +128,14 @@ mod tests {
                 machine.is_guest = guest;
             })
         };
-        let loadable = Mend::There {
+        let loadable = Remedy::There {
             command: "modprobe kvm_amd".into(),
             safe: true,
         };
-        assert_eq!(none(Some("svm"), false).mend, Some(loadable));
+        assert_eq!(none(Some("svm"), false).remedy, Some(loadable));
         assert!(none(None, true).what.contains("nested"));
-        assert!(matches!(none(None, false).mend, Some(Mend::Advice { text }) if text.contains("firmware")));
+        assert!(
+            matches!(none(None, false).remedy, Some(Remedy::Advice { text }) if text.contains("firmware"))
+        );
     }
 }

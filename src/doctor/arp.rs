@@ -93,7 +93,7 @@ fn guests(nodes: u64) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::Mend;
+    use super::super::finding::Remedy;
     use super::super::fixture::World;
     use super::*;
 
@@ -120,7 +120,7 @@ mod tests {
         machine.settings.insert(THRESH3.into(), 4);
         let finding = of_first_host(&world);
         assert_eq!(finding.severity, Severity::Error);
-        let Some(Mend::There { command, safe: true }) = finding.mend else {
+        let Some(Remedy::There { command, safe: true }) = finding.remedy else {
             panic!("the fix raises the limits");
         };
         assert!(

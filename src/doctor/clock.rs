@@ -33,7 +33,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             findings.push(if asleep {
                 finding
                     .because("it drifts over days")
-                    .mended_by("timedatectl set-ntp true")
+                    .left_to_owner("timedatectl set-ntp true")
             } else {
                 finding
             });
@@ -60,7 +60,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                 "nodes get their host's time: logs and latencies of nodes on different hosts cannot be compared, and \
                  leases and certificates expire early or late",
             )
-            .mended_by(command),
+            .left_to_owner(command),
         );
     }
     findings

@@ -69,7 +69,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         )
         .because(why.join("; "));
         findings.push(match install(machine.family, &names) {
-            Some(command) => finding.mended_by(command),
+            Some(command) => finding.left_to_owner(command),
             None => finding.advised("install them with the host's package manager"),
         });
     }
@@ -112,7 +112,7 @@ fn package(family: Family, command: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::Mend;
+    use super::super::finding::Remedy;
     use super::super::fixture::World;
     use super::*;
 
@@ -125,8 +125,8 @@ mod tests {
         assert_eq!(findings[0].severity, Severity::Ok);
         assert_eq!(findings[1].what, "not installed: sha256sum, ping");
         assert_eq!(
-            findings[1].mend,
-            Some(Mend::There {
+            findings[1].remedy,
+            Some(Remedy::There {
                 command: "apt-get install -y coreutils iputils-ping".into(),
                 safe: false
             })

@@ -29,7 +29,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                 "every host, and every node that is reached directly, is a connection; the command changes this shell, \
                  /etc/security/limits.conf changes the limit permanently",
             )
-            .mended_here(format!(
+            .fixed_here(format!(
                 "sudo prlimit --pid $$ --nofile={0}:{0}",
                 needed.next_power_of_two().max(8192)
             )),

@@ -62,7 +62,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                     format!("max_files is {most} in qemu.conf; a guest needs up to {PER_QEMU}"),
                 )
                 .because("QEMU exits if it cannot open its disks and network devices")
-                .mended_by(
+                .left_to_owner(
                     "sed -i 's/^[[:space:]]*max_files[[:space:]]*=.*/#&/' /etc/libvirt/qemu.conf && systemctl restart libvirtd",
                 ),
             );
@@ -100,7 +100,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::Mend;
+    use super::super::finding::Remedy;
     use super::super::fixture::World;
     use super::*;
 
@@ -114,8 +114,8 @@ mod tests {
         // 40 are open, 2 for each of 10 guests, and the spare ones.
         assert!(finding.what.contains("124 are needed"), "{}", finding.what);
         assert_eq!(
-            finding.mend,
-            Some(Mend::There {
+            finding.remedy,
+            Some(Remedy::There {
                 command: "prlimit --pid 812 --nofile=8192:524288".into(),
                 safe: true
             })

@@ -45,7 +45,7 @@ pub enum Subject {
 /// How to fix it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Mend {
+pub enum Remedy {
     /// A command for root on the host, or on the controller if the finding is about it.
     There {
         /// The command, for `sh`.
@@ -79,8 +79,9 @@ pub struct Finding {
     pub what: String,
     /// Why it matters for this topology; empty if nothing is wrong.
     pub why: String,
-    /// How to fix it.
-    pub mend: Option<Mend>,
+    /// How to fix it. Its name in JSON is older.
+    #[serde(rename = "mend")]
+    pub remedy: Option<Remedy>,
 }
 
 impl Finding {
@@ -116,7 +117,7 @@ impl Finding {
             subject,
             what: what.into(),
             why: String::new(),
-            mend: None,
+            remedy: None,
         }
     }
 
@@ -130,7 +131,7 @@ impl Finding {
     /// Adds a command that `--fix` may run.
     #[must_use]
     pub(super) fn fixed_by(mut self, command: impl Into<String>) -> Self {
-        self.mend = Some(Mend::There {
+        self.remedy = Some(Remedy::There {
             command: command.into(),
             safe: true,
         });
@@ -139,8 +140,8 @@ impl Finding {
 
     /// Adds a command that is left to the owner of the host.
     #[must_use]
-    pub(super) fn mended_by(mut self, command: impl Into<String>) -> Self {
-        self.mend = Some(Mend::There {
+    pub(super) fn left_to_owner(mut self, command: impl Into<String>) -> Self {
+        self.remedy = Some(Remedy::There {
             command: command.into(),
             safe: false,
         });
@@ -149,8 +150,8 @@ impl Finding {
 
     /// Adds a command for the controller.
     #[must_use]
-    pub(super) fn mended_here(mut self, command: impl Into<String>) -> Self {
-        self.mend = Some(Mend::Here {
+    pub(super) fn fixed_here(mut self, command: impl Into<String>) -> Self {
+        self.remedy = Some(Remedy::Here {
             command: command.into(),
         });
         self
@@ -159,7 +160,7 @@ impl Finding {
     /// Adds a fix by hand.
     #[must_use]
     pub(super) fn advised(mut self, text: impl Into<String>) -> Self {
-        self.mend = Some(Mend::Advice { text: text.into() });
+        self.remedy = Some(Remedy::Advice { text: text.into() });
         self
     }
 }

@@ -27,7 +27,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                     "drops forwarded packets by default (docker and ufw set this)",
                 )
                 .because(why)
-                .mended_by("iptables -I FORWARD -i vcb+ -j ACCEPT && iptables -I FORWARD -o vcb+ -j ACCEPT"),
+                .left_to_owner(
+                    "iptables -I FORWARD -i vcb+ -j ACCEPT && iptables -I FORWARD -o vcb+ -j ACCEPT",
+                ),
             );
         }
         if machine.input_drop && evidence.spans() {
@@ -40,7 +42,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                     "drops incoming packets by default; make sure that it accepts UDP port 4789",
                 )
                 .because("packets from nodes on other hosts arrive by VXLAN on that port")
-                .mended_by("iptables -I INPUT -p udp --dport 4789 -j ACCEPT"),
+                .left_to_owner("iptables -I INPUT -p udp --dport 4789 -j ACCEPT"),
             );
         }
         if nat && machine.setting("net/ipv4/ip_forward") == Some(0) {

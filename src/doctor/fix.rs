@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures::StreamExt;
 use serde::Serialize;
 
-use super::finding::{Finding, Mend, Severity, Subject};
+use super::finding::{Finding, Remedy, Severity, Subject};
 use super::look::LOCAL_URI;
 use crate::base::failure::explain;
 use crate::host::{ConnectOptions, HostLogin};
@@ -40,8 +40,8 @@ pub fn fixes(findings: &[Finding]) -> Vec<Fix> {
         .iter()
         .filter(|finding| finding.severity >= Severity::Warning);
     let fixes: BTreeSet<Fix> = bad
-        .filter_map(|finding| match &finding.mend {
-            Some(Mend::There { command, safe: true }) => Some(Fix {
+        .filter_map(|finding| match &finding.remedy {
+            Some(Remedy::There { command, safe: true }) => Some(Fix {
                 subject: finding.subject.clone(),
                 command: command.clone(),
             }),
@@ -114,8 +114,8 @@ mod tests {
         let findings = [
             bad(Severity::Error).fixed_by("modprobe tun"),
             bad(Severity::Warning).fixed_by("modprobe tun"),
-            bad(Severity::Error).mended_by("apt-get install -y tar"),
-            bad(Severity::Error).mended_here("vcluster down x"),
+            bad(Severity::Error).left_to_owner("apt-get install -y tar"),
+            bad(Severity::Error).fixed_here("vcluster down x"),
             bad(Severity::Info).fixed_by("true"),
         ];
         let fixes = fixes(&findings);

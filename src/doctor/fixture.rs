@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::evidence::{Clock, Controller, Evidence, HostEvidence, Path};
 use super::machine::Machine;
 use super::machine::tests::HEALTHY;
-use crate::base::name::ClusterName;
+use crate::base::name::{ClusterName, HostName};
 use crate::base::units::MiB;
 use crate::inventory::{HostFacts, ObservedHost, ShortId};
 use crate::plan::{KnownFailures, PlanInput, plan};
@@ -57,32 +57,7 @@ impl World {
                 troubles: Vec::new(),
                 local: false,
                 machine: machine.clone(),
-                seen: Some(ObservedHost {
-                    name: config.name.clone(),
-                    facts: HostFacts {
-                        hostname: config.name.to_string(),
-                        cpus: 8,
-                        memory: MiB(64 * 1024),
-                        memory_available: MiB(60 * 1024),
-                        disk_free: MiB(100 * 1024),
-                        libvirt_version: 9_000_000,
-                        qemu_version: 7_002_000,
-                        tsc_khz: None,
-                        underlay: Some(Ipv4Addr::from(0xc000_0200 + number).into()),
-                        underlay_mtu: Some(1500),
-                        routes: Vec::new(),
-                        vnis: Vec::new(),
-                        boot_id: None,
-                        kvm: Some(true),
-                    },
-                    nodes: Vec::new(),
-                    objects: Vec::new(),
-                    foreign_memory: MiB(0),
-                    foreign_vcpus: 0,
-                    claims: Vec::new(),
-                    token: String::new(),
-                    unreadable: Vec::new(),
-                }),
+                seen: Some(seen(&config.name, number)),
                 kvm: Some(true),
                 clock: Some(Clock {
                     apart: Duration::from_millis(3),
@@ -126,4 +101,16 @@ impl World {
             known: self.known.clone(),
         }
     }
+}
+
+fn seen(name: &HostName, number: u32) -> ObservedHost {
+    let mut seen = ObservedHost::empty(name.clone());
+    seen.facts = HostFacts {
+        memory_available: MiB(60 * 1024),
+        underlay: Some(Ipv4Addr::from(0xc000_0200 + number).into()),
+        underlay_mtu: Some(1500),
+        kvm: Some(true),
+        ..seen.facts
+    };
+    seen
 }

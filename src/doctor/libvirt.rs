@@ -29,7 +29,7 @@ fn silent(host: &HostEvidence, error: &str, hint: Option<&str>) -> Finding {
     };
     let runs = |name: &str| machine.daemons.iter().any(|daemon| daemon.name == name);
     if machine.lacks("libvirtd") && machine.lacks("virtqemud") {
-        return finding.mended_by(install(machine));
+        return finding.left_to_owner(install(machine));
     }
     if runs("libvirtd") || runs("virtqemud") {
         if sshd::refuses(machine) {
@@ -40,7 +40,7 @@ fn silent(host: &HostEvidence, error: &str, hint: Option<&str>) -> Finding {
         let restart = if runs("libvirtd") { "libvirtd" } else { "virtqemud" };
         return match hint {
             Some(hint) => finding.advised(hint),
-            None => finding.mended_by(format!("systemctl restart {restart}")),
+            None => finding.left_to_owner(format!("systemctl restart {restart}")),
         };
     }
     finding.fixed_by(start(machine))
@@ -107,7 +107,7 @@ pub(super) fn limits(evidence: &Evidence<'_>) -> Vec<Finding> {
                     format!("{key} is {set} in {daemon}.conf; {least} are needed"),
                 )
                 .because(why)
-                .mended_by(format!(
+                .left_to_owner(format!(
                     "sed -i 's/^[[:space:]]*{key}[[:space:]]*=.*/#&/' /etc/libvirt/{daemon}.conf && systemctl restart {daemon}"
                 )),
             );
@@ -127,7 +127,7 @@ pub(super) fn limits(evidence: &Evidence<'_>) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::super::evidence::ProbeError;
-    use super::super::finding::Mend;
+    use super::super::finding::Remedy;
     use super::super::fixture::World;
     use super::*;
 
@@ -146,17 +146,17 @@ mod tests {
     fn a_stopped_daemon_is_started_the_way_the_host_starts_it() {
         let stopped = silent_world(|machine| machine.daemons.clear());
         let safe = |command: &str| {
-            Some(Mend::There {
+            Some(Remedy::There {
                 command: command.into(),
                 safe: true,
             })
         };
-        assert_eq!(stopped.mend, safe("systemctl start libvirtd.socket"));
+        assert_eq!(stopped.remedy, safe("systemctl start libvirtd.socket"));
         let stopped = silent_world(|machine| {
             machine.daemons.clear();
             machine.systemd = false;
         });
-        assert_eq!(stopped.mend, safe("libvirtd --daemon"));
+        assert_eq!(stopped.remedy, safe("libvirtd --daemon"));
     }
 
     #[test]
@@ -166,7 +166,7 @@ mod tests {
             silent_world(|_| ()),
         ] {
             assert!(
-                matches!(finding.mend, Some(Mend::There { safe: false, .. })),
+                matches!(finding.remedy, Some(Remedy::There { safe: false, .. })),
                 "{finding:?}"
             );
         }
@@ -177,7 +177,7 @@ mod tests {
         let finding = silent_world(|machine| {
             machine.sshd.insert("allowtcpforwarding".into(), "no".into());
         });
-        assert!(matches!(finding.mend, Some(Mend::Advice { text }) if text.contains("sshd")));
+        assert!(matches!(finding.remedy, Some(Remedy::Advice { text }) if text.contains("sshd")));
     }
 
     #[test]

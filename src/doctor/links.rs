@@ -36,7 +36,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                     format!("the link `{link}` does not carry vcluster's mark"),
                 )
                 .because(why)
-                .mended_by(format!("ip link del dev {link}")),
+                .left_to_owner(format!("ip link del dev {link}")),
             );
         }
     }

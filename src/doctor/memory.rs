@@ -36,7 +36,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                     format!("{} of {} of swap is in use", machine.swap_used, machine.swap),
                 )
                 .because("a guest whose memory is swapped out stalls for seconds, which looks like a bug in the software under test")
-                .mended_by("swapoff -a && swapon -a"),
+                .left_to_owner("swapoff -a && swapon -a"),
             );
         }
         if machine.setting("vm/overcommit_memory") == Some(2) {
@@ -48,7 +48,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                     "vm.overcommit_memory is 2: the kernel refuses allocations beyond its limit",
                 )
                 .because("QEMU allocates all of its guest's memory at once, which may be refused although memory is free")
-                .mended_by("sysctl -w vm.overcommit_memory=0"),
+                .left_to_owner("sysctl -w vm.overcommit_memory=0"),
             );
         }
         if machine.ksm == Some(true) {

@@ -30,7 +30,7 @@ mod versions;
 mod fixture;
 
 pub use evidence::{Clock, Controller, Evidence, HostEvidence, Path, ProbeError, Stage};
-pub use finding::{Finding, Mend, Severity, Subject};
+pub use finding::{Finding, Remedy, Severity, Subject};
 pub use fix::{Fix, Outcome, fix, fixes};
 pub use look::{Look, look};
 pub use machine::{Daemon, Family, Machine, Module};
@@ -94,7 +94,7 @@ mod tests {
             .iter()
             .filter(|finding| finding.severity > Severity::Info);
         for finding in bad {
-            assert!(!finding.why.is_empty() && finding.mend.is_some(), "{finding:?}");
+            assert!(!finding.why.is_empty() && finding.remedy.is_some(), "{finding:?}");
         }
     }
 }

@@ -94,7 +94,7 @@ mod tests {
         assert!(
             findings
                 .iter()
-                .all(|found| found.severity == Severity::Warning && found.mend.is_some())
+                .all(|found| found.severity == Severity::Warning && found.remedy.is_some())
         );
         assert_eq!(findings.len(), 2, "tun and bridge");
     }

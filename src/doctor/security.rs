@@ -30,7 +30,7 @@ fn judge(host: &HostEvidence, machine: &Machine) -> Finding {
                 "SELinux is enforcing, and /var/lib/libvirt/images does not have the label virt_image_t",
             )
             .because("QEMU is denied access to the nodes' disks and kernels, which are below it")
-            .mended_by("restorecon -R /var/lib/libvirt/images")
+            .left_to_owner("restorecon -R /var/lib/libvirt/images")
         };
     }
     if machine.apparmor {
@@ -44,7 +44,7 @@ fn judge(host: &HostEvidence, machine: &Machine) -> Finding {
                 "AppArmor is on and libvirt's profile is loaded, but virt-aa-helper is missing",
             )
             .because("libvirt uses it to write each guest's profile, and starts no guest without one")
-            .mended_by("apt-get install -y libvirt-daemon-system"),
+            .left_to_owner("apt-get install -y libvirt-daemon-system"),
             (false, _) => finding(Severity::Info, "AppArmor is on, but has no profile of libvirt")
                 .because("libvirt then does not use it to confine guests"),
         };

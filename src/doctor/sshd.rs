@@ -21,7 +21,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                 Finding::host(Severity::Error, "sshd", host.name(), what)
                     .because(why)
                     // sshd uses the first value that it reads: so at the top, before any Match block.
-                    .mended_by(format!(
+                    .left_to_owner(format!(
                         "sed -i '1i {line}' /etc/ssh/sshd_config && sshd -t && {{ systemctl reload ssh || systemctl reload sshd; }}"
                     )),
             );

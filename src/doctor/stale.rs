@@ -57,7 +57,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         traces.hosts.into_iter().map(move |host| {
             Finding::host(Severity::Warning, "stale", host, &what)
                 .because(&why)
-                .mended_here(&command)
+                .fixed_here(&command)
         })
     });
     let mut found: Vec<Finding> = found.collect();
@@ -100,13 +100,13 @@ mod tests {
         }
         let findings = check(&world.evidence());
         assert_eq!(findings.len(), 2);
-        let command = format!("{:?}", findings[0].mend);
+        let command = format!("{:?}", findings[0].remedy);
         assert!(
             command.contains("vcluster down old --hosts 'bm[1-2]'"),
             "{command}"
         );
         world.hosts[1].config.uri = "qemu+ssh://me@bm2:222/system".into();
-        let command = format!("{:?}", check(&world.evidence())[0].mend);
+        let command = format!("{:?}", check(&world.evidence())[0].remedy);
         assert!(
             command.contains("root@bm1/system,qemu+ssh://me@bm2:222/system"),
             "{command}"

@@ -41,7 +41,7 @@ pub enum ClaimError {
     #[error(
         "vcluster was suspended for so long that its locks expired; another command may be using cluster `{cluster}`"
     )]
-    Overslept {
+    LocksExpired {
         /// The cluster.
         cluster: ClusterName,
     },
@@ -74,7 +74,7 @@ impl ClaimError {
 
     /// Whether nothing of it is on any host.
     pub fn left_nothing(&self) -> bool {
-        !matches!(self, Self::Stuck { .. } | Self::Overslept { .. })
+        !matches!(self, Self::Stuck { .. } | Self::LocksExpired { .. })
     }
 
     /// What to do about it.
@@ -85,7 +85,7 @@ impl ClaimError {
                 Some("other clusters are being created or removed on these hosts: try again".into())
             }
             Self::Failed(error) => error.hint(),
-            Self::Overslept { cluster } => Some(format!(
+            Self::LocksExpired { cluster } => Some(format!(
                 "see `vcluster status -c {cluster}`; `up` continues from what is there, `down` removes the cluster"
             )),
             Self::Stuck { .. } => Some("run `vcluster gc` when the hosts are reachable again".into()),
@@ -96,7 +96,7 @@ impl ClaimError {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Failed(error) => error.exit_code(),
-            Self::Overslept { .. } => ExitCode::ApplyFailed,
+            Self::LocksExpired { .. } => ExitCode::ApplyFailed,
             Self::Stuck { .. } => ExitCode::LeftBehind,
             // As for a cluster that is held by another command on this machine.
             Self::Busy { .. } | Self::Changed { .. } => ExitCode::Unexpected,

@@ -10,10 +10,10 @@ use super::storage::seed_queue::SeedQueue;
 use super::transport::forward::{FarEnd, Forward};
 use super::transport::libvirt::Libvirt;
 use super::transport::link::HostLink;
-use super::transport::uri::{self, Place};
+use super::transport::uri;
 use crate::base::name::HostName;
 use crate::inventory::{HostEndpoint, HostFacts};
-use crate::ssh::{HostTarget, Session};
+use crate::ssh::Session;
 
 /// Timeouts.
 #[derive(Clone, Copy, Debug)]
@@ -84,29 +84,15 @@ impl HostLogin {
     pub async fn open(host: &HostEndpoint, options: &ConnectOptions) -> Result<Self, HostError> {
         let fail = |cause: Cause| failed(&host.name, "log in", cause);
         let place = uri::parse(&host.uri).map_err(|why| fail(Cause::Uri(why)))?;
-        let (link, far, socket) = match place {
-            Place::Local { socket } => (HostLink::local(), FarEnd::Local, socket),
-            Place::Ssh {
-                user,
-                host: address,
-                port,
-                identity,
-                known_hosts,
-                socket,
-            } => {
-                let target = HostTarget {
-                    host: address,
-                    user,
-                    port,
-                    identity: host.identity.clone().or(identity),
-                    known_hosts,
-                    timeout: options.timeout,
-                };
+        let socket = place.socket().map(Into::into);
+        let (link, far) = match place.into_target(host, options.timeout) {
+            None => (HostLink::local(), FarEnd::Local),
+            Some(target) => {
                 let session = Session::connect_host(&target)
                     .await
                     .map_err(|error| fail(error.into()))?;
                 let session = Arc::new(session);
-                (HostLink::ssh(session.clone()), FarEnd::Ssh(session), socket)
+                (HostLink::ssh(session.clone()), FarEnd::Ssh(session))
             }
         };
         Ok(Self {

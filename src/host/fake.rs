@@ -222,29 +222,21 @@ impl Backend for FakeHost {
     }
 
     async fn observe(&self) -> Result<ObservedHost, HostError> {
+        let empty = ObservedHost::empty(self.name.clone());
         self.call("observe", |state| ObservedHost {
-            name: self.name.clone(),
             facts: HostFacts {
-                hostname: self.name.to_string(),
                 cpus: 16,
                 memory: MiB(65_536),
                 memory_available: MiB(65_536),
                 disk_free: MiB(1 << 20),
-                libvirt_version: 9_000_000,
-                qemu_version: 7_002_000,
-                tsc_khz: None,
                 // One per name: hosts must not share an address.
                 underlay: Some([192, 0, 2, self.name.as_str().bytes().last().unwrap()].into()),
                 underlay_mtu: Some(1500),
-                routes: Vec::new(),
-                vnis: Vec::new(),
-                boot_id: None,
                 kvm: Some(false),
+                ..empty.facts
             },
             nodes: state.contents.nodes.clone(),
             objects: state.contents.objects.iter().cloned().collect(),
-            foreign_memory: MiB(0),
-            foreign_vcpus: 0,
             claims: state
                 .contents
                 .claims
@@ -255,7 +247,7 @@ impl Backend for FakeHost {
                 })
                 .collect(),
             token: state.token(),
-            unreadable: Vec::new(),
+            ..empty
         })
     }
 

@@ -133,3 +133,36 @@ pub struct ObservedHost {
     #[serde(default)]
     pub unreadable: Vec<ClusterRef>,
 }
+
+#[cfg(test)]
+impl ObservedHost {
+    /// A host without objects, for tests: 8 CPUs, 64 GiB of memory, 100 GiB of disk.
+    pub(crate) fn empty(name: HostName) -> Self {
+        Self {
+            facts: HostFacts {
+                hostname: name.to_string(),
+                cpus: 8,
+                memory: MiB(64 * 1024),
+                memory_available: MiB(64 * 1024),
+                disk_free: MiB(100 * 1024),
+                libvirt_version: 9_000_000,
+                qemu_version: 7_002_000,
+                tsc_khz: None,
+                underlay: None,
+                underlay_mtu: None,
+                routes: Vec::new(),
+                vnis: Vec::new(),
+                boot_id: None,
+                kvm: None,
+            },
+            name,
+            nodes: Vec::new(),
+            objects: Vec::new(),
+            foreign_memory: MiB(0),
+            foreign_vcpus: 0,
+            claims: Vec::new(),
+            token: String::new(),
+            unreadable: Vec::new(),
+        }
+    }
+}

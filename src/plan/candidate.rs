@@ -52,14 +52,15 @@ pub(super) fn candidates<'a>(input: &'a PlanInput<'_>) -> Vec<Candidate<'a>> {
     sites
 }
 
+/// The index of each group in the topology, by name.
+pub(super) fn group_indexes(topology: &Topology) -> HashMap<&str, usize> {
+    let groups = topology.groups.iter().enumerate();
+    groups.map(|(i, group)| (group.name.as_str(), i)).collect()
+}
+
 /// The constraints of each group, resolved to the sites.
 pub(super) fn rules(topology: &Topology, sites: &[Candidate<'_>]) -> Vec<Rules> {
-    let names: HashMap<&str, usize> = topology
-        .groups
-        .iter()
-        .enumerate()
-        .map(|(i, group)| (group.name.as_str(), i))
-        .collect();
+    let names = group_indexes(topology);
     let mut conflicts: Vec<HashSet<usize>> = vec![HashSet::new(); topology.groups.len()];
     for (index, group) in topology.groups.iter().enumerate() {
         for other in group.separate.iter().filter_map(|name| names.get(name.as_str())) {

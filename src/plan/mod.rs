@@ -153,12 +153,7 @@ fn stranded(input: &PlanInput<'_>) -> Vec<Action> {
 
 /// The group of each node, by index.
 fn group_of(topology: &Topology) -> Vec<usize> {
-    let names: HashMap<&str, usize> = topology
-        .groups
-        .iter()
-        .enumerate()
-        .map(|(i, group)| (group.name.as_str(), i))
-        .collect();
+    let names = candidate::group_indexes(topology);
     topology
         .nodes
         .iter()

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::table;
 use super::terminal::{Colour, paint};
 use crate::base::text::{self, plural};
-use crate::doctor::{Evidence, Finding, Fix, Mend, Severity, Subject};
+use crate::doctor::{Evidence, Finding, Fix, Remedy, Severity, Subject};
 use crate::nodeset::fold;
 
 /// Equal findings together.
@@ -93,21 +93,21 @@ fn details(group: &Folded<'_>, colour: bool) -> String {
     if !first.why.is_empty() {
         out.push_str(&format!("  why:  {}\n", text::line(first.why.as_bytes())));
     }
-    let mut mends: Vec<(&Mend, Vec<&Subject>)> = Vec::new();
+    let mut remedies: Vec<(&Remedy, Vec<&Subject>)> = Vec::new();
     for finding in &group.all {
-        let Some(mend) = &finding.mend else { continue };
-        match mends.iter_mut().find(|(known, _)| *known == mend) {
+        let Some(remedy) = &finding.remedy else { continue };
+        match remedies.iter_mut().find(|(known, _)| *known == remedy) {
             Some((_, subjects)) => subjects.push(&finding.subject),
-            None => mends.push((mend, vec![&finding.subject])),
+            None => remedies.push((remedy, vec![&finding.subject])),
         }
     }
-    for (mend, subjects) in mends {
+    for (remedy, subjects) in remedies {
         let on = name(subjects.into_iter());
-        let line = match mend {
-            Mend::There { command, safe: true } => format!("on {on}, or with --fix:  {command}"),
-            Mend::There { command, safe: false } => format!("on {on}:  {command}"),
-            Mend::Here { command } => command.clone(),
-            Mend::Advice { text } => text.clone(),
+        let line = match remedy {
+            Remedy::There { command, safe: true } => format!("on {on}, or with --fix:  {command}"),
+            Remedy::There { command, safe: false } => format!("on {on}:  {command}"),
+            Remedy::Here { command } => command.clone(),
+            Remedy::Advice { text } => text.clone(),
         };
         out.push_str(&format!("  fix:  {}\n", text::line(line.as_bytes())));
     }
@@ -189,7 +189,7 @@ mod tests {
                 "guests end"
             }
             .into(),
-            mend: command.map(|command| Mend::There {
+            remedy: command.map(|command| Remedy::There {
                 command: command.into(),
                 safe: true,
             }),

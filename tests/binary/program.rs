@@ -2,7 +2,7 @@
 //! its cache and its home directory below it.
 
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -78,13 +78,7 @@ impl Vcluster {
         let mut command = assert_cmd::Command::from_std(self.command());
         command.write_stdin(self.stdin.as_str()).timeout(LIMIT);
         let output = command.output().unwrap();
-        Ran {
-            temp: self.temp,
-            args: self.args,
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        self.ended(output)
     }
 
     /// Starts it; [`Self::finish`] waits for its end.
@@ -107,6 +101,10 @@ impl Vcluster {
             std::thread::sleep(Duration::from_millis(20));
         }
         let output = child.wait_with_output().unwrap();
+        self.ended(output)
+    }
+
+    fn ended(self, output: Output) -> Ran {
         Ran {
             temp: self.temp,
             args: self.args,

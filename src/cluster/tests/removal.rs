@@ -14,7 +14,7 @@ async fn down_removes_a_cluster_and_nothing_of_another() {
     world.raise("demo", 6).await;
     world.raise("other", 3).await;
     let (down, holdings) = observed(&world, "demo", &[]).await;
-    assert_eq!((holdings.nodes, holdings.hosts()), (6, 3));
+    assert_eq!((holdings.nodes, holdings.reached.hosts()), (6, 3));
     down.remove(&holdings, &world.events).await.unwrap();
     for (host, contents) in world.hosts.contents() {
         let of_demo = contents
@@ -44,7 +44,7 @@ async fn down_that_cannot_remove_something_fails_and_the_next_one_finishes() {
         matches!(error.downcast_ref(), Some(EngineError::LeftBehind { .. })),
         "{error:#}"
     );
-    holdings.close().await;
+    holdings.reached.close().await;
     assert!(
         world.dir("demo").exists(),
         "the record is needed for the next `down`"
@@ -70,7 +70,7 @@ async fn down_that_does_not_reach_a_host_removes_the_rest_and_fails() {
     world.raise("demo", 6).await;
     world.hosts.fail("bm3", "connect");
     let (down, holdings) = observed(&world, "demo", &[]).await;
-    assert!(holdings.unreached().is_err());
+    assert!(holdings.reached.unreached().is_err());
     let error = down.remove(&holdings, &world.events).await.unwrap_err();
     assert!(format!("{error:#}").contains("bm3"), "{error:#}");
     let contents = world.hosts.contents();

@@ -3,7 +3,15 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::World;
+use crate::cluster::situation::Situation;
 use crate::cluster::undo::undo;
+
+/// Undoes what this `up` created.
+async fn take_back(world: &World, up: &Situation) -> anyhow::Result<()> {
+    let touched = up.taking_part();
+    let none = BTreeMap::new();
+    undo(&up.dir, &touched, &up.plan, &up.first, &none, &world.events).await
+}
 
 /// Interrupts an `up` of `nodes` nodes after it created those that `made` selects, on hosts where an earlier `up`
 /// created a cluster of `before` nodes.
@@ -27,17 +35,9 @@ async fn interrupted(before: usize, nodes: usize, made: &[bool]) {
     world.hosts.apply(&up.plan, |node| {
         !there(node.uuid) && chosen.next().unwrap_or(false)
     });
-    let touched = up.taking_part();
-    undo(
-        &up.dir,
-        &touched,
-        &up.plan,
-        &up.first,
-        &BTreeMap::new(),
-        &world.events,
-    )
-    .await
-    .unwrap_or_else(|error| panic!("{error:#}"));
+    take_back(&world, &up)
+        .await
+        .unwrap_or_else(|error| panic!("{error:#}"));
     let now = world.hosts.contents();
     for (host, contents) in &found {
         assert_eq!(now[host].nodes, contents.nodes, "{host}: nodes as before");
@@ -72,17 +72,7 @@ async fn undo_names_what_it_could_not_remove() {
     up.claim().await.unwrap();
     world.hosts.apply(&up.plan, |_| true);
     world.hosts.fail("bm2", "remove_cluster");
-    let touched = up.taking_part();
-    let error = undo(
-        &up.dir,
-        &touched,
-        &up.plan,
-        &up.first,
-        &BTreeMap::new(),
-        &world.events,
-    )
-    .await
-    .unwrap_err();
+    let error = take_back(&world, &up).await.unwrap_err();
     assert!(format!("{error:#}").contains("bm2"), "{error:#}");
     assert!(world.dir("demo").exists(), "`down` still finds it");
 }

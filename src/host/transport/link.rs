@@ -133,9 +133,7 @@ impl HostLink {
         crash_point::point!("stream before");
         match &self.way {
             Way::Local => {
-                let mut child = local_command(&command)
-                    .spawn()
-                    .map_err(|error| Cause::local("cannot run sh", &error))?;
+                let mut child = start_local(&command)?;
                 let input = child.stdin.take();
                 tokio::spawn(async move {
                     if let Some(mut input) = input {
@@ -172,9 +170,7 @@ impl HostLink {
         let (sender, receiver) = mpsc::channel(4);
         match &self.way {
             Way::Local => {
-                let mut child = local_command(&command)
-                    .spawn()
-                    .map_err(|error| Cause::local("cannot run sh", &error))?;
+                let mut child = start_local(&command)?;
                 let input = child.stdin.take();
                 tokio::spawn(async move {
                     let Some(mut input) = input else { return };
@@ -288,9 +284,8 @@ async fn pass_on(mut events: mpsc::Receiver<ExecEvent>, sender: mpsc::Sender<Vec
     }
 }
 
-fn local_command(command: &str) -> tokio::process::Command {
-    let mut process = tokio::process::Command::new("sh");
-    process
+fn start_local(command: &str) -> Result<tokio::process::Child, Cause> {
+    tokio::process::Command::new("sh")
         .arg("-c")
         .arg(command)
         // The controller's own SSH login does not describe this machine as a host.
@@ -298,14 +293,13 @@ fn local_command(command: &str) -> tokio::process::Command {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    process
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| Cause::local("cannot run sh", &error))
 }
 
 async fn run_local(command: &str, data: Input) -> Result<Output, Cause> {
-    let mut child = local_command(command)
-        .spawn()
-        .map_err(|error| Cause::local("cannot run sh", &error))?;
+    let mut child = start_local(command)?;
     let mut input = child.stdin.take();
     let feed = async move {
         // If a script ends before it has read all of its input, its status shows the failure.

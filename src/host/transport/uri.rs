@@ -1,6 +1,7 @@
 //! Parses the libvirt URI of a host; only a few forms are supported.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::inventory::HostEndpoint;
 use crate::ssh::HostTarget;
@@ -37,24 +38,38 @@ pub fn check_uri(uri: &str) -> Result<(), String> {
 
 /// The SSH target of a host; `None` for this machine.
 pub fn ssh_target(host: &HostEndpoint) -> Result<Option<HostTarget>, String> {
-    Ok(match parse(&host.uri)? {
-        Place::Local { .. } => None,
-        Place::Ssh {
-            user,
-            host: address,
-            port,
-            identity,
-            known_hosts,
-            ..
-        } => Some(HostTarget {
-            host: address,
-            user,
-            port,
-            identity: host.identity.clone().or(identity),
-            known_hosts,
-            timeout: std::time::Duration::from_secs(20),
-        }),
-    })
+    let timeout = Duration::from_secs(20);
+    Ok(parse(&host.uri)?.into_target(host, timeout))
+}
+
+impl Place {
+    /// libvirt's socket there, if the URI names one.
+    pub(crate) fn socket(&self) -> Option<&Path> {
+        let (Self::Local { socket } | Self::Ssh { socket, .. }) = self;
+        socket.as_deref()
+    }
+
+    /// The SSH target there; `None` for this machine. A key from the topology has precedence over one from the URI.
+    pub(crate) fn into_target(self, host: &HostEndpoint, timeout: Duration) -> Option<HostTarget> {
+        match self {
+            Self::Local { .. } => None,
+            Self::Ssh {
+                user,
+                host: address,
+                port,
+                identity,
+                known_hosts,
+                ..
+            } => Some(HostTarget {
+                host: address,
+                user,
+                port,
+                identity: host.identity.clone().or(identity),
+                known_hosts,
+                timeout,
+            }),
+        }
+    }
 }
 
 /// Parses a URI; the error is a sentence fragment about it.

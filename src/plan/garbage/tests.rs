@@ -1,7 +1,7 @@
 use uuid::Uuid;
 
 use crate::base::units::MiB;
-use crate::inventory::{CLAIM_VERSION, HostFacts, ObservedClaim, ObservedObject};
+use crate::inventory::{CLAIM_VERSION, ObservedClaim, ObservedObject};
 use crate::plan::garbage::*;
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -11,32 +11,7 @@ fn noon() -> Moment {
 }
 
 fn host(name: &str) -> ObservedHost {
-    ObservedHost {
-        name: name.parse().unwrap(),
-        facts: HostFacts {
-            hostname: name.into(),
-            cpus: 1,
-            memory: MiB(1),
-            memory_available: MiB(1),
-            disk_free: MiB(1),
-            libvirt_version: 9_000_000,
-            qemu_version: 7_002_000,
-            tsc_khz: None,
-            underlay: None,
-            underlay_mtu: None,
-            routes: Vec::new(),
-            vnis: Vec::new(),
-            boot_id: None,
-            kvm: None,
-        },
-        nodes: Vec::new(),
-        objects: Vec::new(),
-        foreign_memory: MiB(0),
-        foreign_vcpus: 0,
-        claims: Vec::new(),
-        token: String::new(),
-        unreadable: Vec::new(),
-    }
+    ObservedHost::empty(name.parse().unwrap())
 }
 
 fn id(number: u128) -> Uuid {

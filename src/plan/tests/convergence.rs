@@ -242,14 +242,14 @@ proptest! {
                 down(&mut killed, &plan, Some(kill), seed);
             }
         }
-        let mended = up(&mut killed, None, 1)?;
-        prop_assert!(is_valid(&killed, &host_of(&killed, &mended)));
-        prop_assert_eq!(names(&held(&killed)).len(), killed.topology.nodes.len() + objects(&mended));
+        let repaired = up(&mut killed, None, 1)?;
+        prop_assert!(is_valid(&killed, &host_of(&killed, &repaired)));
+        prop_assert_eq!(names(&held(&killed)).len(), killed.topology.nodes.len() + objects(&repaired));
         let again = killed.plan().unwrap();
         prop_assert!(again.actions.iter().all(|action| action.kind == ActionKind::Keep), "{:?}", again.actions);
         // Nodes that stayed may have changed the placement of others; with the same placement, all is equal.
-        if host_of(&killed, &mended) == host_of(&fresh, &plan) {
-            prop_assert_eq!(&mended.nodes, &plan.nodes);
+        if host_of(&killed, &repaired) == host_of(&fresh, &plan) {
+            prop_assert_eq!(&repaired.nodes, &plan.nodes);
             prop_assert_eq!(held(&killed), held(&fresh));
         }
         down(&mut killed, &plan, None, 2);

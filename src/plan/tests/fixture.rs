@@ -80,32 +80,17 @@ impl World {
     pub(super) fn add_host(&mut self, name: &str, memory: u64, cpus: u32) -> &mut Host {
         let number = self.topology.hosts.len() as u32 + 1;
         let name: HostName = name.parse().unwrap();
-        self.observed.push(ObservedHost {
-            name: name.clone(),
-            facts: HostFacts {
-                hostname: name.to_string(),
-                cpus,
-                memory: MiB(memory),
-                memory_available: MiB(memory),
-                disk_free: MiB(100 * 1024),
-                libvirt_version: 9_000_000,
-                qemu_version: 7_002_000,
-                tsc_khz: None,
-                underlay: Some(Ipv4Addr::from(u32::from(Ipv4Addr::new(192, 0, 2, 0)) + number).into()),
-                underlay_mtu: Some(1500),
-                routes: vec![("192.0.2.0/24".parse().unwrap(), "eth0".into())],
-                vnis: Vec::new(),
-                boot_id: None,
-                kvm: None,
-            },
-            nodes: Vec::new(),
-            objects: Vec::new(),
-            foreign_memory: MiB(0),
-            foreign_vcpus: 0,
-            claims: Vec::new(),
-            token: String::new(),
-            unreadable: Vec::new(),
-        });
+        let mut observed = ObservedHost::empty(name.clone());
+        observed.facts = HostFacts {
+            cpus,
+            memory: MiB(memory),
+            memory_available: MiB(memory),
+            underlay: Some(Ipv4Addr::from(u32::from(Ipv4Addr::new(192, 0, 2, 0)) + number).into()),
+            underlay_mtu: Some(1500),
+            routes: vec![("192.0.2.0/24".parse().unwrap(), "eth0".into())],
+            ..observed.facts
+        };
+        self.observed.push(observed);
         self.topology.hosts.push(Host {
             name,
             uri: "qemu:///system".into(),
