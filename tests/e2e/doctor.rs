@@ -115,13 +115,13 @@ fn fix_raises_a_limit_and_starts_a_daemon_and_then_all_is_well() {
     assert_eq!(of(&findings, "libvirt", "bm02").0, "error");
     assert_eq!(of(&findings, "files", "bm03").0, "ok");
 
-    let mended = world
+    let fixed = world
         .run(&["doctor", "--fix"])
         .code(0)
         .says("fix on bm01: prlimit")
         .says("fix on bm02: libvirtd --daemon");
-    let has_error = mended.stdout.lines().any(|line| line.starts_with("error"));
-    assert!(!has_error, "{}", mended.stdout);
+    let has_error = fixed.stdout.lines().any(|line| line.starts_with("error"));
+    assert!(!has_error, "{}", fixed.stdout);
     let again = world.run(&["doctor", "--fix"]).code(0);
     assert!(
         again.stderr.contains("no problem has a safe automatic fix"),

@@ -32,10 +32,11 @@ fn host(name: &str, script: &str) -> String {
     lab(&["host", name, "sh", "-c", script]).code(0).stdout
 }
 
-/// Restores hosts that a test turned off or broke, even if the test fails.
-struct Mended;
+/// Restores hosts that a test turned off or broke, even if the test fails. Created after the [`World`], so that it is
+/// dropped first: the clean-up of the world needs the hosts.
+struct Restored;
 
-impl Drop for Mended {
+impl Drop for Restored {
     fn drop(&mut self) {
         for name in lab_hosts() {
             let alive = lab(&["host", &name, "true"]).code == Some(0);

@@ -3,16 +3,16 @@
 use std::time::Instant;
 
 use super::{
-    Mended, THREE, all_answer, begin_until, down_leaves_nothing, down_until_clean, heal, host, host_of, lab,
-    restart_libvirtd, took,
+    Restored, THREE, all_answer, begin_until, down_leaves_nothing, down_until_clean, heal, host, host_of,
+    lab, restart_libvirtd, took,
 };
 use crate::world::{World, json, on_host};
 
 /// Powers off a host when `up` reaches a stage. Its node is created elsewhere, and what is stranded there is
 /// removed once the host is back.
 fn power_off_at(words: &[&str], label: &str) {
-    let _mended = Mended;
     let world = World::new();
+    let _restored = Restored;
     world.topology("bm[01-03]", THREE);
     let up = begin_until(&world, &["up", "--format", "json", "--boots", "3"], words);
     let began = Instant::now();
@@ -57,8 +57,8 @@ fn up_continues_without_a_host_that_dies_while_guests_boot() {
 
 #[test]
 fn a_host_that_is_off_is_an_error_by_default_and_left_out_with_a_quorum() {
-    let _mended = Mended;
     let world = World::new();
+    let _restored = Restored;
     world.topology("bm[01-03]", THREE);
     world.run(&["up"]).code(0);
     lab(&["kill", "bm02"]).code(0);
@@ -123,8 +123,8 @@ fn a_host_that_is_off_is_an_error_by_default_and_left_out_with_a_quorum() {
 
 #[test]
 fn restarted_daemons_do_not_lose_a_node() {
-    let _mended = Mended;
     let world = World::new();
+    let _restored = Restored;
     for (fault, script) in [
         ("libvirtd restarted", restart_libvirtd("")),
         // Its connections die too.
@@ -161,8 +161,8 @@ fn restarted_daemons_do_not_lose_a_node() {
 
 #[test]
 fn up_continues_without_a_host_that_the_others_do_not_reach_until_the_network_is_repaired() {
-    let _mended = Mended;
     let world = World::new();
+    let _restored = Restored;
     world.topology("bm[01-03]", THREE);
     // The controller still reaches it.
     host(
@@ -193,8 +193,8 @@ fn up_continues_without_a_host_that_the_others_do_not_reach_until_the_network_is
 
 #[test]
 fn nodes_of_a_host_with_a_full_disk_or_without_memory_are_created_on_others() {
-    let _mended = Mended;
     let world = World::new();
+    let _restored = Restored;
     world.topology("bm[01-03]", THREE);
     host("bm02", "mount -t tmpfs -o size=1m tmpfs /var/lib/libvirt/images");
     let began = Instant::now();
@@ -236,9 +236,9 @@ fn nodes_of_a_host_with_a_full_disk_or_without_memory_are_created_on_others() {
 
 #[test]
 fn without_room_elsewhere_a_host_that_dies_is_an_error_that_names_it_unless_there_is_a_quorum() {
-    let _mended = Mended;
     for (quorum, code) in [("", 5), ("min_ready: 2\n", 0)] {
         let world = World::new();
+        let _restored = Restored;
         world.topology(
             "bm[01-03]",
             &format!("groups: {{ n: {{ count: 3, place: spread, separate: [n] }} }}\n{quorum}"),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::{Mended, THREE, all_answer, begin_until, down_leaves_nothing, heal, host, took, took_besides};
+use super::{Restored, THREE, all_answer, begin_until, down_leaves_nothing, heal, host, took, took_besides};
 use crate::world::{World, find, on_host, signal};
 
 /// Whether faults last as long as in practice.
@@ -49,9 +49,9 @@ fn outputs(world: &World) -> Vec<String> {
 
 /// Injects a fault in the middle of a counting step, and checks that it has no effect.
 fn in_the_middle(fault: &str, lasts: Duration, begins: impl Fn(&World), ends: impl Fn(&World)) {
-    let _mended = Mended;
     let (step, wanted) = counting(8 + lasts.as_secs());
     let world = world(&step);
+    let _restored = Restored;
     let running = begin_until(&world, &RUN, &["step_node", "begun", "n002"]);
     std::thread::sleep(Duration::from_secs(4));
     let began = Instant::now();
@@ -113,10 +113,10 @@ fn a_step_continues_while_the_network_of_its_host_is_cut() {
 
 #[test]
 fn a_step_continues_while_its_controller_is_suspended() {
-    let _mended = Mended;
     let lasts = lasting(300);
     let (step, wanted) = counting(8);
     let world = world(&step);
+    let _restored = Restored;
     let running = begin_until(&world, &RUN, &["step_node", "begun", "n002"]);
     std::thread::sleep(Duration::from_secs(4));
     let began = Instant::now();
@@ -139,10 +139,10 @@ fn a_step_continues_while_its_controller_is_suspended() {
 
 #[test]
 fn the_run_of_a_killed_controller_is_continued_collected_by_the_next_run_or_stopped() {
-    let _mended = Mended;
     let (step, wanted) = counting(15);
     let after = "  - { name: after, on: \"@all\", run: \"echo after\" }\n";
     let world = world(&format!("{step}{after}"));
+    let _restored = Restored;
     let results = |name: &str| -> PathBuf { world.path(name) };
     let kill = |name: &str| {
         let args = ["run", "--format", "json", "--results", name];
@@ -196,8 +196,8 @@ fn the_run_of_a_killed_controller_is_continued_collected_by_the_next_run_or_stop
 
 #[test]
 fn a_guest_that_is_destroyed_or_rebooted_in_a_step_is_named_within_seconds() {
-    let _mended = Mended;
     let world = world("  - { name: long, on: \"@all\", run: \"sleep 12; echo done\", timeout: 30m }\n");
+    let _restored = Restored;
     let running = begin_until(&world, &RUN, &["step_node", "begun", "n002"]);
     std::thread::sleep(Duration::from_secs(2));
     let began = Instant::now();
@@ -236,7 +236,6 @@ fn a_guest_that_is_destroyed_or_rebooted_in_a_step_is_named_within_seconds() {
 
 #[test]
 fn bulk_output_arrives_once_and_complete_over_lost_connections() {
-    let _mended = Mended;
     let megabytes = if is_long() { 200 } else { 20 };
     // Random, so that a missing or duplicated chunk changes the checksum; produced again for the expected one.
     let make = format!("for i in $(seq {megabytes}); do echo $i; head -c 1000000 /tmp/noise; done");
@@ -245,6 +244,7 @@ fn bulk_output_arrives_once_and_complete_over_lost_connections() {
            - {{ name: bulk, on: n002, timeout: 30m, run: \"{make}\" }}\n"
     );
     let world = world(&step);
+    let _restored = Restored;
     let running = begin_until(&world, &RUN, &["step_node", "begun", "bulk"]);
     let began = Instant::now();
     let size = || {

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{Mended, THREE, all_answer, begin_until, down_leaves_nothing, heal, host, host_of, took};
+use super::{Restored, THREE, all_answer, begin_until, down_leaves_nothing, heal, host, host_of, took};
 use crate::world::{World, signal};
 
 #[test]
 fn a_libvirtd_that_hangs_is_abandoned_in_bounded_time_and_its_nodes_are_created_elsewhere() {
-    let _mended = Mended;
     let world = World::new();
+    let _restored = Restored;
     world.topology("bm[01-03]", THREE);
     let short = ["--call-timeout", "8s", "--connect-timeout", "5s"];
     let up = begin_until(
@@ -59,8 +59,8 @@ impl Drop for Ended {
 
 #[test]
 fn a_suspended_controller_loses_its_lock_and_changes_nothing_afterwards() {
-    let _mended = Mended;
     let world = World::new();
+    let _restored = Restored;
     // Guests that never answer keep `up` running.
     std::fs::write(world.path("empty.raw"), vec![0_u8; 1 << 20]).unwrap();
     world.topology(

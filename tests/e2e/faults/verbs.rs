@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Mended, THREE, begin_until, down_leaves_nothing, lab, took};
+use super::{Restored, THREE, begin_until, down_leaves_nothing, lab, took};
 use crate::world::{World, finish};
 
 #[test]
 fn a_host_that_dies_takes_only_its_nodes_out_of_exec_run_and_down() {
-    let _mended = Mended;
     let world = World::new();
+    let _restored = Restored;
     world.topology(
         "bm[01-03]",
         &format!("{THREE}workload:\n  - {{ name: together, on: \"@all\", run: \"sleep 8; echo done\", barrier: true, timeout: 30s }}\n"),
