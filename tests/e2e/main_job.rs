@@ -158,24 +158,3 @@ fn files_go_there_and_back(world: &World) {
         );
     }
 }
-
-#[test]
-fn exit_codes_of_commands_on_nodes_are_passed_on_as_documented() {
-    let world = World::new();
-    world.topology(
-        "bm01",
-        "groups: { n: { count: 2 } }\nworkload: [ { on: n002, run: \"exit 3\" } ]\n",
-    );
-    world.run(&["up"]).code(0);
-    world.run(&["exec", "--", "exit 3"]).code(6).says("n[001-002]");
-    world.run(&["exec", "-S", "-w", "n001", "--", "exit 3"]).code(3);
-    world
-        .run(&["exec", "-w", "n001", "--timeout", "1s", "--", "sleep 30"])
-        .code(124);
-    world
-        .run(&["exec", "-w", "n009", "--", "true"])
-        .code(2)
-        .says("has no node `n009`");
-    world.run(&["run"]).code(6);
-    world.run(&["down", "-y"]).code(0);
-}

@@ -1,10 +1,13 @@
-//! The SSH module against real servers: OpenSSH with stock limits, and Dropbear as in the micro image.
+//! The SSH module, and what runs over it, against real servers: OpenSSH with stock limits, and Dropbear as in the micro image.
 //! Everything listens on 127.0.0.1 and lives in a temporary directory.
 #![expect(clippy::unwrap_used, reason = "a test may fail, and prints its figures")]
 
+mod cluster;
 mod commands;
+mod configure;
 mod fan;
 mod hostile;
 mod hosts;
 mod server;
 mod supervise;
+mod workload;

@@ -8,6 +8,8 @@ use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use russh::keys::{PrivateKey, PublicKey};
 use vcluster::ssh::{HostTarget, NodeTarget, Session, SshConfig};
 
@@ -165,6 +167,19 @@ impl Server {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
+    }
+
+    /// Suspends the server: connections are still accepted by the kernel, but nobody answers.
+    pub(crate) fn suspend(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    pub(crate) fn resume(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
     }
 
     pub(crate) fn log(&self) -> String {

@@ -1,0 +1,213 @@
+//! Configuration steps on real SSH servers: what is written and run where, and what a failure leads to.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use proptest::prelude::{Just, Strategy, prop};
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use vcluster::base::name::NodeName;
+use vcluster::configure::StepFault;
+
+use crate::cluster::Cluster;
+use crate::server::running;
+
+fn ended(steps: &[(&str, usize, usize, usize)]) -> Vec<(String, usize, usize, usize)> {
+    let owned = |&(name, ok, changed, failed): &(&str, usize, usize, usize)| (name.to_owned(), ok, changed, failed);
+    steps.iter().map(owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_are_written_where_they_differ_and_commands_run_only_on_the_given_nodes() {
+    let cluster = Cluster::new(
+        3,
+        r#"
+configure:
+  - { name: conf, on: "@all", content: "I am {{node.name}}\n", to: "DIR/{{node.name}}/conf", mode: "0640" }
+  - { name: count, on: "@all", run: "test -s DIR/{{node.name}}/conf && echo {{node.name}} >>DIR/ran" }
+"#,
+    );
+    let names = cluster.names();
+    assert_eq!(cluster.configure(&names, 0).await, []);
+    assert_eq!(cluster.ended_steps(), ended(&[("conf", 3, 3, 0), ("count", 3, 3, 0)]));
+    for name in &names {
+        let file = format!("{name}/conf");
+        assert_eq!(cluster.read(&file), format!("I am {name}\n"));
+        let mode = std::fs::metadata(cluster.path(&file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o640);
+    }
+
+    std::fs::remove_file(cluster.path("n002/conf")).unwrap();
+    assert_eq!(cluster.configure(&names[2..], 0).await, []);
+    assert_eq!(cluster.ended_steps(), ended(&[("conf", 3, 1, 0), ("count", 1, 1, 0)]));
+    let mut ran: Vec<_> = cluster.read("ran").lines().map(str::to_owned).collect();
+    ran.sort();
+    assert_eq!(ran, ["n001", "n002", "n003", "n003"]);
+    cluster.nodes.close().await;
+}
+
+/// For each step, for each node: whether it is one of the step's, and whether it fails there.
+type Steps = Vec<Vec<(bool, bool)>>;
+
+const NODES: usize = 3;
+
+fn steps() -> impl Strategy<Value = (Steps, usize)> {
+    let node = prop::bool::ANY.prop_flat_map(|on| (Just(on), prop::bool::weighted(0.2)));
+    let step = prop::collection::vec(node, NODES).prop_filter("a step has nodes", |nodes| {
+        nodes.iter().any(|(on, _)| *on)
+    });
+    (prop::collection::vec(step, 1..5), 0..NODES)
+}
+
+/// What must have run: the (step, node) pairs, and the nodes that are lost.
+fn expected(steps: &Steps, may_lose: usize) -> (BTreeSet<(usize, usize)>, BTreeSet<usize>) {
+    let (mut ran, mut lost) = (BTreeSet::new(), BTreeSet::new());
+    for (step, nodes) in steps.iter().enumerate() {
+        let before = lost.clone();
+        for (node, (on, fails)) in nodes.iter().enumerate() {
+            if *on && !before.contains(&node) {
+                ran.insert((step, node));
+                if *fails {
+                    lost.insert(node);
+                }
+            }
+        }
+        if lost.len() > may_lose {
+            break;
+        }
+    }
+    (ran, lost)
+}
+
+fn yaml(steps: &Steps, case: usize, names: &[NodeName]) -> String {
+    let list = |chosen: Vec<&str>, separator: &str| chosen.join(separator);
+    let mut text = String::from("configure:\n");
+    for (step, nodes) in steps.iter().enumerate() {
+        let named = || names.iter().map(NodeName::as_str).zip(nodes);
+        let on = list(named().filter(|(_, (on, _))| *on).map(|(name, _)| name).collect(), ",");
+        let fails = list(named().filter(|(_, (_, fails))| *fails).map(|(name, _)| name).collect(), " ");
+        text.push_str(&format!(
+            "  - {{ name: s{step}, on: \"{on}\", run: \"echo {step} {{{{node.name}}}} >>DIR/ran{case}; \
+             for n in none {fails}; do [ $n != {{{{node.name}}}} ] || exit 1; done\" }}\n"
+        ));
+    }
+    text
+}
+
+#[test]
+fn a_node_that_failed_is_skipped_and_too_many_failures_end_the_configuration() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _guard = runtime.enter();
+    let cluster = std::cell::RefCell::new(Cluster::new(NODES, ""));
+    let names = cluster.borrow().names();
+    let cases = std::cell::Cell::new(0);
+    let config = Config {
+        cases: 16,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let outcome = TestRunner::new(config).run(&steps(), |(steps, may_lose)| {
+        let case = cases.replace(cases.get() + 1);
+        let mut cluster = cluster.borrow_mut();
+        cluster.set_steps(&yaml(&steps, case, &names));
+        let faults = runtime.block_on(cluster.configure(&names, may_lose));
+        cluster.ended_steps();
+        let (ran, lost) = expected(&steps, may_lose);
+        let found: BTreeSet<String> = cluster.read(&format!("ran{case}")).lines().map(str::to_owned).collect();
+        let wanted = ran.iter().map(|(step, node)| format!("{step} {}", names[*node]));
+        let failed: Vec<&NodeName> = faults.iter().map(|fault| &fault.node).collect();
+        let all_lost: Vec<&NodeName> = lost.iter().map(|node| &names[*node]).collect();
+        if found == wanted.collect() && failed == all_lost {
+            Ok(())
+        } else {
+            Err(TestCaseError::fail(format!("ran {found:?}, faults {faults:?}")))
+        }
+    });
+    outcome.unwrap();
+    runtime.block_on(cluster.borrow().nodes.close());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_timeout_says_what_ran_and_an_interrupt_ends_it_and_starts_nothing_more() {
+    let mark = format!("47{}", std::process::id());
+    let asleep = || running(&format!("sleep\0{mark}"), &mark);
+    let mut cluster = Cluster::new(
+        2,
+        &format!(
+            r#"
+configure:
+  - {{ name: hang, on: n001, run: "echo DIR; sleep {mark}", timeout: 1s }}
+  - {{ name: after, on: "@all", run: "echo {{{{node.name}}}} >>DIR/after" }}
+"#
+        ),
+    );
+    let names = cluster.names();
+    let faults = cluster.configure(&names, 1).await;
+    let [fault] = faults.as_slice() else {
+        panic!("{faults:?}");
+    };
+    let text = fault.fault.to_string();
+    assert!(
+        text.starts_with("step `hang` timed out after 1s") && text.contains(&format!("sleep {mark}")),
+        "{text}"
+    );
+    assert_eq!(asleep(), None);
+    assert_eq!(cluster.read("after"), "n002\n");
+    assert_eq!(cluster.ended_steps(), ended(&[("hang", 0, 0, 1), ("after", 1, 1, 0)]));
+
+    cluster.set_steps(&format!(
+        r#"
+configure:
+  - {{ name: hang, on: "@all", run: "touch DIR/hangs; sleep {mark}" }}
+  - {{ name: never, on: "@all", run: "touch DIR/never" }}
+"#
+    ));
+    let interrupt = async {
+        cluster.exists("hangs").await;
+        cluster.cancel.cancel();
+    };
+    let (faults, ()) = tokio::join!(cluster.configure(&names, 2), interrupt);
+    let interrupted: Vec<_> = faults
+        .iter()
+        .map(|fault| matches!(fault.fault, StepFault::Interrupted { .. }))
+        .collect();
+    assert_eq!(interrupted, [true, true], "{faults:?}");
+    let began = std::time::Instant::now();
+    while asleep().is_some() {
+        assert!(began.elapsed() < Duration::from_secs(10), "the step still runs");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(!cluster.path("never").exists());
+    cluster.nodes.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_rendered_or_read_names_its_step_and_fails_no_other_node() {
+    let mut cluster = Cluster::new(
+        2,
+        r#"
+configure:
+  - { name: source, on: n001, file: /etc/passwd, to: DIR/copy }
+  - { name: twice, on: n002, content: x, to: DIR }
+"#,
+    );
+    // The file is there at validation and gone afterwards.
+    for step in &mut cluster.topology.configure {
+        if let vcluster::topology::ConfigureAction::File { source, .. } = &mut step.action {
+            *source = "/nonexistent/source".into();
+        }
+    }
+    let names = cluster.names();
+    let faults = cluster.configure(&names, 2).await;
+    let texts: Vec<String> = faults.iter().map(|fault| format!("{}: {}", fault.node, fault.fault)).collect();
+    assert_eq!(texts.len(), 2, "{texts:?}");
+    assert!(
+        texts[0].starts_with("n001: step `source`: failed to read /nonexistent/source: No such file"),
+        "{texts:?}"
+    );
+    assert!(
+        texts[1].starts_with("n002: step `twice`") && texts[1].contains("is a directory"),
+        "{texts:?}"
+    );
+    cluster.nodes.close().await;
+}
