@@ -5,6 +5,7 @@ pub(crate) mod backoff;
 pub(crate) mod counted;
 pub(crate) mod crash_point;
 pub(crate) mod digest;
+pub(crate) mod directories;
 pub mod event;
 pub mod exit;
 pub mod failure;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::base::backoff::random_up_to;
 use crate::engine::ClaimError;
 
 /// Maximum number of attempts.
@@ -24,13 +25,8 @@ impl ClaimRetry {
         if !passing || self.0 >= TRIES || cancel.is_cancelled() {
             return false;
         }
-        let mut random = [0; 2];
-        let random = match getrandom::fill(&mut random) {
-            Ok(()) => u64::from(u16::from_le_bytes(random)),
-            Err(_) => u64::from(std::process::id() % 65_536),
-        };
-        let most = 250 * u64::from(self.0.min(8));
-        let pause = Duration::from_millis(50 + random * most / 65_536);
+        let most = Duration::from_millis(250) * self.0.min(8);
+        let pause = Duration::from_millis(50) + random_up_to(most);
         tokio::select! {
             () = tokio::time::sleep(pause) => true,
             () = cancel.cancelled() => false,

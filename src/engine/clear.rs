@@ -5,11 +5,12 @@ use futures::StreamExt;
 use super::apply::Round;
 use super::failure::EngineError;
 use super::fleet::{Member, split};
-use super::raise::emit;
 use super::remove::{Target, found};
-use crate::base::event::{ActionKind, HostStage, NodeStage, Progress};
+use super::stage;
+use crate::base::event::{ActionKind, HostStage, NodeStage};
 use crate::base::failure::{Failure, explain};
 use crate::base::name::HostName;
+use crate::host::HostError;
 use crate::inventory::ObservedNode;
 use crate::plan::Action;
 
@@ -34,40 +35,16 @@ impl Round<'_> {
             .collect();
         let failures: Vec<Option<Failure>> = futures::stream::iter(work)
             .map(|(action, member, node)| async move {
-                let say = |progress| {
-                    emit(
-                        self.events,
-                        &action.node,
-                        &action.host,
-                        NodeStage::Remove,
-                        progress,
-                    );
-                };
                 if self.cancel.is_cancelled() {
                     return None;
                 }
-                say(Progress::Begun);
-                let began = std::time::Instant::now();
-                match member.host.remove_node(cluster, node).await {
-                    Ok(changed) => {
-                        say(Progress::Done {
-                            changed,
-                            took: began.elapsed(),
-                        });
-                        None
-                    }
-                    Err(error) => {
-                        say(Progress::Failed {
-                            error: explain(&error),
-                        });
-                        Some(Failure::of_node(
-                            action.node.clone(),
-                            action.host.clone(),
-                            explain(&error),
-                            error.hint(),
-                        ))
-                    }
-                }
+                let emit = stage::of_node(self.events, &action.node, &action.host, NodeStage::Remove);
+                let removal = async { Ok((member.host.remove_node(cluster, node).await?, ())) };
+                let removed: Result<(), HostError> = stage::run(emit, |error| explain(error), removal).await;
+                removed.err().map(|error| {
+                    let (node, host) = (action.node.clone(), action.host.clone());
+                    Failure::of_node(node, host, explain(&error), error.hint())
+                })
             })
             .buffer_unordered(256)
             .collect()

@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::fleet::Fleet;
+use crate::base::backoff::Pauses;
 use crate::base::name::HostName;
 use crate::base::patience::patience;
 use crate::host::{Access, Backend, HostError};
@@ -137,10 +138,10 @@ impl Evidence for Deaths {
 /// Queries a host repeatedly. A host that does not respond is no evidence about its guests.
 async fn ask(source: Arc<Source>, domains: Vec<String>, dead: watch::Sender<Dead>) {
     let mut connected = None;
-    let mut pause = SHORTEST;
+    let mut pauses = Pauses::new(patience(SHORTEST), patience(LONGEST), 125);
     loop {
         if dead.receiver_count() == 0 {
-            pause = SHORTEST;
+            pauses.reset();
             sleep(patience(IDLE)).await;
             continue;
         }
@@ -157,8 +158,7 @@ async fn ask(source: Arc<Source>, domains: Vec<String>, dead: watch::Sender<Dead
                 connected = None;
             }
         }
-        sleep(patience(pause)).await;
-        pause = (pause * 5 / 4).min(LONGEST);
+        sleep(pauses.next()).await;
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Instant;
 
 use futures::StreamExt;
 
-use crate::base::event::{Event, Events, HostStage, Progress};
+use super::stage;
+use crate::base::event::{Event, Events, HostStage};
 use crate::base::failure::{Failure, explain};
 use crate::base::name::HostName;
 use crate::host::{Access, Backend};
@@ -183,19 +183,8 @@ where
                         progress,
                     });
                 };
-                emit(Progress::Begun);
-                let began = Instant::now();
-                let result = future.await;
-                match &result {
-                    Ok((changed, _)) => emit(Progress::Done {
-                        changed: *changed,
-                        took: began.elapsed(),
-                    }),
-                    Err(error) => emit(Progress::Failed {
-                        error: explain(error),
-                    }),
-                }
-                (host, result.map(|(_, value)| value))
+                let result = stage::run(emit, |error| explain(error), future).await;
+                (host, result)
             }
         })
         .buffered(HOSTS_AT_ONCE)

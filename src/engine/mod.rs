@@ -13,6 +13,7 @@ mod prepare;
 mod raise;
 mod remove;
 mod slowness;
+mod stage;
 mod watch;
 
 pub use apply::Apply;

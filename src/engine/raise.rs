@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 use super::boot_slots::BootSlots;
 use super::cloud_init::{self, CloudInit};
 use super::fleet::Member;
+use super::stage;
 use super::watch::{BootSignal, HostWatch};
-use crate::base::event::{ActionKind, Event, Events, NodeStage, Progress};
+use crate::base::event::{ActionKind, Events, NodeStage};
 use crate::base::failure::{Failure, explain, with_console};
 use crate::base::name::{HostName, ImageName, NodeName};
 use crate::host::{Definition, HostImage};
@@ -304,28 +305,9 @@ impl Raise<'_> {
         if self.cancel.is_cancelled() {
             return Err(interrupted());
         }
-        emit(self.events, &node.name, &node.host, stage, Progress::Begun);
-        let began = Instant::now();
-        match work.await {
-            Ok(changed) => {
-                emit(
-                    self.events,
-                    &node.name,
-                    &node.host,
-                    stage,
-                    Progress::Done {
-                        changed,
-                        took: began.elapsed(),
-                    },
-                );
-                Ok(())
-            }
-            Err(fault) => {
-                let failed = Progress::Failed { error: fault.text() };
-                emit(self.events, &node.name, &node.host, stage, failed);
-                Err(fault)
-            }
-        }
+        let emit = stage::of_node(self.events, &node.name, &node.host, stage);
+        let work = async { Ok((work.await?, ())) };
+        stage::run(emit, Fault::text, work).await
     }
 }
 
@@ -344,13 +326,4 @@ fn verdict(sign: &BootSignal) -> Option<Fault> {
 
 fn interrupted() -> Fault {
     Fault::from("interrupted".to_owned())
-}
-
-pub(super) fn emit(events: &Events, node: &NodeName, host: &HostName, stage: NodeStage, progress: Progress) {
-    events.emit(Event::Node {
-        node: node.clone(),
-        host: host.clone(),
-        stage,
-        progress,
-    });
 }

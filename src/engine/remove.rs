@@ -4,9 +4,11 @@ use futures::StreamExt;
 
 use super::failure::EngineError;
 use super::fleet::{Fleet, Member, split};
-use crate::base::event::{Event, Events, HostStage, NodeStage, Progress};
+use super::stage;
+use crate::base::event::{Event, Events, HostStage, NodeStage};
 use crate::base::failure::{Failure, explain};
-use crate::base::name::{ClusterName, NodeName};
+use crate::base::name::ClusterName;
+use crate::host::HostError;
 use crate::inventory::{ClusterRef, ObservedHost, ObservedNode, ShortId};
 
 /// The cluster to remove.
@@ -200,32 +202,14 @@ pub fn unknown(failures: &[Failure]) -> Vec<String> {
 async fn remove_nodes(member: &Member, seen: &ObservedHost, target: &Target, events: &Events) -> bool {
     let results: Vec<bool> = futures::stream::iter(seen.nodes.iter().filter(|node| target.matches(node)))
         .map(|node| async move {
-            let name: NodeName = node.mark.node.clone();
-            let say = |progress| {
-                events.emit(Event::Node {
-                    node: name.clone(),
-                    host: member.endpoint.name.clone(),
-                    stage: NodeStage::Remove,
-                    progress,
-                });
+            let (host, name) = (&member.endpoint.name, &node.mark.node);
+            let emit = stage::of_node(events, name, host, NodeStage::Remove);
+            let removal = async {
+                let changed = member.host.remove_node(&node.mark.cluster_ref(), node).await?;
+                Ok((changed, changed))
             };
-            say(Progress::Begun);
-            let began = std::time::Instant::now();
-            match member.host.remove_node(&node.mark.cluster_ref(), node).await {
-                Ok(changed) => {
-                    say(Progress::Done {
-                        changed,
-                        took: began.elapsed(),
-                    });
-                    changed
-                }
-                Err(error) => {
-                    say(Progress::Failed {
-                        error: explain(&error),
-                    });
-                    false
-                }
-            }
+            let removed: Result<bool, HostError> = stage::run(emit, |error| explain(error), removal).await;
+            removed.unwrap_or(false)
         })
         .buffer_unordered(16)
         .collect()

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::boot_slots::BootSlots;
 use super::fleet::Member;
+use crate::base::backoff::Pauses;
 use crate::base::name::NodeName;
 use crate::plan::Plan;
 use crate::seed::{FAILED_MARKER, READY_MARKER};
@@ -85,8 +86,8 @@ impl HostWatch {
         let another = Arc::clone(&begun);
         tokio::spawn(async move {
             let mut failed = 0;
-            let mut pause = FIRST_LOOK;
-            let mut next = Instant::now() + pause;
+            let mut pauses = Pauses::new(FIRST_LOOK, LONGEST_PAUSE, 125);
+            let mut next = Instant::now() + pauses.next();
             let mut pressure = tokio::time::interval(FIRST_LOOK);
             pressure.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
@@ -101,8 +102,8 @@ impl HostWatch {
                         continue;
                     }
                     () = another.notified() => {
-                        pause = FIRST_LOOK;
-                        next = next.min(Instant::now() + pause);
+                        pauses.reset();
+                        next = next.min(Instant::now() + pauses.next());
                         continue;
                     }
                     () = stopped.cancelled() => break,
@@ -113,7 +114,6 @@ impl HostWatch {
                     Ok(active) => {
                         failed = 0;
                         on_domains(&seen, cluster.as_str(), &judged, &active);
-                        pause = (pause * 5 / 4).min(LONGEST_PAUSE);
                     }
                     // A single failed query is no evidence about the guests.
                     Err(error) => {
@@ -123,10 +123,10 @@ impl HostWatch {
                             each(&seen, |sign| sign.lost = Some(why.clone()));
                             return;
                         }
-                        pause = FIRST_LOOK;
+                        pauses.reset();
                     }
                 }
-                next = Instant::now() + pause;
+                next = Instant::now() + pauses.next();
             }
         });
         Ok(Self { signs, stop, begun })

@@ -39,13 +39,7 @@ impl CacheLock {
 impl Cache {
     /// `$XDG_CACHE_HOME/vcluster/images`, or `~/.cache/vcluster/images` (XDG base directory specification).
     pub fn from_env() -> Result<Self, ImageError> {
-        let absolute = |name| {
-            std::env::var_os(name)
-                .map(PathBuf::from)
-                .filter(|path| path.is_absolute())
-        };
-        absolute("XDG_CACHE_HOME")
-            .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+        crate::base::directories::base_directory("XDG_CACHE_HOME", ".cache")
             .map(|base| Self(base.join("vcluster/images")))
             .ok_or(ImageError::NoPlace)
     }

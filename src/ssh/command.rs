@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::channel::Inner;
 use super::error::SshError;
 use super::request::{ExecEvent, ExecRequest, Output};
+use crate::base::backoff::Pauses;
 
 /// How long the output may stay open and silent after a command has ended (a daemon may have
 /// inherited it).
@@ -339,16 +340,21 @@ pub(super) async fn session_channel(
     patience: Duration,
 ) -> Result<Channel<Msg>, SshError> {
     let end = Instant::now() + patience;
-    let mut pause = Duration::from_millis(50);
+    let mut pauses = Pauses::new(Duration::from_millis(50), Duration::from_secs(1), 200);
     loop {
         let opened = session
             .opened("a session channel", session.handle.channel_open_session())
             .await;
-        match opened {
-            Err(SshError::Channel { .. }) if Instant::now() + pause < end => sleep(pause).await,
-            other => return other,
+        match &opened {
+            Err(SshError::Channel { .. }) => {
+                let pause = pauses.next();
+                if Instant::now() + pause >= end {
+                    return opened;
+                }
+                sleep(pause).await;
+            }
+            _ => return opened,
         }
-        pause = (pause * 2).min(Duration::from_secs(1));
     }
 }
 

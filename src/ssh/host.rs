@@ -17,7 +17,7 @@ use super::login::{self, Keys};
 use super::request::{ByteStream, HostTarget};
 use super::session::Session;
 use super::transport::{self, KeyCheck, Peer};
-use crate::base::backoff::jitter;
+use crate::base::backoff::Pauses;
 
 /// Concurrent logins to one address: sshd starts to refuse at 10 (`MaxStartups 10:30:100`), and other
 /// users log in there as well.
@@ -85,7 +85,7 @@ async fn with_config(target: &HostTarget, config: &SshConfig, may_jump: bool) ->
 /// Retries while the refusals look temporary.
 async fn connect_with_retry(route: &Route, jump: Option<&Session>) -> Result<Session, SshError> {
     let gate = gate(&format!("{}:{}", route.address, route.port));
-    let mut wait = Duration::from_millis(150);
+    let mut pauses = Pauses::new(Duration::from_millis(150), Duration::MAX, 200);
     let mut attempt = 1;
     loop {
         let error = {
@@ -103,8 +103,7 @@ async fn connect_with_retry(route: &Route, jump: Option<&Session>) -> Result<Ses
             return Err(error);
         }
         tracing::debug!("{}: {error}; retrying", route.label);
-        tokio::time::sleep(jitter(wait)).await;
-        wait *= 2;
+        tokio::time::sleep(pauses.next_with_jitter()).await;
         attempt += 1;
     }
 }

@@ -31,7 +31,7 @@ pub use command::Input;
 pub use config::{HostSettings, SshConfig};
 pub use error::SshError;
 pub use known_hosts::{HostKeyError, KnownHosts, Strictness, fingerprint};
-pub use node::{Backoff, login_with_backoff};
+pub use node::{LoginRetry, login_with_retry};
 pub use pool::{Evidence, Nodes, Reach, SlowNodes};
 pub use request::{ByteStream, Bytes, ExecEvent, ExecRequest, HostTarget, NodeTarget, Output};
 pub use session::Session;

@@ -9,7 +9,7 @@ use super::login;
 use super::request::NodeTarget;
 use super::session::Session;
 use super::transport::{self, KeyCheck, Peer};
-use crate::base::backoff::jitter;
+use crate::base::backoff::Pauses;
 
 impl Session {
     /// Connects to a node, through a host's session (direct-tcpip) or directly with `None`.
@@ -50,7 +50,7 @@ async fn once(via: Option<&Session>, target: &NodeTarget) -> Result<Session, Ssh
 
 /// How a login is retried.
 #[derive(Clone, Copy, Debug)]
-pub struct Backoff {
+pub struct LoginRetry {
     /// The first pause; the pauses grow by half each time, with a random part so that nodes do not retry in step.
     pub first: Duration,
     /// The longest pause.
@@ -59,7 +59,7 @@ pub struct Backoff {
     pub deadline: Duration,
 }
 
-impl Default for Backoff {
+impl Default for LoginRetry {
     fn default() -> Self {
         Self {
             first: Duration::from_millis(200),
@@ -73,15 +73,15 @@ impl Default for Backoff {
 /// Tries real logins until one succeeds, the deadline expires, or `stop` returns a reason to stop (the VM
 /// has died). Returns the last real error. Newer sshd would penalise probes without a login
 /// (`PerSourcePenalties`).
-pub async fn login_with_backoff(
+pub async fn login_with_retry(
     via: Option<&Session>,
     target: &NodeTarget,
-    backoff: Backoff,
+    retry: LoginRetry,
     mut stop: impl FnMut() -> Option<String>,
 ) -> Result<Session, SshError> {
     const LOOK: Duration = Duration::from_millis(250);
-    let end = Instant::now() + backoff.deadline;
-    let mut pause = backoff.first;
+    let end = Instant::now() + retry.deadline;
+    let mut pauses = Pauses::new(retry.first, retry.longest, 150);
     let mut last = None;
     loop {
         let mut target = target.clone();
@@ -106,11 +106,11 @@ pub async fn login_with_backoff(
         if !cut {
             last = Some(error);
         }
-        let next = Instant::now() + jitter(pause);
+        let next = Instant::now() + pauses.next_with_jitter();
         if hopeless || next >= end {
             let nothing = || SshError::Timeout {
                 target: target.name.clone(),
-                after: backoff.deadline,
+                after: retry.deadline,
             };
             return Err(last.unwrap_or_else(nothing));
         }
@@ -120,6 +120,5 @@ pub async fn login_with_backoff(
             }
             sleep_until(next.min(Instant::now() + LOOK)).await;
         }
-        pause = (pause * 3 / 2).min(backoff.longest);
     }
 }

@@ -11,13 +11,13 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::error::SshError;
-use super::node::{Backoff, login_with_backoff};
+use super::node::{LoginRetry, login_with_retry};
 use super::request::NodeTarget;
 use super::session::Session;
 use super::slow::{self, Waiting, Waits};
 use super::turns::{Load, Turn, Turns};
 use super::way::Via;
-use crate::base::backoff::jitter;
+use crate::base::backoff::Pauses;
 use crate::base::patience::patience;
 
 /// Concurrent logins to nodes through one host.
@@ -246,12 +246,12 @@ impl Nodes {
     ) -> Result<Arc<Session>, SshError> {
         let entry = self.entry(node.as_ref())?;
         let mut kept = entry.session.lock().await;
-        let backoff = Backoff {
+        let retry = LoginRetry {
             deadline,
-            ..Backoff::default()
+            ..LoginRetry::default()
         };
         let way = entry.reach.way().await?;
-        let session = Arc::new(login_with_backoff(way.as_deref(), &entry.reach.target, backoff, stop).await?);
+        let session = Arc::new(login_with_retry(way.as_deref(), &entry.reach.target, retry, stop).await?);
         *kept = Some(session.clone());
         Ok(session)
     }
@@ -275,7 +275,7 @@ impl Nodes {
             .min(reach.target.timeout.unwrap_or(REFUSALS));
         let broken = |error: tokio::sync::AcquireError| SshError::Other(error.to_string());
         let mut refused: Option<Instant> = None;
-        let mut pause = Duration::from_millis(200);
+        let mut pauses = Pauses::new(Duration::from_millis(200), Duration::from_secs(2), 200);
         loop {
             let (error, began) = {
                 let _turn = match self.inner.per_host.get(&reach.host) {
@@ -296,13 +296,13 @@ impl Nodes {
             if !error.is_transient() || matches!(error, SshError::Timeout { .. }) {
                 return Err(error);
             }
+            let pause = pauses.next_with_jitter();
             if began.elapsed() > AT_ONCE {
                 refused = None;
             } else if refused.get_or_insert(began).elapsed() + pause >= refusals {
                 return Err(error);
             }
-            tokio::time::sleep(jitter(pause)).await;
-            pause = (pause * 2).min(Duration::from_secs(2));
+            tokio::time::sleep(pause).await;
         }
     }
 

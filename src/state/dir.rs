@@ -94,13 +94,7 @@ pub struct StateRoot(PathBuf);
 impl StateRoot {
     /// `$XDG_STATE_HOME/vcluster`, or `~/.local/state/vcluster` (XDG base directory specification).
     pub fn from_env() -> Result<Self, StateError> {
-        let absolute = |name| {
-            std::env::var_os(name)
-                .map(PathBuf::from)
-                .filter(|path| path.is_absolute())
-        };
-        absolute("XDG_STATE_HOME")
-            .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+        crate::base::directories::base_directory("XDG_STATE_HOME", ".local/state")
             .map(|base| Self(base.join("vcluster")))
             .ok_or(StateError::NoPlace)
     }

@@ -12,6 +12,7 @@ use super::ended::{End, Ended, Lost, StepError};
 use super::frame::Frame;
 use super::way::{Gate, Sink, Way};
 use super::{Step, guest, plain};
+use crate::base::backoff::Pauses;
 use crate::base::event::Stream;
 use crate::base::patience::patience;
 use crate::ssh::{ExecEvent, ExecRequest, Session, SshError};
@@ -108,13 +109,13 @@ enum Happened {
 
 impl Follower<'_, '_> {
     async fn run(&mut self) -> Result<End, StepError> {
-        let mut pause = patience(FIRST_PAUSE);
+        let mut pauses = Pauses::new(patience(FIRST_PAUSE), patience(LONGEST_PAUSE), 150);
         let mut last = None;
         let mut brings = 0;
         loop {
             let began = Instant::now();
             let Some(session) = self.session(&mut last).await? else {
-                self.pause(&mut pause, last.as_deref()).await?;
+                self.pause(&mut pauses, last.as_deref()).await?;
                 continue;
             };
             match self.once(&session).await {
@@ -138,9 +139,9 @@ impl Follower<'_, '_> {
                 }
             }
             if began.elapsed() > patience(LONGEST_PAUSE) {
-                pause = patience(FIRST_PAUSE);
+                pauses.reset();
             }
-            self.pause(&mut pause, last.as_deref()).await?;
+            self.pause(&mut pauses, last.as_deref()).await?;
         }
     }
 
@@ -185,16 +186,15 @@ impl Follower<'_, '_> {
     }
 
     /// Waits before the next attempt.
-    async fn pause(&mut self, pause: &mut Duration, last: Option<&str>) -> Result<(), StepError> {
+    async fn pause(&mut self, pauses: &mut Pauses, last: Option<&str>) -> Result<(), StepError> {
         self.judge_time(last)?;
         let limit = self.limit();
         tokio::select! {
-            () = sleep(crate::base::backoff::jitter(*pause)) => {}
+            () = sleep(pauses.next_with_jitter()) => {}
             () = sleep_until(limit) => {}
             () = self.way.cancel.cancelled(), if self.ending.is_none() => self.interrupted_without_session(),
             why = self.way.nodes.dead(self.way.node) => return Err(StepError::Dead(why)),
         }
-        *pause = (*pause * 3 / 2).min(patience(LONGEST_PAUSE));
         self.judge_time(last)
     }
 

@@ -7,14 +7,24 @@ use std::time::Duration;
 
 use crate::world::{World, finish, json, program};
 
-const CLUSTER: &str = "groups: { web: { count: 2, place: spread } }\nworkload: [ { on: web002, run: \"exit 3\" } ]\n";
+const CLUSTER: &str =
+    "groups: { web: { count: 2, place: spread } }\nworkload: [ { on: web002, run: \"exit 3\" } ]\n";
 
 /// All of them run, even if one fails.
 const CHECKS: &[(&str, fn(&World))] = &[
-    ("exit codes of commands on nodes are passed on as documented", exit_codes),
+    (
+        "exit codes of commands on nodes are passed on as documented",
+        exit_codes,
+    ),
     ("a line longer than any buffer is printed complete", long_lines),
-    ("a reader that closes the pipe ends the command on the node", closed_pipe),
-    ("Ctrl-C without a terminal ends the command, on the node as well", ctrl_c),
+    (
+        "a reader that closes the pipe ends the command on the node",
+        closed_pipe,
+    ),
+    (
+        "Ctrl-C without a terminal ends the command, on the node as well",
+        ctrl_c,
+    ),
     ("stock ssh works with the exported configuration", stock_ssh),
     ("stock ansible works with the exported inventory", stock_ansible),
     ("targets and hosts have the addresses of the nodes", addresses),

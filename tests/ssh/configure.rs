@@ -13,7 +13,8 @@ use crate::cluster::Cluster;
 use crate::server::running;
 
 fn ended(steps: &[(&str, usize, usize, usize)]) -> Vec<(String, usize, usize, usize)> {
-    let owned = |&(name, ok, changed, failed): &(&str, usize, usize, usize)| (name.to_owned(), ok, changed, failed);
+    let owned =
+        |&(name, ok, changed, failed): &(&str, usize, usize, usize)| (name.to_owned(), ok, changed, failed);
     steps.iter().map(owned).collect()
 }
 
@@ -29,17 +30,26 @@ configure:
     );
     let names = cluster.names();
     assert_eq!(cluster.configure(&names, 0).await, []);
-    assert_eq!(cluster.ended_steps(), ended(&[("conf", 3, 3, 0), ("count", 3, 3, 0)]));
+    assert_eq!(
+        cluster.ended_steps(),
+        ended(&[("conf", 3, 3, 0), ("count", 3, 3, 0)])
+    );
     for name in &names {
         let file = format!("{name}/conf");
         assert_eq!(cluster.read(&file), format!("I am {name}\n"));
-        let mode = std::fs::metadata(cluster.path(&file)).unwrap().permissions().mode();
+        let mode = std::fs::metadata(cluster.path(&file))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o7777, 0o640);
     }
 
     std::fs::remove_file(cluster.path("n002/conf")).unwrap();
     assert_eq!(cluster.configure(&names[2..], 0).await, []);
-    assert_eq!(cluster.ended_steps(), ended(&[("conf", 3, 1, 0), ("count", 1, 1, 0)]));
+    assert_eq!(
+        cluster.ended_steps(),
+        ended(&[("conf", 3, 1, 0), ("count", 1, 1, 0)])
+    );
     let mut ran: Vec<_> = cluster.read("ran").lines().map(str::to_owned).collect();
     ran.sort();
     assert_eq!(ran, ["n001", "n002", "n003", "n003"]);
@@ -53,9 +63,8 @@ const NODES: usize = 3;
 
 fn steps() -> impl Strategy<Value = (Steps, usize)> {
     let node = prop::bool::ANY.prop_flat_map(|on| (Just(on), prop::bool::weighted(0.2)));
-    let step = prop::collection::vec(node, NODES).prop_filter("a step has nodes", |nodes| {
-        nodes.iter().any(|(on, _)| *on)
-    });
+    let step = prop::collection::vec(node, NODES)
+        .prop_filter("a step has nodes", |nodes| nodes.iter().any(|(on, _)| *on));
     (prop::collection::vec(step, 1..5), 0..NODES)
 }
 
@@ -84,8 +93,17 @@ fn yaml(steps: &Steps, case: usize, names: &[NodeName]) -> String {
     let mut text = String::from("configure:\n");
     for (step, nodes) in steps.iter().enumerate() {
         let named = || names.iter().map(NodeName::as_str).zip(nodes);
-        let on = list(named().filter(|(_, (on, _))| *on).map(|(name, _)| name).collect(), ",");
-        let fails = list(named().filter(|(_, (_, fails))| *fails).map(|(name, _)| name).collect(), " ");
+        let on = list(
+            named().filter(|(_, (on, _))| *on).map(|(name, _)| name).collect(),
+            ",",
+        );
+        let fails = list(
+            named()
+                .filter(|(_, (_, fails))| *fails)
+                .map(|(name, _)| name)
+                .collect(),
+            " ",
+        );
         text.push_str(&format!(
             "  - {{ name: s{step}, on: \"{on}\", run: \"echo {step} {{{{node.name}}}} >>DIR/ran{case}; \
              for n in none {fails}; do [ $n != {{{{node.name}}}} ] || exit 1; done\" }}\n"
@@ -113,7 +131,11 @@ fn a_node_that_failed_is_skipped_and_too_many_failures_end_the_configuration() {
         let faults = runtime.block_on(cluster.configure(&names, may_lose));
         cluster.ended_steps();
         let (ran, lost) = expected(&steps, may_lose);
-        let found: BTreeSet<String> = cluster.read(&format!("ran{case}")).lines().map(str::to_owned).collect();
+        let found: BTreeSet<String> = cluster
+            .read(&format!("ran{case}"))
+            .lines()
+            .map(str::to_owned)
+            .collect();
         let wanted = ran.iter().map(|(step, node)| format!("{step} {}", names[*node]));
         let failed: Vec<&NodeName> = faults.iter().map(|fault| &fault.node).collect();
         let all_lost: Vec<&NodeName> = lost.iter().map(|node| &names[*node]).collect();
@@ -153,7 +175,10 @@ configure:
     );
     assert_eq!(asleep(), None);
     assert_eq!(cluster.read("after"), "n002\n");
-    assert_eq!(cluster.ended_steps(), ended(&[("hang", 0, 0, 1), ("after", 1, 1, 0)]));
+    assert_eq!(
+        cluster.ended_steps(),
+        ended(&[("hang", 0, 0, 1), ("after", 1, 1, 0)])
+    );
 
     cluster.set_steps(&format!(
         r#"
@@ -199,7 +224,10 @@ configure:
     }
     let names = cluster.names();
     let faults = cluster.configure(&names, 2).await;
-    let texts: Vec<String> = faults.iter().map(|fault| format!("{}: {}", fault.node, fault.fault)).collect();
+    let texts: Vec<String> = faults
+        .iter()
+        .map(|fault| format!("{}: {}", fault.node, fault.fault))
+        .collect();
     assert_eq!(texts.len(), 2, "{texts:?}");
     assert!(
         texts[0].starts_with("n001: step `source`: failed to read /nonexistent/source: No such file"),

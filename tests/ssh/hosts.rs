@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use vcluster::ssh::{
-    Backoff, ExecRequest, HostKeyError, Session, SshConfig, SshError, fingerprint, login_with_backoff,
+    ExecRequest, HostKeyError, LoginRetry, Session, SshConfig, SshError, fingerprint, login_with_retry,
 };
 
 use crate::server::{Server, keygen};
@@ -179,7 +179,7 @@ async fn a_node_with_another_host_key_than_ours_is_refused_at_once() {
     let other = Server::openssh("");
     let mut target = server.node("worker1");
     target.host_key = other.host_key();
-    let error = login_with_backoff(None, &target, Backoff::default(), || None)
+    let error = login_with_retry(None, &target, LoginRetry::default(), || None)
         .await
         .err()
         .unwrap();
@@ -390,17 +390,17 @@ async fn waiting_for_a_login_ends_when_the_machine_died_and_succeeds_when_it_com
         looks += 1;
         (looks > 3).then(|| "the domain is shut off".to_owned())
     };
-    let error = login_with_backoff(None, &target, Backoff::default(), stop)
+    let error = login_with_retry(None, &target, LoginRetry::default(), stop)
         .await
         .err()
         .unwrap();
     assert_eq!(error.to_string(), "the domain is shut off");
 
-    let short = Backoff {
+    let short = LoginRetry {
         deadline: Duration::from_millis(900),
-        ..Backoff::default()
+        ..LoginRetry::default()
     };
-    let error = login_with_backoff(None, &target, short, || None)
+    let error = login_with_retry(None, &target, short, || None)
         .await
         .err()
         .unwrap();
@@ -420,7 +420,7 @@ async fn waiting_for_a_login_ends_when_the_machine_died_and_succeeds_when_it_com
         }
     });
     hello(
-        &login_with_backoff(None, &target, Backoff::default(), || None)
+        &login_with_retry(None, &target, LoginRetry::default(), || None)
             .await
             .unwrap(),
     )

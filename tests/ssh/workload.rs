@@ -35,11 +35,20 @@ workload:
     let results = cluster.results();
     let reports = cluster.run(&results).await;
     assert_eq!(reports.len(), 1);
-    let killed = Outcome::Killed { signal: "KILL".into() };
-    assert_eq!(outcomes(&reports[0]), [Outcome::Passed, Outcome::Failed { code: 3 }, killed]);
+    let killed = Outcome::Killed {
+        signal: "KILL".into(),
+    };
+    assert_eq!(
+        outcomes(&reports[0]),
+        [Outcome::Passed, Outcome::Failed { code: 3 }, killed]
+    );
     for name in cluster.names() {
-        let kept = |ending: &str| fs::read_to_string(results.path().join(format!("load/{name}.{ending}"))).unwrap();
-        assert_eq!((kept("out"), kept("err")), (format!("{name}\n"), "oops\n".to_owned()));
+        let kept =
+            |ending: &str| fs::read_to_string(results.path().join(format!("load/{name}.{ending}"))).unwrap();
+        assert_eq!(
+            (kept("out"), kept("err")),
+            (format!("{name}\n"), "oops\n".to_owned())
+        );
     }
     assert!(!cluster.path("never").exists());
     assert_eq!(cluster.ended_steps(), [("load".to_owned(), 1, 1, 2)]);
@@ -80,7 +89,10 @@ async fn a_node_that_never_reaches_the_barrier_is_named_and_nobody_starts() {
     late.resume();
     let not_started = error("not started: n003 did not become ready to start");
     let no_login = error("no login within the barrier timeout");
-    assert_eq!(outcomes(&reports[0]), [not_started.clone(), not_started, no_login]);
+    assert_eq!(
+        outcomes(&reports[0]),
+        [not_started.clone(), not_started, no_login]
+    );
     assert_eq!(cluster.read("started"), "");
     cluster.nodes.close().await;
 }
