@@ -1,5 +1,7 @@
 //! The command line: global options, signals, and the mapping of errors to exit codes.
 
+mod usage;
+
 use clap::{CommandFactory, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -80,15 +82,11 @@ enum Verb {
 pub fn main() -> std::process::ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version are not errors; clap prints each to the right stream.
-            let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::Usage
-            } else {
-                ExitCode::Ok
-            }
-            .into();
+        Err(error) if error.use_stderr() => return wrong_usage(&error).into(),
+        Err(help) => {
+            // Help and version are not errors.
+            let _ = help.print();
+            return ExitCode::Ok.into();
         }
     };
     start_log();
@@ -115,6 +113,15 @@ pub fn main() -> std::process::ExitCode {
     // A libvirt call that never returns must not delay the exit: its connection is already closed.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     code.into()
+}
+
+/// Reports a wrong command line: to people as clap prints it, to programs as any other error.
+fn wrong_usage(error: &clap::Error) -> ExitCode {
+    if usage::wants_json(std::env::args_os().skip(1), std::env::var_os("VCLUSTER_FORMAT")) {
+        return report::error::error(&anyhow::Error::from(usage::describe(error)), Format::Json);
+    }
+    let _ = error.print();
+    ExitCode::Usage
 }
 
 async fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {

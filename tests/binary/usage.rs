@@ -86,6 +86,87 @@ fn values_that_cannot_be_read_are_shown_with_their_option() {
 }
 
 #[test]
+fn wrong_usage_is_an_error_in_json_too() {
+    for (line, message, hint) in [
+        ("lst", "unrecognized subcommand 'lst'", "'list'"),
+        (
+            "list --frobnicate",
+            "unexpected argument '--frobnicate' found",
+            "",
+        ),
+        (
+            "list --quiet --quiet",
+            "'--quiet' cannot be used multiple times",
+            "",
+        ),
+        (
+            "exec",
+            "arguments were not provided:\n  <COMMAND>...",
+            "usage: vcluster exec",
+        ),
+        ("extend --to tomorrow", "`tomorrow`", "--help"),
+        ("reaper", "command", "usage: vcluster reaper"),
+    ] {
+        let program = || Vcluster::new().env("CLICOLOR_FORCE", "1");
+        let before = program()
+            .args(["--format", "json"])
+            .args(line.split(' '))
+            .run()
+            .code(2);
+        let after = program()
+            .args(line.split(' '))
+            .args(["--format=json"])
+            .run()
+            .code(2);
+        let variable = program()
+            .env("VCLUSTER_FORMAT", "json")
+            .args(line.split(' '))
+            .run()
+            .code(2);
+        for ran in [before, after, variable] {
+            assert_eq!(ran.lines()[0]["type"], "vcluster", "{}", ran.text());
+            let error = ran.error();
+            assert_eq!(error["exit_code"], 2, "{line}");
+            let is = |field: &str, wanted: &str| {
+                let text = error[field].as_str().unwrap();
+                assert!(
+                    text.contains(wanted) && !text.starts_with("error") && !text.contains('\u{1b}'),
+                    "{line}: {error}"
+                );
+            };
+            is("error", message);
+            is("hint", hint);
+        }
+    }
+}
+
+#[test]
+fn wrong_usage_stays_text_where_json_is_not_wanted() {
+    usage("list --frobnicate --format human").says("'--frobnicate'");
+    // The option belongs to the remote command.
+    usage("exec --fanout 0 -- tool --format json").says("'0'");
+    Vcluster::new()
+        .env("VCLUSTER_FORMAT", "json")
+        .args(["--format", "human", "lst"])
+        .run()
+        .code(2)
+        .prints_nothing()
+        .says("error: unrecognized subcommand 'lst'");
+}
+
+#[test]
+fn help_and_version_are_no_errors_in_json() {
+    for option in ["--help", "--version"] {
+        Vcluster::new()
+            .args(["--format", "json", option])
+            .run()
+            .code(0)
+            .says_nothing()
+            .prints("vcluster ");
+    }
+}
+
+#[test]
 fn a_lease_cannot_end_in_the_past() {
     let ran = usage("extend demo --to 2020-01-01T00:00:00Z")
         .says("hint: ")
