@@ -2,11 +2,12 @@
 
 mod usage;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::base::exit::ExitCode;
+use crate::cmd::common::FlagVariable;
 use crate::cmd::{self, Context};
 use crate::report::{self, Format};
 
@@ -25,10 +26,26 @@ struct Cli {
     )]
     format: Format,
     /// Print only failures
-    #[arg(short, long, global = true, env = "VCLUSTER_QUIET", help_heading = GLOBAL)]
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "VCLUSTER_QUIET",
+        action = ArgAction::SetTrue,
+        value_parser = FlagVariable,
+        help_heading = GLOBAL
+    )]
     quiet: bool,
     /// Print every stage of every node
-    #[arg(short, long, global = true, env = "VCLUSTER_VERBOSE", help_heading = GLOBAL)]
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "VCLUSTER_VERBOSE",
+        action = ArgAction::SetTrue,
+        value_parser = FlagVariable,
+        help_heading = GLOBAL
+    )]
     verbose: bool,
     #[command(subcommand)]
     verb: Verb,

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use clap::ArgAction;
+
 use super::Context;
-use super::common::HostArgs;
+use super::common::{FlagVariable, HostArgs};
 use super::confirm::confirm;
 use super::leases::HostChoice;
 use super::output::Output;
@@ -23,7 +25,7 @@ pub struct Args {
     #[arg(long)]
     pub dry_run: bool,
     /// Do not ask for confirmation
-    #[arg(short = 'y', long, env = "VCLUSTER_YES")]
+    #[arg(short = 'y', long, env = "VCLUSTER_YES", action = ArgAction::SetTrue, value_parser = FlagVariable)]
     pub yes: bool,
     /// Minimum age of unclaimed objects to remove as leftovers
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::common::HostArgs;
+use clap::ArgAction;
+
+use super::common::{FlagVariable, HostArgs};
 use super::output::Output;
 use super::{Context, plan};
 use crate::base::event::{Event, Events};
@@ -24,7 +26,7 @@ pub struct Args {
     #[arg(long)]
     pub dry_run: bool,
     /// When interrupted, keep what was created so far
-    #[arg(long, env = "VCLUSTER_KEEP")]
+    #[arg(long, env = "VCLUSTER_KEEP", action = ArgAction::SetTrue, value_parser = FlagVariable)]
     pub keep: bool,
     /// Take over a cluster of this name that was created elsewhere; its nodes are recreated
     #[arg(long)]

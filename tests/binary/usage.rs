@@ -1,5 +1,6 @@
 //! Command lines that are wrong: exit code 2 and what to write instead.
 
+use crate::hosts::{CLOSED, topology};
 use crate::program::{Ran, Vcluster};
 
 fn usage(line: &str) -> Ran {
@@ -164,6 +165,60 @@ fn help_and_version_are_no_errors_in_json() {
             .says_nothing()
             .prints("vcluster ");
     }
+}
+
+#[test]
+fn the_variable_of_a_flag_takes_the_usual_words() {
+    // With `--quiet`, the first line is not printed.
+    let run = |value: &str| {
+        let program = Vcluster::new().file("demo.yaml", &topology(CLOSED));
+        program
+            .env("VCLUSTER_QUIET", value)
+            .args(["plan", "demo.yaml"])
+            .run()
+            .code(5)
+    };
+    for value in ["1", "yes", "on", "true", "TRUE"] {
+        let ran = run(value);
+        assert!(!ran.stderr.contains("plan demo"), "{value}: {}", ran.text());
+    }
+    for value in ["0", "no", "off", "false", ""] {
+        run(value).says("plan demo: 2 nodes on 1 host\n");
+    }
+}
+
+#[test]
+fn the_variable_of_a_flag_is_named_if_its_value_is_wrong() {
+    for (variable, line) in [
+        ("VCLUSTER_QUIET", "list"),
+        ("VCLUSTER_VERBOSE", "list"),
+        ("VCLUSTER_KEEP", "up demo.yaml"),
+        ("VCLUSTER_YES", "down demo"),
+        ("VCLUSTER_YES", "gc"),
+    ] {
+        Vcluster::new()
+            .env(variable, "maybe")
+            .args(line.split(' '))
+            .run()
+            .code(2)
+            .prints_nothing()
+            .says(&format!("invalid value 'maybe' for '{variable}'"))
+            .says("tip: use true or false");
+    }
+    let ran = Vcluster::new()
+        .env("VCLUSTER_QUIET", "maybe")
+        .args(["list", "--format", "json"])
+        .run()
+        .code(2);
+    let error = ran.error();
+    assert!(
+        error["error"].as_str().unwrap().contains("VCLUSTER_QUIET"),
+        "{error}"
+    );
+    assert!(
+        error["hint"].as_str().unwrap().contains("true or false"),
+        "{error}"
+    );
 }
 
 #[test]
