@@ -1,10 +1,13 @@
 //! The command line: global options, signals, and the mapping of errors to exit codes.
 
-use clap::{CommandFactory, Parser, Subcommand};
+mod usage;
+
+use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::base::exit::ExitCode;
+use crate::cmd::common::FlagVariable;
 use crate::cmd::{self, Context};
 use crate::report::{self, Format};
 
@@ -23,10 +26,26 @@ struct Cli {
     )]
     format: Format,
     /// Print only failures
-    #[arg(short, long, global = true, env = "VCLUSTER_QUIET", help_heading = GLOBAL)]
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "VCLUSTER_QUIET",
+        action = ArgAction::SetTrue,
+        value_parser = FlagVariable,
+        help_heading = GLOBAL
+    )]
     quiet: bool,
     /// Print every stage of every node
-    #[arg(short, long, global = true, env = "VCLUSTER_VERBOSE", help_heading = GLOBAL)]
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "VCLUSTER_VERBOSE",
+        action = ArgAction::SetTrue,
+        value_parser = FlagVariable,
+        help_heading = GLOBAL
+    )]
     verbose: bool,
     #[command(subcommand)]
     verb: Verb,
@@ -80,15 +99,11 @@ enum Verb {
 pub fn main() -> std::process::ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version are not errors; clap prints each to the right stream.
-            let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::Usage
-            } else {
-                ExitCode::Ok
-            }
-            .into();
+        Err(error) if error.use_stderr() => return wrong_usage(&error).into(),
+        Err(help) => {
+            // Help and version are not errors.
+            let _ = help.print();
+            return ExitCode::Ok.into();
         }
     };
     start_log();
@@ -115,6 +130,15 @@ pub fn main() -> std::process::ExitCode {
     // A libvirt call that never returns must not delay the exit: its connection is already closed.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     code.into()
+}
+
+/// Reports a wrong command line: to people as clap prints it, to programs as any other error.
+fn wrong_usage(error: &clap::Error) -> ExitCode {
+    if usage::wants_json(std::env::args_os().skip(1), std::env::var_os("VCLUSTER_FORMAT")) {
+        return report::error::error(&anyhow::Error::from(usage::describe(error)), Format::Json);
+    }
+    let _ = error.print();
+    ExitCode::Usage
 }
 
 async fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {

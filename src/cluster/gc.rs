@@ -1,6 +1,6 @@
 //! `gc`: finds and removes clusters whose lease has ended, and leftovers of crashes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -10,13 +10,13 @@ use super::hosts::{add_hosts, known_hosts};
 use crate::base::event::{Events, HostStage};
 use crate::base::exit::ExitCode;
 use crate::base::failure::{Failure, UserError, explain};
-use crate::base::name::HostName;
+use crate::base::name::{ClusterName, HostName};
 use crate::base::text::plural;
 use crate::base::units::Moment;
 use crate::engine::{self, ClaimError, EngineError, Fleet, Target};
 use crate::host::{Access, LockMode};
-use crate::inventory::{HostEndpoint, ObservedHost, Orphan, Orphans, ShortId};
-use crate::plan::garbage::{self, Garbage, KnownCluster};
+use crate::inventory::{ClusterRef, HostEndpoint, ObservedHost, Orphan, Orphans, ShortId};
+use crate::plan::garbage::{self, Garbage, KnownCluster, Unreadable};
 use crate::state::{ClusterDir, ClusterRecord, Intent, Journal, Lock, StateRoot, read_intents};
 
 /// Options of `gc`.
@@ -38,6 +38,8 @@ pub struct Inspection {
     orphans: BTreeMap<HostName, Orphans>,
     /// The clusters to remove.
     pub garbage: Vec<Garbage>,
+    /// The clusters to skip because their claim cannot be read.
+    pub unreadable: Vec<Unreadable>,
     known: Vec<KnownCluster>,
     older_than: Duration,
 }
@@ -49,6 +51,17 @@ impl Inspection {
     /// Unclaimed objects that are old enough, by host.
     pub fn orphans(&self) -> BTreeMap<&HostName, Vec<(&Orphan, Duration)>> {
         garbage::orphans(&self.orphans, self.older_than)
+    }
+
+    /// Reports the clusters whose claim cannot be read.
+    pub fn note_unreadable(&self, events: &Events) {
+        for skipped in &self.unreadable {
+            events.note(format!(
+                "skipped {}: {}",
+                describe_unreadable(skipped),
+                Unreadable::WHY
+            ));
+        }
     }
 
     /// Whether there is nothing to remove.
@@ -155,6 +168,7 @@ pub async fn inspect(options: &GcOptions, root: &StateRoot, events: &Events) -> 
     let garbage = garbage::garbage(&observed, &orphans, &known, Moment::now(), options.older_than);
     Ok(Inspection {
         reached: Reached { fleet, failures },
+        unreadable: garbage::unreadable(&observed, &garbage),
         observed,
         orphans,
         garbage,
@@ -170,10 +184,17 @@ pub fn describe(garbage: &Garbage) -> String {
         return format!("the record of cluster `{cluster}`");
     }
     let id = garbage.short_id.as_ref().map_or("", |id| id.as_str());
-    format!(
-        "cluster `{cluster}` ({id}) on {}",
-        crate::nodeset::fold(&garbage.hosts)
-    )
+    located(cluster, id, &garbage.hosts)
+}
+
+/// A cluster whose claim cannot be read, for people.
+pub fn describe_unreadable(skipped: &Unreadable) -> String {
+    let ClusterRef { name, short_id } = &skipped.cluster;
+    located(name, short_id.as_str(), &skipped.hosts)
+}
+
+fn located(cluster: &ClusterName, id: &str, hosts: &BTreeSet<HostName>) -> String {
+    format!("cluster `{cluster}` ({id}) on {}", crate::nodeset::fold(hosts))
 }
 
 /// Removes the garbage and returns the closing line. Objects that could not be removed are an error after the rest.
@@ -183,7 +204,9 @@ pub async fn carry_out(
     cancel: &CancellationToken,
     events: &Events,
 ) -> anyhow::Result<String> {
-    let (mut left, mut removed, mut skipped) = (engine::unknown(&inspection.reached.failures), 0, 0);
+    let (mut left, mut removed) = (engine::unknown(&inspection.reached.failures), 0);
+    inspection.note_unreadable(events);
+    let mut skipped = inspection.unreadable.len();
     for garbage in &inspection.garbage {
         if cancel.is_cancelled() {
             return Err(EngineError::Interrupted.into());

@@ -24,7 +24,7 @@ pub mod up;
 
 pub use locks::ClusterLocks;
 pub use open::{Cluster, LockFn, cluster_name};
-pub use options::UpOptions;
+pub use options::{PlanOptions, UpOptions};
 pub use reached::Reached;
 pub use situation::Situation;
 

@@ -7,6 +7,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::host::Access;
 
+/// What a plan depends on, besides the topology and the hosts.
+#[derive(Clone, Debug)]
+pub struct PlanOptions {
+    /// Take over a cluster of this name that another controller created.
+    pub adopt: bool,
+    /// How to connect to hosts.
+    pub connect: Access,
+    /// Cancelled by the first interrupt.
+    pub cancel: CancellationToken,
+}
+
 /// Options of `up`.
 #[derive(Clone, Debug)]
 pub struct UpOptions {
@@ -26,4 +37,15 @@ pub struct UpOptions {
     pub connect: Access,
     /// Cancelled by the first interrupt.
     pub cancel: CancellationToken,
+}
+
+impl UpOptions {
+    /// What its plan depends on.
+    pub fn plan(&self) -> PlanOptions {
+        PlanOptions {
+            adopt: self.adopt,
+            connect: self.connect.clone(),
+            cancel: self.cancel.clone(),
+        }
+    }
 }

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use indexmap::IndexMap;
 use uuid::Uuid;
 
-use super::options::UpOptions;
+use super::options::PlanOptions;
 use crate::base::event::Events;
 use crate::base::failure::Failure;
 use crate::base::name::{HostName, ImageName};
@@ -59,7 +59,7 @@ pub struct Situation {
 
 /// Connects to the hosts, observes them, and plans.
 pub(crate) async fn observe(
-    options: &UpOptions,
+    options: &PlanOptions,
     topology: Topology,
     dir: &ClusterDir,
     events: &Events,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::options::UpOptions;
+use super::options::{PlanOptions, UpOptions};
 use super::rounds;
 use super::situation::{self, Situation};
 use super::undo::undo;
@@ -16,7 +16,7 @@ use crate::topology::Topology;
 
 /// Connects to the hosts, observes them, and plans. Changes nothing.
 pub async fn prepare(
-    options: &UpOptions,
+    options: &PlanOptions,
     topology: Topology,
     dir: &ClusterDir,
     events: &Events,

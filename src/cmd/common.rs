@@ -1,6 +1,10 @@
 //! Arguments that several verbs share.
 
+use std::ffi::OsStr;
 use std::time::Duration;
+
+use clap::builder::{BoolishValueParser, TypedValueParser};
+use clap::error::{ContextKind, ContextValue};
 
 use crate::base::name::NodeName;
 use crate::base::text::sanitize;
@@ -13,6 +17,37 @@ use crate::ssh::Nodes;
 /// For counts where 0 makes no sense.
 pub fn at_least_one() -> clap::builder::RangedU64ValueParser<usize> {
     clap::builder::RangedU64ValueParser::new().range(1..)
+}
+
+/// Reads the environment variable of a flag: `true` or `false`, `yes` or `no`, `on` or `off`, `1` or `0`. An empty one
+/// counts as unset.
+#[derive(Clone, Copy, Debug)]
+pub struct FlagVariable;
+
+impl TypedValueParser for FlagVariable {
+    type Value = bool;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        flag: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<bool, clap::Error> {
+        if value.is_empty() {
+            return Ok(false);
+        }
+        let read = BoolishValueParser::new().parse_ref(command, flag, value);
+        read.map_err(|mut error| {
+            // On the command line, a flag has no value.
+            if let Some(variable) = flag.and_then(clap::Arg::get_env) {
+                let variable = variable.to_string_lossy().into_owned();
+                error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
+            }
+            let tip = "use true or false, yes or no, on or off, 1 or 0";
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+            error
+        })
+    }
 }
 
 /// Options for reaching the hosts.

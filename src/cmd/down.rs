@@ -1,7 +1,9 @@
 //! `vcluster down`: removes a cluster and verifies that nothing is left.
 
+use clap::ArgAction;
+
 use super::Context;
-use super::common::HostArgs;
+use super::common::{FlagVariable, HostArgs};
 use super::confirm::confirm;
 use super::output::Output;
 use crate::base::event::Event;
@@ -24,7 +26,7 @@ pub struct Args {
     #[arg(long, value_name = "HOSTS", value_delimiter = ' ')]
     pub hosts: Vec<String>,
     /// Do not ask for confirmation
-    #[arg(short = 'y', long, env = "VCLUSTER_YES")]
+    #[arg(short = 'y', long, env = "VCLUSTER_YES", action = ArgAction::SetTrue, value_parser = FlagVariable)]
     pub yes: bool,
     /// Show what would be removed and change nothing
     #[arg(long)]

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use clap::ArgAction;
+
 use super::Context;
-use super::common::HostArgs;
+use super::common::{FlagVariable, HostArgs};
 use super::confirm::confirm;
 use super::leases::HostChoice;
 use super::output::Output;
 use crate::base::exit::ExitCode;
-use crate::cluster::gc::{self, GcOptions, Inspection, describe};
+use crate::cluster::gc::{self, GcOptions, Inspection, describe, describe_unreadable};
 use crate::engine::EngineError;
+use crate::plan::garbage::Unreadable;
 use crate::report::{self, Format};
 use crate::state::StateRoot;
 
@@ -23,7 +26,7 @@ pub struct Args {
     #[arg(long)]
     pub dry_run: bool,
     /// Do not ask for confirmation
-    #[arg(short = 'y', long, env = "VCLUSTER_YES")]
+    #[arg(short = 'y', long, env = "VCLUSTER_YES", action = ArgAction::SetTrue, value_parser = FlagVariable)]
     pub yes: bool,
     /// Minimum age of unclaimed objects to remove as leftovers
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
@@ -56,6 +59,8 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     if args.dry_run || clean {
         if args.dry_run {
             show(&inspection, context.format);
+        } else {
+            inspection.note_unreadable(&output.events);
         }
         inspection.reached.close().await;
         let line = clean.then(|| format!("nothing to remove on {} hosts", inspection.reached.hosts()));
@@ -98,7 +103,16 @@ fn show(inspection: &Inspection, format: Format) {
                 serde_json::json!({ "host": host, "what": what.to_string(), "age_seconds": age.as_secs() })
             })
             .collect();
-        let value = serde_json::json!({ "version": 1, "clusters": clusters, "waste": waste });
+        let skipped: Vec<_> = inspection
+            .unreadable
+            .iter()
+            .map(|skipped| {
+                serde_json::json!({ "cluster": skipped.cluster.name, "id": skipped.cluster.short_id,
+                    "hosts": skipped.hosts, "reason": Unreadable::WHY })
+            })
+            .collect();
+        let value =
+            serde_json::json!({ "version": 1, "clusters": clusters, "waste": waste, "skipped": skipped });
         report::data(&format!("{value:#}\n"));
         return;
     }
@@ -107,6 +121,10 @@ fn show(inspection: &Inspection, format: Format) {
             Some(holder) => report::data(&format!("skip {}: held by {holder}\n", describe(garbage))),
             None => report::data(&format!("remove {}: {}\n", describe(garbage), garbage.why)),
         }
+    }
+    for skipped in &inspection.unreadable {
+        let why = Unreadable::WHY;
+        report::data(&format!("skip {}: {why}\n", describe_unreadable(skipped)));
     }
     for (host, waste) in waste {
         for (what, age) in waste {

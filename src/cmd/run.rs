@@ -1,4 +1,4 @@
-//! `vcluster run`: runs the workload of the topology on every node. Resumes a run that was cut off.
+//! `vcluster run`: runs the workload of the topology on every node. Resumes an interrupted run.
 
 mod show;
 
@@ -19,7 +19,7 @@ use crate::engine::EngineError;
 use crate::report::{self, junit};
 use crate::state::Lock;
 use crate::topology::WorkloadStep;
-use crate::workload::{CutOff, Record, Results, StepReport, cut_off};
+use crate::workload::{InterruptedRun, Record, Results, StepReport, interrupted_runs};
 
 /// Run the workload of the topology, and collect output and files of every node
 #[derive(Debug, clap::Args)]
@@ -66,7 +66,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         .results
         .clone()
         .unwrap_or_else(|| cluster.dir.join("results"));
-    let earlier = cut_off(&parent, cluster.plan.cluster_id);
+    let earlier = interrupted_runs(&parent, cluster.plan.cluster_id);
     let options = RunOptions {
         fanout: args.fanout,
         live: args.live,
@@ -86,7 +86,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     if args.attach || args.stop {
         if earlier.is_empty() {
             let text = format!(
-                "no run of cluster `{}` in {} was cut off",
+                "cluster `{}` has no interrupted run in {}",
                 cluster.record.name,
                 parent.display()
             );
@@ -107,7 +107,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let steps = choose(&args.steps, topology.workload.clone(), &chosen)?;
     for run in earlier {
         report::talk(&format!(
-            "note: the run in {} was cut off; waiting for its running steps (`vcluster run --stop` stops them)",
+            "note: the run in {} was interrupted; waiting for its running steps (`vcluster run --stop` stops them)",
             run.results.path().display()
         ));
         verb.resume(run, Mode::Collect).await?;
@@ -118,7 +118,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("failed to create a results directory in {}", parent.display()))?;
         let record = Record::new(cluster.plan.cluster_id, steps);
         let running = record.begin(&results).context("failed to write run.json")?;
-        Ok(CutOff {
+        Ok(InterruptedRun {
             results,
             record,
             running,
@@ -134,8 +134,8 @@ struct Verb<'a> {
 }
 
 impl Verb<'_> {
-    /// Resumes a run that was cut off.
-    async fn resume(&self, run: CutOff, mode: Mode) -> anyhow::Result<ExitCode> {
+    /// Resumes an interrupted run.
+    async fn resume(&self, run: InterruptedRun, mode: Mode) -> anyhow::Result<ExitCode> {
         let steps = run.record.steps.clone();
         self.perform(&steps, mode, || Ok(run)).await
     }
@@ -146,7 +146,7 @@ impl Verb<'_> {
         &self,
         steps: &[WorkloadStep],
         mode: Mode,
-        open: impl FnOnce() -> anyhow::Result<CutOff>,
+        open: impl FnOnce() -> anyhow::Result<InterruptedRun>,
     ) -> anyhow::Result<ExitCode> {
         let cluster = self.runs.cluster;
         let chosen = nodes_of(steps);
@@ -169,7 +169,7 @@ impl Verb<'_> {
         .await;
         output.finish(Ok(None)).await?;
         let (reports, run) = outcome?;
-        let CutOff { results, record, .. } = &run;
+        let InterruptedRun { results, record, .. } = &run;
         if let Some(file) = &self.args.junit {
             let text = junit::document(
                 cluster.record.name.as_str(),

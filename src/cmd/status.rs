@@ -92,7 +92,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         .filter_map(|(host, states)| Some((host, states.ok()?)))
         .collect();
     let nodes = nodes_of(&cluster.plan, &cluster.record.users, &cluster.keys, &fleet)?;
-    let stale = stale_copies(&cluster.plan, &states);
+    let leftovers = leftover_domains(&cluster.plan, &states);
     let mut numbered: Vec<(usize, Row)> = futures::stream::iter(wanted.into_iter().enumerate())
         .map(|(number, node)| {
             let (states, nodes, args) = (&states, &nodes, &args);
@@ -113,7 +113,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         let host = failure.host.as_ref().map(HostName::as_str).unwrap_or_default();
         report::talk(&format!("warning: {host}: {}", sanitize(&failure.error)));
     }
-    for text in &stale {
+    for text in &leftovers {
         report::talk(&format!("warning: {text}"));
     }
     // A host that may only have leftovers does not affect the nodes.
@@ -122,7 +122,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         nodes.iter().any(|node| failure.host.as_ref() == Some(&node.host))
     };
     let healthy = !failures.iter().any(needed)
-        && stale.is_empty()
+        && leftovers.is_empty()
         && rows
             .iter()
             .all(|row| row.state == "running" && row.ssh.as_deref().is_none_or(|ssh| ssh == "ok"));
@@ -182,9 +182,9 @@ fn missing(node: &MissingNode) -> Row {
     }
 }
 
-/// Stale copies of nodes: their host did not respond when they were recreated elsewhere.
-fn stale_copies(plan: &Plan, states: &HashMap<HostName, HashMap<String, DomainState>>) -> Vec<String> {
-    let mut stale: Vec<String> = states
+/// Leftover domains of nodes: their host did not respond when they were recreated elsewhere.
+fn leftover_domains(plan: &Plan, states: &HashMap<HostName, HashMap<String, DomainState>>) -> Vec<String> {
+    let mut leftovers: Vec<String> = states
         .iter()
         .flat_map(|(host, states)| {
             let elsewhere = plan.nodes.iter().filter(move |node| node.host != *host);
@@ -192,14 +192,14 @@ fn stale_copies(plan: &Plan, states: &HashMap<HostName, HashMap<String, DomainSt
                 .filter(move |node| states.contains_key(&node.domain))
                 .map(move |node| {
                     format!(
-                        "{host} holds a stale copy of {}, which is on {} now: `vcluster up` removes it",
+                        "{host} holds a leftover domain of {}, which is on {} now: `vcluster up` removes it",
                         node.name, node.host
                     )
                 })
         })
         .collect();
-    stale.sort();
-    stale
+    leftovers.sort();
+    leftovers
 }
 
 /// Response timeout of a node whose host is not busy, and of one whose host is.

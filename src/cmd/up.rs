@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use super::Context;
-use super::common::HostArgs;
+use clap::ArgAction;
+
+use super::common::{FlagVariable, HostArgs};
 use super::output::Output;
+use super::{Context, plan};
 use crate::base::event::{Event, Events};
 use crate::base::exit::ExitCode;
 use crate::base::text::plural;
 use crate::cluster::leases::lease_words;
 use crate::cluster::{UpOptions, up};
 use crate::plan::Plan;
-use crate::report::{self, Format};
 use crate::state::{ClusterDir, Lock, StateRoot};
 use crate::topology::Topology;
 
@@ -25,7 +26,7 @@ pub struct Args {
     #[arg(long)]
     pub dry_run: bool,
     /// When interrupted, keep what was created so far
-    #[arg(long, env = "VCLUSTER_KEEP")]
+    #[arg(long, env = "VCLUSTER_KEEP", action = ArgAction::SetTrue, value_parser = FlagVariable)]
     pub keep: bool,
     /// Take over a cluster of this name that was created elsewhere; its nodes are recreated
     #[arg(long)]
@@ -67,26 +68,22 @@ impl Args {
 /// Runs the verb.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let topology = Topology::load(&args.topology)?;
+    let options = args.options(context)?;
+    if args.dry_run {
+        return plan::show(topology, &options.plan(), args.summary, context).await;
+    }
     let dir = StateRoot::from_env()?.cluster(&topology.name);
-    // A dry run changes nothing, so it needs no lock and leaves no directory.
-    let lock = if args.dry_run {
-        None
-    } else {
-        Some(Lock::take(&dir, &topology.name, "up")?)
-    };
-    let output = Output::with(context, |options| {
-        options.results.clone_from(&args.summary);
-        options.summary = !args.dry_run;
-    });
+    let lock = Lock::take(&dir, &topology.name, "up")?;
+    let output = Output::begin(context, args.summary);
     output.events.emit(Event::Started {
-        verb: if args.dry_run { "plan" } else { "up" },
+        verb: "up",
         cluster: topology.name.clone(),
         hosts: topology.hosts.len(),
         nodes: Some(topology.nodes.len()),
     });
     let fresh = !dir.exists();
-    let result = plan_and_raise(&args, context, topology, &dir, &output.events).await;
-    if fresh && lock.is_some() && !dir.exists() {
+    let result = raise(&options, topology, &dir, &output.events).await;
+    if fresh && !dir.exists() {
         // Nothing was started, or everything was undone: remove the directory as well.
         let _ = dir.remove();
         dir.remove_if_empty();
@@ -95,25 +92,15 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     output.finish(result).await
 }
 
-/// Shows the plan of a dry run, or applies it; returns the closing line.
-async fn plan_and_raise(
-    args: &Args,
-    context: &Context,
+/// Plans and applies the plan; returns the closing line.
+async fn raise(
+    options: &UpOptions,
     topology: Topology,
     dir: &ClusterDir,
     events: &Events,
 ) -> anyhow::Result<Option<String>> {
-    let options = args.options(context)?;
-    let situation = up::prepare(&options, topology, dir, events).await?;
-    if args.dry_run {
-        match context.format {
-            Format::Human => report::data(&report::plan::plan(&situation.plan)),
-            Format::Json => report::plan::plan_json(&situation.plan),
-        }
-        situation.close().await;
-        return Ok(None);
-    }
-    let raised = up::raise(situation, &options, events).await?;
+    let situation = up::prepare(&options.plan(), topology, dir, events).await?;
+    let raised = up::raise(situation, options, events).await?;
     Ok(Some(format!(
         "{}; {}",
         ready_line(&raised.plan),

@@ -44,6 +44,8 @@ struct State {
     contents: Contents,
     /// The locks of clusters: the holder's connection, and whether the lock is exclusive.
     locks: BTreeMap<ClusterRef, (u64, LockMode)>,
+    /// Clusters whose claim cannot be read.
+    unreadable: BTreeSet<ClusterRef>,
     /// Calls that fail, by the name of the method; `connect` among them.
     failing: BTreeSet<&'static str>,
 }
@@ -104,6 +106,14 @@ impl FakeHosts {
         for state in self.state().values_mut() {
             state.contents.claims.values_mut().for_each(&change);
         }
+    }
+
+    /// Makes all claims on the host unreadable.
+    pub(crate) fn spoil_claims(&self, host: &str) {
+        let mut hosts = self.state();
+        let state = hosts.get_mut(host).unwrap();
+        let claims = std::mem::take(&mut state.contents.claims);
+        state.unreadable.extend(claims.into_keys());
     }
 
     /// Creates what `up` creates from a plan, except claims: objects, and running nodes. Only the wanted nodes.
@@ -247,6 +257,7 @@ impl Backend for FakeHost {
                 })
                 .collect(),
             token: state.token(),
+            unreadable: state.unreadable.iter().cloned().collect(),
             ..empty
         })
     }

@@ -81,7 +81,7 @@ pub(super) fn pair<'a>(
         let host = &sites[kept.site].host.name;
         existing
             .unwanted
-            .push((spare, format!("a stale copy: the node is on {host}")));
+            .push((spare, format!("a leftover domain: the node is on {host}")));
     }
     existing
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::base::name::{ClusterName, HostName};
 use crate::base::units::Moment;
-use crate::inventory::{Claim, ObservedHost, Orphan, Orphans, ShortId};
+use crate::inventory::{Claim, ClusterRef, ObservedHost, Orphan, Orphans, ShortId};
 
 /// A cluster to remove.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,21 @@ pub struct Garbage {
     pub expired: bool,
     /// The holder of its lock, if any: a locked cluster is kept.
     pub holder: Option<String>,
+}
+
+/// A cluster that is skipped on hosts where its claim cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The cluster.
+    pub cluster: ClusterRef,
+    /// The hosts.
+    pub hosts: BTreeSet<HostName>,
+}
+
+impl Unreadable {
+    /// Why it is skipped.
+    pub const WHY: &'static str =
+        "its claim there cannot be read; another release of vcluster may have written it";
 }
 
 /// A cluster that is recorded here.
@@ -127,6 +142,31 @@ pub fn garbage(
     }
     found.sort_by(|a, b| (&a.cluster, &a.short_id).cmp(&(&b.cluster, &b.short_id)));
     found
+}
+
+/// The clusters that are skipped on hosts where their claim cannot be read, in the order of their names. Hosts that they
+/// are removed from for another reason are left out.
+pub fn unreadable(observed: &[ObservedHost], garbage: &[Garbage]) -> Vec<Unreadable> {
+    let mut clusters: BTreeMap<&ClusterRef, BTreeSet<HostName>> = BTreeMap::new();
+    for host in observed {
+        for cluster in &host.unreadable {
+            let removed = garbage.iter().any(|garbage| {
+                garbage.cluster == cluster.name
+                    && garbage.short_id.as_ref() == Some(&cluster.short_id)
+                    && garbage.hosts.contains(&host.name)
+            });
+            if !removed {
+                clusters.entry(cluster).or_default().insert(host.name.clone());
+            }
+        }
+    }
+    clusters
+        .into_iter()
+        .map(|(cluster, hosts)| Unreadable {
+            cluster: cluster.clone(),
+            hosts,
+        })
+        .collect()
 }
 
 /// Where a cluster is removed, and why; `None` if it stays.

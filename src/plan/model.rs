@@ -202,7 +202,7 @@ pub struct PlanInput<'a> {
 /// What failed so far, and the previous plan: facts that reachable hosts cannot report.
 #[derive(Clone, Debug, Default)]
 pub struct KnownFailures {
-    /// The last plan of the cluster. Distinguishes a node from a stale copy of it, and keeps the
+    /// The last plan of the cluster. Distinguishes a node from a leftover domain of it, and keeps the
     /// addresses of nodes whose host is unreachable.
     pub before: Option<Plan>,
     /// Reachable hosts that get no new nodes, because something else failed there.

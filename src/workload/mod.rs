@@ -12,5 +12,5 @@ mod sink;
 mod stop;
 
 pub use job::Workload;
-pub use record::{CutOff, Journal, Record, Running, cut_off};
+pub use record::{InterruptedRun, Journal, Record, Running, interrupted_runs};
 pub use results::{NodeResult, Outcome, Results, StepReport};

@@ -190,18 +190,7 @@ async fn collect(
         return Ok(());
     }
     let target = dir.join(node.as_str());
-    let result = async {
-        let mut paths = Vec::new();
-        for path in &step.collect {
-            let path = workload
-                .renderer
-                .render_text(path, &step.name, node)
-                .map_err(|error| crate::base::failure::explain(&error))?;
-            paths.push(path);
-        }
-        super::collect::collect(workload.nodes, node, &paths, &target).await
-    };
-    result
+    super::collect::collect(workload.nodes, node, &step.collect, &target)
         .await
         .map_err(|error| format!("failed to collect files: {error}"))
 }

@@ -1,5 +1,5 @@
 //! The record of a run, so that another command can resume it: `run.json` before its first step, and
-//! `ended.jsonl` with a line for every node and step that ended. A run without `results.json` was cut off.
+//! `ended.jsonl` with a line for every node and step that ended. A run without `results.json` was interrupted.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -41,7 +41,7 @@ impl Record {
         }
     }
 
-    /// Writes the record. While the returned lock is held, the run does not count as cut off.
+    /// Writes the record. While the returned lock is held, the run does not count as interrupted.
     pub fn begin(&self, results: &Results) -> io::Result<Running> {
         crate::base::crash_point::point!("run recorded before");
         let mut file = private(&results.path().join("run.json"))?;
@@ -63,9 +63,9 @@ impl Record {
 #[derive(Debug)]
 pub struct Running(#[expect(dead_code, reason = "held for its lock")] Flock<File>);
 
-/// A run that was cut off before its results were written.
+/// A run whose process ended before its results were written.
 #[derive(Debug)]
-pub struct CutOff {
+pub struct InterruptedRun {
     /// Its directory.
     pub results: Results,
     /// Its record.
@@ -74,8 +74,8 @@ pub struct CutOff {
     pub running: Running,
 }
 
-/// Runs of a cluster that were cut off, oldest first. Runs whose process is alive are left out.
-pub fn cut_off(parent: &Path, cluster_id: Uuid) -> Vec<CutOff> {
+/// The interrupted runs of a cluster, oldest first. Runs whose process is alive are left out.
+pub fn interrupted_runs(parent: &Path, cluster_id: Uuid) -> Vec<InterruptedRun> {
     let Ok(entries) = std::fs::read_dir(parent) else {
         return Vec::new();
     };
@@ -91,7 +91,7 @@ pub fn cut_off(parent: &Path, cluster_id: Uuid) -> Vec<CutOff> {
             let file = File::open(path.join("run.json")).ok()?;
             let running = Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()?;
             let record = Record::read(&path)?;
-            (record.cluster_id == cluster_id).then(|| CutOff {
+            (record.cluster_id == cluster_id).then(|| InterruptedRun {
                 results: Results::open(path),
                 record,
                 running: Running(running),
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_that_was_cut_off_is_found_with_its_ended_steps_and_a_torn_line_is_left_out() {
+    fn an_interrupted_run_is_found_with_its_ended_steps_and_a_torn_line_is_left_out() {
         let temp = tempfile::tempdir().unwrap();
         let results = Results::create(temp.path(), std::time::SystemTime::UNIX_EPOCH).unwrap();
         let cluster = Uuid::from_u128(7);
@@ -192,11 +192,15 @@ mod tests {
             assert_eq!(journal.ended("load", &node), Some(&line.result));
             assert_eq!(journal.ended("other", &node), None);
         }
-        assert_eq!(cut_off(temp.path(), cluster).len(), 0, "its process is alive");
+        assert_eq!(
+            interrupted_runs(temp.path(), cluster).len(),
+            0,
+            "its process is alive"
+        );
         drop(running);
-        assert_eq!(cut_off(temp.path(), cluster).len(), 1);
-        assert_eq!(cut_off(temp.path(), Uuid::from_u128(8)).len(), 0);
+        assert_eq!(interrupted_runs(temp.path(), cluster).len(), 1);
+        assert_eq!(interrupted_runs(temp.path(), Uuid::from_u128(8)).len(), 0);
         results.write("demo", &[]).unwrap();
-        assert_eq!(cut_off(temp.path(), cluster).len(), 0);
+        assert_eq!(interrupted_runs(temp.path(), cluster).len(), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! Ends the processes that a cut-off run left on its nodes.
+//! Ends the processes that an interrupted run left on its nodes.
 
 use futures::StreamExt;
 

@@ -90,8 +90,11 @@ fn a_step_that_does_not_exist_is_named_with_those_that_do() {
 }
 
 #[test]
-fn a_run_can_be_continued_only_where_one_was_cut_off() {
-    let ran = on_demo("run --attach").code(2).says("`demo`").says("hint: ");
+fn a_run_can_be_continued_only_where_one_was_interrupted() {
+    let ran = on_demo("run --attach")
+        .code(2)
+        .says("`demo` has no interrupted run")
+        .says("hint: ");
     assert_output!(ran);
     on_demo("run --stop").code(2).says("hint: ");
 }

@@ -35,11 +35,6 @@ fn an_error_is_the_same_in_both_formats() {
     for (line, code) in LINES {
         let human = run(line, "human").code(code).says("error: ");
         let json = run(line, "json").code(code);
-        if line == "list --results" {
-            // Wrong usage is found before any format is known.
-            assert_eq!(json.stderr, human.stderr);
-            continue;
-        }
         let error = json.error();
         assert_eq!(error["exit_code"], code, "{line}");
         let message = error["error"].as_str().unwrap();
@@ -55,6 +50,10 @@ fn an_error_is_the_same_in_both_formats() {
                 "{line}: no `{cause}` in\n{}",
                 human.stderr
             );
+        }
+        if line == "list --results" {
+            // clap prints the usage in a form of its own.
+            continue;
         }
         if let Some(hint) = error["hint"].as_str() {
             let hint = format!("\nhint: {hint}\n");

@@ -55,7 +55,7 @@ fn a_dry_run_of_down_that_saw_no_host_is_no_success() {
 }
 
 #[test]
-fn a_run_that_started_nothing_is_not_cut_off() {
+fn a_run_that_started_nothing_is_not_interrupted() {
     let first = recorded().args(["run"]).run().code(5);
     let second = first.again().args(["run"]).run().code(5);
     assert!(!second.stderr.contains("note: "), "{}", second.stderr);

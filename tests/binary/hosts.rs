@@ -42,6 +42,41 @@ fn plan_names_the_host_that_it_cannot_reach_and_what_to_check() {
 }
 
 #[test]
+fn up_with_dry_run_is_the_same_as_plan() {
+    for line in [
+        "plan demo.yaml",
+        "plan --adopt demo.yaml",
+        "up --dry-run demo.yaml",
+        "up --dry-run --adopt demo.yaml",
+    ] {
+        let ran = closed(line.split(' '))
+            .code(5)
+            .prints_nothing()
+            .says("plan demo: 2 nodes on 1 host\n")
+            .says("hint: ");
+        assert!(!ran.path("state").exists(), "{line} left a state directory");
+    }
+}
+
+#[test]
+fn plan_refuses_options_that_do_not_change_a_plan() {
+    for option in [
+        "--dry-run",
+        "--keep",
+        "--no-configure",
+        "--boot-timeout=5m",
+        "--boots=2",
+        "--summary=summary.json",
+    ] {
+        let name = option.split('=').next().unwrap();
+        closed(["plan", option, "demo.yaml"])
+            .code(2)
+            .prints_nothing()
+            .says(&format!("unexpected argument '{name}' found"));
+    }
+}
+
+#[test]
 fn plan_as_json_ends_with_the_error() {
     let ran = closed(["plan", "--format", "json", "demo.yaml"]).code(5);
     assert_output!(ran);

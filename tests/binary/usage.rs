@@ -1,5 +1,6 @@
 //! Command lines that are wrong: exit code 2 and what to write instead.
 
+use crate::hosts::{CLOSED, topology};
 use crate::program::{Ran, Vcluster};
 
 fn usage(line: &str) -> Ran {
@@ -83,6 +84,141 @@ fn values_that_cannot_be_read_are_shown_with_their_option() {
     }
     let ran = usage("extend --to tomorrow").says("2026-01-31T12:00:00Z");
     assert_output!(ran);
+}
+
+#[test]
+fn wrong_usage_is_an_error_in_json_too() {
+    for (line, message, hint) in [
+        ("lst", "unrecognized subcommand 'lst'", "'list'"),
+        (
+            "list --frobnicate",
+            "unexpected argument '--frobnicate' found",
+            "",
+        ),
+        (
+            "list --quiet --quiet",
+            "'--quiet' cannot be used multiple times",
+            "",
+        ),
+        (
+            "exec",
+            "arguments were not provided:\n  <COMMAND>...",
+            "usage: vcluster exec",
+        ),
+        ("extend --to tomorrow", "`tomorrow`", "--help"),
+        ("reaper", "command", "usage: vcluster reaper"),
+    ] {
+        let program = || Vcluster::new().env("CLICOLOR_FORCE", "1");
+        let before = program()
+            .args(["--format", "json"])
+            .args(line.split(' '))
+            .run()
+            .code(2);
+        let after = program()
+            .args(line.split(' '))
+            .args(["--format=json"])
+            .run()
+            .code(2);
+        let variable = program()
+            .env("VCLUSTER_FORMAT", "json")
+            .args(line.split(' '))
+            .run()
+            .code(2);
+        for ran in [before, after, variable] {
+            assert_eq!(ran.lines()[0]["type"], "vcluster", "{}", ran.text());
+            let error = ran.error();
+            assert_eq!(error["exit_code"], 2, "{line}");
+            let is = |field: &str, wanted: &str| {
+                let text = error[field].as_str().unwrap();
+                assert!(
+                    text.contains(wanted) && !text.starts_with("error") && !text.contains('\u{1b}'),
+                    "{line}: {error}"
+                );
+            };
+            is("error", message);
+            is("hint", hint);
+        }
+    }
+}
+
+#[test]
+fn wrong_usage_stays_text_where_json_is_not_wanted() {
+    usage("list --frobnicate --format human").says("'--frobnicate'");
+    // The option belongs to the remote command.
+    usage("exec --fanout 0 -- tool --format json").says("'0'");
+    Vcluster::new()
+        .env("VCLUSTER_FORMAT", "json")
+        .args(["--format", "human", "lst"])
+        .run()
+        .code(2)
+        .prints_nothing()
+        .says("error: unrecognized subcommand 'lst'");
+}
+
+#[test]
+fn help_and_version_are_no_errors_in_json() {
+    for option in ["--help", "--version"] {
+        Vcluster::new()
+            .args(["--format", "json", option])
+            .run()
+            .code(0)
+            .says_nothing()
+            .prints("vcluster ");
+    }
+}
+
+#[test]
+fn the_variable_of_a_flag_takes_the_usual_words() {
+    // With `--quiet`, the first line is not printed.
+    let run = |value: &str| {
+        let program = Vcluster::new().file("demo.yaml", &topology(CLOSED));
+        program
+            .env("VCLUSTER_QUIET", value)
+            .args(["plan", "demo.yaml"])
+            .run()
+            .code(5)
+    };
+    for value in ["1", "yes", "on", "true", "TRUE"] {
+        let ran = run(value);
+        assert!(!ran.stderr.contains("plan demo"), "{value}: {}", ran.text());
+    }
+    for value in ["0", "no", "off", "false", ""] {
+        run(value).says("plan demo: 2 nodes on 1 host\n");
+    }
+}
+
+#[test]
+fn the_variable_of_a_flag_is_named_if_its_value_is_wrong() {
+    for (variable, line) in [
+        ("VCLUSTER_QUIET", "list"),
+        ("VCLUSTER_VERBOSE", "list"),
+        ("VCLUSTER_KEEP", "up demo.yaml"),
+        ("VCLUSTER_YES", "down demo"),
+        ("VCLUSTER_YES", "gc"),
+    ] {
+        Vcluster::new()
+            .env(variable, "maybe")
+            .args(line.split(' '))
+            .run()
+            .code(2)
+            .prints_nothing()
+            .says(&format!("invalid value 'maybe' for '{variable}'"))
+            .says("tip: use true or false");
+    }
+    let ran = Vcluster::new()
+        .env("VCLUSTER_QUIET", "maybe")
+        .args(["list", "--format", "json"])
+        .run()
+        .code(2);
+    let error = ran.error();
+    assert!(
+        error["error"].as_str().unwrap().contains("VCLUSTER_QUIET"),
+        "{error}"
+    );
+    assert!(
+        error["hint"].as_str().unwrap().contains("true or false"),
+        "{error}"
+    );
 }
 
 #[test]

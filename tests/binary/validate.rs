@@ -154,6 +154,16 @@ fn what_is_no_topology_at_all_is_an_error() {
 }
 
 #[test]
+fn a_path_to_collect_is_no_template() {
+    let step = r#"  - { run: "true", collect: ["/var/log/{{node.name}}.log"] }"#;
+    stdin(&format!("{GOOD}workload:\n{step}\n"))
+        .code(3)
+        .prints_nothing()
+        .says("collect: `/var/log/{{node.name}}.log` contains `{`")
+        .says("write an absolute path");
+}
+
+#[test]
 fn one_bad_file_of_several_decides_the_exit_code_and_hides_no_other() {
     Vcluster::new()
         .file("good.yaml", GOOD)

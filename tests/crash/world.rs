@@ -176,7 +176,7 @@ impl World {
     pub(crate) fn attach(&mut self) -> (Ran, Option<String>) {
         let ran = self.run(&["run", "topology.yaml", "--attach"], Kill::Never);
         // It was killed before it was recorded, or after its results were.
-        let nothing = ran.code == Some(2) && ran.stderr.contains("was cut off");
+        let nothing = ran.code == Some(2) && ran.stderr.contains("no interrupted run");
         if ran.code != Some(0) && !nothing {
             let fault = format!("run --attach exited with {:?}: {}", ran.code, last(&ran.stderr));
             return (ran, Some(fault));

@@ -3,8 +3,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::World;
+use crate::base::event::{Event, Events};
 use crate::base::units::Moment;
-use crate::cluster::gc::{GcOptions, Inspection, carry_out, inspect};
+use crate::cluster::gc::{GcOptions, Inspection, carry_out, describe_unreadable, inspect};
 
 async fn inspected(world: &World) -> Inspection {
     let options = GcOptions {
@@ -68,6 +69,40 @@ async fn a_lease_that_was_extended_after_the_inspection_saves_the_cluster() {
         .unwrap();
     assert_eq!(world.hosts.contents(), before);
     assert!(world.dir("demo").exists());
+}
+
+#[tokio::test]
+async fn gc_leaves_a_cluster_whose_claims_cannot_be_read_and_names_it() {
+    let world = World::new();
+    world.raise("demo", 3).await;
+    for host in ["bm1", "bm2", "bm3"] {
+        world.hosts.spoil_claims(host);
+    }
+    let inspection = inspected(&world).await;
+    assert!(inspection.is_clean());
+    let named: Vec<String> = inspection.unreadable.iter().map(describe_unreadable).collect();
+    let id = &inspection.unreadable[0].cluster.short_id;
+    assert_eq!(named, [format!("cluster `demo` ({id}) on bm[1-3]")]);
+    let before = world.hosts.contents();
+    let (events, mut received) = Events::channel();
+    let cancel = CancellationToken::new();
+    let line = carry_out(&inspection, &world.root, &cancel, &events)
+        .await
+        .unwrap();
+    assert_eq!(line, "removed 0 clusters and 0 other objects; skipped 1 cluster");
+    assert_eq!(world.hosts.contents(), before);
+    drop(events);
+    let mut notes = Vec::new();
+    while let Some(event) = received.recv().await {
+        if let Event::Note { text } = event {
+            notes.push(text);
+        }
+    }
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(
+        notes[0].starts_with("skipped cluster `demo`") && notes[0].contains("cannot be read"),
+        "{notes:?}"
+    );
 }
 
 #[tokio::test]

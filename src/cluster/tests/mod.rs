@@ -68,7 +68,7 @@ impl World {
     /// What an `up` of this cluster would find and do.
     async fn observe(&self, name: &str, nodes: usize) -> Situation {
         let topology = self.topology(name, nodes);
-        situation::observe(&self.options, topology, &self.dir(name), &self.events)
+        situation::observe(&self.options.plan(), topology, &self.dir(name), &self.events)
             .await
             .unwrap_or_else(|error| panic!("{error:#}"))
     }

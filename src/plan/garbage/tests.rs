@@ -181,6 +181,42 @@ fn an_object_whose_claim_cannot_be_read_is_left_alone() {
     assert_eq!(said(&[newer], &old, &[]), Vec::<String>::new());
 }
 
+fn names(hosts: &[&str]) -> BTreeSet<HostName> {
+    hosts.iter().map(|host| host.parse().unwrap()).collect()
+}
+
+#[test]
+fn a_cluster_whose_claim_cannot_be_read_is_named_unless_it_is_removed_anyway() {
+    let cluster = ClusterRef::of_directory("a.00000001").unwrap();
+    let other = ClusterRef::of_directory("b.00000002").unwrap();
+    let mut one = object(host("bm01"), "bridge", "vcb00000001", "a");
+    one.unreadable = vec![other.clone(), cluster.clone()];
+    let mut two = host("bm02");
+    two.unreadable = vec![cluster.clone()];
+    let wanted = [
+        Unreadable {
+            cluster: cluster.clone(),
+            hosts: names(&["bm01", "bm02"]),
+        },
+        Unreadable {
+            cluster: other.clone(),
+            hosts: names(&["bm01"]),
+        },
+    ];
+    let observed = [one, two];
+    assert_eq!(unreadable(&observed, &[]), wanted);
+    // A claim on a third host says that the lease has ended.
+    let [one, two] = observed;
+    let observed = [one, two, claimed(host("bm03"), "a", Some(-1))];
+    let found = garbage(&observed, &BTreeMap::new(), &[], noon(), HOUR);
+    assert_eq!(found[0].hosts, names(&["bm01", "bm03"]));
+    let left: Vec<(ClusterRef, BTreeSet<HostName>)> = unreadable(&observed, &found)
+        .into_iter()
+        .map(|unreadable| (unreadable.cluster, unreadable.hosts))
+        .collect();
+    assert_eq!(left, [(cluster, names(&["bm02"])), (other, names(&["bm01"]))]);
+}
+
 mod properties {
     use proptest::prelude::*;
 

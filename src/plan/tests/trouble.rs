@@ -76,32 +76,32 @@ fn nodes_of_an_unreachable_host_keep_their_addresses_and_the_others_their_mtu() 
 }
 
 #[test]
-fn a_stale_copy_on_a_host_that_is_back_is_removed_even_if_it_runs() {
+fn a_leftover_domain_on_a_host_that_is_back_is_removed_even_if_it_runs() {
     let mut world = World::new().hosts(3, 2048, 16).group("a", 3, 1024, Place::Spread);
     raise(&mut world);
     let silent = world.observed.remove(1);
     let plan = raise(&mut world);
     assert_eq!(plan.nodes[1].host.as_str(), "bm1");
     world.observed.insert(1, silent);
-    for (copy, new) in [
+    for (old, new) in [
         (DomainState::Off, DomainState::Running),
         (DomainState::Running, DomainState::Running),
     ] {
-        world.at("bm2").nodes[0].state = copy;
+        world.at("bm2").nodes[0].state = old;
         world.at("bm1").nodes[1].state = new;
         let plan = world.plan().unwrap();
         assert_eq!(layout(&plan), "bm1: a[01-02] | bm3: a03");
         assert_eq!(
             doings(&plan),
-            ["Remove a02 on bm2: a stale copy: the node is on bm1"]
+            ["Remove a02 on bm2: a leftover domain: the node is on bm1"]
         );
     }
-    // The node of the last plan counts, even if only the stale copy runs.
+    // The node of the last plan counts, even if only the leftover domain runs.
     world.at("bm1").nodes[1].state = DomainState::Off;
     assert_eq!(
         doings(&world.plan().unwrap()),
         [
-            "Remove a02 on bm2: a stale copy: the node is on bm1",
+            "Remove a02 on bm2: a leftover domain: the node is on bm1",
             "Start a02 on bm1: its domain is off"
         ]
     );

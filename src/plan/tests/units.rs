@@ -274,7 +274,7 @@ fn a_second_domain_of_a_node_is_removed_and_the_running_one_stays() {
     world.at("bm2").nodes.push(twin);
     assert_eq!(
         doings(&world.plan().unwrap()),
-        ["Remove a01 on bm1: a stale copy: the node is on bm2"]
+        ["Remove a01 on bm1: a leftover domain: the node is on bm2"]
     );
 }
 

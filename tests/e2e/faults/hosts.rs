@@ -105,16 +105,21 @@ fn a_host_that_is_off_is_an_error_by_default_and_left_out_with_a_quorum() {
         .code(0)
         .says("is up: 3 nodes on 2 hosts");
     let home = host_of(&world, "n002");
-    // The host is back with its old copy, which even runs.
+    // The host is back with the old domain, which even runs.
     lab(&["start", "bm02"]).code(0);
     host("bm02", &format!("virsh -q start {}.n002 || true", world.name));
     world
         .run(&["status"])
         .code(5)
-        .says("bm02 holds a stale copy of n002");
+        .says("bm02 holds a leftover domain of n002");
     let began = Instant::now();
     let ran = world.run(&["up", "--format", "json"]).code(0);
-    took(began, "stale copy on a host that is back", "up", "copy removed");
+    took(
+        began,
+        "leftover domain on a host that is back",
+        "up",
+        "domain removed",
+    );
     assert!(ran.stdout.contains(r#""stage":"remove""#), "{}", ran.stdout);
     assert_eq!(host_of(&world, "n002"), home);
     world.run(&["status"]).code(0);
