@@ -116,12 +116,7 @@ async fn apply_fixes(findings: &[Finding], look: &Look<'_>, context: &Context) -
 fn show(evidence: &Evidence<'_>, findings: &[Finding], context: &Context) {
     match context.format {
         Format::Human => {
-            let colour = report::Terminal::detect();
-            report::data(&report::doctor::findings(
-                findings,
-                context.quiet,
-                colour.stdout_colour,
-            ));
+            report::show(&report::doctor::findings(findings, context.quiet));
             if !context.quiet {
                 report::talk(&report::doctor::verdict(findings));
             }

@@ -163,9 +163,6 @@ fn list(context: &Context) -> anyhow::Result<ExitCode> {
             path.display().to_string(),
         ]);
     }
-    report::data(&report::table::render(
-        &table,
-        report::Terminal::detect().stdout_colour,
-    ));
+    report::show(&report::table::render(&table));
     Ok(ExitCode::Ok)
 }

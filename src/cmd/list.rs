@@ -71,9 +71,6 @@ pub fn run(_args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             row.topology.unwrap_or_else(|| "-".into()),
         ]);
     }
-    report::data(&report::table::render(
-        &table,
-        report::Terminal::detect().stdout_colour,
-    ));
+    report::show(&report::table::render(&table));
     Ok(ExitCode::Ok)
 }

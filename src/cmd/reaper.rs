@@ -149,10 +149,7 @@ fn show(rows: &[(HostName, ReaperState)], context: &Context) {
         };
         table.add_row(vec![host.to_string(), reaper.to_owned(), timer.to_owned()]);
     }
-    report::data(&report::table::render(
-        &table,
-        report::Terminal::detect().stdout_colour,
-    ));
+    report::show(&report::table::render(&table));
     let by_hand: Vec<&HostName> = rows
         .iter()
         .filter(|(_, state)| state.installed && state.timer.is_none())

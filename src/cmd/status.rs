@@ -285,10 +285,7 @@ fn show(cluster: &Cluster, rows: &[Row], claims: &[Claim], context: &Context) {
             uptime.unwrap_or_else(|| "-".into()),
         ]);
     }
-    report::data(&report::table::render(
-        &table,
-        report::Terminal::detect().stdout_colour,
-    ));
+    report::show(&report::table::render(&table));
     for (reason, nodes) in cluster.plan.missing_by_reason() {
         report::talk(&format!(
             "warning: missing {}: {}",

@@ -41,12 +41,11 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
 }
 
 fn talk(results: &[(&str, Result<Topology, Diagnostics>)], quiet: bool) {
-    let colour = report::Terminal::detect().colour;
     for (_, result) in results {
         match result {
             Ok(_) if quiet => {}
             Ok(topology) => report::data(&format!("ok: {}\n", summary(topology))),
-            Err(diagnostics) => report::talk(&text::sanitize_painted(diagnostics.render(colour).trim_end())),
+            Err(diagnostics) => report::talk(&text::sanitize_painted(diagnostics.render(true).trim_end())),
         }
     }
 }

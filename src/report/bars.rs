@@ -20,8 +20,8 @@ pub(super) struct Bars {
     screen: MultiProgress,
     stages: BTreeMap<Stage, ProgressBar>,
     images: HashMap<(String, String), ProgressBar>,
-    colour: bool,
-    stdout_colour: bool,
+    /// The template of a stage's bar.
+    template: &'static str,
     /// stdout is on the same screen, so bars are suspended while it is written.
     stdout_terminal: bool,
     summary: bool,
@@ -33,8 +33,11 @@ impl Bars {
             screen: MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(REDRAWS)),
             stages: BTreeMap::new(),
             images: HashMap::new(),
-            colour: options.terminal.colour,
-            stdout_colour: options.terminal.stdout_colour,
+            template: if super::out::talk_is_styled() {
+                COLOURED
+            } else {
+                PLAIN
+            },
             stdout_terminal: options.terminal.stdout,
             summary: options.summary,
         }
@@ -55,7 +58,7 @@ impl Bars {
         if let Some(bar) = self.stages.get(stage) {
             return bar.clone();
         }
-        let bar = ProgressBar::hidden().with_style(Self::fitting(if self.colour { COLOURED } else { PLAIN }));
+        let bar = ProgressBar::hidden().with_style(Self::fitting(self.template));
         // In the order of work, not of appearance. Bars of images are below all stages.
         let above = self.stages.range(..stage).count();
         let bar = self.screen.insert(above, bar);
@@ -112,21 +115,13 @@ fn style(template: &str) -> ProgressStyle {
 impl Render for Bars {
     fn event(&mut self, event: &Event, _tally: &Tally, _now: Duration) {
         if let Event::Output { node, stream, line } = event {
+            let text = words::output(node.as_str(), *stream, line);
             match stream {
-                Stream::Stdout => {
-                    let text = words::output(node.as_str(), *stream, line, self.stdout_colour);
-                    if self.stdout_terminal {
-                        self.screen.suspend(|| super::out::data(&text));
-                    } else {
-                        super::out::data(&text);
-                    }
-                }
-                Stream::Stderr => {
-                    let text = words::output(node.as_str(), *stream, line, self.colour);
-                    self.say(text.trim_end_matches('\n'));
-                }
+                Stream::Stdout if self.stdout_terminal => self.screen.suspend(|| super::out::show(&text)),
+                Stream::Stdout => super::out::show(&text),
+                Stream::Stderr => self.say(text.trim_end_matches('\n')),
             }
-        } else if let Some(line) = words::alarm(event, self.colour).or_else(|| words::news(event)) {
+        } else if let Some(line) = words::alarm(event).or_else(|| words::news(event)) {
             self.say(&line);
         }
     }
@@ -168,7 +163,7 @@ impl Render for Bars {
         }
         let _ = self.screen.clear();
         if self.summary {
-            super::out::talk(summary.human(self.colour).trim_end_matches('\n'));
+            super::out::talk(summary.human().trim_end_matches('\n'));
         }
     }
 }

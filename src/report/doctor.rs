@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
+use super::style::{ERROR, HINT, WARNING};
 use super::table;
-use super::terminal::{Colour, paint};
 use crate::base::text::{self, plural};
 use crate::doctor::{Evidence, Finding, Fix, Remedy, Severity, Subject};
 use crate::nodeset::fold;
@@ -58,7 +58,7 @@ fn folded<'a>(findings: &'a [Finding], least: Severity) -> Vec<Folded<'a>> {
 }
 
 /// The findings for people; with `quiet` only warnings and errors.
-pub fn findings(findings: &[Finding], quiet: bool, colour: bool) -> String {
+pub fn findings(findings: &[Finding], quiet: bool) -> String {
     let least = if quiet { Severity::Warning } else { Severity::Ok };
     let groups = folded(findings, least);
     if groups.is_empty() {
@@ -74,22 +74,22 @@ pub fn findings(findings: &[Finding], quiet: bool, colour: bool) -> String {
             text::line(first.what.as_bytes()),
         ]);
     }
-    let mut out = table::render(&rows, colour);
+    let mut out = table::render(&rows);
     for group in groups.iter().filter(|group| group.first.severity > Severity::Ok) {
-        out.push_str(&details(group, colour));
+        out.push_str(&details(group));
     }
     out
 }
 
-fn details(group: &Folded<'_>, colour: bool) -> String {
+fn details(group: &Folded<'_>) -> String {
     let first = group.first;
-    let tint = match first.severity {
-        Severity::Error => Colour::Red,
-        Severity::Warning => Colour::Yellow,
-        Severity::Info | Severity::Ok => Colour::Cyan,
+    let style = match first.severity {
+        Severity::Error => ERROR,
+        Severity::Warning => WARNING,
+        Severity::Info | Severity::Ok => HINT,
     };
     let head = format!("{}: {} on {}", first.severity.as_str(), first.check, group.on());
-    let mut out = format!("\n{}\n", paint(colour, tint, &head));
+    let mut out = format!("\n{style}{head}{style:#}\n");
     if !first.why.is_empty() {
         out.push_str(&format!("  why:  {}\n", text::line(first.why.as_bytes())));
     }
@@ -175,6 +175,7 @@ pub fn json(evidence: &Evidence<'_>, findings: &[Finding]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::style::plain;
     use super::*;
 
     fn finding(severity: Severity, host: &str, what: &str, command: Option<&str>) -> Finding {
@@ -204,7 +205,7 @@ mod tests {
             finding(Severity::Error, "bm03", "too few", Some("raise 2")),
             finding(Severity::Ok, "bm04", "fine", None),
         ];
-        insta::assert_snapshot!(findings(&all, false, false), @r"
+        insta::assert_snapshot!(plain(&findings(&all, false)), @r"
         SEVERITY  ON         CHECK  FINDING
         error     bm[02-03]  files  too few
         ok        bm[01,04]  files  fine
@@ -216,19 +217,15 @@ mod tests {
         ");
         assert_eq!(verdict(&all), "2 errors, 0 warnings");
         assert!(
-            !findings(&all, true, false).contains("fine"),
+            !findings(&all, true).contains("fine"),
             "quiet shows warnings and errors only"
         );
-        assert_eq!(findings(&all[..1], true, false), "");
+        assert_eq!(findings(&all[..1], true), "");
     }
 
     #[test]
     fn text_of_a_host_cannot_move_the_cursor() {
-        let shown = findings(
-            &[finding(Severity::Error, "bm01", "a\u{1b}[2Jb", None)],
-            false,
-            false,
-        );
+        let shown = findings(&[finding(Severity::Error, "bm01", "a\u{1b}[2Jb", None)], false);
         assert!(shown.contains("a^[[2Jb"), "{shown}");
     }
 }

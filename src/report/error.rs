@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::Format;
-use super::terminal::{Colour, Terminal, paint};
+use super::style::{ERROR, HINT};
 use crate::base::exit::ExitCode;
 use crate::base::failure::UserError;
 use crate::base::text;
@@ -95,19 +95,19 @@ fn clean(said: &str) -> String {
 
 impl Described {
     /// The text for people.
-    pub fn human(&self, colour: bool) -> String {
+    pub fn human(&self) -> String {
         let mut said = String::new();
         for (index, line) in self.lines.iter().enumerate() {
             if index == 0 {
                 // Diagnostics of a topology already begin with the word.
                 let line = line.strip_prefix("error: ").unwrap_or(line);
-                let _ = writeln!(said, "{}: {line}", paint(colour, Colour::Red, "error"));
+                let _ = writeln!(said, "{ERROR}error{ERROR:#}: {line}");
             } else {
                 let _ = writeln!(said, "  caused by: {}", line.replace('\n', "\n    "));
             }
         }
         if let Some(hint) = &self.hint {
-            let _ = writeln!(said, "{}: {hint}", paint(colour, Colour::Cyan, "hint"));
+            let _ = writeln!(said, "{HINT}hint{HINT:#}: {hint}");
         }
         said
     }
@@ -131,7 +131,7 @@ pub fn error(error: &anyhow::Error, format: Format) -> ExitCode {
     let described = describe(error);
     match format {
         Format::Human => {
-            super::talk(described.human(Terminal::detect().colour).trim_end_matches('\n'));
+            super::talk(described.human().trim_end_matches('\n'));
         }
         Format::Json => {
             let diagnostics = error
@@ -161,6 +161,7 @@ pub fn error(error: &anyhow::Error, format: Format) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
+    use super::super::style::plain;
     use super::*;
     use anyhow::Context;
 
@@ -170,7 +171,7 @@ mod tests {
             .parse::<crate::base::name::ClusterName>()
             .context("failed to read the cluster's name")
             .unwrap_err();
-        insta::assert_snapshot!(describe(&error).human(false), @r"
+        insta::assert_snapshot!(plain(&describe(&error).human()), @r"
         error: failed to read the cluster's name
           caused by: the cluster name `../x` contains `.`
         hint: use lower-case letters, digits and inner hyphens, beginning with a letter
@@ -218,14 +219,14 @@ mod tests {
     #[test]
     fn escapes_in_a_message_do_not_reach_the_screen() {
         let error = anyhow::anyhow!("console:\n\x1b[2Jpanic");
-        assert_eq!(describe(&error).human(false), "error: console:\n^[[2Jpanic\n");
+        assert_eq!(plain(&describe(&error).human()), "error: console:\n^[[2Jpanic\n");
     }
 
     #[test]
     fn the_word_error_appears_once() {
         let error = anyhow::anyhow!("error: unknown key\n --> file:1:1");
         assert_eq!(
-            describe(&error).human(false),
+            plain(&describe(&error).human()),
             "error: unknown key\n --> file:1:1\n"
         );
     }

@@ -59,8 +59,6 @@ pub(super) struct Lines {
     quiet: bool,
     verbose: bool,
     summary: bool,
-    colour: bool,
-    stdout_colour: bool,
     pace: Pace,
     talk: String,
     data: String,
@@ -72,8 +70,6 @@ impl Lines {
             quiet: options.quiet,
             verbose: options.verbose,
             summary: options.summary,
-            colour: options.terminal.colour,
-            stdout_colour: options.terminal.stdout_colour,
             pace: Pace::default(),
             talk: String::new(),
             data: String::new(),
@@ -159,7 +155,7 @@ impl Lines {
 
     fn flush(&mut self) {
         if !self.data.is_empty() {
-            super::out::data(&self.data);
+            super::out::show(&self.data);
             self.data.clear();
         }
         if !self.talk.is_empty() {
@@ -172,17 +168,12 @@ impl Lines {
 impl Render for Lines {
     fn event(&mut self, event: &Event, _tally: &Tally, _now: Duration) {
         if let Event::Output { node, stream, line } = event {
-            match stream {
-                Stream::Stdout => {
-                    self.data
-                        .push_str(&words::output(node.as_str(), *stream, line, self.stdout_colour));
-                }
-                Stream::Stderr => {
-                    self.talk
-                        .push_str(&words::output(node.as_str(), *stream, line, self.colour));
-                }
-            }
-        } else if let Some(line) = words::alarm(event, self.colour) {
+            let text = match stream {
+                Stream::Stdout => &mut self.data,
+                Stream::Stderr => &mut self.talk,
+            };
+            text.push_str(&words::output(node.as_str(), *stream, line));
+        } else if let Some(line) = words::alarm(event) {
             self.say(&line);
         } else if let Event::Image {
             image,
@@ -214,7 +205,7 @@ impl Render for Lines {
 
     fn finish(&mut self, summary: &Summary, _now: Duration) {
         if self.summary && !self.quiet {
-            self.talk.push_str(&summary.human(self.colour));
+            self.talk.push_str(&summary.human());
         }
         self.flush();
     }
@@ -222,6 +213,7 @@ impl Render for Lines {
 
 #[cfg(test)]
 mod tests {
+    use super::super::style::plain;
     use super::super::tally::tests::{done, node};
     use super::super::terminal::Terminal;
     use super::*;
@@ -292,10 +284,7 @@ mod tests {
             };
             lines.event(&event, &Tally::default(), Duration::ZERO);
         }
-        assert_eq!(
-            (lines.data.as_str(), lines.talk.as_str()),
-            ("n1: a^[[2Jb\n", "n1: a^[[2Jb\n")
-        );
+        assert_eq!([plain(&lines.data), plain(&lines.talk)], ["n1: a^[[2Jb\n"; 2]);
     }
 
     #[test]
@@ -308,6 +297,6 @@ mod tests {
         let warning = Event::Warning { text: "y".into() };
         lines.event(&note, &Tally::default(), Duration::ZERO);
         lines.event(&warning, &Tally::default(), Duration::ZERO);
-        assert_eq!(lines.talk, "warning: y\n");
+        assert_eq!(plain(&lines.talk), "warning: y\n");
     }
 }

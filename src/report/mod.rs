@@ -17,6 +17,7 @@ pub mod plan;
 mod render;
 mod run;
 pub mod statistics;
+mod style;
 mod summary;
 pub mod table;
 mod tally;
@@ -25,7 +26,7 @@ mod words;
 
 pub use error::error;
 pub use failures::FailureGroup;
-pub use out::{data, data_read, talk};
+pub use out::{data, data_read, show, talk};
 pub use render::ReportOptions;
 pub use run::spawn;
 pub use statistics::Timing;

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::failures::{FailureGroup, group};
 use super::statistics::{Timing, human};
+use super::style::{ERROR, HEADING, WARNING};
 use super::tally::{Stage, StageTally, Tally};
-use super::terminal::{Colour, paint};
 use crate::base::event::{ActionKind, HostStage, NodeStage};
 use crate::base::text::{plural, sanitize};
 
@@ -178,16 +178,16 @@ impl Summary {
 
     /// The summary for people, without the failures: each was shown when it happened, and the error after the
     /// summary folds them.
-    pub fn human(&self, colour: bool) -> String {
+    pub fn human(&self) -> String {
         let mut text = String::new();
         if self.began() && !self.stages.is_empty() {
-            text.push_str(&self.table(colour));
+            text.push_str(&self.table());
         }
         for (warning, count) in self.warnings.iter().filter(|(_, count)| *count > 1) {
             let _ = writeln!(text, "{count} times: {}", sanitize(warning));
         }
         if self.began() {
-            text.push_str(&self.last_line(colour));
+            text.push_str(&self.last_line());
         }
         text
     }
@@ -202,7 +202,7 @@ impl Summary {
                 .any(|stage| !looks.contains(&stage.stage.as_str()))
     }
 
-    fn table(&self, colour: bool) -> String {
+    fn table(&self) -> String {
         let mut table = super::table::new(&["stage", "done", "failed", "p50", "p95", "max", "slowest"]);
         for stage in &self.stages {
             let time =
@@ -217,10 +217,10 @@ impl Summary {
                 stage.slowest.clone().unwrap_or_default(),
             ]);
         }
-        super::table::render(&table, colour)
+        super::table::render(&table)
     }
 
-    fn last_line(&self, colour: bool) -> String {
+    fn last_line(&self) -> String {
         let mut parts = Vec::new();
         for (count, word) in [
             (self.created, "created"),
@@ -232,22 +232,18 @@ impl Summary {
             }
         }
         if self.failed > 0 {
-            parts.push(paint(colour, Colour::Red, &format!("{} failed", self.failed)));
+            parts.push(format!("{ERROR}{} failed{ERROR:#}", self.failed));
         }
         let missing: usize = self.missing.iter().map(|missing| missing.count).sum();
         if missing > 0 {
-            parts.push(paint(colour, Colour::Yellow, &format!("{missing} missing")));
+            parts.push(format!("{WARNING}{missing} missing{WARNING:#}"));
         }
         let warnings: usize = self.warnings.iter().map(|(_, count)| count).sum();
         if warnings > 0 {
             let plural = if warnings == 1 { "" } else { "s" };
-            parts.push(paint(
-                colour,
-                Colour::Yellow,
-                &format!("{warnings} warning{plural}"),
-            ));
+            parts.push(format!("{WARNING}{warnings} warning{plural}{WARNING:#}"));
         }
-        let verb = paint(colour, Colour::Bold, &format!("{} {}", self.verb, self.cluster));
+        let verb = format!("{HEADING}{} {}{HEADING:#}", self.verb, self.cluster);
         let hosts = plural(self.hosts, "host");
         let mut line = match self.nodes {
             0 => format!("{verb}: {hosts}"),
@@ -263,6 +259,7 @@ impl Summary {
 
 #[cfg(test)]
 mod tests {
+    use super::super::style::plain;
     use super::super::tally::tests::{done, failed, node, started, tally_of};
     use super::*;
     use crate::base::event::{Event, Progress};
@@ -295,7 +292,7 @@ mod tests {
 
     #[test]
     fn the_summary_shows_counts_times_and_failures() {
-        insta::assert_snapshot!(story().human(false), @r"
+        insta::assert_snapshot!(plain(&story().human()), @r"
         STAGE   DONE  FAILED  P50     P95     MAX     SLOWEST
         define  2/2   0       1.00 s  1.00 s  1.00 s  n1
         boot    1/2   1       12.0 s  12.0 s  12.0 s  n1

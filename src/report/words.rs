@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytesize::ByteSize;
 
 use super::statistics::human;
+use super::style::{ERROR, HINT, WARNING};
 use super::tally::{Bytes, StageTally};
-use super::terminal::{Colour, paint};
 use crate::base::event::{ActionKind, Event, Progress, Stream};
 use crate::base::text::{self, plural};
 
@@ -73,23 +73,19 @@ pub(super) fn planned(actions: &[(ActionKind, usize)]) -> String {
 }
 
 /// What is always shown, and at once: failures, warnings.
-pub(super) fn alarm(event: &Event, colour: bool) -> Option<String> {
-    let (word, tint, said) = match event {
-        Event::Warning { text } => ("warning", Colour::Yellow, text.clone()),
+pub(super) fn alarm(event: &Event) -> Option<String> {
+    let (word, style, said) = match event {
+        Event::Warning { text } => ("warning", WARNING, text.clone()),
         Event::Missing { nodes, reason } => (
             "warning",
-            Colour::Yellow,
+            WARNING,
             format!("missing {}: {reason}", crate::nodeset::fold(nodes)),
         ),
         Event::Host {
             host,
             stage,
             progress: Progress::Failed { error },
-        } => (
-            "failed",
-            Colour::Red,
-            format!("{host}: {}: {error}", stage.as_str()),
-        ),
+        } => ("failed", ERROR, format!("{host}: {}: {error}", stage.as_str())),
         Event::Node {
             node,
             host,
@@ -97,17 +93,17 @@ pub(super) fn alarm(event: &Event, colour: bool) -> Option<String> {
             progress: Progress::Failed { error },
         } => (
             "failed",
-            Colour::Red,
+            ERROR,
             format!("{node} on {host}: {}: {error}", stage.as_str()),
         ),
         Event::StepNode {
             name,
             node,
             progress: Progress::Failed { error },
-        } => ("failed", Colour::Red, format!("{node}: {name}: {error}")),
+        } => ("failed", ERROR, format!("{node}: {name}: {error}")),
         _ => return None,
     };
-    Some(format!("{}: {}", paint(colour, tint, word), block(&said)))
+    Some(format!("{style}{word}{style:#}: {}", block(&said)))
 }
 
 /// What gets its own line in any progress display.
@@ -145,12 +141,12 @@ pub(super) fn news(event: &Event) -> Option<String> {
 }
 
 /// A line that a node wrote, prefixed with its name as in clush.
-pub(super) fn output(node: &str, stream: Stream, line: &str, colour: bool) -> String {
-    let tint = match stream {
-        Stream::Stdout => Colour::Cyan,
-        Stream::Stderr => Colour::Red,
+pub(super) fn output(node: &str, stream: Stream, line: &str) -> String {
+    let style = match stream {
+        Stream::Stdout => HINT,
+        Stream::Stderr => ERROR,
     };
-    format!("{}: {}\n", paint(colour, tint, node), text::line(line.as_bytes()))
+    format!("{style}{node}{style:#}: {}\n", text::line(line.as_bytes()))
 }
 
 /// Text of several lines, escaped for a terminal, the later lines indented.
@@ -163,6 +159,7 @@ fn block(said: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::style::plain;
     use super::super::tally::tests::{failed, node};
     use super::*;
     use crate::base::event::NodeStage;
@@ -171,7 +168,7 @@ mod tests {
     fn a_failure_names_node_host_and_stage_and_cannot_move_the_cursor() {
         let event = node("n1", NodeStage::Boot, failed("died\n\x1b[2Jpanic"));
         assert_eq!(
-            alarm(&event, false).unwrap(),
+            plain(&alarm(&event).unwrap()),
             "failed: n1 on bm01: boot: died\n    ^[[2Jpanic"
         );
     }
