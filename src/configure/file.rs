@@ -25,22 +25,7 @@ pub struct FileStep {
 
 /// The script that writes the files on a node. It prints `changed N` for every file (by index) that it changed.
 pub fn files_script(files: &[FileStep]) -> String {
-    let mut script = String::from(
-        "set -eu\numask 077\n\
-         put() { # index path digest mode owner; contents on fd 3\n\
-         old=$(sha256sum \"$2\" 2>/dev/null) || old=\n\
-         if [ \"${old%% *}\" != \"$3\" ] || [ -L \"$2\" ]; then\n\
-         dir=${2%/*}; [ -z \"$dir\" ] || [ -d \"$dir\" ] || (umask 022; mkdir -p \"$dir\")\n\
-         [ ! -d \"$2\" ] || { echo \"$2 is a directory\" >&2; exit 1; }\n\
-         base64 -d <&3 >\"$2.vcluster-new\"\n\
-         new=$(sha256sum \"$2.vcluster-new\"); [ \"${new%% *}\" = \"$3\" ] || { rm -f \"$2.vcluster-new\"; exit 1; }\n\
-         chmod \"$4\" \"$2.vcluster-new\"; chown \"$5\" \"$2.vcluster-new\"\n\
-         mv -f \"$2.vcluster-new\" \"$2\"; echo \"changed $1\"\n\
-         else\n\
-         was=$(stat -c '%a %u %g' \"$2\"); chmod \"$4\" \"$2\"; chown \"$5\" \"$2\"\n\
-         [ \"$was\" = \"$(stat -c '%a %u %g' \"$2\")\" ] || echo \"changed $1\"\n\
-         fi; }\n",
-    );
+    let mut script = include_str!("file.sh").to_owned();
     for (index, file) in files.iter().enumerate() {
         let digest = crate::base::digest::sha256(&file.contents);
         let owner = match file.owner.as_deref() {

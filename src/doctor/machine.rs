@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::base::shell::with_variables;
 use crate::base::units::MiB;
 use crate::host::IMAGES_ROOT;
 
@@ -22,60 +23,15 @@ const SETTINGS: &str = "net/ipv4/neigh/default/gc_thresh1 net/ipv4/neigh/default
 net/ipv4/neigh/default/gc_thresh3 net/ipv4/ip_forward net/bridge/bridge-nf-call-iptables fs/file-max \
 vm/overcommit_memory";
 
-/// The script. `$1` is `SSH_CONNECTION`. It changes nothing. It reads files below `/proc/sys` with `cat`:
-/// `read` of dash reads byte by byte, and the kernel returns no second byte.
+/// The script. `$1` is `SSH_CONNECTION`. It changes nothing.
 pub(super) fn script() -> String {
-    format!(
-        r#"exec 2>/dev/null
-echo @@kernel; uname -r
-echo @@system; grep -hE '^ID(_LIKE)?=' /etc/os-release; [ -d /run/systemd/system ] && echo systemd
-echo @@missing; for c in {COMMANDS}; do command -v "$c" >/dev/null || echo "$c"; done
-echo @@emulator; for f in qemu-system-x86_64 qemu-kvm /usr/libexec/qemu-kvm; do command -v "$f"; done
-echo @@daemons; n=$(readlink /proc/self/ns/pid); for p in /proc/[0-9]*; do
-  read -r c <"$p/comm" || continue
-  case $c in libvirtd | virtqemud | virtlogd) ;; *) continue ;; esac
-  # The daemons of containers are not this machine's.
-  [ "$(readlink "$p/ns/pid")" = "$n" ] || continue
-  l=$(sed -n 's/^Max open files *\([0-9a-z]*\) *\([0-9a-z]*\).*/\1 \2/p' "$p/limits")
-  echo "$c ${{p#/proc/}} $l $(ls "$p/fd" | wc -l)"
-done
-echo @@limits; for f in libvirtd virtqemud virtproxyd qemu; do
-  sed -n "s/^[[:space:]]*\(max_[a-z_]*\)[[:space:]]*=[[:space:]]*\([0-9][0-9]*\).*/$f \1 \2/p" "/etc/libvirt/$f.conf"
-done
-echo @@cpu; [ -c /dev/kvm ] && echo device
-grep -m1 '^flags' /proc/cpuinfo | tr ' ' '\n' | grep -xE 'vmx|svm|hypervisor'
-for m in intel amd; do v=$(cat "/sys/module/kvm_$m/parameters/nested") && echo "nested $v"; done
-echo @@sshd; if [ -n "$1" ]; then
-  set -- $1; sshd -T -C "user=${{SUDO_USER:-$(id -un)}},host=$1,addr=$1,laddr=$3,lport=$4" |
-    grep -iE '^(allowtcpforwarding|allowstreamlocalforwarding|disableforwarding|permitopen|maxstartups|maxsessions) '
-fi
-echo @@settings; for k in {SETTINGS}; do v=$(cat "/proc/sys/$k") && echo "$k $v"; done
-v=$(cat /proc/sys/fs/file-nr) && echo "fs/file-nr ${{v%%[!0-9]*}}"
-echo @@neighbours; ip -4 -o neigh show | grep -vc PERMANENT
-echo @@clock; timeout 3 timedatectl show -p NTPSynchronized --value
-echo @@security; v=$(cat /sys/module/apparmor/parameters/enabled) && echo "apparmor $v"
-grep -qE '^(libvirtd|virtqemud|/usr/sbin/libvirtd) ' /sys/kernel/security/apparmor/profiles && echo profile
-for f in /usr/lib/libvirt/virt-aa-helper /usr/libexec/virt-aa-helper; do [ -x "$f" ] && echo helper; done
-v=$(cat /sys/fs/selinux/enforce) && echo "selinux $v" && ls -Zd /var/lib/libvirt/images
-sed -n 's/^[[:space:]]*security_driver[[:space:]]*=[[:space:]]*/driver /p' /etc/libvirt/qemu.conf
-echo @@modules; r=/lib/modules/$(uname -r); for m in {MODULES}; do
-  if [ -d "/sys/module/$m" ] || grep -q "/$m[.]ko" "$r/modules.builtin"; then s=loaded
-  elif [ "$m" = tun ] && [ -c /dev/net/tun ]; then s=loaded
-  elif [ "$m" = nf_tables ] && nft list tables >/dev/null; then s=loaded
-  elif [ ! -d "$r" ]; then s=unknown
-  elif modprobe -n -q "$m"; then s=loadable
-  else s=absent; fi
-  echo "$m $s"
-done
-echo @@memory; grep -E '^Swap(Total|Free):' /proc/meminfo
-echo @@ksm; cat /sys/kernel/mm/ksm/run
-echo @@inodes; d={IMAGES_ROOT}; while [ ! -d "$d" ]; do d=${{d%/*}}; [ "$d" ] || d=/; done; df -Pi "$d"
-echo @@links; ip -j -d addr show
-echo @@firewall; iptables -S FORWARD | grep -m1 '^-P'; iptables -S INPUT | grep -m1 '^-P'
-nft list chains | grep -E 'hook (forward|input) .*policy drop'
-echo; echo @@end
-"#
-    )
+    let variables = [
+        ("commands", COMMANDS),
+        ("settings", SETTINGS),
+        ("modules", MODULES),
+        ("root", IMAGES_ROOT),
+    ];
+    with_variables(&variables, include_str!("machine.sh"))
 }
 
 /// Family of distributions that share names of packages.

@@ -4,7 +4,7 @@
 //! like 22.4 of Debian 12, have 0 and 1 only, and write recoverable errors to their log. The text is checked as well as
 //! the code, so that neither alone can make a failed node pass.
 
-use crate::base::shell::quote;
+use crate::base::shell::{quote, with_variables};
 
 /// The result of cloud-init.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,21 +36,8 @@ pub(super) fn command() -> String {
 }
 
 fn script(run: &str, log: &str) -> String {
-    format!(
-        "command -v cloud-init >/dev/null || exit 0\n\
-         tries=0\n\
-         while [ ! -s {run}/result.json ] && [ ! -e {run}/disabled ] && [ $tries -lt 240 ]; do\n\
-         sleep 0.5; tries=$((tries + 1))\n\
-         done\n\
-         noted() {{ grep -aE '\\[(WARNING|ERROR|CRITICAL|DEPRECATED)\\]: ' {log} 2>/dev/null; }}\n\
-         if grep -q '\"errors\": \\[\\]' {run}/result.json 2>/dev/null && [ -s {log} ] && ! noted >/dev/null; then\n\
-         exit 0\n\
-         fi\n\
-         cloud-init status --wait --long\n\
-         code=$?\n\
-         noted | tail -n 3 | sed 's/^/{LOGGED}/'\n\
-         exit $code"
-    )
+    let variables = [("run", run), ("log", log), ("prefix", LOGGED)];
+    with_variables(&variables, include_str!("cloud_init.sh"))
 }
 
 /// Reads the output of the command.

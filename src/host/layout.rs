@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::base::name::ClusterName;
+use crate::base::shell::with_variables;
 use crate::inventory::ClusterRef;
 
 /// libvirt's default image directory. It always exists, so it also serves as the brief host-wide lock.
@@ -48,58 +49,27 @@ pub(super) fn owner_mark(cluster: &ClusterRef) -> String {
     )
 }
 
-/// A function for scripts: whether `$d` is our directory after a kill during its creation or removal: it contains
-/// nothing, or only an empty owner file. So removing it loses nothing.
-pub(super) const HALF: &str = r#"half() { [ -d "$d" ] && [ ! -L "$d" ] && [ ! -s "$d/owner.json" ] &&
-  [ -z "$(find "$d" -mindepth 1 ! -path "$d/owner.json" ! -path "$d/owner.json.new")" ]; }
-"#;
+/// Functions for scripts about `$d`, the directory of the cluster with the name `$cluster` and the short id `$short`:
+/// `ours` checks that it is ours, `half` checks that it is what a kill during its creation or removal leaves, and
+/// `remove_directory` removes it, and with it our `$root` in `$base` if that is empty.
+pub(super) const DIRECTORY_FUNCTIONS: &str = include_str!("layout/directory.sh");
 
-/// Defines `$d`, the cluster's directory, `ours`, which checks that it is ours, and [`half`](HALF); for the cluster with the
-/// name `$cluster` and the short id `$short`.
-pub(super) fn ours() -> String {
-    format!(
-        r#"d={ROOT}/$cluster.$short
-ours() {{
-  [ -d "$d" ] && [ ! -L "$d" ] && [ -f "$d/owner.json" ] && [ ! -L "$d/owner.json" ] || return 1
-  case $(head -c 4096 "$d/owner.json") in "{{\"cluster\":\"$cluster\",\"id\":\"$short-"*) ;; *) return 1 ;; esac
-}}
-{HALF}"#
-    )
-}
-
-/// Like [`ours`], for one cluster.
+/// [`DIRECTORY_FUNCTIONS`] for one cluster, with their variables.
 pub(super) fn enter(cluster: &ClusterRef) -> String {
-    format!("cluster={} short={}\n{}", cluster.name, cluster.short_id, ours())
-}
-
-/// Removes the directory of a cluster; runs after [`ours`]. The owner file goes last, so that after an interrupted
-/// removal the directory is still recognised as ours. Our root is removed too if it is empty, unless another command
-/// is creating a directory in it.
-pub(super) fn directory_removal() -> String {
-    format!(
-        r#"if ours; then
-  if find "$d" -xdev -mindepth 1 -depth ! -path "$d/owner.json" -delete && rm -f "$d/owner.json" && rmdir "$d"
-  then echo "removed directory ${{d##*/}}"; else echo "left directory ${{d##*/}}"; fi
-  ( if flock -n 8; then rmdir {ROOT} 2>/dev/null || :; fi ) 8<{BASE}
-elif half; then
-  if rm -f "$d/owner.json" "$d/owner.json.new" && rmdir "$d"
-  then echo "removed directory ${{d##*/}}"; else echo "left directory ${{d##*/}}"; fi
-fi
-"#
-    )
+    let directory = directory(cluster);
+    let variables = [
+        ("base", BASE),
+        ("root", ROOT),
+        ("cluster", cluster.name.as_str()),
+        ("short", cluster.short_id.as_str()),
+        ("d", directory.as_str()),
+    ];
+    with_variables(&variables, DIRECTORY_FUNCTIONS)
 }
 
 /// Defines `token`, the digest of all claims, and `$root`, our root.
 pub(super) fn token() -> String {
-    format!(
-        r#"root={ROOT}
-token() {{
-  for c in "$root"/*/claim.json; do
-    if [ -f "$c" ] && [ ! -L "$c" ]; then printf '%s\n' "$c"; cat "$c"; fi
-  done | sha256sum | cut -c1-64
-}}
-"#
-    )
+    with_variables(&[("root", ROOT)], include_str!("layout/token.sh"))
 }
 
 /// Removes leftovers of interrupted uploads, for example after a power loss. An upload holds a lock on its file while

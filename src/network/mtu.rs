@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use crate::base::name::HostName;
+use crate::base::shell::with_variables;
 use crate::plan::Plan;
 
 /// How many peers one host pings at most. They form a ring over all hosts, so that every host is pinged as well.
@@ -52,22 +53,8 @@ fn packet(mtu: u32, address: IpAddr) -> u32 {
 
 /// The script that pings all peers in parallel.
 pub fn mtu_script(mtu: u32, peers: &[(&HostName, IpAddr)]) -> String {
-    let mut script = format!(
-        r#"command -v ping >/dev/null || {{ echo "vcluster-missing: ping" >&2; exit 9; }}
-probe() {{
-  # The first packet may be lost while the peer's Ethernet address is being resolved.
-  if ping -n -q -M do -c 1 -W 2 -s {size} "$1" >/dev/null 2>&1 ||
-    ping -n -q -M do -c 3 -i 0.3 -W 2 -s {size} "$1" >/dev/null 2>&1; then
-    echo "ok $1"
-  elif ping -n -q -c 1 -W 2 "$1" >/dev/null 2>&1; then
-    echo "large $1"
-  else
-    echo "silent $1"
-  fi
-}}
-"#,
-        size = mtu + EXTRA
-    );
+    let size = (mtu + EXTRA).to_string();
+    let mut script = with_variables(&[("size", size.as_str())], include_str!("mtu.sh"));
     for (_, address) in peers {
         // Writing to a string cannot fail.
         let _ = writeln!(script, "probe {address} &");

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Wanted;
+use crate::base::shell::with_variables;
 use crate::inventory::Mac;
 
 /// A link as `ip -j -d addr` shows it.
@@ -155,30 +156,14 @@ pub struct SeenError {
 
 /// The script that prints what `Seen` holds.
 pub fn seen_script(wanted: &Wanted) -> String {
-    let bridge = &wanted.bridge;
+    let bridge = wanted.bridge.as_str();
     let vxlan = wanted
         .vxlan
         .as_ref()
         .map_or("-", |(vxlan, _)| vxlan.device.as_str());
     let table = wanted.nat.as_deref().unwrap_or("-");
-    // Device and table names come from the planner, which accepts only letters, digits, `-`, `_` and `.`.
-    format!(
-        r#"need() {{ for c; do command -v "$c" >/dev/null || {{ echo "vcluster-missing: $c" >&2; exit 9; }}; done; }}
-b='{bridge}' x='{vxlan}' t='{table}'
-need ip
-[ "$x" = - ] || need bridge
-[ "$t" = - ] || need nft
-echo @@links; ip -j -d addr show
-echo @@fdb; [ ! -e "/sys/class/net/$x" ] || bridge -j fdb show brport "$x"
-echo @@neigh; [ ! -e "/sys/class/net/$b" ] || ip -j -4 neigh show dev "$b" nud permanent
-echo @@table; [ "$t" = - ] || nft list table inet "$t" 2>/dev/null | grep -m1 'comment "' || :
-echo @@forward; cat /proc/sys/net/ipv4/ip_forward
-echo @@ipv6; cat "/proc/sys/net/ipv6/conf/$b/disable_ipv6" 2>/dev/null || echo 1
-echo @@filtered; cat /proc/sys/net/bridge/bridge-nf-call-iptables 2>/dev/null || echo 0
-echo @@policy; iptables -S FORWARD 2>/dev/null | grep -m1 '^-P' || :
-echo @@end
-"#
-    )
+    let variables = [("bridge", bridge), ("vxlan", vxlan), ("table", table)];
+    with_variables(&variables, include_str!("seen.sh"))
 }
 
 /// Parses the output of `ip -j -d addr show`.

@@ -16,6 +16,7 @@ use super::channel::Inner;
 use super::error::SshError;
 use super::request::{ExecEvent, ExecRequest, Output};
 use crate::base::backoff::Pauses;
+use crate::base::shell::{quote, with_variables};
 
 /// How long the output may stay open and silent after a command has ended (a daemon may have
 /// inherited it).
@@ -141,17 +142,13 @@ fn token() -> String {
 fn marked(command: &str, token: &str) -> String {
     format!(
         r#"exec env VCLUSTER_EXEC={token} "${{SHELL:-sh}}" -c {}"#,
-        crate::base::shell::quote(command)
+        quote(command)
     )
 }
 
 /// Kills all processes with the mark: TERM, then KILL.
 fn reaper(token: &str) -> String {
-    format!(
-        "n() {{ grep -ls VCLUSTER_EXEC={token} /proc/[0-9]*/environ; }}; \
-         k() {{ for f in $(n); do f=${{f%/environ}}; kill -$1 ${{f#/proc/}}; done; }} 2>/dev/null; \
-         k TERM; for i in 1 2 3 4 5; do [ -n \"$(n)\" ] || exit 0; sleep 0.2; done; k KILL"
-    )
+    with_variables(&[("token", token)], include_str!("kill.sh"))
 }
 
 enum Refusal {

@@ -1,10 +1,10 @@
 //! The scripts on the host: take the lock, write the claim, and print the result on one line.
 
 use super::request::{LOCK_TIMEOUT, LockMode, LockRequest, LockState};
-use crate::base::shell::quote;
+use crate::base::shell::with_variables;
 use crate::base::units::Moment;
 use crate::host::error::{Cause, shown};
-use crate::host::layout::{BASE, Owner, controller, directory, directory_removal, enter, token};
+use crate::host::layout::{Owner, controller, directory, enter, token};
 use crate::inventory::{Claim, ClusterRef};
 
 pub(super) fn read_answer(request: &LockRequest<'_>, said: &str) -> Result<LockState, Cause> {
@@ -81,101 +81,30 @@ pub(super) fn hold_script(request: &LockRequest<'_>, holder: &str, again: bool) 
         LockMode::Exclusive => "-x",
         LockMode::Shared => "-s",
     };
-    format!(
-        r#"{enter}{token}claim={claim} owner={owner} wanted={wanted} holder={holder} again={again}
-say() {{ printf '%s\t%s\t%s\n' "$1" "$2" "$3"; }}
-line() {{ head -c 1024 "$1" 2>/dev/null | tr '\n\t' '  '; }}
-last() {{
-  c=$(ls -t "$root"/*/claim.json 2>/dev/null | grep -vxF "$d/claim.json" | head -n 1); c=${{c%/claim.json}}
-  [ -z "$c" ] || printf '%s\t%s' "${{c##*/}}" "$(line "$c/lock")"
-}}
-command -v flock >/dev/null || {{ say missing flock; exit; }}
-mkdir -p {BASE} && exec 8<{BASE} && flock -w 20 8 || {{ say "another command keeps {BASE} locked"; exit; }}
-if [ "$wanted" ] && [ "$(token)" != "$wanted" ]; then say changed "$(last)"; exit; fi
-made=
-if [ "$again" ]; then
-  # Gone, or gone and made by others: then this lock is one on nothing.
-  ours && [ "$(line "$d/lock")" = "$holder " ] || {{ say nothing; exit; }}
-fi
-if ! ours; then
-  [ "$claim" ] || {{ say nothing; exit; }}
-  if half; then rm -f "$d/owner.json" "$d/owner.json.new"; rmdir "$d"; fi
-  if [ -e "$d" ] || [ -L "$d" ]; then say foreign; exit; fi
-  # Whole or not at all, and on disk before it has its name; what a crash leaves here is nobody's.
-  mkdir -p "$root" && chmod 0711 "$root" && n=$(mktemp -d "$root/.new.XXXXXX") && chmod 0711 "$n" &&
-    printf '%s\n' "$owner" >"$n/owner.json" && printf '%s\n' "$claim" >"$n/claim.json" && : >"$n/lock" &&
-    sync "$n/owner.json" "$n/claim.json" && mv "$n" "$d" || {{ rm -rf "$n"; say "cannot write below $root"; exit; }}
-  made=made
-fi
-[ ! -L "$d/lock" ] && [ ! -L "$d/claim.json" ] || {{ say foreign; exit; }}
-if [ -z "$again" ]; then
-  exec 9>>"$d/lock" || exit
-  flock -n {how} 9 || {{ say busy "$(line "$d/lock")"; exit; }}
-  # Its holder may have removed it with the cluster while we waited for the host.
-  [ "$d/lock" -ef "/proc/$$/fd/9" ] || {{ say changed; exit; }}
-  printf '%s\n' "$holder" >"$d/lock"
-fi
-if [ "$claim" ] && [ -z "$made" ]; then
-  printf '%s\n' "$claim" >"$d/claim.json.new" && mv "$d/claim.json.new" "$d/claim.json" ||
-    {{ say "cannot write $d/claim.json"; exit; }}
-fi
-exec 8<&-
-say held "$made" "$(line "$d/claim.json")"
-[ -z "$again" ] || exit 0
-# The lock is ours until the other side ends or falls silent: then the kernel frees it.
-while b=$(timeout {silence} head -c 1) && [ "$b" ]; do :; done
-"#,
-        enter = enter(request.cluster),
-        token = token(),
-        claim = quote(&claim),
-        owner = quote(&owner),
-        wanted = quote(token_wanted),
-        holder = quote(holder),
-        again = if again { "1" } else { "" },
-        silence = LOCK_TIMEOUT.as_secs(),
-    )
+    let silence = LOCK_TIMEOUT.as_secs().to_string();
+    let variables = [
+        ("claim", claim.as_str()),
+        ("owner", owner.as_str()),
+        ("wanted", token_wanted),
+        ("holder", holder),
+        ("again", if again { "1" } else { "" }),
+        ("how", how),
+        ("silence", silence.as_str()),
+    ];
+    enter(request.cluster) + &token() + &with_variables(&variables, include_str!("hold.sh"))
 }
 
 /// Ends the process that keeps a lock after its connection was lost, which the host may not notice for a while.
 pub(super) fn free_script(cluster: &ClusterRef, holder: &str) -> String {
-    format!(
-        r#"{enter}holder={holder}
-keep() {{ [ "$1/fd/9" -ef "$d/lock" ]; }}
-shells=
-for p in /proc/[0-9]*; do
-  if keep "$p" && tr '\0' '\n' <"$p/cmdline" 2>/dev/null | grep -qF -- "$holder"; then shells="$shells ${{p#/proc/}}"; fi
-done
-# What they have started keeps the lock as well.
-for p in /proc/[0-9]*; do
-  if keep "$p"; then
-    parent=$(sed -n 's/^PPid:	//p' "$p/status" 2>/dev/null)
-    case "$shells " in *" $parent "*) kill "${{p#/proc/}}" 2>/dev/null ;; esac
-  fi
-done
-[ -z "$shells" ] || kill $shells 2>/dev/null
-:
-"#,
-        enter = enter(cluster),
-        holder = quote(holder),
-    )
+    enter(cluster) + &with_variables(&[("holder", holder)], include_str!("free.sh"))
 }
 
 pub(super) fn rewrite_script(claim: &Claim) -> String {
     let json = serde_json::to_string(claim).unwrap_or_default();
-    format!(
-        "{}ours && [ -f \"$d/claim.json\" ] && [ ! -L \"$d/claim.json\" ] || {{ echo \"there is no claim\" >&2; exit 1; }}\n\
-         set -e; printf '%s\\n' {} >\"$d/claim.json.new\"; mv \"$d/claim.json.new\" \"$d/claim.json\"\n",
-        enter(&claim.cluster_ref()),
-        quote(&json)
-    )
+    enter(&claim.cluster_ref()) + &with_variables(&[("claim", json.as_str())], include_str!("rewrite.sh"))
 }
 
 /// Removes a directory that holds nothing but a claim.
 pub(super) fn unclaim_script(cluster: &ClusterRef) -> String {
-    format!(
-        "{}ours || exit 0\n\
-         [ -z \"$(ls -A \"$d\" | grep -vxE 'owner[.]json|claim[.]json|claim[.]json[.]new|lock')\" ] || exit 0\n{}",
-        enter(cluster),
-        directory_removal()
-    )
+    enter(cluster) + include_str!("unclaim.sh")
 }

@@ -4,15 +4,21 @@
 use std::time::Duration;
 
 use crate::base::digest::sha256;
-use crate::base::shell::quote;
+use crate::base::shell::with_variables;
 use crate::host::connect::Host;
 use crate::host::error::HostError;
-use crate::host::layout::{ROOT, directory_removal, ours};
+use crate::host::layout::{BASE, DIRECTORY_FUNCTIONS, ROOT};
 use crate::host::xml::MARK_URI;
 use crate::network;
 
 /// Where the script is.
 const SCRIPT: &str = "/usr/local/sbin/vcluster-reaper";
+/// Its first lines.
+const HEAD: &str = "#!/bin/sh
+# Removes clusters of vcluster whose lease has ended, for controllers that never come back.
+# Put here by `vcluster reaper install`; `vcluster reaper remove` removes it.
+# usage: vcluster-reaper [--dry-run]
+";
 /// Where its units are.
 const UNITS: &str = "/etc/systemd/system";
 
@@ -89,119 +95,34 @@ fn install(every: Duration) -> String {
         "[Unit]\nDescription=Remove clusters of vcluster whose lease has ended\n\n\
          [Timer]\nOnBootSec={seconds}s\nOnUnitActiveSec={seconds}s\n\n[Install]\nWantedBy=timers.target\n"
     );
-    format!(
-        r#"set -e
-for c in virsh flock; do command -v "$c" >/dev/null || {{ echo "vcluster-missing: $c" >&2; exit 9; }}; done
-put() {{ printf '%s' "$2" >"$1.new"; chmod "$3" "$1.new"; mv "$1.new" "$1"; }}
-put {SCRIPT} {script} 0755
-if [ -d /run/systemd/system ]; then
-  put {UNITS}/vcluster-reaper.service {service} 0644
-  put {UNITS}/vcluster-reaper.timer {timer} 0644
-  systemctl daemon-reload >&2
-  systemctl enable vcluster-reaper.timer >&2
-  systemctl restart vcluster-reaper.timer >&2
-fi
-"#,
-        script = quote(&reaper_script()),
-        service = quote(&service),
-        timer = quote(&timer),
-    )
+    let reaper = reaper_script();
+    let variables = [
+        ("script", SCRIPT),
+        ("units", UNITS),
+        ("reaper", reaper.as_str()),
+        ("service", service.as_str()),
+        ("timer", timer.as_str()),
+    ];
+    with_variables(&variables, include_str!("reaper_install.sh"))
 }
 
 fn removal() -> String {
-    format!(
-        r"set -e
-[ ! -e {UNITS}/vcluster-reaper.timer ] || [ ! -d /run/systemd/system ] || systemctl disable --now vcluster-reaper.timer >&2
-rm -f {UNITS}/vcluster-reaper.service {UNITS}/vcluster-reaper.timer {SCRIPT}
-[ ! -d /run/systemd/system ] || systemctl daemon-reload >&2
-"
+    with_variables(
+        &[("script", SCRIPT), ("units", UNITS)],
+        include_str!("reaper_remove.sh"),
     )
 }
 
 /// The script.
 pub fn reaper_script() -> String {
-    format!(
-        r#"#!/bin/sh
-# Removes clusters of vcluster whose lease has ended, for controllers that never come back.
-# Put here by `vcluster reaper install`; `vcluster reaper remove` takes it away.
-# usage: vcluster-reaper [--dry-run]
-export LC_ALL=C PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH"
-dry=
-case ${{1-}} in
-  '') ;;
-  --dry-run) dry=1 ;;
-  *) echo "usage: vcluster-reaper [--dry-run]" >&2; exit 2 ;;
-esac
-log() {{ echo "$*"; [ "$dry" ] || logger -t vcluster-reaper -- "$*" 2>/dev/null || :; }}
-for c in virsh flock; do command -v "$c" >/dev/null || {{ log "$c is missing"; exit 1; }}; done
-virsh() {{ command virsh -q -c qemu:///system "$@"; }}
-
-# Whether the claim in $1 has ended. A claim that cannot be read never ends.
-now=$(date -u +%Y%m%d%H%M%S)
-ended() {{
-  end=$(head -c 4096 "$1" | sed -n 's/.*"expires":"\([0-9TZ:-]*\)".*/\1/p' | tr -dc 0-9)
-  [ ${{#end}} = 14 ] && [ "$end" -le "$now" ]
-}}
-
-# The domains with the mark of $cluster and $short.
-domains() {{
-  virsh list --all --name | while read -r v; do
-    case $v in "$cluster".*) ;; *) continue ;; esac
-    m=$(virsh metadata "$v" --uri {MARK_URI} 2>/dev/null | sed 's/&quot;/"/g')
-    case $m in
-      *"\"cluster\":\"$cluster\",\"cluster_id\":\"$short-"*"\"node\":\"${{v#"$cluster".}}\""*) echo "$v" ;;
-    esac
-  done
-}}
-
-reap() {{
-  for v in $(domains); do
-    virsh destroy "$v" >/dev/null 2>&1
-    virsh undefine "$v" --managed-save --snapshots-metadata --checkpoints-metadata --nvram >/dev/null 2>&1 ||
-      virsh undefine "$v" >/dev/null
-    echo "removed domain $v"
-  done
-  left=$(domains)
-  # A directory in use by a domain that would not go must stay, so that the next attempt finds it.
-  [ -z "$left" ] || {{ echo "left domain $left"; return; }}
-  p="vcluster.$cluster.$short"
-  virsh pool-destroy "$p" >/dev/null 2>&1
-  virsh pool-undefine "$p" >/dev/null 2>&1 && echo "removed pool $p"
-{directory}{network}}}
-
-for c in {ROOT}/*/claim.json; do
-  if [ ! -f "$c" ] || [ -L "$c" ] || ! ended "$c"; then continue; fi
-  n=${{c%/claim.json}} n=${{n##*/}}
-  cluster=${{n%.*}} short=${{n##*.}}
-  case $cluster in '' | *[!a-z0-9-]*) continue ;; esac
-  case $short in *[!0-9a-f]*) continue ;; esac
-  [ ${{#short}} = 8 ] || continue
-{ours}
-  if ! ours || [ -L "$d/lock" ]; then continue; fi
-  if [ "$dry" ]; then log "would remove cluster $cluster ($short): its lease has ended"; continue; fi
-  exec 9>>"$d/lock" || continue
-  # Whoever works on it, or is about to extend its lease, goes first.
-  if flock -n 9 && ended "$c"; then
-    log "removing cluster $cluster ($short): its lease has ended"
-    reap 2>&1 | while read -r line; do log "$cluster: $line"; done
-  fi
-  exec 9>&-
-done
-"#,
-        directory = indent(&directory_removal(), "  "),
-        network = indent(network::REMOVAL, "  "),
-        ours = indent(&ours(), "  "),
-    )
-}
-
-fn indent(script: &str, by: &str) -> String {
-    script.lines().map(|line| format!("{by}{line}\n")).collect()
+    let variables = [("base", BASE), ("root", ROOT), ("mark_uri", MARK_URI)];
+    let script = [DIRECTORY_FUNCTIONS, network::REMOVAL, include_str!("reaper.sh")].concat();
+    HEAD.to_owned() + &with_variables(&variables, &script)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::layout::BASE;
 
     /// Runs the script against a temporary directory instead of libvirt's, with a fake `virsh` with one domain per cluster.
     fn run(temp: &std::path::Path, args: &[&str]) -> String {

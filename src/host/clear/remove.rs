@@ -5,10 +5,11 @@ use futures::stream::{self, StreamExt as _};
 use virt::error::ErrorNumber;
 
 use crate::base::crash_point;
+use crate::base::shell::with_variables;
 use crate::host::connect::Host;
 use crate::host::error::{Cause, HostError, shown};
 use crate::host::guest::domain::remove;
-use crate::host::layout::{directory_removal, enter, sweep_script};
+use crate::host::layout::{enter, sweep_script};
 use crate::host::transport::libvirt::is;
 use crate::inventory::{ClusterRef, ObservedNode};
 use crate::network;
@@ -165,16 +166,11 @@ impl Host {
 }
 
 fn node_files_script(cluster: &ClusterRef, node: &str) -> String {
-    // The log daemon may have kept older logs as NODE.console.0 and so on.
-    format!(
-        "{}ours || exit 0\ncd \"$d\" || exit\nfor f in {node}.qcow2 {node}.seed {node}.console {node}.console.[0-9]; do\n\
-         [ -e \"$f\" ] || continue\nrm -f -- \"$f\" && r=removed || exit 1\ndone\necho \"$r\"\n",
-        enter(cluster)
-    )
+    enter(cluster) + &with_variables(&[("node", node)], include_str!("node_files.sh"))
 }
 
 fn directory_script(cluster: &ClusterRef) -> String {
-    format!("{}{}", enter(cluster), directory_removal())
+    enter(cluster) + "remove_directory\n"
 }
 
 #[cfg(test)]

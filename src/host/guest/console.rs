@@ -9,7 +9,7 @@ use virt::stream::Stream;
 use virt::sys;
 
 use crate::base::name::NodeName;
-use crate::base::shell::quote;
+use crate::base::shell::{quote, with_variables};
 use crate::host::connect::Host;
 use crate::host::error::{Cause, HostError};
 use crate::host::layout::directory;
@@ -191,19 +191,10 @@ impl std::fmt::Debug for InteractiveConsole {
 /// One `tail` for all logs. It polls three times a second instead of using inotify: QEMU writes the log byte by
 /// byte, and every byte would become a packet. It ends with the connection (`$2` is sshd's process for it).
 fn watch_script(directory: &str, nodes: &[NodeName]) -> String {
-    use std::fmt::Write as _;
-    let mut script = format!(
-        "cd {} || exit\nset -- \"$2\"\nset -- ${{1:+--pid=$1}} -v -n +1 -F -s 0.3",
-        quote(directory)
-    );
-    for node in nodes {
-        // Writing to a string cannot fail.
-        let _ = write!(script, " {node}.console");
-    }
-    // `tail` omits the header of its last file if that does not exist yet, so the last file is `/dev/null`.
-    script.push_str(" /dev/null\n[ -z \"$(tail ---disable-inotify -n 0 /dev/null 2>&1)\" ] && set -- ---disable-inotify \"$@\"\n");
-    script.push_str("exec tail \"$@\" 2>/dev/null </dev/null\n");
-    script
+    let files: Vec<String> = nodes.iter().map(|node| format!("{node}.console")).collect();
+    let files = files.join(" ");
+    let variables = [("directory", directory), ("files", files.as_str())];
+    with_variables(&variables, include_str!("console.sh"))
 }
 
 /// Splits the output of a `tail` of many files: a line `==> NAME <==` names the file of the bytes that follow.

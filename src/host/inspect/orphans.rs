@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::base::shell::quote;
+use crate::base::shell::{quote, with_variables};
 use crate::host::connect::Host;
 use crate::host::error::HostError;
 use crate::host::layout::{IMAGES_DIRECTORY, ROOT};
@@ -32,16 +32,8 @@ impl Host {
 }
 
 fn script() -> String {
-    format!(
-        r#"now=$(date +%s)
-age() {{ t=$(stat -c %Y "$3" 2>/dev/null) && printf '%s\t%s\t%s\n' "$1" "$2" $((now - t)); }}
-for p in {ROOT}/*.????????; do age seen "${{p##*/}}" "$p"; done
-for p in /sys/class/net/vc[bx]????????; do age seen "${{p##*/}}" "$p"; done
-for p in /etc/libvirt/qemu/*.xml /run/libvirt/qemu/*.xml; do n=${{p##*/}}; age domain "${{n%.xml}}" "$p"; done
-for p in {ROOT}/.new.?????? {IMAGES_DIRECTORY}/*.part; do age file "${{p#{ROOT}/}}" "$p"; done
-exit 0
-"#
-    )
+    let variables = [("root", ROOT), ("images", IMAGES_DIRECTORY)];
+    with_variables(&variables, include_str!("orphans.sh"))
 }
 
 fn read(said: &str) -> Orphans {

@@ -8,51 +8,17 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::base::name::ClusterName;
+use crate::base::shell::with_variables;
 use crate::base::units::MiB;
 use crate::host::error::shown;
-use crate::host::layout::{BASE, HALF, IMAGES_DIRECTORY, Owner, ROOT, token};
+use crate::host::layout::{BASE, DIRECTORY_FUNCTIONS, IMAGES_DIRECTORY, Owner, ROOT, token};
 use crate::inventory::{Claim, ClusterRef, ObservedClaim, ObservedObject, ShortId};
 use crate::network::{self, Link, section};
 
 /// The script. `$1` is `SSH_CONNECTION`.
 pub(crate) fn script() -> String {
-    format!(
-        r#"{token}echo @@token; claims() {{
-  token
-  echo @@claims; for c in "$root"/*/claim.json; do
-    if [ -f "$c" ] && [ ! -L "$c" ]; then
-      d=${{c%/claim.json}} h=
-      if [ -f "$d/lock" ] && [ ! -L "$d/lock" ] && ! flock -n "$d/lock" true; then h=$(head -c 1024 "$d/lock" | tr '\n\t' '  '); fi
-      printf '%s\t%s\t' "${{d##*/}}" "$h"; head -c 4096 "$c" | tr -d '\n'; echo
-    fi
-  done
-}}
-# Who tries a lock keeps it for that moment from who wants it, so nobody may want one meanwhile.
-if [ -d {BASE} ] && command -v flock >/dev/null; then ( flock -w 5 8; claims ) 8<{BASE}; else claims 2>/dev/null; fi
-echo @@mem; cat /proc/meminfo
-echo @@disk; d={ROOT}; while [ ! -d "$d" ]; do d=${{d%/*}}; [ "$d" ] || d=/; done; df -Pk "$d"
-echo @@ssh; echo "$1"
-echo @@links; ip -j -d addr show
-echo @@routes; ip -j -4 route show
-echo @@tsc; {{ dmesg 2>/dev/null || journalctl -k -b -o cat 2>/dev/null; }} | grep -E 'tsc: (Detected|Refined) .* MHz'
-[ -e /sys/devices/system/cpu/cpu0/cpufreq ] || grep -m1 'cpu MHz' /proc/cpuinfo
-{HALF}echo @@dirs; for d in {ROOT}/*; do
-  o="$d/owner.json"
-  if half; then printf '%s\thalf\n' "${{d##*/}}"
-  elif [ -f "$o" ] && [ ! -L "$o" ]; then printf '%s\t' "${{d##*/}}"; head -c 4096 "$o" | tr -d '\n'; echo; fi
-done
-echo @@tables; if command -v nft >/dev/null; then
-  for t in $(nft list tables | sed -n 's/^table inet \(vcluster_[0-9a-f]*\)$/\1/p'); do
-    printf '%s\t' "$t"; nft list table inet "$t" | grep -m1 'comment "' || echo
-  done
-fi
-echo @@boot; cat /proc/sys/kernel/random/boot_id
-echo @@kvm; [ -c /dev/kvm ] && echo yes
-echo @@kvmknown; cat {IMAGES_DIRECTORY}/kvm.json 2>/dev/null
-echo; echo @@end
-"#,
-        token = token(),
-    )
+    let variables = [("base", BASE), ("root", ROOT), ("images", IMAGES_DIRECTORY)];
+    token() + DIRECTORY_FUNCTIONS + &with_variables(&variables, include_str!("probe.sh"))
 }
 
 /// The cached result of the KVM check.

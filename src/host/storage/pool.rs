@@ -9,11 +9,11 @@ use virt::storage_pool::StoragePool;
 
 use crate::base::crash_point;
 use crate::base::name::{ClusterName, NodeName};
-use crate::base::shell::quote;
+use crate::base::shell::with_variables;
 use crate::host::connect::Host;
 use crate::host::error::{Cause, HostError};
 use crate::host::layout::{
-    HALF, IMAGES_DIRECTORY, IMAGES_POOL, Owner, ROOT, controller, directory, owner_mark,
+    DIRECTORY_FUNCTIONS, IMAGES_DIRECTORY, IMAGES_POOL, Owner, ROOT, controller, directory, owner_mark,
 };
 use crate::host::transport::libvirt::is;
 use crate::host::xml;
@@ -24,31 +24,16 @@ pub(crate) fn directory_script(path: &str, owner: &Owner, keep: &BTreeSet<&NodeN
     let mark = owner_mark(&owner.cluster_ref());
     let json = serde_json::to_string(owner).unwrap_or_default();
     let keep: Vec<&str> = keep.iter().map(|name| name.as_str()).collect();
-    format!(
-        r#"set -e
-mkdir -p {IMAGES_DIRECTORY}; chmod 0711 {ROOT} {IMAGES_DIRECTORY}
-d={path}; o="$d/owner.json"
-{HALF}if [ -L "$d" ] || [ -L "$o" ]; then echo foreign
-elif [ ! -e "$d" ] || half; then
-  mkdir -p "$d"; chmod 0711 "$d"
-  # On disk before it has its name: a host that loses power must not forget whose this is.
-  printf '%s\n' {json} >"$o.new"; sync "$o.new"; mv "$o.new" "$o"; sync "$d"; echo made
-elif [ -f "$o" ]; then
-  case $(head -c 4096 "$o") in {mark}*) ;; *) echo foreign; exit ;; esac
-  for f in "$d"/*.qcow2 "$d"/*.seed "$d"/*.console "$d"/*.console.[0-9]; do
-    [ -f "$f" ] || continue
-    n=${{f##*/}}
-    case {keep} in *" ${{n%%.*}} "*) ;; *) rm -f -- "$f" ;; esac
-  done
-  echo ours
-else echo foreign
-fi
-"#,
-        path = quote(path),
-        mark = quote(&mark),
-        json = quote(&json),
-        keep = quote(&format!(" {} ", keep.join(" "))),
-    )
+    let keep = format!(" {} ", keep.join(" "));
+    let variables = [
+        ("images", IMAGES_DIRECTORY),
+        ("root", ROOT),
+        ("d", path),
+        ("json", json.as_str()),
+        ("mark", mark.as_str()),
+        ("keep", keep.as_str()),
+    ];
+    DIRECTORY_FUNCTIONS.to_owned() + &with_variables(&variables, include_str!("pool.sh"))
 }
 
 /// The running pool, and whether anything was changed for that.
@@ -138,6 +123,7 @@ impl Host {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::layout::BASE;
 
     fn owner() -> Owner {
         Owner {
@@ -160,13 +146,9 @@ mod tests {
         let node = "n001".parse().unwrap();
         let keep = BTreeSet::from([&node]);
         let run = |path: &std::path::Path| {
-            // Without the first lines, which create directories on the real host.
-            let script = directory_script(path.to_str().unwrap(), &owner(), &keep);
-            let script: String = script
-                .lines()
-                .filter(|line| !line.starts_with("mkdir -p /var"))
-                .collect::<Vec<_>>()
-                .join("\n");
+            // Not the real directory of images.
+            let script = directory_script(path.to_str().unwrap(), &owner(), &keep)
+                .replace(BASE, root.path().to_str().unwrap());
             let output = std::process::Command::new("sh")
                 .arg("-c")
                 .arg(script)

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::artifact::ImagePart;
+use crate::base::shell::with_variables;
 use crate::host::connect::Host;
 use crate::host::error::Cause;
 use crate::host::layout::IMAGES_DIRECTORY;
@@ -78,19 +79,13 @@ impl Host {
 /// Only a file with the right digest gets the final name; anything else is removed, also if the connection
 /// ends in the middle.
 fn script(temporary: &str, sha256: &str, name: &str) -> String {
-    format!(
-        r#"cd {IMAGES_DIRECTORY} || exit
-command -v flock >/dev/null || {{ echo "vcluster-missing: flock" >&2; exit 9; }}
-# Who sweeps knows by the lock that this one is still coming in.
-exec 9>{temporary} && flock -n 9 && [ -e {temporary} ] || {{ echo "{temporary} went away" >&2; exit 1; }}
-trap 'rm -f {temporary}' EXIT
-trap 'exit 1' HUP INT TERM PIPE
-# On disk before it gets the name that says it is whole.
-gzip -dc | dd of={temporary} bs=128k iflag=fullblock conv=sparse,fsync status=none || exit
-s=$(sha256sum {temporary}) && [ "${{s%% *}}" = {sha256} ] && chmod 0444 {temporary} && mv -f {temporary} {name} && exit
-echo "the digest of what arrived is ${{s%% *}} and not {sha256}" >&2; exit 1
-"#
-    )
+    let variables = [
+        ("images", IMAGES_DIRECTORY),
+        ("temporary", temporary),
+        ("sha256", sha256),
+        ("name", name),
+    ];
+    with_variables(&variables, include_str!("upload.sh"))
 }
 
 #[cfg(test)]

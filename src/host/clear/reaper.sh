@@ -1,0 +1,67 @@
+# Removes the clusters below "$root" whose lease has ended. "$mark_uri" is the namespace of the marks of domains.
+# Prints and logs what it does; with --dry-run it only prints what it would do. Uses directory.sh and remove.sh.
+# shellcheck shell=sh disable=SC2154 # set by the caller
+export LC_ALL=C PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH"
+dry=
+case ${1-} in
+  '') ;;
+  --dry-run) dry=1 ;;
+  *) echo "usage: vcluster-reaper [--dry-run]" >&2; exit 2 ;;
+esac
+log() { echo "$*"; [ "$dry" ] || logger -t vcluster-reaper -- "$*" 2>/dev/null || :; }
+for c in virsh flock; do command -v "$c" >/dev/null || { log "$c is missing"; exit 1; }; done
+virsh() { command virsh -q -c qemu:///system "$@"; }
+
+# Whether the claim in $1 has ended. A claim that cannot be read never ends.
+now=$(date -u +%Y%m%d%H%M%S)
+ended() {
+  end=$(head -c 4096 "$1" | sed -n 's/.*"expires":"\([0-9TZ:-]*\)".*/\1/p' | tr -dc 0-9)
+  [ ${#end} = 14 ] && [ "$end" -le "$now" ]
+}
+
+# The domains with the mark of $cluster and $short.
+domains() {
+  virsh list --all --name | while read -r v; do
+    case $v in "$cluster".*) ;; *) continue ;; esac
+    m=$(virsh metadata "$v" --uri "$mark_uri" 2>/dev/null | sed 's/&quot;/"/g')
+    case $m in
+      *"\"cluster\":\"$cluster\",\"cluster_id\":\"$short-"*"\"node\":\"${v#"$cluster".}\""*) echo "$v" ;;
+    esac
+  done
+}
+
+reap() {
+  for v in $(domains); do
+    virsh destroy "$v" >/dev/null 2>&1
+    virsh undefine "$v" --managed-save --snapshots-metadata --checkpoints-metadata --nvram >/dev/null 2>&1 ||
+      virsh undefine "$v" >/dev/null
+    echo "removed domain $v"
+  done
+  left=$(domains)
+  # A directory in use by a domain that could not be removed must stay, so that the next attempt finds it.
+  [ -z "$left" ] || { echo "left domain $left"; return; }
+  p="vcluster.$cluster.$short"
+  virsh pool-destroy "$p" >/dev/null 2>&1
+  virsh pool-undefine "$p" >/dev/null 2>&1 && echo "removed pool $p"
+  remove_directory
+  remove_network
+}
+
+for c in "$root"/*/claim.json; do
+  if [ ! -f "$c" ] || [ -L "$c" ] || ! ended "$c"; then continue; fi
+  n=${c%/claim.json} n=${n##*/}
+  cluster=${n%.*} short=${n##*.}
+  case $cluster in '' | *[!a-z0-9-]*) continue ;; esac
+  case $short in *[!0-9a-f]*) continue ;; esac
+  [ ${#short} = 8 ] || continue
+  d=$root/$cluster.$short
+  if ! ours || [ -L "$d/lock" ]; then continue; fi
+  if [ "$dry" ]; then log "would remove cluster $cluster ($short): its lease has ended"; continue; fi
+  exec 9>>"$d/lock" || continue
+  # A command that works on it, or is about to extend its lease, goes first.
+  if flock -n 9 && ended "$c"; then
+    log "removing cluster $cluster ($short): its lease has ended"
+    reap 2>&1 | while read -r line; do log "$cluster: $line"; done
+  fi
+  exec 9>&-
+done
