@@ -14,7 +14,7 @@ use super::stage;
 use super::watch::{BootSignal, HostWatch};
 use crate::base::event::{ActionKind, Events, NodeStage};
 use crate::base::failure::{Failure, explain, with_console};
-use crate::base::name::{HostName, ImageName, NodeName};
+use crate::base::name::{HostName, ImageName};
 use crate::host::{Definition, HostImage};
 use crate::image::BuiltImage;
 use crate::plan::{Acceleration, NodePlan, Plan};
