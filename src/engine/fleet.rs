@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use futures::StreamExt;
 
+use super::pending::Pending;
 use crate::base::event::{Event, Events, HostStage, Progress};
 use crate::base::failure::{Failure, explain};
 use crate::base::name::HostName;
@@ -171,7 +172,14 @@ async fn on_all<I, T, F>(
 where
     F: Future<Output = Result<(bool, T), crate::host::HostError>>,
 {
-    futures::stream::iter(items)
+    let what = match stage {
+        HostStage::Connect => "connecting to",
+        _ => "an answer from",
+    };
+    // Commands that show no stages wait in these two only; of the others, reporters show the progress.
+    let is_named = matches!(stage, HostStage::Connect | HostStage::Probe);
+    let pending = &Pending::new(what, items.iter().filter(|_| is_named).map(&name));
+    let all = futures::stream::iter(items)
         .map(|item| {
             let host = name(&item);
             let future = work(item);
@@ -186,6 +194,7 @@ where
                 emit(Progress::Begun);
                 let began = Instant::now();
                 let result = future.await;
+                pending.answered(&host);
                 match &result {
                     Ok((changed, _)) => emit(Progress::Done {
                         changed: *changed,
@@ -199,6 +208,6 @@ where
             }
         })
         .buffered(HOSTS_AT_ONCE)
-        .collect()
-        .await
+        .collect::<Vec<_>>();
+    pending.shown(events, all).await
 }
