@@ -243,9 +243,9 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// Nodes that have not answered for a while.
+    /// What the command waits for, once that takes a while: hosts or nodes that have not answered, a lock, a file.
     Slow {
-        /// The nodes, since when, and the load of their hosts.
+        /// What it is and for how long, and for slow nodes the load of their hosts.
         text: String,
     },
     /// Information.
@@ -262,19 +262,38 @@ pub enum Event {
 
 /// Where events go. Cheap to clone; never blocks; events after the receiver is gone are dropped.
 #[derive(Clone, Debug)]
-pub struct Events(mpsc::UnboundedSender<Event>);
+pub struct Events {
+    sender: mpsc::UnboundedSender<Event>,
+    only_waits: bool,
+}
 
 impl Events {
     /// A sender and its receiver.
     pub fn channel() -> (Self, mpsc::UnboundedReceiver<Event>) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), receiver)
+        let events = Self {
+            sender,
+            only_waits: false,
+        };
+        (events, receiver)
+    }
+
+    /// The same receiver for work whose stages are not shown: only what it waits for is sent.
+    #[must_use]
+    pub fn only_waits(&self) -> Self {
+        Self {
+            only_waits: true,
+            ..self.clone()
+        }
     }
 
     /// Sends one event.
     pub fn emit(&self, event: Event) {
+        if self.only_waits && !matches!(event, Event::Slow { .. }) {
+            return;
+        }
         // A missing receiver is no error: the work continues without output.
-        let _ = self.0.send(event);
+        let _ = self.sender.send(event);
     }
 
     /// Sends a note.

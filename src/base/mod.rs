@@ -15,3 +15,4 @@ pub mod shell;
 pub(crate) mod suggest;
 pub mod text;
 pub mod units;
+pub(crate) mod waiting;

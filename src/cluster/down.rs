@@ -86,7 +86,7 @@ impl Down {
             reached, observed, ..
         } = holdings;
         let fleet = &reached.fleet;
-        engine::hold(fleet, observed, &self.target, "down", LockMode::Exclusive).await?;
+        engine::hold(fleet, observed, &self.target, "down", LockMode::Exclusive, events).await?;
         if self.dir.exists() {
             Journal::open(&self.dir)?.write(&[Intent::Down])?;
         }

@@ -13,7 +13,7 @@ use crate::base::failure::{Failure, UserError, explain};
 use crate::base::name::{ClusterName, HostName};
 use crate::base::text::plural;
 use crate::base::units::Moment;
-use crate::engine::{self, ClaimError, EngineError, Fleet, Target};
+use crate::engine::{self, ClaimError, EngineError, Fleet, Pending, Target};
 use crate::host::{Access, LockMode};
 use crate::inventory::{ClusterRef, HostEndpoint, ObservedHost, Orphan, Orphans, ShortId};
 use crate::plan::garbage::{self, Garbage, KnownCluster, Unreadable};
@@ -224,22 +224,8 @@ pub async fn carry_out(
             Err(error) => left.push(format!("{} ({})", describe(garbage), explain(&error))),
         }
     }
-    let waste = inspection.orphans();
-    let mut things = 0;
-    for (host, waste) in &waste {
-        let Some(member) = inspection.reached.fleet.get(host) else {
-            continue;
-        };
-        for (what, _) in waste {
-            match member.host.remove_orphan(what).await {
-                Ok(_) => things += 1,
-                Err(error) => {
-                    events.warn(explain(&error));
-                    left.push(format!("{what} on {host}"));
-                }
-            }
-        }
-    }
+    let (things, failed) = remove_orphans(inspection, events).await;
+    left.extend(failed);
     engine::nothing_left(left)?;
     let mut line = format!(
         "removed {} and {}",
@@ -250,6 +236,32 @@ pub async fn carry_out(
         line.push_str(&format!("; skipped {}", plural(skipped, "cluster")));
     }
     Ok(line)
+}
+
+/// Removes the objects that no cluster owns; returns how many were removed, and those that could not be.
+async fn remove_orphans(inspection: &Inspection, events: &Events) -> (usize, Vec<String>) {
+    let waste = inspection.orphans();
+    let pending = &Pending::new("removing leftovers on", waste.keys());
+    let removing = async {
+        let (mut things, mut left) = (0, Vec::new());
+        for (host, waste) in &waste {
+            let Some(member) = inspection.reached.fleet.get(host) else {
+                continue;
+            };
+            for (what, _) in waste {
+                match member.host.remove_orphan(what).await {
+                    Ok(_) => things += 1,
+                    Err(error) => {
+                        events.warn(explain(&error));
+                        left.push(format!("{what} on {host}"));
+                    }
+                }
+            }
+            pending.answered(host);
+        }
+        (things, left)
+    };
+    pending.shown(events, removing).await
 }
 
 enum Removal {
@@ -285,8 +297,8 @@ async fn remove(
     };
     if !garbage.hosts.is_empty() {
         let fleet = inspection.reached.fleet.only(|name| garbage.hosts.contains(name));
-        let held = match engine::hold(&fleet, &inspection.observed, &target, "gc", LockMode::Exclusive).await
-        {
+        let observed = &inspection.observed;
+        let held = match engine::hold(&fleet, observed, &target, "gc", LockMode::Exclusive, events).await {
             Ok(held) => held,
             Err(ClaimError::Failed(error)) => return Err(error),
             Err(error) => return Ok(Removal::Saved(error.to_string())),

@@ -9,7 +9,7 @@ use crate::base::event::Events;
 use crate::base::exit::ExitCode;
 use crate::base::failure::{Failure, UserError};
 use crate::base::units::Moment;
-use crate::engine::{self, EngineError, Fleet, HOSTS_AT_ONCE, Target};
+use crate::engine::{self, EngineError, Fleet, HOSTS_AT_ONCE, Pending, Target};
 use crate::host::{Access, LockMode};
 use crate::inventory::Claim;
 
@@ -23,16 +23,19 @@ pub fn lease_words(expires: Option<Moment>) -> String {
 }
 
 /// The claims of a cluster on all hosts of a fleet that respond.
-pub async fn claims(cluster: &Cluster, fleet: &Fleet) -> Vec<Claim> {
+pub async fn claims(cluster: &Cluster, fleet: &Fleet, events: &Events) -> Vec<Claim> {
     let reference = &cluster.record.cluster_ref();
-    let found: Vec<Option<Claim>> = futures::stream::iter(fleet.members())
+    let names = fleet.members().iter().map(|member| &member.endpoint.name);
+    let pending = &Pending::new("reading the lease on", names);
+    let all = futures::stream::iter(fleet.members())
         .map(|member| async move {
             let claim = member.host.claim_of(reference).await;
+            pending.answered(&member.endpoint.name);
             claim.ok().flatten()
         })
         .buffer_unordered(HOSTS_AT_ONCE)
-        .collect()
-        .await;
+        .collect::<Vec<Option<Claim>>>();
+    let found = pending.shown(events, all).await;
     found.into_iter().flatten().collect()
 }
 
@@ -53,6 +56,7 @@ pub async fn extend(
     cluster: &Cluster,
     extension: Extension,
     options: &Access,
+    events: &Events,
 ) -> anyhow::Result<Option<Moment>> {
     let name = &cluster.record.name;
     let endpoints: Vec<_> = cluster
@@ -63,12 +67,11 @@ pub async fn extend(
         .filter(|host| cluster.plan.hosts.iter().any(|planned| planned.name == host.name))
         .cloned()
         .collect();
-    let (events, _silent) = Events::channel();
-    let (fleet, mut failures) = Fleet::connect(&endpoints, options, &events).await;
-    let (observed, unseen) = fleet.observe(&events).await;
+    let (fleet, mut failures) = Fleet::connect(&endpoints, options, events).await;
+    let (observed, unseen) = fleet.observe(events).await;
     failures.extend(unseen);
     let target = Target::of(cluster.record.cluster_ref());
-    let held = engine::hold(&fleet, &observed, &target, "extend", LockMode::Shared).await?;
+    let held = engine::hold(&fleet, &observed, &target, "extend", LockMode::Shared, events).await?;
     let claims: Vec<_> = held
         .into_iter()
         .filter_map(|held| Some((held.host, held.claim?)))
@@ -78,15 +81,21 @@ pub async fn extend(
         claims.iter().map(|(_, claim)| claim.expires),
         Moment::now(),
     );
+    let pending = &Pending::new("writing the lease on", claims.iter().map(|(host, _)| host));
     let mut extended = 0;
-    for (host, mut claim) in claims {
-        claim.expires = end;
-        let Some(member) = fleet.get(&host) else { continue };
-        match member.host.rewrite_claim(&claim).await {
-            Ok(()) => extended += 1,
-            Err(error) => failures.push(Failure::of_host(host, error)),
+    let rewriting = async {
+        for (host, mut claim) in claims {
+            claim.expires = end;
+            let Some(member) = fleet.get(&host) else { continue };
+            let written = member.host.rewrite_claim(&claim).await;
+            pending.answered(&host);
+            match written {
+                Ok(()) => extended += 1,
+                Err(error) => failures.push(Failure::of_host(host, error)),
+            }
         }
-    }
+    };
+    pending.shown(events, rewriting).await;
     fleet.close().await;
     if extended == 0 && failures.is_empty() {
         let text = format!("no host has a claim of cluster `{name}`");

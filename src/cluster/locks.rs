@@ -9,9 +9,10 @@ use futures::StreamExt;
 use tokio::sync::Mutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::base::event::Events;
 use crate::base::name::HostName;
 use crate::base::patience::patience;
-use crate::engine::ClaimError;
+use crate::engine::{ClaimError, Pending};
 use crate::host::{ConnectOptions, HostLock, LockMode, LockRequest, LockState};
 use crate::inventory::ClusterRef;
 use crate::plan::Plan;
@@ -91,6 +92,7 @@ impl ClusterLocks {
         options: &ConnectOptions,
         verb: &str,
         how: LockMode,
+        events: &Events,
     ) -> Result<Self, ClaimError> {
         let wanted = Arc::new(Wanted {
             cluster: plan.cluster_ref(),
@@ -99,14 +101,20 @@ impl ClusterLocks {
             options: *options,
             ways: ways.clone(),
         });
-        let answers: Vec<_> = futures::stream::iter(ways.keys())
+        let what = format!("the lock of cluster `{}` on", plan.cluster);
+        let pending = &Pending::new(what, ways.keys());
+        let all = futures::stream::iter(ways.keys())
             .map(|host| {
                 let wanted = &wanted;
-                async move { (host, wanted.take(host).await) }
+                async move {
+                    let answer = wanted.take(host).await;
+                    pending.answered(host);
+                    (host, answer)
+                }
             })
             .buffer_unordered(FANOUT)
-            .collect()
-            .await;
+            .collect::<Vec<_>>();
+        let answers = pending.shown(events, all).await;
         let mut held = HashMap::new();
         for (host, answer) in answers {
             match answer {
@@ -135,9 +143,11 @@ impl ClusterLocks {
     }
 
     /// Releases the locks and waits until they are free.
-    pub async fn release(self) {
+    pub async fn release(self, events: &Events) {
         drop(self.keeping);
         let held = std::mem::take(&mut *self.held.lock().await);
+        let what = format!("releasing the lock of cluster `{}` on", self.wanted.cluster.name);
+        let pending = &Pending::new(what, held.keys());
         let freeing = held.into_iter().map(|(host, held)| {
             let wanted = &self.wanted;
             async move {
@@ -147,9 +157,10 @@ impl ClusterLocks {
                 } else {
                     held.release().await;
                 }
+                pending.answered(&host);
             }
         });
-        futures::future::join_all(freeing).await;
+        pending.shown(events, futures::future::join_all(freeing)).await;
     }
 }
 

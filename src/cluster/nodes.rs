@@ -9,9 +9,11 @@ use indexmap::IndexMap;
 
 use super::Cluster;
 use super::locks::ClusterLocks;
+use crate::base::event::Events;
 use crate::base::failure::{Failure, explain};
 use crate::base::name::{HostName, ImageName, NodeName};
-use crate::engine::{Deaths, EngineError, Fleet};
+use crate::base::waiting;
+use crate::engine::{Deaths, EngineError, Fleet, Pending};
 use crate::host::{Access, ConnectOptions, LockMode};
 use crate::inventory::HostEndpoint;
 use crate::plan::Plan;
@@ -21,7 +23,12 @@ use crate::state::ClusterKeys;
 impl Cluster {
     /// Sessions to the given nodes; connects only to their hosts. An unreachable host fails only its own nodes,
     /// unless no host is reachable.
-    pub async fn nodes(&self, chosen: &[NodeName], access: &Access) -> anyhow::Result<Nodes> {
+    pub async fn nodes(
+        &self,
+        chosen: &[NodeName],
+        access: &Access,
+        events: &Events,
+    ) -> anyhow::Result<Nodes> {
         let wanted: BTreeSet<&NodeName> = chosen.iter().collect();
         let hosts: BTreeSet<_> = self
             .plan
@@ -31,7 +38,7 @@ impl Cluster {
             .map(|node| node.host.clone())
             .collect();
         let records = self.record.hosts.iter().filter(|host| hosts.contains(&host.name));
-        let ways = ways(records.cloned(), &access.options).await?;
+        let ways = ways(records.cloned().collect(), &access.options, events).await?;
         self.nodes_over(&ways, access)
     }
 
@@ -43,13 +50,14 @@ impl Cluster {
         access: &Access,
         verb: &str,
         how: LockMode,
+        events: &Events,
     ) -> anyhow::Result<(Nodes, ClusterLocks)> {
         let wanted: BTreeSet<&NodeName> = chosen.iter().collect();
         let nodes = self.plan.nodes.iter().filter(|node| wanted.contains(&node.name));
         let hosts: BTreeSet<_> = nodes.map(|node| node.host.clone()).collect();
         let records = self.record.hosts.iter().filter(|host| hosts.contains(&host.name));
-        let ways = ways(records.cloned(), &access.options).await?;
-        let holds = ClusterLocks::take(&ways, &self.plan, &access.options, verb, how).await?;
+        let ways = ways(records.cloned().collect(), &access.options, events).await?;
+        let holds = ClusterLocks::take(&ways, &self.plan, &access.options, verb, how, events).await?;
         Ok((self.nodes_over(&ways, access)?, holds))
     }
 
@@ -68,14 +76,22 @@ impl Cluster {
     }
 }
 
+/// Closes the sessions, after what is abandoned on the nodes has been killed.
+pub async fn close(nodes: &Nodes, events: &Events) {
+    let what = || Some("closing the sessions to the nodes".to_owned());
+    waiting::shown(events, what, nodes.close()).await;
+}
+
 /// Connections through these hosts to their nodes. libvirt is not used.
 async fn ways(
-    hosts: impl Iterator<Item = HostEndpoint>,
+    hosts: Vec<HostEndpoint>,
     options: &ConnectOptions,
+    events: &Events,
 ) -> anyhow::Result<HashMap<HostName, Via>> {
     let mut ways = HashMap::new();
     let mut failures = Vec::new();
-    let mut connected = futures::stream::iter(hosts)
+    let pending = &Pending::new("connecting to", hosts.iter().map(|host| &host.name));
+    let connected = futures::stream::iter(hosts)
         .map(|host| async move {
             let way = match crate::host::ssh_target(&host) {
                 Ok(None) => Ok(Via::Direct),
@@ -88,10 +104,12 @@ async fn ways(
                 }
                 Err(error) => Err((error, None)),
             };
+            pending.answered(&host.name);
             (host.name, way)
         })
-        .buffer_unordered(FANOUT);
-    while let Some((host, way)) = connected.next().await {
+        .buffer_unordered(FANOUT)
+        .collect::<Vec<_>>();
+    for (host, way) in pending.shown(events, connected).await {
         let way = way.unwrap_or_else(|(error, hint)| {
             failures.push(Failure {
                 host: Some(host.clone()),

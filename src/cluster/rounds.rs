@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use anyhow::Context as _;
 
 use super::claim_retry::ClaimRetry;
-use super::nodes::nodes_of;
+use super::nodes::{self, nodes_of};
 use super::options::UpOptions;
 use super::seeds::Seeds;
 use super::situation::Situation;
@@ -111,7 +111,7 @@ async fn round(
     });
     journal.write(&intents.collect::<Vec<_>>())?;
     situation.begin_round();
-    situation.claim().await?;
+    situation.claim(events).await?;
     store(options, situation)?;
     let situation = &*situation;
     let Situation {
@@ -150,7 +150,7 @@ async fn round(
         }),
         Err(error) => Err(error.into()),
     };
-    nodes.close().await;
+    nodes::close(&nodes, events).await;
     // A lost connection is re-established, but after a suspension another command may have changed the cluster.
     for member in fleet.members() {
         if member.host.suspended().await {

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use super::locks::ClusterLocks;
+use super::nodes::close;
 use super::open::Cluster;
 use crate::base::event::Events;
 use crate::base::exit::ExitCode;
@@ -63,12 +64,12 @@ pub struct Runs<'a> {
 
 impl Runs<'_> {
     /// Opens sessions to the nodes of these steps.
-    pub async fn connect(&self, steps: &[WorkloadStep]) -> anyhow::Result<Connected> {
+    pub async fn connect(&self, steps: &[WorkloadStep], events: &Events) -> anyhow::Result<Connected> {
         let chosen = nodes_of(steps);
         let access = &self.options.access;
         let (nodes, holds) = self
             .cluster
-            .nodes_held(&chosen, access, "run", LockMode::Shared)
+            .nodes_held(&chosen, access, "run", LockMode::Shared, events)
             .await?;
         Ok(Connected { nodes, holds })
     }
@@ -106,8 +107,8 @@ impl Runs<'_> {
                 .await
                 .context("failed to write results")?,
         };
-        nodes.close().await;
-        holds.release().await;
+        close(&nodes, events).await;
+        holds.release(events).await;
         results
             .write(self.cluster.record.name.as_str(), &reports)
             .context("failed to write results.json")?;

@@ -98,7 +98,8 @@ pub(crate) async fn observe(
         .unwrap_or_else(Uuid::new_v4);
     let mut image_keys = IndexMap::new();
     for (name, image) in &topology.images {
-        let key = image::key(image).with_context(|| format!("image `{name}`"))?;
+        let key = image::key(image, events).await;
+        let key = key.with_context(|| format!("image `{name}`"))?;
         image_keys.insert(name.clone(), key);
     }
     let trouble = KnownFailures {
@@ -227,7 +228,7 @@ impl Situation {
     }
 
     /// Claims the capacity of the plan on the hosts that take part.
-    pub(crate) async fn claim(&mut self) -> Result<(), ClaimError> {
+    pub(crate) async fn claim(&mut self, events: &Events) -> Result<(), ClaimError> {
         let reserve = ClaimAll {
             plan: &self.plan,
             observed: &self.observed,
@@ -239,7 +240,7 @@ impl Situation {
             },
             expires: self.expires,
         };
-        reserve.run(&self.taking_part()).await?;
+        reserve.run(&self.taking_part(), events).await?;
         self.claimed = true;
         Ok(())
     }
@@ -272,8 +273,8 @@ impl Situation {
     /// lost. Returns the hosts with a new connection.
     pub(crate) async fn observe_again(&mut self, options: &Access, events: &Events) -> BTreeSet<HostName> {
         // Not reported as host stages: this happens between rounds.
-        let (silence, _) = Events::channel();
-        let (mut observed, failures) = self.fleet.observe(&silence).await;
+        let waits = events.only_waits();
+        let (mut observed, failures) = self.fleet.observe(&waits).await;
         let silent: Vec<HostEndpoint> = self
             .fleet
             .members()
@@ -285,7 +286,7 @@ impl Situation {
             })
             .map(|member| member.endpoint.clone())
             .collect();
-        let (fleet, seen, lost) = reach(silent, options, &silence).await;
+        let (fleet, seen, lost) = reach(silent, options, &waits).await;
         let mut back = BTreeSet::new();
         for host in &seen {
             events.warn(format!(

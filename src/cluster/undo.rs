@@ -58,7 +58,7 @@ pub(crate) async fn undo(
     left.extend(left_behind(
         engine::remove_nodes_only(&fleet.only(held), &made, &target, events).await,
     )?);
-    engine::restore(&fleet.only(held), plan, before).await?;
+    engine::restore(&fleet.only(held), plan, before, events).await?;
     Ok(engine::nothing_left(left)?)
 }
 

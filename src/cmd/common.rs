@@ -6,12 +6,11 @@ use std::time::Duration;
 use clap::builder::{BoolishValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue};
 
+use crate::base::event::Events;
 use crate::base::name::NodeName;
-use crate::base::text::sanitize;
 use crate::cluster::Cluster;
-use crate::engine::watch_slowness;
+use crate::engine::tell_silence;
 use crate::host::{Access, ConnectOptions};
-use crate::report;
 use crate::ssh::Nodes;
 
 /// For counts where 0 makes no sense.
@@ -118,12 +117,15 @@ impl Selection {
         Ok((cluster, chosen))
     }
 
-    /// Sessions to these nodes.
-    pub async fn connect(&self, cluster: &Cluster, chosen: &[NodeName]) -> anyhow::Result<Nodes> {
-        let nodes = cluster.nodes(chosen, &self.hosts.access()).await?;
-        nodes.keep(watch_slowness(&nodes, |text| {
-            report::talk(&format!("waiting: {}", sanitize(&text)));
-        }));
+    /// Sessions to these nodes. The events say which hosts and nodes are waited for.
+    pub async fn connect(
+        &self,
+        cluster: &Cluster,
+        chosen: &[NodeName],
+        events: &Events,
+    ) -> anyhow::Result<Nodes> {
+        let nodes = cluster.nodes(chosen, &self.hosts.access(), events).await?;
+        nodes.keep(tell_silence(&nodes, events));
         Ok(nodes)
     }
 }

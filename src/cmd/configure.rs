@@ -8,6 +8,7 @@ use super::output::Output;
 use crate::base::event::Event;
 use crate::base::exit::ExitCode;
 use crate::base::name::NodeName;
+use crate::cluster::nodes::close;
 use crate::cluster::{Cluster, configured};
 use crate::configure::Configuration;
 use crate::engine::{EngineError, tell_slowness};
@@ -44,7 +45,13 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     });
     let result = async {
         let (nodes, holds) = cluster
-            .nodes_held(&chosen, &args.hosts.access(), "configure", LockMode::Exclusive)
+            .nodes_held(
+                &chosen,
+                &args.hosts.access(),
+                "configure",
+                LockMode::Exclusive,
+                &output.events,
+            )
             .await?;
         let renderer = crate::configure::context(&cluster.plan, &topology);
         let _slow = tell_slowness(&nodes, &output.events);
@@ -63,8 +70,8 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         }
         .run(&topology.configure, &targets, &targets)
         .await;
-        nodes.close().await;
-        holds.release().await;
+        close(&nodes, &output.events).await;
+        holds.release(&output.events).await;
         if context.cancel.is_cancelled() {
             return Err(EngineError::Interrupted.into());
         }

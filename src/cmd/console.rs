@@ -6,11 +6,14 @@ use anyhow::Context as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::common::{ClusterArg, HostArgs};
+use super::output::waits;
 use super::{Context, tty};
+use crate::base::event::Events;
 use crate::base::exit::ExitCode;
 use crate::base::name::NodeName;
 use crate::base::text;
 use crate::cluster::Cluster;
+use crate::engine::Pending;
 use crate::host::Host;
 use crate::report;
 
@@ -33,30 +36,34 @@ pub struct Args {
 }
 
 /// Runs the verb.
-pub async fn run(args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
+pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let cluster = Cluster::open(args.cluster.cluster.as_deref())?;
     cluster.select(Some(args.node.as_str()), None)?;
     let planned = cluster.plan.nodes.iter().find(|node| node.name == args.node);
     let node = planned.context("the node is not in the plan")?;
     let record = cluster.record.hosts.iter().find(|host| host.name == node.host);
     let record = record.with_context(|| format!("host `{}` is not in the record", node.host))?;
-    let host = Host::connect(record, &args.hosts.options()).await?;
+    let waits = waits(context);
+    let pending = Pending::new("connecting to", [&record.name]);
+    let options = args.hosts.options();
+    let host = pending.shown(&waits, Host::connect(record, &options)).await?;
+    let pending = Pending::new("the console of", [&args.node]);
     if let Some(lines) = args.log {
-        let tail = host
-            .console_tail(&cluster.plan.cluster_ref(), &args.node, lines)
-            .await?;
+        let cluster = cluster.plan.cluster_ref();
+        let tail = host.console_tail(&cluster, &args.node, lines);
+        let tail = pending.shown(&waits, tail).await?;
         for line in tail.lines() {
             report::data(&format!("{}\n", text::line(line.as_bytes())));
         }
     } else {
-        live(&host, &node.domain).await?;
+        live(&host, &node.domain, &pending, &waits).await?;
     }
     host.close().await;
     Ok(ExitCode::Ok)
 }
 
-async fn live(host: &Host, domain: &str) -> anyhow::Result<()> {
-    let mut console = host.console(domain).await?;
+async fn live(host: &Host, domain: &str, pending: &Pending, waits: &Events) -> anyhow::Result<()> {
+    let mut console = pending.shown(waits, host.console(domain)).await?;
     let (mut output, mut input) = tokio::io::split(&mut console.stream);
     report::talk("connected; Ctrl-] leaves the console");
     let mut keys = tty::keys();

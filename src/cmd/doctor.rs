@@ -8,6 +8,8 @@ use uuid::Uuid;
 
 use super::Context;
 use super::common::HostArgs;
+use super::output::waits;
+use crate::base::event::Events;
 use crate::base::exit::ExitCode;
 use crate::base::name::ClusterName;
 use crate::base::text::{plural, sanitize};
@@ -37,7 +39,8 @@ pub struct Args {
 /// Runs the verb.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let topology = Topology::load(&args.topology)?;
-    let look = prepare(&args, &topology)?;
+    let waits = waits(context);
+    let look = prepare(&args, &topology, &waits).await?;
     let talks = context.format == Format::Human && !context.quiet;
     if talks {
         report::talk(&format!(
@@ -47,10 +50,10 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             plural(topology.hosts.len(), "host")
         ));
     }
-    let mut evidence = doctor::look(&look).await;
+    let mut evidence = doctor::look(&look, &waits).await;
     let mut findings = doctor::check(&evidence);
-    if args.fix && apply_fixes(&findings, &look, context).await {
-        evidence = doctor::look(&look).await;
+    if args.fix && apply_fixes(&findings, &look, context, &waits).await {
+        evidence = doctor::look(&look, &waits).await;
         findings = doctor::check(&evidence);
     }
     show(&evidence, &findings, context);
@@ -58,7 +61,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     Ok(if bad { ExitCode::ApplyFailed } else { ExitCode::Ok })
 }
 
-fn prepare<'a>(args: &Args, topology: &'a Topology) -> anyhow::Result<Look<'a>> {
+async fn prepare<'a>(args: &Args, topology: &'a Topology, waits: &Events) -> anyhow::Result<Look<'a>> {
     let root = StateRoot::from_env()?;
     let mut known: BTreeSet<(ClusterName, ShortId)> = BTreeSet::new();
     for name in root.clusters()? {
@@ -71,7 +74,8 @@ fn prepare<'a>(args: &Args, topology: &'a Topology) -> anyhow::Result<Look<'a>> 
     let record = ClusterRecord::load(&dir)?;
     let mut image_keys = IndexMap::new();
     for (name, image) in &topology.images {
-        let key = image::key(image).with_context(|| format!("image `{name}`"))?;
+        let key = image::key(image, waits).await;
+        let key = key.with_context(|| format!("image `{name}`"))?;
         image_keys.insert(name.clone(), key);
     }
     Ok(Look {
@@ -88,7 +92,7 @@ fn prepare<'a>(args: &Args, topology: &'a Topology) -> anyhow::Result<Look<'a>> 
 }
 
 /// Runs the safe fixes. Returns whether there were any.
-async fn apply_fixes(findings: &[Finding], look: &Look<'_>, context: &Context) -> bool {
+async fn apply_fixes(findings: &[Finding], look: &Look<'_>, context: &Context, waits: &Events) -> bool {
     let fixes = doctor::fixes(findings);
     let human = context.format == Format::Human;
     if human {
@@ -99,7 +103,7 @@ async fn apply_fixes(findings: &[Finding], look: &Look<'_>, context: &Context) -
             report::talk("no problem has a safe automatic fix");
         }
     }
-    for outcome in doctor::fix(&fixes, &look.topology.hosts, &look.options).await {
+    for outcome in doctor::fix(&fixes, &look.topology.hosts, &look.options, waits).await {
         if !human {
             report::json::line("fix", &outcome);
         } else if let Some(error) = &outcome.error {

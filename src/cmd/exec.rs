@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use super::Context;
 use super::common::Selection;
+use super::output::waits;
 use crate::base::event::Stream;
 use crate::base::exit::ExitCode;
 use crate::base::text::sanitize;
+use crate::cluster::nodes::close;
 use crate::engine::EngineError;
 use crate::report::{self, Format};
 use crate::ssh::ExecRequest;
@@ -44,7 +46,8 @@ struct NodeOutput {
 /// Runs the verb.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let (cluster, chosen) = args.selection.open()?;
-    let nodes = args.selection.connect(&cluster, &chosen).await?;
+    let waits = waits(context);
+    let nodes = args.selection.connect(&cluster, &chosen, &waits).await?;
     let names: Vec<String> = chosen.into_iter().map(String::from).collect();
     let request = FanRequest {
         exec: ExecRequest {
@@ -68,7 +71,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         }
     };
     tokio::join!(fanout::run(&nodes, &names, &request, sender), show);
-    nodes.close().await;
+    close(&nodes, &waits).await;
     if context.cancel.is_cancelled() {
         return Err(EngineError::Interrupted.into());
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Context;
 use super::common::HostArgs;
 use super::leases::parse_lease;
+use super::output::waits;
 use crate::base::exit::ExitCode;
 use crate::base::failure::UserError;
 use crate::base::units::{LEASE, Moment};
@@ -45,7 +46,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         None => Extension::By(args.by.unwrap_or(LEASE)),
     };
     let (cluster, _lock) = Cluster::hold(args.cluster.as_deref(), "extend", Lock::share)?;
-    let end = extend(&cluster, extension, &args.hosts.access()).await?;
+    let end = extend(&cluster, extension, &args.hosts.access(), &waits(context)).await?;
     let name = &cluster.record.name;
     match context.format {
         Format::Json => {

@@ -10,6 +10,13 @@ use crate::base::event::Events;
 use crate::base::exit::ExitCode;
 use crate::report::{self, Format, ReportOptions, Summary};
 
+/// Events of a command that prints its results itself: only what it waits for is shown.
+pub fn waits(context: &Context) -> Events {
+    let (events, receiver) = Events::channel();
+    report::spawn_waits(receiver, context.quiet);
+    events
+}
+
 /// Progress output of a command: its events, and the reporter that renders them.
 pub struct Output {
     /// Where events go.

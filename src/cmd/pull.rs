@@ -6,11 +6,13 @@ use futures::StreamExt;
 
 use super::Context;
 use super::common::Selection;
+use super::output::waits;
 use crate::base::exit::ExitCode;
 use crate::base::failure::{Failure, explain};
 use crate::base::name::NodeName;
 use crate::base::text::{plural, sanitize};
-use crate::engine::EngineError;
+use crate::cluster::nodes::close;
+use crate::engine::{EngineError, Pending};
 use crate::report;
 use crate::ssh::Nodes;
 use crate::ssh::transfer::{self, PullLimits, Pulled};
@@ -34,16 +36,24 @@ pub struct Args {
 /// Runs the verb.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let (cluster, chosen) = args.selection.open()?;
-    let nodes = args.selection.connect(&cluster, &chosen).await?;
+    let waits = waits(context);
+    let nodes = args.selection.connect(&cluster, &chosen, &waits).await?;
+    // Those whose session is open; the others are reported while they are logged in to.
+    let pending = &Pending::new("fetching from", std::iter::empty::<&str>());
     let work = futures::stream::iter(&chosen)
         .map(|node| {
             let (nodes, args) = (&nodes, &args);
-            async move { (node, from_node(node, nodes, args).await) }
+            async move {
+                let result = from_node(node, nodes, args, pending).await;
+                pending.answered(node);
+                (node, result)
+            }
         })
         .buffer_unordered(args.selection.fanout)
         .collect::<Vec<_>>();
-    let results = context.cancel.run_until_cancelled(work).await;
-    nodes.close().await;
+    let work = context.cancel.run_until_cancelled(work);
+    let results = pending.shown(&waits, work).await;
+    close(&nodes, &waits).await;
     let mut failures = Vec::new();
     let mut sum = Pulled::default();
     for (node, result) in results.ok_or(EngineError::Interrupted)? {
@@ -76,9 +86,10 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::Ok)
 }
 
-async fn from_node(node: &NodeName, nodes: &Nodes, args: &Args) -> Result<Pulled, String> {
+async fn from_node(node: &NodeName, nodes: &Nodes, args: &Args, pending: &Pending) -> Result<Pulled, String> {
     let session = nodes.session_within(node, args.selection.timeout).await;
     let session = session.map_err(|error| explain(&error))?;
+    pending.begin(node);
     let _turn = nodes.turn(node).await;
     let into = args.destination.join(node.as_str());
     let mut sum = Pulled::default();

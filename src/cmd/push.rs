@@ -7,10 +7,13 @@ use futures::StreamExt;
 
 use super::Context;
 use super::common::Selection;
+use super::output::waits;
 use crate::base::exit::ExitCode;
 use crate::base::failure::{Failure, explain};
 use crate::base::text::plural;
-use crate::engine::EngineError;
+use crate::base::waiting;
+use crate::cluster::nodes::close;
+use crate::engine::{EngineError, Pending};
 use crate::report;
 use crate::ssh::transfer::{self, Archive};
 
@@ -32,15 +35,20 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let (cluster, chosen) = args.selection.open()?;
     let (sources, destination) = (args.sources.clone(), args.destination.clone());
     // Packed once, before connecting: an unreadable source is an error before any node is changed.
-    let archive =
-        Arc::new(tokio::task::spawn_blocking(move || Archive::pack(&sources, &destination)).await??);
-    let nodes = args.selection.connect(&cluster, &chosen).await?;
+    let packing = tokio::task::spawn_blocking(move || Archive::pack(&sources, &destination));
+    let what = || Some("reading what to send".to_owned());
+    let waits = waits(context);
+    let archive = Arc::new(waiting::shown(&waits, what, packing).await??);
+    let nodes = args.selection.connect(&cluster, &chosen, &waits).await?;
+    // Those whose session is open; the others are reported while they are logged in to.
+    let pending = &Pending::new("sending to", std::iter::empty::<&str>());
     let work = futures::stream::iter(&chosen)
         .map(|node| {
             let (nodes, archive) = (&nodes, &archive);
             async move {
                 let pushed = match nodes.session_within(node, args.selection.timeout).await {
                     Ok(session) => {
+                        pending.begin(node);
                         let _turn = nodes.turn(node).await;
                         tokio::select! {
                             pushed = transfer::push(&session, archive, args.selection.timeout) => {
@@ -51,6 +59,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
                     }
                     Err(error) => Err(explain(&error)),
                 };
+                pending.answered(node);
                 let failed = |error| Failure {
                     host: None,
                     node: Some(node.clone()),
@@ -63,8 +72,9 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         })
         .buffer_unordered(args.selection.fanout)
         .collect::<Vec<_>>();
-    let failures = context.cancel.run_until_cancelled(work).await;
-    nodes.close().await;
+    let work = context.cancel.run_until_cancelled(work);
+    let failures = pending.shown(&waits, work).await;
+    close(&nodes, &waits).await;
     let failures: Vec<Failure> = failures
         .ok_or(EngineError::Interrupted)?
         .into_iter()

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::Context;
 use super::common::HostArgs;
 use super::leases::HostChoice;
-use crate::base::event::{Events, HostStage};
+use super::output::waits;
+use crate::base::event::HostStage;
 use crate::base::exit::ExitCode;
 use crate::base::failure::{Failure, UserError};
 use crate::base::name::HostName;
@@ -95,10 +96,10 @@ async fn on_hosts(on: &On, context: &Context, operation: Operation) -> anyhow::R
             .with_hint("pass `--hosts 'bm[01-15]'` or a topology file")
             .into());
     }
-    let (events, _silent) = Events::channel();
-    let (fleet, mut failures) = Fleet::connect(&records, &on.connect.access(), &events).await;
+    let waits = waits(context);
+    let (fleet, mut failures) = Fleet::connect(&records, &on.connect.access(), &waits).await;
     let states: Vec<(HostName, Result<ReaperState, HostError>)> = fleet
-        .stage(HostStage::Probe, &events, |member| async move {
+        .stage(HostStage::Probe, &waits, |member| async move {
             let state = match operation {
                 Operation::Install(every) => member.host.install_reaper(every).await,
                 Operation::Remove => member.host.remove_reaper().await,

@@ -158,7 +158,7 @@ impl Verb<'_> {
             nodes: Some(chosen.len()),
         });
         let outcome = async {
-            let connected = self.runs.connect(steps).await?;
+            let connected = self.runs.connect(steps, &output.events).await?;
             let run = open()?;
             let reports = self
                 .runs

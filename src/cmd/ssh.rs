@@ -6,12 +6,14 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::common::{ClusterArg, HostArgs};
+use super::output::waits;
 use super::{Context, tty};
 use crate::base::exit::ExitCode;
 use crate::base::name::NodeName;
 use crate::base::text::sanitize;
 use crate::cluster::Cluster;
-use crate::engine::EngineError;
+use crate::cluster::nodes::close;
+use crate::engine::{EngineError, Pending};
 use crate::report;
 use crate::ssh::{ExecEvent, ExecRequest, ShellRequest};
 
@@ -37,9 +39,11 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let cluster = Cluster::open(args.cluster.cluster.as_deref())?;
     let chosen = cluster.select(Some(args.node.as_str()), None)?;
-    let nodes = cluster.nodes(&chosen, &args.hosts.access()).await?;
+    let waits = waits(context);
+    let nodes = cluster.nodes(&chosen, &args.hosts.access(), &waits).await?;
+    let pending = Pending::new("logging in to", &chosen);
     let session = tokio::select! {
-        session = nodes.session(&args.node) => session?,
+        session = pending.shown(&waits, nodes.session(&args.node)) => session?,
         () = context.cancel.cancelled() => return Err(EngineError::Interrupted.into()),
     };
     let command = (!args.command.is_empty()).then(|| args.command.join(" "));
@@ -49,7 +53,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         command => terminal(&session, command, context).await?,
     };
     // Also ends a command that still runs there.
-    nodes.close().await;
+    close(&nodes, &waits).await;
     match code {
         Some(code) => Ok(ExitCode::Remote(code)),
         None => Err(EngineError::Interrupted.into()),

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::Context;
 use super::common::HostArgs;
-use crate::base::event::{Events, HostStage};
+use super::output::waits;
+use crate::base::event::HostStage;
 use crate::base::exit::ExitCode;
 use crate::base::failure::{Failure, explain};
 use crate::base::name::HostName;
@@ -17,8 +18,8 @@ use crate::base::text::{self, sanitize};
 use crate::base::units::Moment;
 use crate::cluster::Cluster;
 use crate::cluster::leases::{claims, lease_words};
-use crate::cluster::nodes::nodes_of;
-use crate::engine::Fleet;
+use crate::cluster::nodes::{close, nodes_of};
+use crate::engine::{Fleet, Pending};
 use crate::inventory::{Claim, DomainState};
 use crate::plan::{MissingNode, NodePlan, Plan};
 use crate::report::{self, Format};
@@ -80,11 +81,11 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         })
         .cloned()
         .collect();
-    let (events, _silent) = Events::channel();
-    let (fleet, failures) = Fleet::connect(&hosts, &args.hosts.access(), &events).await;
-    let claims = claims(&cluster, &fleet).await;
+    let waits = waits(context);
+    let (fleet, failures) = Fleet::connect(&hosts, &args.hosts.access(), &waits).await;
+    let claims = claims(&cluster, &fleet, &waits).await;
     let states: HashMap<HostName, HashMap<String, DomainState>> = fleet
-        .stage(HostStage::Probe, &events, |member| async move {
+        .stage(HostStage::Probe, &waits, |member| async move {
             Ok((false, member.host.states().await?))
         })
         .await
@@ -93,18 +94,23 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         .collect();
     let nodes = nodes_of(&cluster.plan, &cluster.record.users, &cluster.keys, &fleet)?;
     let leftovers = leftover_domains(&cluster.plan, &states);
-    let mut numbered: Vec<(usize, Row)> = futures::stream::iter(wanted.into_iter().enumerate())
+    let pending = &Pending::new("an answer from", wanted.iter().map(|node| &node.name));
+    let all = futures::stream::iter(wanted.into_iter().enumerate())
         .map(|(number, node)| {
             let (states, nodes, args) = (&states, &nodes, &args);
-            async move { (number, row(node, states.get(&node.host), nodes, args).await) }
+            async move {
+                let row = row(node, states.get(&node.host), nodes, args).await;
+                pending.answered(&node.name);
+                (number, row)
+            }
         })
         // In any order: one slow node must not delay the others.
         .buffer_unordered(NODES_AT_ONCE)
-        .collect()
-        .await;
+        .collect::<Vec<(usize, Row)>>();
+    let mut numbered = pending.shown(&waits, all).await;
     numbered.sort_by_key(|(number, _)| *number);
     let mut rows: Vec<Row> = numbered.into_iter().map(|(_, row)| row).collect();
-    nodes.close().await;
+    close(&nodes, &waits).await;
     fleet.close().await;
     if args.nodes.is_none() {
         rows.extend(cluster.plan.missing.iter().map(missing));

@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use super::finding::{Finding, Remedy, Severity, Subject};
 use super::look::LOCAL_URI;
+use crate::base::event::Events;
 use crate::base::failure::explain;
+use crate::engine::Pending;
 use crate::host::{ConnectOptions, HostLogin};
 use crate::topology;
 
@@ -51,10 +53,17 @@ pub fn fixes(findings: &[Finding]) -> Vec<Fix> {
     fixes.into_iter().collect()
 }
 
-/// Runs them: all hosts at the same time, the commands of one host in order.
-pub async fn fix(fixes: &[Fix], hosts: &[topology::Host], options: &ConnectOptions) -> Vec<Outcome> {
+/// Runs them: all hosts at the same time, the commands of one host in order. The events only say which hosts are
+/// waited for.
+pub async fn fix(
+    fixes: &[Fix],
+    hosts: &[topology::Host],
+    options: &ConnectOptions,
+    events: &Events,
+) -> Vec<Outcome> {
     let subjects: BTreeSet<&Subject> = fixes.iter().map(|fix| &fix.subject).collect();
-    let done: Vec<Vec<Outcome>> = futures::stream::iter(subjects)
+    let pending = &Pending::new("the fixes on", subjects.iter().map(|subject| name(subject)));
+    let all = futures::stream::iter(subjects)
         .map(|subject| async move {
             let login = match host(subject, hosts) {
                 Some(host) => HostLogin::open(&host.endpoint(), options).await,
@@ -78,12 +87,20 @@ pub async fn fix(fixes: &[Fix], hosts: &[topology::Host], options: &ConnectOptio
             if let Ok(login) = login {
                 login.close().await;
             }
+            pending.answered(name(subject));
             outcomes
         })
         .buffered(AT_ONCE)
-        .collect()
-        .await;
-    done.into_iter().flatten().collect()
+        .collect::<Vec<Vec<Outcome>>>();
+    pending.shown(events, all).await.into_iter().flatten().collect()
+}
+
+/// Where a fix runs, for people.
+fn name(subject: &Subject) -> &str {
+    match subject {
+        Subject::Host(name) => name.as_str(),
+        Subject::Controller | Subject::Topology => "this machine",
+    }
 }
 
 /// The output of a started daemon must not keep the connection open.
@@ -136,7 +153,8 @@ mod tests {
             subject: Subject::Controller,
             command: command.into(),
         });
-        let outcomes = fix(&fixes, &topology.hosts, &ConnectOptions::default()).await;
+        let (events, _receiver) = Events::channel();
+        let outcomes = fix(&fixes, &topology.hosts, &ConnectOptions::default(), &events).await;
         // If the user may not become root, both fail with that error.
         let errors: Vec<Option<&str>> = outcomes.iter().map(|outcome| outcome.error.as_deref()).collect();
         assert!(

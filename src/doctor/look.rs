@@ -10,8 +10,10 @@ use uuid::Uuid;
 
 use super::evidence::{Clock, Controller, Evidence, HostEvidence, Path, ProbeError, Stage};
 use super::machine::{self, Machine};
+use crate::base::event::Events;
 use crate::base::failure::explain;
 use crate::base::name::{ClusterName, HostName, ImageName};
+use crate::engine::Pending;
 use crate::host::{Cause, ConnectOptions, Host, HostError, HostLogin};
 use crate::inventory::{ObservedHost, ShortId};
 use crate::network;
@@ -53,13 +55,19 @@ struct Visit {
     host: Option<Host>,
 }
 
-/// Gathers the evidence.
-pub async fn look<'a>(look: &Look<'a>) -> Evidence<'a> {
-    let mut visits: Vec<Visit> = futures::stream::iter(&look.topology.hosts)
-        .map(|config| visit(config, &look.options))
+/// Gathers the evidence. The events only say which hosts are waited for.
+pub async fn look<'a>(look: &Look<'a>, events: &Events) -> Evidence<'a> {
+    let names = look.topology.hosts.iter().map(|host| &host.name);
+    let pending = &Pending::new("an answer from", names);
+    let all = futures::stream::iter(&look.topology.hosts)
+        .map(|config| async move {
+            let visit = visit(config, &look.options).await;
+            pending.answered(&config.name);
+            visit
+        })
         .buffered(AT_ONCE)
-        .collect()
-        .await;
+        .collect::<Vec<Visit>>();
+    let mut visits = pending.shown(events, all).await;
     let observed: Vec<ObservedHost> = visits
         .iter()
         .filter_map(|visit| visit.evidence.seen.clone())
@@ -74,7 +82,7 @@ pub async fn look<'a>(look: &Look<'a>) -> Evidence<'a> {
             trouble: crate::plan::KnownFailures::default(),
         })
     });
-    let (tried, paths) = paths(look.topology, plan.as_ref(), &mut visits).await;
+    let (tried, paths) = paths(look.topology, plan.as_ref(), &mut visits, events).await;
     let mut hosts = Vec::with_capacity(visits.len());
     for visit in visits {
         if let Some(host) = visit.host {
@@ -196,6 +204,7 @@ async fn paths(
     topology: &Topology,
     plan: Option<&Result<Plan, PlanError>>,
     visits: &mut [Visit],
+    events: &Events,
 ) -> (Option<(u32, usize)>, Vec<Path>) {
     let underlay = |visit: &Visit| {
         let facts = &visit.evidence.seen.as_ref()?.facts;
@@ -221,7 +230,10 @@ async fn paths(
         Some(Ok(plan)) => plan.network.mtu,
         _ => topology.network.mtu.unwrap_or(narrowest),
     };
-    let said: Vec<_> = futures::stream::iter(visits.iter())
+    let with_login = visits.iter().filter(|visit| visit.login.is_some());
+    let names = with_login.map(|visit| &visit.evidence.config.name);
+    let pending = &Pending::new("the pings to the other hosts from", names);
+    let pings = futures::stream::iter(visits.iter())
         .map(|visit| {
             let all = &all;
             async move {
@@ -232,12 +244,14 @@ async fn paths(
                     .filter(|(name, ..)| name != from)
                     .map(|(name, address, _)| (name, *address))
                     .collect();
-                Some(ping(login, from, mtu, &peers).await)
+                let result = ping(login, from, mtu, &peers).await;
+                pending.answered(from);
+                Some(result)
             }
         })
         .buffered(AT_ONCE)
-        .collect()
-        .await;
+        .collect::<Vec<_>>();
+    let said = pending.shown(events, pings).await;
     let mut paths = Vec::new();
     let mut ways = 0;
     for (visit, said) in visits.iter_mut().zip(said) {

@@ -10,6 +10,7 @@ use super::boot_slots::{BootHost, BootSlots};
 use super::failure::EngineError;
 use super::fleet::{Fleet, HOSTS_AT_ONCE};
 use super::losses::Losses;
+use super::pending::Pending;
 use super::raise::Raise;
 use super::watch::HostWatch;
 use crate::base::event::{ActionKind, Event, Events, NodeStage};
@@ -197,21 +198,20 @@ impl Round<'_> {
             .map(|(node, _)| &node.host)
             .collect();
         let mut watches = HashMap::new();
-        let begun: Vec<_> =
-            futures::stream::iter(starting.into_iter().filter_map(|host| self.fleet.get(host)))
-                .map(|member| {
-                    let slots = &slots;
-                    async move {
-                        (
-                            member.endpoint.name.clone(),
-                            HostWatch::begin(member, self.plan, slots).await,
-                        )
-                    }
-                })
-                .buffer_unordered(HOSTS_AT_ONCE)
-                .collect()
-                .await;
-        for (host, watch) in begun {
+        let pending = &Pending::new("the consoles of", &starting);
+        let begun = futures::stream::iter(starting.iter().filter_map(|host| self.fleet.get(host)))
+            .map(|member| {
+                let slots = &slots;
+                async move {
+                    let host = member.endpoint.name.clone();
+                    let watch = HostWatch::begin(member, self.plan, slots).await;
+                    pending.answered(&host);
+                    (host, watch)
+                }
+            })
+            .buffer_unordered(HOSTS_AT_ONCE)
+            .collect::<Vec<_>>();
+        for (host, watch) in pending.shown(self.events, begun).await {
             match watch {
                 Ok(watch) => {
                     watches.insert(host, watch);

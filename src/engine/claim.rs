@@ -7,7 +7,9 @@ use futures::StreamExt;
 
 use super::failure::EngineError;
 use super::fleet::{Fleet, HOSTS_AT_ONCE, Member};
+use super::pending::Pending;
 use super::remove::Target;
+use crate::base::event::Events;
 use crate::base::exit::ExitCode;
 use crate::base::failure::Failure;
 use crate::base::name::{ClusterName, HostName};
@@ -119,20 +121,28 @@ pub struct ClaimAll<'a> {
 
 impl ClaimAll<'_> {
     /// Claims the capacity of the plan on all hosts of the fleet and locks the cluster there, or withdraws everything.
-    pub async fn run(&self, fleet: &Fleet) -> Result<(), ClaimError> {
+    pub async fn run(&self, fleet: &Fleet, events: &Events) -> Result<(), ClaimError> {
         let cluster = self.plan.cluster_ref();
         let mut members: Vec<&Member> = fleet.members().iter().collect();
         members.sort_by(|a, b| a.endpoint.name.cmp(&b.endpoint.name));
+        let what = format!("the claim of cluster `{}` on", cluster.name);
+        let pending = &Pending::new(what, members.iter().map(|member| &member.endpoint.name));
         let mut answers = Vec::new();
         // The first host alone: if several commands collide, one wins there, and the others hold nothing.
         let (first, rest) = members.split_at(members.len().min(1));
         for members in [first, rest] {
-            let some: Vec<_> = futures::stream::iter(members)
-                .map(|member| self.claim(member, &cluster))
+            let all = futures::stream::iter(members)
+                .map(|member| {
+                    let claim = self.claim(member, &cluster);
+                    async move {
+                        let answer = claim.await;
+                        pending.answered(&member.endpoint.name);
+                        answer
+                    }
+                })
                 .buffer_unordered(HOSTS_AT_ONCE)
-                .collect()
-                .await;
-            answers.extend(some);
+                .collect::<Vec<_>>();
+            answers.extend(pending.shown(events, all).await);
             if !answers.iter().all(|(_, answer)| is_held(answer)) {
                 break;
             }
@@ -152,28 +162,43 @@ impl ClaimAll<'_> {
         ) else {
             return Ok(());
         };
-        let mut stuck = Vec::new();
-        for (member, made) in claimed {
-            let before = self.before(&member.endpoint.name).filter(|_| !made);
-            let back = member.host.unclaim(&cluster, before).await;
-            if back.is_err() {
-                stuck.push(member.endpoint.name.clone());
-            }
-        }
         // A host that failed during the claim may have stored it.
         let failed = answers.iter().filter(|(_, answer)| answer.is_err());
-        for (member, _) in failed.filter(|(member, _)| self.before(&member.endpoint.name).is_none()) {
-            let back = member.host.unclaim(&cluster, None).await;
-            if back.is_err() {
-                stuck.push(member.endpoint.name.clone());
-            }
-        }
+        let failed = failed.filter(|(member, _)| self.before(&member.endpoint.name).is_none());
+        let claimed = claimed
+            .into_iter()
+            .chain(failed.map(|(member, _)| (*member, true)));
+        let stuck = self.withdraw(claimed.collect(), &cluster, events).await;
         if stuck.is_empty() {
             Err(reason)
         } else {
             let (reason, hosts) = (Box::new(reason), stuck);
             Err(ClaimError::Stuck { reason, hosts })
         }
+    }
+
+    /// Withdraws claims, each with whether this command made it; returns the hosts where that failed.
+    async fn withdraw(
+        &self,
+        claimed: Vec<(&Member, bool)>,
+        cluster: &ClusterRef,
+        events: &Events,
+    ) -> Vec<HostName> {
+        let names = claimed.iter().map(|(member, _)| &member.endpoint.name);
+        let pending = &Pending::new("withdrawing the claims on", names);
+        let all = async {
+            let mut stuck = Vec::new();
+            for (member, made) in claimed {
+                let name = &member.endpoint.name;
+                let before = self.before(name).filter(|_| !made);
+                if member.host.unclaim(cluster, before).await.is_err() {
+                    stuck.push(name.clone());
+                }
+                pending.answered(name);
+            }
+            stuck
+        };
+        pending.shown(events, all).await
     }
 
     async fn claim<'m>(
@@ -221,17 +246,30 @@ impl ClaimAll<'_> {
 }
 
 /// Restores the claims from before an undone `up`. Hosts that had none are already cleaned up.
-pub async fn restore(fleet: &Fleet, plan: &Plan, before: &[ObservedHost]) -> Result<(), EngineError> {
-    let mut failures = Vec::new();
-    for member in fleet.members() {
-        let seen = before.iter().find(|seen| seen.name == member.endpoint.name);
-        let mut claims = seen.iter().flat_map(|seen| &seen.claims).map(|seen| &seen.claim);
-        if let Some(claim) = claims.find(|claim| claim.id == plan.cluster_id)
-            && let Err(error) = member.host.rewrite_claim(claim).await
-        {
-            failures.push(Failure::of_host(member.endpoint.name.clone(), error));
+pub async fn restore(
+    fleet: &Fleet,
+    plan: &Plan,
+    before: &[ObservedHost],
+    events: &Events,
+) -> Result<(), EngineError> {
+    let names = fleet.members().iter().map(|member| &member.endpoint.name);
+    let pending = &Pending::new("restoring the claims on", names);
+    let all = async {
+        let mut failures = Vec::new();
+        for member in fleet.members() {
+            let name = &member.endpoint.name;
+            let seen = before.iter().find(|seen| seen.name == *name);
+            let mut claims = seen.iter().flat_map(|seen| &seen.claims).map(|seen| &seen.claim);
+            if let Some(claim) = claims.find(|claim| claim.id == plan.cluster_id)
+                && let Err(error) = member.host.rewrite_claim(claim).await
+            {
+                failures.push(Failure::of_host(name.clone(), error));
+            }
+            pending.answered(name);
         }
-    }
+        failures
+    };
+    let failures = pending.shown(events, all).await;
     EngineError::from_failures("failed to restore the old claims", failures)
 }
 
@@ -253,6 +291,7 @@ pub async fn hold(
     target: &Target,
     verb: &str,
     how: LockMode,
+    events: &Events,
 ) -> Result<Vec<Claimed>, ClaimError> {
     let mut asked: Vec<(&Member, ClusterRef)> = Vec::new();
     for member in fleet.members() {
@@ -265,10 +304,12 @@ pub async fn hold(
         );
     }
     asked.sort_by(|(a, one), (b, two)| (&a.endpoint.name, one).cmp(&(&b.endpoint.name, two)));
+    let what = format!("the lock of cluster `{}` on", target.cluster);
+    let pending = &Pending::new(what, asked.iter().map(|(member, _)| &member.endpoint.name));
     let mut answers = Vec::new();
     let (first, rest) = asked.split_at(asked.len().min(1));
     for asked in [first, rest] {
-        let some: Vec<_> = futures::stream::iter(asked)
+        let all = futures::stream::iter(asked)
             .map(|(member, cluster)| async move {
                 let request = LockRequest {
                     cluster,
@@ -276,12 +317,14 @@ pub async fn hold(
                     how,
                     claim: None,
                 };
-                (&member.endpoint.name, cluster, member.host.hold(&request).await)
+                let name = &member.endpoint.name;
+                let answer = member.host.hold(&request).await;
+                pending.answered(name);
+                (name, cluster, answer)
             })
             .buffer_unordered(HOSTS_AT_ONCE)
-            .collect()
-            .await;
-        answers.extend(some);
+            .collect::<Vec<_>>();
+        answers.extend(pending.shown(events, all).await);
         judge(
             &target.cluster,
             answers.iter().map(|(host, _, answer)| (*host, answer)),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
+use super::pending::Pending;
 use super::stage;
 use crate::base::event::{Event, Events, HostStage};
 use crate::base::failure::{Failure, explain};
@@ -171,7 +172,14 @@ async fn on_all<I, T, F>(
 where
     F: Future<Output = Result<(bool, T), crate::host::HostError>>,
 {
-    futures::stream::iter(items)
+    let what = match stage {
+        HostStage::Connect => "connecting to",
+        _ => "an answer from",
+    };
+    // Commands that show no stages wait in these two only; of the others, reporters show the progress.
+    let is_named = matches!(stage, HostStage::Connect | HostStage::Probe);
+    let pending = &Pending::new(what, items.iter().filter(|_| is_named).map(&name));
+    let all = futures::stream::iter(items)
         .map(|item| {
             let host = name(&item);
             let future = work(item);
@@ -184,10 +192,11 @@ where
                     });
                 };
                 let result = stage::run(emit, |error| explain(error), future).await;
+                pending.answered(&host);
                 (host, result)
             }
         })
         .buffered(HOSTS_AT_ONCE)
-        .collect()
-        .await
+        .collect::<Vec<_>>();
+    pending.shown(events, all).await
 }

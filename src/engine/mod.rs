@@ -9,6 +9,7 @@ mod deaths;
 mod failure;
 mod fleet;
 mod losses;
+mod pending;
 mod prepare;
 mod raise;
 mod remove;
@@ -22,6 +23,7 @@ pub use deaths::Deaths;
 pub use failure::EngineError;
 pub(crate) use fleet::HOSTS_AT_ONCE;
 pub use fleet::{Fleet, Member};
-pub use slowness::{tell_slowness, watch_slowness};
+pub(crate) use pending::Pending;
+pub use slowness::{tell_silence, tell_slowness};
 
 pub use remove::{Target, found, nothing_left, remove, remove_nodes_only, unknown};

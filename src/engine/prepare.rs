@@ -6,7 +6,8 @@ use futures::StreamExt;
 
 use super::apply::Round;
 use super::failure::EngineError;
-use super::fleet::{HOSTS_AT_ONCE, split};
+use super::fleet::{HOSTS_AT_ONCE, Member, split};
+use super::pending::Pending;
 use crate::base::event::{Event, HostStage};
 use crate::base::failure::Failure;
 use crate::base::name::{HostName, ImageName, NodeName};
@@ -114,6 +115,29 @@ impl Round<'_> {
             .map_or(Accel::Auto, |planned| planned.accel)
     }
 
+    /// Whether a test guest with KVM boots on a host; `false` if none is needed.
+    async fn kvm_works(
+        &self,
+        member: &Member,
+        images: &HashMap<(HostName, ImageName), HostImage>,
+    ) -> Result<bool, HostError> {
+        let name = &member.endpoint.name;
+        if self.accel(name) == Accel::Tcg {
+            return Ok(false);
+        }
+        // An image with a kernel of its own boots fastest.
+        let mut here: Vec<&HostImage> = images
+            .iter()
+            .filter(|((host, _), _)| host == name)
+            .map(|(_, image)| image)
+            .collect();
+        here.sort_by_key(|image| (image.kernel.is_none(), &image.key));
+        match (here.first(), self.plan.nodes.first()) {
+            (Some(image), Some(node)) => member.host.prove_kvm(&self.plan.mark(node), image).await,
+            _ => Ok(false),
+        }
+    }
+
     pub(super) async fn accelerations(
         &self,
         images: &HashMap<(HostName, ImageName), HostImage>,
@@ -123,31 +147,18 @@ impl Round<'_> {
         let starting: BTreeSet<&HostName> = images.keys().map(|(host, _)| host).collect();
         let used = self.fleet.only(|name| starting.contains(name));
         let members = used.members().iter();
-        let answers: Vec<_> = futures::stream::iter(members)
+        let names = members.clone().map(|member| &member.endpoint.name);
+        let pending = &Pending::new("the test of KVM on", names);
+        let all = futures::stream::iter(members)
             .map(|member| async move {
                 let name = &member.endpoint.name;
-                if self.accel(name) == Accel::Tcg {
-                    return (name, Ok(false));
-                }
-                // An image with a kernel of its own boots fastest.
-                let mut here: Vec<&HostImage> = images
-                    .iter()
-                    .filter(|((host, _), _)| host == name)
-                    .map(|(_, image)| image)
-                    .collect();
-                here.sort_by_key(|image| (image.kernel.is_none(), &image.key));
-                match here.first() {
-                    Some(image) => match self.plan.nodes.first() {
-                        Some(node) => (name, member.host.prove_kvm(&self.plan.mark(node), image).await),
-                        None => (name, Ok(false)),
-                    },
-                    None => (name, Ok(false)),
-                }
+                let answer = self.kvm_works(member, images).await;
+                pending.answered(name);
+                (name, answer)
             })
             .buffer_unordered(HOSTS_AT_ONCE)
-            .collect()
-            .await;
-        for (name, answer) in answers {
+            .collect::<Vec<_>>();
+        for (name, answer) in pending.shown(self.events, all).await {
             match answer.map(|works| acceleration(self.accel(name), works)) {
                 Ok(Some(acceleration)) => {
                     chosen.insert(name.clone(), acceleration);

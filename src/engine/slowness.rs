@@ -8,10 +8,14 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::base::event::{Event, Events};
 use crate::base::patience::patience;
+use crate::base::waiting::FIRST;
 use crate::ssh::{Nodes, SlowNodes};
 
 /// Interval between checks.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// Interval between checks for a first login that takes long.
+const FIRST_LOOK: Duration = Duration::from_millis(500);
 
 /// Minimum time between two reports.
 const AGAIN: Duration = Duration::from_secs(30);
@@ -19,13 +23,35 @@ const AGAIN: Duration = Duration::from_secs(30);
 /// Maximum number of machines to list.
 const NAMED: usize = 5;
 
-/// Watches for slow nodes until the guard is dropped.
+/// Reports slow nodes until the guard is dropped.
 #[must_use]
-pub fn watch_slowness(nodes: &Nodes, say: impl Fn(String) + Send + Sync + 'static) -> DropGuard {
+pub fn tell_slowness(nodes: &Nodes, events: &Events) -> DropGuard {
+    watch(nodes, events, None)
+}
+
+/// As [`tell_slowness`], for commands that show no steps: also reports the first login that takes longer than two
+/// seconds.
+#[must_use]
+pub fn tell_silence(nodes: &Nodes, events: &Events) -> DropGuard {
+    watch(nodes, events, Some(FIRST))
+}
+
+fn watch(nodes: &Nodes, events: &Events, login: Option<Duration>) -> DropGuard {
     let stop = CancellationToken::new();
     let guard = stop.clone().drop_guard();
-    let nodes = nodes.clone();
+    let (nodes, events) = (nodes.clone(), events.clone());
+    let say = move |text| events.emit(Event::Slow { text });
     tokio::spawn(stop.run_until_cancelled_owned(async move {
+        let mut login = login;
+        while let Some(long) = login {
+            sleep(patience(FIRST_LOOK)).await;
+            let logins = nodes.logins(patience(long));
+            if !logins.is_empty() {
+                let (names, waited) = folded(&logins);
+                say(format!("logging in to {names} ({waited})"));
+                login = None;
+            }
+        }
         let mut said: Option<Instant> = None;
         loop {
             sleep(patience(LOOK)).await;
@@ -41,22 +67,16 @@ pub fn watch_slowness(nodes: &Nodes, say: impl Fn(String) + Send + Sync + 'stati
     guard
 }
 
-/// As [`watch_slowness`], to events.
-#[must_use]
-pub fn tell_slowness(nodes: &Nodes, events: &Events) -> DropGuard {
-    let events = events.clone();
-    watch_slowness(nodes, move |text| events.emit(Event::Slow { text }))
+/// The nodes and their longest waiting time.
+fn folded(nodes: &[(String, Duration)]) -> (String, humantime::FormattedDuration) {
+    let names = crate::nodeset::fold(nodes.iter().map(|(node, _)| node.as_str()));
+    let longest = nodes.iter().map(|(_, waited)| *waited).max();
+    let seconds = longest.unwrap_or_default().as_secs().max(1);
+    (names, humantime::format_duration(Duration::from_secs(seconds)))
 }
 
 fn words(slow: &SlowNodes) -> String {
-    let names = crate::nodeset::fold(slow.nodes.iter().map(|(node, _)| node.as_str()));
-    let longest = slow
-        .nodes
-        .iter()
-        .map(|(_, waited)| *waited)
-        .max()
-        .unwrap_or_default();
-    let waited = humantime::format_duration(Duration::from_secs(longest.as_secs().max(1)));
+    let (names, waited) = folded(&slow.nodes);
     // Hosts of one machine report the same load.
     let mut machines: BTreeMap<(&str, String), Vec<&str>> = BTreeMap::new();
     for (host, load) in &slow.hosts {

@@ -11,7 +11,7 @@ mod header;
 mod manifest;
 mod recipe;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +21,7 @@ pub use manifest::{Format, Kind, MANIFEST_VERSION, Manifest, ManifestFile, Packa
 pub use recipe::Recipe;
 
 use crate::base::event::Events;
+use crate::base::waiting;
 use crate::topology::{Image, ImageSource};
 
 /// Reads the head of a disk image, for the fuzzer.
@@ -89,13 +90,11 @@ impl BuiltImage {
 
 /// The key of an image: of its recipe and packages, or of the contents of the user's file.
 /// Builds nothing; reads a file only the first time.
-pub fn key(image: &Image) -> Result<String, ImageError> {
+pub async fn key(image: &Image, events: &Events) -> Result<String, ImageError> {
     match &image.source {
         ImageSource::Micro => Ok(Recipe::Micro.key(&image.packages)),
         ImageSource::Debian => Ok(Recipe::Debian.key(&image.packages)),
-        ImageSource::File(path) => {
-            Ok(file::inspect(&Cache::from_env()?, path, image.sha256.as_deref())?.sha256)
-        }
+        ImageSource::File(path) => Ok(inspect(image, path, Cache::from_env()?, events).await?.sha256),
     }
 }
 
@@ -113,7 +112,7 @@ pub async fn ensure_built(
     let recipe = match &image.source {
         ImageSource::Micro => Recipe::Micro,
         ImageSource::Debian => Recipe::Debian,
-        ImageSource::File(path) => return user_file(image, path.clone(), cache).await,
+        ImageSource::File(path) => return user_file(image, path, cache, events).await,
     };
     let key = recipe.key(&image.packages);
     let name = image.name.to_string();
@@ -122,7 +121,8 @@ pub async fn ensure_built(
     {
         return Ok(built);
     }
-    let lock = cache.lock(&name, &key, &options.cancel).await?;
+    let other = || Some(format!("another build of image `{name}`"));
+    let lock = waiting::shown(events, other, cache.lock(&name, &key, &options.cancel)).await?;
     // Another process may have built it while we waited; a requested rebuild still happens.
     if !options.rebuild
         && let Some(built) = cache.find(&name, &key)?
@@ -144,21 +144,31 @@ pub async fn ensure_built(
     })
 }
 
-async fn user_file(image: &Image, path: PathBuf, cache: Cache) -> Result<BuiltImage, ImageError> {
-    let expected = image.sha256.clone();
-    let shown = path.clone();
-    let found = tokio::task::spawn_blocking(move || file::inspect(&cache, &path, expected.as_deref()))
-        .await
-        .map_err(|error| ImageError::Io {
-            doing: "read",
-            path: shown.clone(),
-            source: std::io::Error::other(error),
-        })??;
+/// Examines the user's file; on another thread, because the first time reads all of it.
+async fn inspect(image: &Image, path: &Path, cache: Cache, events: &Events) -> Result<ImageFile, ImageError> {
+    let (file, expected) = (path.to_owned(), image.sha256.clone());
+    let work = tokio::task::spawn_blocking(move || file::inspect(&cache, &file, expected.as_deref()));
+    let what = || Some(format!("the digest of {}", path.display()));
+    let found = waiting::shown(events, what, work).await;
+    found.map_err(|error| ImageError::Io {
+        doing: "read",
+        path: path.to_owned(),
+        source: std::io::Error::other(error),
+    })?
+}
+
+async fn user_file(
+    image: &Image,
+    path: &Path,
+    cache: Cache,
+    events: &Events,
+) -> Result<BuiltImage, ImageError> {
+    let found = inspect(image, path, cache, events).await?;
     let user = image.user.clone().unwrap_or_default();
     Ok(BuiltImage {
         name: image.name.to_string(),
         key: found.sha256.clone(),
-        manifest: Manifest::of_file(&shown, &found, user),
+        manifest: Manifest::of_file(path, &found, user),
         files: vec![found],
     })
 }

@@ -7,7 +7,7 @@ use super::render::{Render, ReportOptions};
 use super::summary::Summary;
 use super::tally::{Stage, Tally};
 use super::words;
-use crate::base::event::{Event, Progress, Stream};
+use crate::base::event::{Event, HostStage, Progress, Stream};
 
 /// A stage gets another line at every tenth of its total, but not more often than this,
 const AT_LEAST: Duration = Duration::from_millis(500);
@@ -15,6 +15,8 @@ const AT_LEAST: Duration = Duration::from_millis(500);
 const AT_MOST: Duration = Duration::from_secs(5);
 /// and after this time if nothing has: a log must show that the program is alive.
 const STANDSTILL: Duration = Duration::from_secs(30);
+/// The first line comes after this time even if nothing has changed: a log must show what the program does.
+const FIRST: Duration = Duration::from_secs(2);
 
 /// The last line about a stage or an image.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +24,8 @@ struct Said {
     at: Duration,
     count: u64,
     complete: bool,
+    /// Whether there was a line at all.
+    shown: bool,
 }
 
 /// Decides when progress is worth a line. Pure.
@@ -35,22 +39,35 @@ impl Pace {
             at: now,
             count: 0,
             complete: false,
+            shown: false,
         });
         let since = now.saturating_sub(said.at);
+        let standstill = if said.shown { STANDSTILL } else { FIRST };
         let step = (total / 10).max(1);
         // A complete stage may continue: more nodes have reached it.
         let due = (complete && !(said.complete && said.count == count))
             || (count >= said.count.saturating_add(step) && since >= AT_LEAST)
             || (count != said.count && since >= AT_MOST)
-            || (!complete && since >= STANDSTILL);
+            || (!complete && since >= standstill);
         if due {
             *said = Said {
                 at: now,
                 count,
                 complete,
+                shown: true,
             };
         }
         due
+    }
+
+    /// Records that something else shows the beginning of this key.
+    fn begin_shown(&mut self, key: &str, now: Duration) {
+        self.0.entry(key.to_owned()).or_insert(Said {
+            at: now,
+            count: 0,
+            complete: false,
+            shown: true,
+        });
     }
 }
 
@@ -88,6 +105,10 @@ impl Lines {
             if matches!(stage, Stage::Step(..)) && account.complete() {
                 continue;
             }
+            // An event names the hosts that do not answer.
+            if matches!(stage, Stage::HostBefore(HostStage::Connect | HostStage::Probe)) {
+                self.pace.begin_shown(stage.name(), now);
+            }
             let (ended, total) = (account.ended() as u64, account.total() as u64);
             if self.pace.due(stage.name(), ended, total, account.complete(), now) {
                 let remark = words::remark(account, now);
@@ -110,13 +131,11 @@ impl Lines {
         }
         for ((image, doing), bytes) in &tally.images {
             let complete = bytes.total > 0 && bytes.done >= bytes.total;
-            if self.pace.due(
-                &format!("{image}\n{doing}"),
-                bytes.done,
-                bytes.total.max(640 << 20),
-                complete,
-                now,
-            ) {
+            let key = format!("{image}\n{doing}");
+            // A step of a build has its line already, and the stage has one for all uploads.
+            self.pace.begin_shown(&key, now);
+            let total = bytes.total.max(640 << 20);
+            if self.pace.due(&key, bytes.done, total, complete, now) {
                 let text = format!("image {image}: {doing} {}", words::bytes(*bytes));
                 self.say(crate::base::text::sanitize(text.trim_end()).as_ref());
             }
@@ -263,14 +282,25 @@ mod tests {
     }
 
     #[test]
-    fn a_standstill_is_printed_from_time_to_time() {
+    fn a_standstill_is_printed_soon_at_first_and_then_from_time_to_time() {
         let mut pace = Pace::default();
         let s = Duration::from_secs;
         assert!(!pace.due("boot", 0, 100, false, s(0)));
-        assert!(!pace.due("boot", 0, 100, false, s(29)));
-        assert!(pace.due("boot", 0, 100, false, s(30)));
-        assert!(!pace.due("boot", 1, 100, false, s(34)));
-        assert!(pace.due("boot", 1, 100, false, s(35)));
+        assert!(!pace.due("boot", 0, 100, false, s(1)));
+        assert!(pace.due("boot", 0, 100, false, s(2)));
+        assert!(!pace.due("boot", 0, 100, false, s(31)));
+        assert!(pace.due("boot", 0, 100, false, s(32)));
+        assert!(!pace.due("boot", 1, 100, false, s(36)));
+        assert!(pace.due("boot", 1, 100, false, s(37)));
+    }
+
+    #[test]
+    fn what_is_shown_in_another_way_has_no_line_of_its_own_at_first() {
+        let mut pace = Pace::default();
+        let s = Duration::from_secs;
+        pace.begin_shown("connect", s(0));
+        assert!(!pace.due("connect", 0, 3, false, s(29)));
+        assert!(pace.due("connect", 0, 3, false, s(30)));
     }
 
     #[test]

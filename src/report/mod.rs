@@ -28,7 +28,7 @@ pub use error::error;
 pub use failures::FailureGroup;
 pub use out::{data, data_read, show, talk};
 pub use render::ReportOptions;
-pub use run::spawn;
+pub use run::{spawn, spawn_waits};
 pub use statistics::Timing;
 pub use summary::{SUMMARY_VERSION, StageSummary, Summary};
 pub use terminal::Terminal;

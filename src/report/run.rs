@@ -12,6 +12,7 @@ use super::lines::Lines;
 use super::render::{Render, ReportOptions};
 use super::summary::Summary;
 use super::tally::Tally;
+use super::words;
 use crate::base::event::Event;
 
 /// How often times on the screen advance.
@@ -59,6 +60,20 @@ pub fn spawn(mut receiver: UnboundedReceiver<Event>, options: ReportOptions) -> 
         renderer.finish(&summary, began.elapsed());
         summary
     })
+}
+
+/// Shows only what is waited for, on standard error: for commands that print their results themselves.
+pub fn spawn_waits(mut receiver: UnboundedReceiver<Event>, quiet: bool) {
+    tokio::spawn(async move {
+        while let Some(event) = receiver.recv().await {
+            if let Event::Slow { .. } = event
+                && !quiet
+                && let Some(line) = words::news(&event)
+            {
+                super::out::talk(&line);
+            }
+        }
+    });
 }
 
 fn renderer(options: &ReportOptions) -> Box<dyn Render> {

@@ -81,6 +81,8 @@ struct Inner {
     overall: Semaphore,
     turns: Turns,
     waiting: Waiting,
+    /// Logins with all their attempts.
+    logins: Waiting,
     evidence: OnceLock<Arc<dyn Evidence>>,
     kept: std::sync::Mutex<Vec<DropGuard>>,
 }
@@ -120,6 +122,7 @@ impl Nodes {
                 overall: Semaphore::new(LOGINS),
                 turns: Turns::new(vias),
                 waiting: Waiting::default(),
+                logins: Waiting::default(),
                 evidence: OnceLock::new(),
                 kept: std::sync::Mutex::default(),
             }),
@@ -218,6 +221,11 @@ impl Nodes {
         Some((waited, Load::of(&self.inner.entries.get(node)?.reach.via).await))
     }
 
+    /// The nodes whose login has taken at least this long, with its attempts so far; without the queue before it.
+    pub fn logins(&self, time: Duration) -> Vec<(String, Duration)> {
+        self.inner.logins.longer_than(time)
+    }
+
     /// The nodes that are slow right now, and the load of their hosts.
     pub async fn slow(&self) -> Option<SlowNodes> {
         let nodes = self.inner.waiting.longer_than(patience(slow::SLOW));
@@ -274,6 +282,7 @@ impl Nodes {
             .min(refusals)
             .min(reach.target.timeout.unwrap_or(REFUSALS));
         let broken = |error: tokio::sync::AcquireError| SshError::Other(error.to_string());
+        let mut login: Option<Waits> = None;
         let mut refused: Option<Instant> = None;
         let mut pauses = Pauses::new(Duration::from_millis(200), Duration::from_secs(2), 200);
         loop {
@@ -285,6 +294,7 @@ impl Nodes {
                 let _turn_of_all = self.inner.overall.acquire().await.map_err(broken)?;
                 // The time starts at our turn: it does not include the queue.
                 let began = Instant::now();
+                login.get_or_insert_with(|| self.inner.logins.begin(&reach.target.name));
                 let _waits = self.inner.waiting.begin(&reach.target.name);
                 let via = reach.way().await?;
                 match Session::connect_node(via.as_deref(), &reach.target).await {

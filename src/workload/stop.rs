@@ -6,6 +6,7 @@ use super::job::Workload;
 use super::node::supervised;
 use super::results::{NodeResult, Outcome, StepReport};
 use crate::base::name::NodeName;
+use crate::engine::Pending;
 use crate::ssh::FANOUT;
 use crate::supervise;
 use crate::topology::WorkloadStep;
@@ -15,14 +16,18 @@ impl Workload<'_> {
     pub async fn stop(&self, steps: &[WorkloadStep]) -> Vec<StepReport> {
         let mut reports = Vec::new();
         for step in steps {
-            let nodes: Vec<NodeResult> = futures::stream::iter(&step.on)
-                .map(|node| self.stop_on(step, node))
+            let pending = &Pending::new(format!("the end of step `{}` on", step.name), &step.on);
+            let all = futures::stream::iter(&step.on)
+                .map(|node| async move {
+                    let result = self.stop_on(step, node).await;
+                    pending.answered(node);
+                    result
+                })
                 .buffered(FANOUT)
-                .collect()
-                .await;
+                .collect::<Vec<NodeResult>>();
             reports.push(StepReport {
                 step: step.name.clone(),
-                nodes,
+                nodes: pending.shown(self.events, all).await,
             });
         }
         reports

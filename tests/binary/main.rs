@@ -31,3 +31,4 @@ mod state;
 mod tools;
 mod usage;
 mod validate;
+mod waiting;

@@ -3,6 +3,7 @@
 
 use vcluster::state::{ClusterDir, ClusterKeys, StateRoot};
 
+use crate::hosts::CLOSED;
 use crate::program::Vcluster;
 
 const FILES: [(&str, &str); 3] = [
@@ -24,6 +25,16 @@ pub(crate) fn recorded_as(program: Vcluster, name: &str) -> Vcluster {
     for (file, text) in FILES {
         dir.write(file, text.as_bytes()).unwrap();
     }
+    program
+}
+
+/// The binary in a place where the cluster `demo` is recorded on the host of this URI.
+pub(crate) fn recorded_at(uri: &str) -> Vcluster {
+    let program = recorded();
+    let record = include_str!("demo/cluster.json").replace(CLOSED, uri);
+    directory(&program, "demo")
+        .write("cluster.json", record.as_bytes())
+        .unwrap();
     program
 }
 

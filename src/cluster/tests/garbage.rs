@@ -112,7 +112,7 @@ async fn gc_leaves_what_another_command_holds() {
     world.hosts.change_claims(|claim| claim.expires = Some(past()));
     let inspection = inspected(&world).await;
     let mut up = world.observe("demo", 3).await;
-    up.claim().await.unwrap();
+    up.claim(&world.events).await.unwrap();
     let cancel = CancellationToken::new();
     carry_out(&inspection, &world.root, &cancel, &world.events)
         .await

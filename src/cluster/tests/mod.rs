@@ -78,7 +78,7 @@ impl World {
         let mut situation = self.observe(name, nodes).await;
         store(&self.options, &situation).unwrap();
         situation.begin_round();
-        situation.claim().await.unwrap();
+        situation.claim(&self.events).await.unwrap();
         self.hosts.apply(&situation.plan, |_| true);
         store(&self.options, &situation).unwrap();
         situation.fleet.close().await;

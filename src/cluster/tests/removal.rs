@@ -100,7 +100,7 @@ async fn down_does_not_wait_and_removes_nothing_that_another_command_holds() {
     let world = World::new();
     world.raise("demo", 3).await;
     let mut up = world.observe("demo", 3).await;
-    up.claim().await.unwrap();
+    up.claim(&world.events).await.unwrap();
     let before = world.hosts.contents();
     let (down, holdings) = observed(&world, "demo", &[]).await;
     assert!(down.remove(&holdings, &world.events).await.is_err());

@@ -26,7 +26,7 @@ async fn interrupted(before: usize, nodes: usize, made: &[bool]) {
         crate::cluster::store::store(&world.options, &up).unwrap();
     }
     up.begin_round();
-    up.claim().await.unwrap();
+    up.claim(&world.events).await.unwrap();
     let there = |uuid| {
         let mut hosts = found.values();
         hosts.any(|host| host.nodes.iter().any(|node| node.uuid == uuid))
@@ -69,7 +69,7 @@ async fn undo_names_what_it_could_not_remove() {
     let mut up = world.observe("demo", 3).await;
     crate::cluster::store::store(&world.options, &up).unwrap();
     up.begin_round();
-    up.claim().await.unwrap();
+    up.claim(&world.events).await.unwrap();
     world.hosts.apply(&up.plan, |_| true);
     world.hosts.fail("bm2", "remove_cluster");
     let error = take_back(&world, &up).await.unwrap_err();
