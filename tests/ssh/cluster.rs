@@ -1,8 +1,8 @@
-//! A cluster without virtual machines, for configuration and workload: its nodes are names of one OpenSSH server, so
-//! they share a machine and its files.
+//! A cluster without virtual machines, for configuration and workload: its nodes are OpenSSH servers on this machine,
+//! which share its files.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,8 @@ use crate::server::Server;
 
 /// Nodes `n001`, `n002`, ... and what a command on them needs.
 pub(crate) struct Cluster {
-    server: Server,
+    /// One per node.
+    pub(crate) servers: Vec<Server>,
     pub(crate) topology: Topology,
     pub(crate) nodes: Nodes,
     renderer: Shared,
@@ -35,15 +36,15 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// A cluster with these steps, in YAML; `DIR` in them is the directory of the test.
     pub(crate) fn new(count: usize, steps: &str) -> Self {
-        let server = Server::openssh("");
-        let topology = topology(&server, count, steps);
+        let servers = Server::nodes(count);
+        let topology = topology(&servers, steps);
         let names: Vec<NodeName> = topology.nodes.iter().map(|node| node.name.clone()).collect();
         let (events, received) = Events::channel();
         Self {
-            nodes: Nodes::new(names.iter().map(|name| reach(&server, name))),
+            nodes: connect(&servers, &names),
             renderer: renderer(&names),
             topology,
-            server,
+            servers,
             events,
             received: Mutex::new(received),
             cancel: CancellationToken::new(),
@@ -53,20 +54,12 @@ impl Cluster {
 
     /// Other steps on the same nodes.
     pub(crate) fn set_steps(&mut self, steps: &str) {
-        self.topology = topology(&self.server, self.topology.nodes.len(), steps);
-    }
-
-    /// New connections; the last of the nodes is the given server.
-    pub(crate) fn move_last_node(&mut self, to: &Server) {
-        let names = self.names();
-        let (last, others) = names.split_last().unwrap();
-        let reaches = others.iter().map(|name| reach(&self.server, name));
-        self.nodes = Nodes::new(reaches.chain([reach(to, last)]));
+        self.topology = topology(&self.servers, steps);
     }
 
     /// New connections, as another command would open them.
     pub(crate) fn reconnect(&mut self) {
-        self.nodes = Nodes::new(self.names().iter().map(|name| reach(&self.server, name)));
+        self.nodes = connect(&self.servers, &self.names());
     }
 
     pub(crate) fn names(&self) -> Vec<NodeName> {
@@ -75,7 +68,7 @@ impl Cluster {
 
     /// A path in the directory of the test.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.server.path(name)
+        self.servers[0].path(name)
     }
 
     /// The text of a file in the directory of the test, empty if it does not exist.
@@ -136,7 +129,7 @@ impl Cluster {
             events: &self.events,
             cancel: &self.cancel,
             // Distinguishes the steps of this test from those of others on this machine.
-            run: self.server.directory.path().to_str().unwrap(),
+            run: self.servers[0].directory.path().to_str().unwrap(),
             results,
             journal,
             live: false,
@@ -179,19 +172,22 @@ impl Cluster {
     }
 }
 
-fn topology(server: &Server, count: usize, steps: &str) -> Topology {
-    let directory = server.directory.path();
+fn topology(servers: &[Server], steps: &str) -> Topology {
+    let directory = servers[0].directory.path();
     let steps = steps.replace("DIR", directory.to_str().unwrap());
-    let text = format!("name: demo\ngroups: {{ n: {{ count: {count} }} }}\n{steps}");
-    Topology::parse(&text, "topology.yaml", Path::new("/")).unwrap_or_else(|error| panic!("{error}"))
+    let text = format!(
+        "name: demo\ngroups: {{ n: {{ count: {} }} }}\n{steps}",
+        servers.len()
+    );
+    Topology::parse(&text, "topology.yaml", directory).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn reach(server: &Server, name: &NodeName) -> Reach {
-    Reach {
+fn connect(servers: &[Server], names: &[NodeName]) -> Nodes {
+    Nodes::new(servers.iter().zip(names).map(|(server, name)| Reach {
         target: server.node(name.as_str()),
         via: Via::Direct,
         host: "host".into(),
-    }
+    }))
 }
 
 fn renderer(names: &[NodeName]) -> Shared {

@@ -46,6 +46,15 @@ pub(crate) fn keygen(path: &Path, kind: &str, passphrase: &str) {
     );
 }
 
+/// A directory with the keys of an OpenSSH server and its client.
+fn new_keys() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, kind) in [("host", "ed25519"), ("host_rsa", "rsa"), ("client", "ed25519")] {
+        keygen(&directory.path().join(name), kind, "");
+    }
+    directory
+}
+
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -70,11 +79,26 @@ fn wait_for(log: &Path, words: &str, child: &mut Child) {
 impl Server {
     /// OpenSSH with stock limits; `extra` lines are appended to its configuration.
     pub(crate) fn openssh(extra: &str) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        Self::start_openssh(new_keys(), extra, "true")
+    }
+
+    /// OpenSSH servers with the same keys, each with supervised steps of its own, as nodes have.
+    pub(crate) fn nodes(count: usize) -> Vec<Self> {
+        let keys = new_keys();
+        let start = |_| {
+            let directory = tempfile::tempdir().unwrap();
+            for name in ["host", "host_rsa", "client", "host.pub", "client.pub"] {
+                fs::copy(keys.path().join(name), directory.path().join(name)).unwrap();
+            }
+            let own_steps = "mkdir -p /run/vcluster && mount -t tmpfs -o mode=0755 tmpfs /run/vcluster";
+            Self::start_openssh(directory, "", own_steps)
+        };
+        (0..count).map(start).collect()
+    }
+
+    /// Runs `first` in the mount namespace of the server before it starts.
+    fn start_openssh(directory: tempfile::TempDir, extra: &str, first: &str) -> Self {
         let at = |name: &str| directory.path().join(name);
-        for (name, kind) in [("host", "ed25519"), ("host_rsa", "rsa"), ("client", "ed25519")] {
-            keygen(&at(name), kind, "");
-        }
         fs::copy(at("client.pub"), at("authorized_keys")).unwrap();
         let _ = fs::create_dir_all("/run/sshd");
         let port = free_port();
@@ -98,7 +122,7 @@ impl Server {
         );
         fs::write(at("passwd"), passwd).unwrap();
         let script = format!(
-            "mount --bind {0}/passwd /etc/passwd && exec /usr/sbin/sshd -D -E {0}/log -f {0}/sshd_config",
+            "mount --bind {0}/passwd /etc/passwd && {first} && exec /usr/sbin/sshd -D -E {0}/log -f {0}/sshd_config",
             directory.path().display()
         );
         let mut child = Command::new("unshare")

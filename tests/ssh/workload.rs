@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use vcluster::workload::{Outcome, StepReport};
 
 use crate::cluster::Cluster;
-use crate::server::{Server, running};
+use crate::server::running;
 
 fn outcomes(report: &StepReport) -> Vec<Outcome> {
     report.nodes.iter().map(|node| node.outcome.clone()).collect()
@@ -62,9 +62,8 @@ workload:
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_a_barrier_nobody_starts_before_the_slowest_node_is_ready() {
-    let mut cluster = Cluster::new(3, BARRIER);
-    let late = Server::openssh("");
-    cluster.move_last_node(&late);
+    let cluster = Cluster::new(3, BARRIER);
+    let late = &cluster.servers[2];
     late.suspend();
     let results = cluster.results();
     let wait = async {
@@ -81,12 +80,10 @@ async fn at_a_barrier_nobody_starts_before_the_slowest_node_is_ready() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_never_reaches_the_barrier_is_named_and_nobody_starts() {
     let mut cluster = Cluster::new(3, BARRIER);
-    let late = Server::openssh("");
-    cluster.move_last_node(&late);
     cluster.barrier_timeout = Duration::from_secs(2);
-    late.suspend();
+    cluster.servers[2].suspend();
     let reports = cluster.run(&cluster.results()).await;
-    late.resume();
+    cluster.servers[2].resume();
     let not_started = error("not started: n003 did not become ready to start");
     let no_login = error("no login within the barrier timeout");
     assert_eq!(
