@@ -306,7 +306,8 @@ impl Raise<'_> {
             return Err(interrupted());
         }
         let emit = stage::of_node(self.events, &node.name, &node.host, stage);
-        let work = async { Ok((work.await?, ())) };
+        // Boxed: it is part of the future of each node.
+        let work = Box::pin(async { Ok((work.await?, ())) });
         stage::run(emit, Fault::text, work).await
     }
 }

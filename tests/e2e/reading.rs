@@ -10,8 +10,10 @@ use crate::world::{World, finish, json, program};
 const CLUSTER: &str =
     "groups: { web: { count: 2, place: spread } }\nworkload: [ { on: web002, run: \"exit 3\" } ]\n";
 
+type Check = (&'static str, fn(&World));
+
 /// All of them run, even if one fails.
-const CHECKS: &[(&str, fn(&World))] = &[
+const CHECKS: &[Check] = &[
     (
         "exit codes of commands on nodes are passed on as documented",
         exit_codes,

@@ -48,7 +48,7 @@ impl Cluster {
             events,
             received: Mutex::new(received),
             cancel: CancellationToken::new(),
-            barrier_timeout: Duration::from_secs(60),
+            barrier_timeout: Duration::from_mins(1),
         }
     }
 

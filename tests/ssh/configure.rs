@@ -92,13 +92,16 @@ fn yaml(steps: &Steps, case: usize, names: &[NodeName]) -> String {
     let list = |chosen: Vec<&str>, separator: &str| chosen.join(separator);
     let mut text = String::from("configure:\n");
     for (step, nodes) in steps.iter().enumerate() {
-        let named = || names.iter().map(NodeName::as_str).zip(nodes);
+        let marked = || names.iter().map(NodeName::as_str).zip(nodes);
         let on = list(
-            named().filter(|(_, (on, _))| *on).map(|(name, _)| name).collect(),
+            marked()
+                .filter(|(_, (on, _))| *on)
+                .map(|(name, _)| name)
+                .collect(),
             ",",
         );
         let fails = list(
-            named()
+            marked()
                 .filter(|(_, (_, fails))| *fails)
                 .map(|(name, _)| name)
                 .collect(),
@@ -212,11 +215,11 @@ async fn what_cannot_be_rendered_or_read_names_its_step_and_fails_no_other_node(
     // The file is there at validation and gone afterwards.
     std::fs::write(cluster.path("source"), "").unwrap();
     cluster.set_steps(
-        r#"
+        r"
 configure:
   - { name: source, on: n001, file: source, to: DIR/copy }
   - { name: twice, on: n002, content: x, to: DIR }
-"#,
+",
     );
     std::fs::remove_file(cluster.path("source")).unwrap();
     let names = cluster.names();
