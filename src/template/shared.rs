@@ -2,7 +2,7 @@
 //! and out of one context, so rendering for a node does not copy the data of others.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use handlebars::Context;
 use serde_json::Value;
@@ -15,6 +15,8 @@ pub struct Shared {
     engine: Engine,
     nodes: HashMap<NodeName, Place>,
     state: Mutex<State>,
+    /// The texts that were compiled: each is rendered for many nodes.
+    compiled: Mutex<HashMap<String, Arc<Template>>>,
 }
 
 /// Where a node's data is.
@@ -68,6 +70,7 @@ impl Shared {
                 vars: data.vars,
                 groups: data.groups,
             }),
+            compiled: Mutex::default(),
         }
     }
 
@@ -94,12 +97,22 @@ impl Shared {
         result
     }
 
-    /// Compiles and renders a short text, such as a command or a path, for a node.
+    /// Compiles and renders a text of the topology for a node; compiles each text once.
     pub fn render_text(&self, text: &str, source: &str, node: &NodeName) -> Result<String, TemplateError> {
         if !super::is_template(text) {
             return Ok(text.to_owned());
         }
-        self.render(&self.compile(text, source)?, node)
+        self.render(&*self.compile_once(text, source)?, node)
+    }
+
+    fn compile_once(&self, text: &str, source: &str) -> Result<Arc<Template>, TemplateError> {
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(template) = compiled.get(text).filter(|known| known.source == source) {
+            return Ok(template.clone());
+        }
+        let template = Arc::new(self.compile(text, source)?);
+        compiled.insert(text.to_owned(), template.clone());
+        Ok(template)
     }
 }
 
