@@ -185,9 +185,11 @@ fn judge<'a>(
             false,
         ));
     }
-    // The latest end counts: an extension may not have reached all hosts.
+    // The latest end counts: an extension may not have reached all hosts. A claim that cannot be read may have a later one.
     let mut ends = seen.claims.values().map(|claim| claim.expires);
-    if let Some(first) = ends.next() {
+    if seen.unreadable.is_empty()
+        && let Some(first) = ends.next()
+    {
         let end = ends.fold(first, |one, two| Some(one?.max(two?)));
         if let Some(end) = end.filter(|end| *end <= now) {
             return Some((everywhere(), format!("its lease ended at {end}"), true));

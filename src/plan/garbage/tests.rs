@@ -205,10 +205,19 @@ fn a_cluster_whose_claim_cannot_be_read_is_named_unless_it_is_removed_anyway() {
     ];
     let observed = [one, two];
     assert_eq!(unreadable(&observed, &[]), wanted);
-    // A claim on a third host says that the lease has ended.
+    // A lease that has ended on a third host may have been extended on these.
     let [one, two] = observed;
     let observed = [one, two, claimed(host("bm03"), "a", Some(-1))];
-    let found = garbage(&observed, &BTreeMap::new(), &[], noon(), HOUR);
+    assert_eq!(said(&observed, &BTreeMap::new(), &[]), Vec::<String>::new());
+    // But a cluster that was taken down is removed.
+    let down = KnownCluster {
+        cluster: cluster.name.clone(),
+        short_id: None,
+        down: true,
+        stranded: Vec::new(),
+        hosts: Vec::new(),
+    };
+    let found = garbage(&observed, &BTreeMap::new(), &[down], noon(), HOUR);
     assert_eq!(found[0].hosts, names(&["bm01", "bm03"]));
     let left: Vec<(ClusterRef, BTreeSet<HostName>)> = unreadable(&observed, &found)
         .into_iter()
