@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Run on a lab host: answers SSH for guests that boot nothing. Standard library only; Linux.
 
-stand-in.py DIRECTORY NODES   for each seed in directories with this prefix: an interface on the cluster's bridge with
+python3 - DIRECTORY NODES     for each seed in directories with this prefix: an interface on the cluster's bridge with
                               the node's address and Ethernet address, and an sshd there with the node's host key and
                               its authorized key; ends with the cluster, or after an hour
 
@@ -81,7 +81,10 @@ UsePAM no
     without_ipv6(f"eth{number}", *inside)
     call(*inside, "ip", "addr", "add", address, "dev", f"eth{number}")
     call(*inside, "ip", "link", "set", f"eth{number}", "up")
-    return subprocess.Popen([*inside, "/usr/sbin/sshd", "-D", "-e", "-f", base + ".conf"],
+    # A node has directories of its own for steps and their supervisor.
+    start = """for d in /run/vcluster /var/lib/vcluster; do mkdir -p $d && mount -t tmpfs tmpfs $d || exit; done
+exec /usr/sbin/sshd -D -e -f "$1" """
+    return subprocess.Popen([*inside, "unshare", "-m", "sh", "-c", start, "sh", base + ".conf"],
                             stderr=open(base + ".log", "wb"))
 
 
