@@ -33,11 +33,7 @@ impl Bars {
             screen: MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(REDRAWS)),
             stages: BTreeMap::new(),
             images: HashMap::new(),
-            template: if super::out::talk_is_styled() {
-                COLOURED
-            } else {
-                PLAIN
-            },
+            template: if options.terminal.colour { COLOURED } else { PLAIN },
             stdout_terminal: options.terminal.stdout,
             summary: options.summary,
         }

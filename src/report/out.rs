@@ -1,15 +1,12 @@
 //! The two output streams. A reader that is gone (`vcluster list | head -1`) is no error.
 //!
-//! Text for people carries its styles up to here. `anstream` decides whether a stream shows them: `NO_COLOR`,
-//! `CLICOLOR_FORCE`, `CLICOLOR`, whether it is a terminal, `TERM`.
+//! Text for people carries its styles up to here; they are removed where colours are off.
 
 use std::borrow::Cow;
 use std::io::Write;
 
-use anstream::stream::RawStream;
-use anstream::{AutoStream, ColorChoice};
-
 use super::style::plain;
+use super::terminal::Terminal;
 
 /// Writes data to standard output, unchanged.
 pub fn data(text: &str) {
@@ -25,29 +22,18 @@ pub fn data_read(text: &str) -> bool {
 
 /// Writes text for people to standard output, such as a table. What is foreign in it is sanitized.
 pub fn show(text: &str) {
-    data(&fitting(text, &std::io::stdout()));
+    data(&fitting(text, Terminal::detect().stdout_colour));
 }
 
 /// Writes a message to standard error.
 pub fn talk(text: &str) {
-    let mut err = std::io::stderr().lock();
-    let text = fitting(text, &err);
-    let _ = writeln!(err, "{text}");
+    let text = fitting(text, Terminal::detect().colour);
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// Whether standard error shows styles.
-pub(super) fn talk_is_styled() -> bool {
-    is_styled(&std::io::stderr())
-}
-
-fn is_styled(stream: &impl RawStream) -> bool {
-    AutoStream::choice(stream) != ColorChoice::Never
-}
-
-/// The text as the stream can show it. Not written through `AutoStream`, which would split a message into
-/// several writes.
-fn fitting<'a>(text: &'a str, stream: &impl RawStream) -> Cow<'a, str> {
-    if is_styled(stream) {
+/// The text as a stream shows it, with its styles or without.
+fn fitting(text: &str, is_styled: bool) -> Cow<'_, str> {
+    if is_styled {
         Cow::Borrowed(text)
     } else {
         Cow::Owned(plain(text))
