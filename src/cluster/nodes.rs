@@ -29,16 +29,7 @@ impl Cluster {
         access: &Access,
         events: &Events,
     ) -> anyhow::Result<Nodes> {
-        let wanted: BTreeSet<&NodeName> = chosen.iter().collect();
-        let hosts: BTreeSet<_> = self
-            .plan
-            .nodes
-            .iter()
-            .filter(|node| wanted.contains(&node.name))
-            .map(|node| node.host.clone())
-            .collect();
-        let records = self.record.hosts.iter().filter(|host| hosts.contains(&host.name));
-        let ways = ways(records.cloned().collect(), &access.options, events).await?;
+        let ways = self.ways_to(chosen, access, events).await?;
         self.nodes_over(&ways, access)
     }
 
@@ -52,13 +43,23 @@ impl Cluster {
         how: LockMode,
         events: &Events,
     ) -> anyhow::Result<(Nodes, ClusterLocks)> {
-        let wanted: BTreeSet<&NodeName> = chosen.iter().collect();
-        let nodes = self.plan.nodes.iter().filter(|node| wanted.contains(&node.name));
-        let hosts: BTreeSet<_> = nodes.map(|node| node.host.clone()).collect();
-        let records = self.record.hosts.iter().filter(|host| hosts.contains(&host.name));
-        let ways = ways(records.cloned().collect(), &access.options, events).await?;
+        let ways = self.ways_to(chosen, access, events).await?;
         let holds = ClusterLocks::take(&ways, &self.plan, &access.options, verb, how, events).await?;
         Ok((self.nodes_over(&ways, access)?, holds))
+    }
+
+    /// Connections to the hosts of these nodes.
+    async fn ways_to(
+        &self,
+        chosen: &[NodeName],
+        access: &Access,
+        events: &Events,
+    ) -> anyhow::Result<HashMap<HostName, Via>> {
+        let wanted: BTreeSet<&NodeName> = chosen.iter().collect();
+        let nodes = self.plan.nodes.iter().filter(|node| wanted.contains(&node.name));
+        let hosts: BTreeSet<&HostName> = nodes.map(|node| &node.host).collect();
+        let records = self.record.hosts.iter().filter(|host| hosts.contains(&host.name));
+        ways(records.cloned().collect(), &access.options, events).await
     }
 
     fn nodes_over(&self, ways: &HashMap<HostName, Via>, access: &Access) -> anyhow::Result<Nodes> {
