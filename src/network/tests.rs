@@ -292,7 +292,9 @@ fn peers_that_a_full_packet_does_not_reach_are_reported_with_its_size() {
     let peers = mtu_peers(&plan, &"bm01".parse().unwrap(), |_| true);
     let script = mtu_script(1550, &peers);
     assert!(
-        script.contains("size=1572\n") && script.contains("probe 10.90.0.13 &"),
+        script.contains("size=1572\n")
+            && script.contains("-s \"$size\" \"$1\"")
+            && script.contains("probe 10.90.0.13 &"),
         "{script}"
     );
     let failures = read_mtu("ok 10.90.0.12\nlarge 10.90.0.13\n", 1550, &peers);

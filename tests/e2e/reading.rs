@@ -2,10 +2,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use crate::world::{World, finish, json, program};
+use nix::sys::signal::Signal;
+
+use crate::world::{World, finish, json, program, signal};
 
 const CLUSTER: &str =
     "groups: { web: { count: 2, place: spread } }\nworkload: [ { on: web002, run: \"exit 3\" } ]\n";
@@ -80,12 +82,7 @@ fn long_lines(world: &World) {
 }
 
 fn closed_pipe(world: &World) {
-    let mut child = world
-        .command(&["exec", "-w", "web001", "yes"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = world.begin(&["exec", "-w", "web001", "yes"]);
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap())
         .read_line(&mut line)
@@ -95,15 +92,9 @@ fn closed_pipe(world: &World) {
 }
 
 fn ctrl_c(world: &World) {
-    let child = world
-        .command(&["ssh", "web001", "sleep 4321"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let child = world.begin(&["ssh", "web001", "sleep 4321"]);
     std::thread::sleep(Duration::from_secs(3));
-    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    signal(&child, Signal::SIGINT);
     finish(child).code(130).says("interrupted");
     let left = world
         .run(&["ssh", "web001", "ps | grep -c '[s]leep 4321'"])
@@ -111,16 +102,8 @@ fn ctrl_c(world: &World) {
     assert_eq!(left.stdout, "0\n");
 }
 
-/// Writes an ssh config with the hosts of the lab and the nodes; returns its path.
-fn ssh_config(world: &World) -> String {
-    let lab = std::fs::read_to_string(std::env::var("VCLUSTER_SSH_CONFIG").unwrap()).unwrap();
-    let ours = world.run(&["ssh-config"]).code(0).stdout;
-    let config = world.write("ssh_config", &format!("{ours}\n{lab}"));
-    config.to_str().unwrap().to_owned()
-}
-
 fn stock_ssh(world: &World) {
-    let ssh = program(Command::new("ssh").args(["-F", &ssh_config(world), "web002", "hostname"])).code(0);
+    let ssh = program(Command::new("ssh").args(["-F", &world.ssh_config(), "web002", "hostname"])).code(0);
     assert_eq!(ssh.stdout, "web002\n");
 }
 
@@ -138,7 +121,7 @@ fn stock_ansible(world: &World) {
                 "-a",
                 "hostname",
             ])
-            .env("ANSIBLE_SSH_ARGS", format!("-F {}", ssh_config(world)))
+            .env("ANSIBLE_SSH_ARGS", format!("-F {}", world.ssh_config()))
             .env("HOME", world.path("")),
     )
     .code(0);

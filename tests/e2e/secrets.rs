@@ -76,12 +76,10 @@ fn keys_and_seeds_are_readable_by_their_owner_only_and_nodes_accept_no_password(
                     600 /etc/shadow\n0\n0\n0\n";
     assert_eq!(inside.stdout, expected, "{inside:?}");
 
-    let ours = world.run(&["ssh-config"]).code(0).stdout;
-    let config = std::fs::read_to_string(&lab).unwrap();
-    let config = world.write("ssh_config", &format!("{ours}\n{config}"));
+    let config = world.ssh_config();
     let password = program(Command::new("ssh").args([
         "-F",
-        config.to_str().unwrap(),
+        &config,
         "-o",
         "PubkeyAuthentication=no",
         "-o",

@@ -126,6 +126,14 @@ impl World {
         ))
     }
 
+    /// Writes an ssh config with the hosts of the lab and the nodes; returns its path.
+    pub(crate) fn ssh_config(&self) -> String {
+        let lab = std::fs::read_to_string(std::env::var("VCLUSTER_SSH_CONFIG").unwrap()).unwrap();
+        let ours = self.run(&["ssh-config"]).code(0).stdout;
+        let config = self.write("ssh_config", &format!("{ours}\n{lab}"));
+        config.to_str().unwrap().to_owned()
+    }
+
     /// The state directory of the cluster.
     pub(crate) fn state(&self) -> PathBuf {
         self.path("state").join("vcluster").join(&self.name)

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
 
 use proptest::prelude::{Just, Strategy, prop};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
@@ -10,7 +9,7 @@ use vcluster::base::name::NodeName;
 use vcluster::configure::StepFault;
 
 use crate::cluster::Cluster;
-use crate::server::running;
+use crate::server::{asleep, wait_until_not_asleep};
 
 fn ended(steps: &[(&str, usize, usize, usize)]) -> Vec<(String, usize, usize, usize)> {
     let owned =
@@ -89,24 +88,14 @@ fn expected(steps: &Steps, may_lose: usize) -> (BTreeSet<(usize, usize)>, BTreeS
 }
 
 fn yaml(steps: &Steps, case: usize, names: &[NodeName]) -> String {
-    let list = |chosen: Vec<&str>, separator: &str| chosen.join(separator);
     let mut text = String::from("configure:\n");
     for (step, nodes) in steps.iter().enumerate() {
-        let marked = || names.iter().map(NodeName::as_str).zip(nodes);
-        let on = list(
-            marked()
-                .filter(|(_, (on, _))| *on)
-                .map(|(name, _)| name)
-                .collect(),
-            ",",
-        );
-        let fails = list(
-            marked()
-                .filter(|(_, (_, fails))| *fails)
-                .map(|(name, _)| name)
-                .collect(),
-            " ",
-        );
+        let chosen = |keep: fn(&(bool, bool)) -> bool, separator| {
+            let marked = names.iter().zip(nodes).filter(|(_, node)| keep(node));
+            let chosen: Vec<&str> = marked.map(|(name, _)| name.as_str()).collect();
+            chosen.join(separator)
+        };
+        let (on, fails) = (chosen(|(on, _)| *on, ","), chosen(|(_, fails)| *fails, " "));
         text.push_str(&format!(
             "  - {{ name: s{step}, on: \"{on}\", run: \"echo {step} {{{{node.name}}}} >>DIR/ran{case}; \
              for n in none {fails}; do [ $n != {{{{node.name}}}} ] || exit 1; done\" }}\n"
@@ -155,7 +144,6 @@ fn a_node_that_failed_is_skipped_and_too_many_failures_end_the_configuration() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_timeout_says_what_ran_and_an_interrupt_ends_it_and_starts_nothing_more() {
     let mark = format!("47{}", std::process::id());
-    let asleep = || running(&format!("sleep\0{mark}"), &mark);
     let mut cluster = Cluster::new(
         2,
         &format!(
@@ -176,7 +164,7 @@ configure:
         text.starts_with("step `hang` timed out after 1s") && text.contains(&format!("sleep {mark}")),
         "{text}"
     );
-    assert_eq!(asleep(), None);
+    assert!(!asleep(&mark));
     assert_eq!(cluster.read("after"), "n002\n");
     assert_eq!(
         cluster.ended_steps(),
@@ -200,11 +188,7 @@ configure:
         .map(|fault| matches!(fault.fault, StepFault::Interrupted { .. }))
         .collect();
     assert_eq!(interrupted, [true, true], "{faults:?}");
-    let began = std::time::Instant::now();
-    while asleep().is_some() {
-        assert!(began.elapsed() < Duration::from_secs(10), "the step still runs");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    wait_until_not_asleep(&mark).await;
     assert!(!cluster.path("never").exists());
     cluster.nodes.close().await;
 }

@@ -281,6 +281,20 @@ impl Drop for Server {
     }
 }
 
+/// Whether a `sleep` with this argument runs. The shells that start it have a different command line.
+pub(crate) fn asleep(mark: &str) -> bool {
+    running(&format!("sleep\0{mark}"), mark).is_some()
+}
+
+/// Waits until no `sleep` with this argument runs.
+pub(crate) async fn wait_until_not_asleep(mark: &str) {
+    let began = Instant::now();
+    while asleep(mark) {
+        assert!(began.elapsed() < Duration::from_secs(10), "the step still runs");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// A process on this machine with both words in its command line.
 pub(crate) fn running(program: &str, word: &str) -> Option<String> {
     let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);

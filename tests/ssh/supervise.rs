@@ -11,7 +11,7 @@ use vcluster::base::event::Stream;
 use vcluster::ssh::{Nodes, Reach, Via};
 use vcluster::supervise::{self, End, Ended, Gate, Kind, Sink, Step, StepError, Way};
 
-use crate::server::Server;
+use crate::server::{Server, asleep};
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -84,11 +84,6 @@ async fn with_gate(
         start_timeout: Duration::from_secs(30),
     };
     supervise::follow(&way, step, gate, kept).await
-}
-
-/// Whether a `sleep` with this argument runs. The shells that start it have a different command line.
-fn asleep(mark: &str) -> bool {
-    crate::server::running(&format!("sleep\0{mark}"), mark).is_some()
 }
 
 /// Asserts that nothing of a step is left on its node.

@@ -1,12 +1,12 @@
 //! Workloads on real SSH servers: results of each node, barriers, and runs whose controller was killed.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use vcluster::workload::{Outcome, StepReport};
 
 use crate::cluster::Cluster;
-use crate::server::running;
+use crate::server::{asleep, wait_until_not_asleep};
 
 fn outcomes(report: &StepReport) -> Vec<Outcome> {
     report.nodes.iter().map(|node| node.outcome.clone()).collect()
@@ -153,7 +153,7 @@ workload:
         while fs::read_to_string(&journal).is_ok_and(|text| text.is_empty()) || !journal.exists() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        while running(&format!("sleep\0{mark}"), &mark).is_none() {
+        while !asleep(&mark) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -165,11 +165,7 @@ workload:
     let reports = cluster.stop(&results).await;
     assert_eq!(outcomes(&reports[0]), [Outcome::Passed, error("stopped")]);
     assert_eq!(outcomes(&reports[1]), vec![error("not running"); 2]);
-    let began = Instant::now();
-    while running(&format!("sleep\0{mark}"), &mark).is_some() {
-        assert!(began.elapsed() < Duration::from_secs(10), "the step still runs");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    wait_until_not_asleep(&mark).await;
     assert!(!cluster.path("later").exists());
     cluster.nodes.close().await;
 }
