@@ -11,13 +11,17 @@ mod silence;
 mod verbs;
 
 use std::io::Write as _;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::world::{Ran, World, finish, lab_hosts, program};
+use crate::world::{Begun, Ran, World, finish, lab_hosts, program};
 
 /// Three small nodes, one per host, and room for all of them on any two hosts.
 const THREE: &str = "groups: { n: { count: 3, place: spread } }\n";
+
+/// The process of a host's libvirtd, for a shell there. `pidof` also finds children of it that are about to become a
+/// QEMU, and are gone a moment later.
+const LIBVIRTD: &str = "$(cat /run/libvirtd.pid)";
 
 /// Limit from the fault to the end of the command. The longest fault lasts for five minutes.
 const BOUND: Duration = Duration::from_mins(8);
@@ -55,7 +59,9 @@ fn heal(name: &str) {
         name,
         "sh",
         "-c",
-        "nft delete table inet fault 2>/dev/null; kill -CONT $(pidof libvirtd); umount -l /var/lib/libvirt/images 2>/dev/null; true",
+        &format!(
+            "nft delete table inet fault 2>/dev/null; kill -CONT {LIBVIRTD}; umount -l /var/lib/libvirt/images 2>/dev/null; true"
+        ),
     ]);
 }
 
@@ -89,13 +95,13 @@ fn down_until_clean(world: &World) -> Running {
 /// A script that restarts a host's libvirtd, with these words before its name.
 fn restart_libvirtd(with: &str) -> String {
     format!(
-        "kill $(pidof libvirtd); while pidof libvirtd >/dev/null; do sleep 0.1; done; rm -f /run/libvirtd.pid; \
+        "kill {LIBVIRTD}; while pidof libvirtd >/dev/null; do sleep 0.1; done; rm -f /run/libvirtd.pid; \
          {with} setsid libvirtd </dev/null >>/var/log/libvirt/libvirtd.out 2>&1 &"
     )
 }
 
 struct Running {
-    child: Child,
+    child: Begun,
     rest: std::thread::JoinHandle<String>,
 }
 

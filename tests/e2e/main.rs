@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 mod change;
+mod command;
 mod debian;
 mod doctor;
 mod faults;

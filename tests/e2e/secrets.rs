@@ -2,9 +2,9 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use crate::world::{World, finish, program};
+use crate::world::{World, program};
 
 /// Files and directories that other users may read or write.
 fn open_to_others(at: &Path, found: &mut Vec<String>) {
@@ -41,16 +41,8 @@ fn keys_and_seeds_are_readable_by_their_owner_only_and_nodes_accept_no_password(
         command
             .args(["-c", &script, "vcluster", verb])
             .current_dir(world.path(""))
-            .env("XDG_STATE_HOME", world.path("state"))
-            .stdin(Stdio::null());
-        finish(
-            command
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap(),
-        )
-        .code(0);
+            .env("XDG_STATE_HOME", world.path("state"));
+        program(&mut command).code(0);
     }
     let mut open = Vec::new();
     open_to_others(&world.state(), &mut open);

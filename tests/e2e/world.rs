@@ -1,15 +1,10 @@
 //! The environment of one test: its own state directory and files, and the removal of its cluster at the end.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-
-/// Timeout of a command, so that a test that hangs fails with its output.
-const LIMIT: Duration = Duration::from_mins(9);
+pub(crate) use crate::command::{Begun, Ran, begin, finish, program, signal};
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -20,41 +15,6 @@ pub(crate) struct World {
     pub(crate) name: String,
     /// Additional environment variables of its commands.
     pub(crate) environment: Vec<(&'static str, String)>,
-}
-
-/// The result of a command.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-impl Ran {
-    /// Panics with all output unless the exit code is the expected one.
-    #[track_caller]
-    pub(crate) fn code(self, wanted: i32) -> Self {
-        assert_eq!(
-            self.code,
-            Some(wanted),
-            "stdout:\n{}\nstderr:\n{}",
-            self.stdout,
-            self.stderr
-        );
-        self
-    }
-
-    /// Panics unless stderr contains the text.
-    #[track_caller]
-    pub(crate) fn says(self, text: &str) -> Self {
-        assert!(
-            self.stderr.contains(text),
-            "no `{text}` in\nstdout:\n{}\nstderr:\n{}",
-            self.stdout,
-            self.stderr
-        );
-        self
-    }
 }
 
 impl World {
@@ -110,7 +70,7 @@ impl World {
     }
 
     /// Starts a command; its output is read after it has ended.
-    pub(crate) fn begin(&self, args: &[&str]) -> Child {
+    pub(crate) fn begin(&self, args: &[&str]) -> Begun {
         begin(&mut self.command(args))
     }
 
@@ -160,57 +120,6 @@ impl Drop for World {
             "clean-up failed: {down:?}"
         );
     }
-}
-
-/// Waits for a child with a limit.
-pub(crate) fn finish(mut child: Child) -> Ran {
-    let began = Instant::now();
-    let (out, err) = (child.stdout.take(), child.stderr.take());
-    let read = |stream: Option<Box<dyn std::io::Read + Send>>| {
-        std::thread::spawn(move || {
-            let mut text = Vec::new();
-            if let Some(mut stream) = stream {
-                let _ = stream.read_to_end(&mut text);
-            }
-            String::from_utf8_lossy(&text).into_owned()
-        })
-    };
-    let out = read(out.map(|stream| Box::new(stream) as Box<dyn std::io::Read + Send>));
-    let err = read(err.map(|stream| Box::new(stream) as Box<dyn std::io::Read + Send>));
-    let code = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break status.code();
-        }
-        if began.elapsed() > LIMIT {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            break None;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    Ran {
-        code,
-        stdout: out.join().unwrap(),
-        stderr: err.join().unwrap(),
-    }
-}
-
-/// Runs any program.
-pub(crate) fn program(command: &mut Command) -> Ran {
-    finish(begin(command.stdin(Stdio::null())))
-}
-
-fn begin(command: &mut Command) -> Child {
-    command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-/// Sends a signal to a running command.
-pub(crate) fn signal(child: &Child, signal: Signal) {
-    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
 }
 
 /// Runs a script on a host of the lab with stock ssh.

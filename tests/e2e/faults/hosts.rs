@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::{
-    Restored, THREE, all_answer, begin_until, down_leaves_nothing, down_until_clean, heal, host, host_of,
-    lab, restart_libvirtd, took,
+    LIBVIRTD, Restored, THREE, all_answer, begin_until, down_leaves_nothing, down_until_clean, heal, host,
+    host_of, lab, restart_libvirtd, took,
 };
 use crate::world::{World, json, on_host};
 
@@ -213,11 +213,13 @@ fn nodes_of_a_host_with_a_full_disk_or_without_memory_are_created_on_others() {
 
     // QEMU inherits the limits of its libvirtd. Only the soft limit: the hard one could not be raised again.
     let limit = |bytes: &str| {
-        host("bm02", &format!("prlimit --pid $(pidof libvirtd) --as={bytes}:"));
+        host("bm02", &format!("prlimit --pid {LIBVIRTD} --as={bytes}:"));
     };
     host(
         "bm02",
-        "mkdir -p /run/fault; awk '/VmSize/ { print $2 * 1024 }' /proc/$(pidof libvirtd)/status >/run/fault/size",
+        &format!(
+            "mkdir -p /run/fault; awk '/VmSize/ {{ print $2 * 1024 }}' /proc/{LIBVIRTD}/status >/run/fault/size"
+        ),
     );
     limit("$(($(cat /run/fault/size) + 100000000))");
     world.topology(

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
-use super::{Restored, THREE, all_answer, begin_until, down_leaves_nothing, heal, host, host_of, took};
+use super::{
+    LIBVIRTD, Restored, THREE, all_answer, begin_until, down_leaves_nothing, heal, host, host_of, took,
+};
 use crate::world::{World, signal};
 
 #[test]
@@ -20,7 +21,7 @@ fn a_libvirtd_that_hangs_is_abandoned_in_bounded_time_and_its_nodes_are_created_
         &[r#""stage":"start""#, "begun"],
     );
     let began = Instant::now();
-    host("bm02", "kill -STOP $(pidof libvirtd)");
+    host("bm02", &format!("kill -STOP {LIBVIRTD}"));
     let ran = up.finish().code(0);
     took(began, "libvirtd hangs", "up", "its node created on another host");
     assert!(ran.stdout.contains("bm02 is lost"), "{}", ran.stdout);
@@ -46,17 +47,6 @@ pub(super) fn cut(name: &str) {
     );
 }
 
-/// Kills a suspended process if the test fails.
-struct Ended(Pid);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let _ = kill(self.0, Signal::SIGKILL);
-        }
-    }
-}
-
 #[test]
 fn a_suspended_controller_loses_its_lock_and_changes_nothing_afterwards() {
     let world = World::new();
@@ -74,7 +64,6 @@ fn a_suspended_controller_loses_its_lock_and_changes_nothing_afterwards() {
         &[r#""stage":"login""#, "begun", "n002"],
     );
     signal(&up.child, Signal::SIGSTOP);
-    let _ended = Ended(Pid::from_raw(up.child.id().cast_signed()));
     let began = Instant::now();
     let down = ["down", &world.name, "--hosts", "bm[01-02]", "-y"];
     world
