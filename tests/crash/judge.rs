@@ -14,6 +14,9 @@ pub(crate) struct Outcome {
     pub(crate) trial: Trial,
     /// Whether the kill came before the command was done.
     pub(crate) killed: bool,
+    /// How long the command ran, in seconds.
+    #[serde(default)]
+    pub(crate) took: f64,
     /// Duration of the recovering command in seconds.
     pub(crate) recovery: f64,
     /// What was wrong afterwards, if anything.
@@ -21,15 +24,21 @@ pub(crate) struct Outcome {
 }
 
 pub(crate) fn run(world: &mut World, trial: &Trial) -> Outcome {
-    let outcome = |killed, recovery, fault| Outcome {
+    let outcome = |killed, took: Duration, recovery, fault| Outcome {
         trial: trial.clone(),
         killed,
+        took: took.as_secs_f64(),
         recovery,
         fault,
     };
     if let Some(fault) = prepare(world, trial.scene) {
         world.empty();
-        return outcome(false, 0.0, Some(format!("before the kill: {fault}")));
+        return outcome(
+            false,
+            Duration::ZERO,
+            0.0,
+            Some(format!("before the kill: {fault}")),
+        );
     }
     if trial.scene == Scene::UpBare {
         host::make_bare();
@@ -45,7 +54,7 @@ pub(crate) fn run(world: &mut World, trial: &Trial) -> Outcome {
             ran.code, ran.stderr
         );
         world.empty();
-        return outcome(false, 0.0, Some(fault));
+        return outcome(false, ran.took, 0.0, Some(fault));
     }
     world.up = None;
     let (recovered, fault) = match trial.recovery {
@@ -58,7 +67,7 @@ pub(crate) fn run(world: &mut World, trial: &Trial) -> Outcome {
     if fault.is_some() {
         world.empty();
     }
-    outcome(ran.killed, recovered.took.as_secs_f64(), fault)
+    outcome(ran.killed, ran.took, recovered.took.as_secs_f64(), fault)
 }
 
 /// Creates the initial state of the trial; returns what is wrong with it, if anything.

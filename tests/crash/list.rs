@@ -138,8 +138,8 @@ impl fmt::Display for Trial {
     }
 }
 
-/// All trials in order. Traces of an earlier call are reused.
-pub(crate) fn trials(args: &Args, world: &mut World) -> Vec<Trial> {
+/// The trials at fault points, in order, and how long each command takes. Traces of an earlier call are reused.
+pub(crate) fn trials(args: &Args, world: &mut World) -> (Vec<Trial>, Vec<(Scene, Duration)>) {
     let mut all = Vec::new();
     let mut lasted = Vec::new();
     let mut seen_warm = Vec::new();
@@ -188,21 +188,12 @@ pub(crate) fn trials(args: &Args, world: &mut World) -> Vec<Trial> {
             (at * wanted) / count != ((at + 1) * wanted) / count
         });
     }
-    let mut dice = Dice(args.seed);
-    for index in 0..args.random {
-        let (scene, took) = lasted[index % lasted.len()];
-        all.push(Trial {
-            scene,
-            when: When::Instant(dice.roll(took.as_millis() as u64)),
-            recovery: recovery(scene, dice.roll(60) as usize),
-        });
-    }
-    all
+    (all, lasted)
 }
 
 /// The recovery of the trial with this number. A cluster that stays up saves the next trial a boot, so trials that
 /// start with a cluster mostly keep it.
-fn recovery(scene: Scene, index: usize) -> Recovery {
+pub(crate) fn recovery(scene: Scene, index: usize) -> Recovery {
     let turns: &[Recovery] = match scene {
         Scene::Run => &[
             Recovery::Attach,
@@ -275,17 +266,4 @@ fn trace(world: &mut World, scene: Scene) -> (Points, Duration) {
         .collect();
     let took = std::fs::read_to_string(time).unwrap().parse().unwrap();
     (points, Duration::from_millis(took))
-}
-
-/// splitmix64: the same seed gives the same instants.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, below: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % below.max(1)
-    }
 }

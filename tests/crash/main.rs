@@ -10,6 +10,7 @@
 
 mod args;
 mod host;
+mod instants;
 mod judge;
 mod list;
 mod table;
@@ -19,7 +20,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use args::Args;
+use instants::Instants;
 use judge::Outcome;
+use list::Trial;
 use world::World;
 
 /// Exit code that means "more to do" to `scripts/crash-proof`.
@@ -39,31 +42,26 @@ fn main() -> ExitCode {
     );
     let began = Instant::now();
     let mut world = World::new(&args.work);
-    let mut done = table::read(&world.results_file());
-    let plan = list::trials(&args, &mut world);
-    for (number, trial) in plan.iter().enumerate() {
-        if done.iter().any(|outcome| outcome.trial == *trial) {
-            continue;
-        }
-        if args.budget.is_some_and(|budget| began.elapsed() > budget) {
-            println!(
-                "{} of {} trials done; continue with `scripts/crash-proof --resume`",
-                done.len(),
-                plan.len()
-            );
-            world.leave();
-            return ExitCode::from(MORE_TO_DO);
-        }
-        let outcome = judge::run(&mut world, trial);
-        say(number + 1, plan.len(), &outcome);
-        table::note(&world.results_file(), &outcome);
-        done.push(outcome);
+    let earlier = table::read(&world.results_file());
+    let (points, lasted) = list::trials(&args, &mut world);
+    let mut proof = Proof {
+        args: &args,
+        world,
+        began,
+        earlier,
+        of: points.len() + args.random,
+        done: Vec::new(),
+    };
+    let finished = proof.run(points, Instants::new(args.seed, lasted));
+    proof.world.leave();
+    let done = proof.done;
+    if finished.is_none() {
+        println!(
+            "{} trials done; continue with `scripts/crash-proof --resume`",
+            done.len()
+        );
+        return ExitCode::from(MORE_TO_DO);
     }
-    world.leave();
-    let done: Vec<Outcome> = done
-        .into_iter()
-        .filter(|outcome| plan.contains(&outcome.trial))
-        .collect();
     let table = table::render(&args, &done);
     println!("{table}");
     if let Some(file) = &args.markdown {
@@ -73,6 +71,53 @@ fn main() -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    }
+}
+
+struct Proof<'a> {
+    args: &'a Args,
+    world: World,
+    began: Instant,
+    /// Results of earlier calls.
+    earlier: Vec<Outcome>,
+    /// Number of kills.
+    of: usize,
+    done: Vec<Outcome>,
+}
+
+impl Proof<'_> {
+    /// Everything, or `None` once the time is over.
+    fn run(&mut self, points: Vec<Trial>, mut instants: Instants) -> Option<()> {
+        let first = points.len();
+        for (index, trial) in points.into_iter().enumerate() {
+            self.attempt(index + 1, trial)?;
+        }
+        for index in 0..self.args.random {
+            instants.attempt(index, |trial| self.attempt(first + index + 1, trial))?;
+        }
+        Some(())
+    }
+
+    /// One trial, or its earlier result.
+    fn attempt(&mut self, number: usize, trial: Trial) -> Option<Outcome> {
+        let earlier = self.earlier.iter().find(|outcome| outcome.trial == trial);
+        let outcome = if let Some(outcome) = earlier {
+            outcome.clone()
+        } else {
+            if self
+                .args
+                .budget
+                .is_some_and(|budget| self.began.elapsed() > budget)
+            {
+                return None;
+            }
+            let outcome = judge::run(&mut self.world, &trial);
+            say(number, self.of, &outcome);
+            table::note(&self.world.results_file(), &outcome);
+            outcome
+        };
+        self.done.push(outcome.clone());
+        Some(outcome)
     }
 }
 

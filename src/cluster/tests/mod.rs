@@ -2,7 +2,9 @@
 
 mod claims;
 mod garbage;
+mod guests;
 mod removal;
+mod rounds;
 mod undone;
 
 use std::path::Path;

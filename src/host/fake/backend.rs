@@ -1,212 +1,33 @@
-//! In-memory hosts, for tests of the layers above. They store the objects that are created on them, fail the calls that
-//! a test chooses, and boot no guests.
+//! The calls of a host in memory.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::backend::{Access, Backend, Connector};
-use super::claim::{LockMode, LockRequest, LockState};
-use super::clear::reaper::ReaperState;
-use super::clear::remove::Removed;
-use super::connect::ConnectOptions;
-use super::error::{Cause, HostError};
-use super::guest::console::ConsoleLine;
-use super::guest::domain::Definition;
-use super::net::NetworkChange;
-use super::storage::artifact::{HostImage, ImagePart};
+use super::{FakeHost, is_of, object};
 use crate::base::name::{ClusterName, HostName, NodeName};
 use crate::base::units::MiB;
+use crate::host::backend::Backend;
+use crate::host::claim::{LockMode, LockRequest, LockState};
+use crate::host::clear::reaper::ReaperState;
+use crate::host::clear::remove::Removed;
+use crate::host::error::{Cause, HostError};
+use crate::host::guest::console::ConsoleLine;
+use crate::host::guest::domain::Definition;
+use crate::host::net::NetworkChange;
+use crate::host::storage::artifact::{HostImage, ImagePart};
 use crate::inventory::{
-    Claim, ClusterRef, DomainState, HostEndpoint, HostFacts, Mark, ObservedClaim, ObservedHost, ObservedNode,
+    Claim, ClusterRef, DomainState, HostFacts, Mark, ObservedClaim, ObservedHost, ObservedNode,
     ObservedObject, Orphan, Orphans, ShortId,
 };
 use crate::network::Wanted;
-use crate::plan::{NodePlan, Plan};
+use crate::plan::NodePlan;
 use crate::ssh::Session;
-
-/// The objects on one host.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Contents {
-    pub(crate) nodes: Vec<ObservedNode>,
-    pub(crate) objects: BTreeSet<ObservedObject>,
-    pub(crate) claims: BTreeMap<ClusterRef, Claim>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    contents: Contents,
-    /// The locks of clusters: the holder's connection, and whether the lock is exclusive.
-    locks: BTreeMap<ClusterRef, (u64, LockMode)>,
-    /// Clusters whose claim cannot be read.
-    unreadable: BTreeSet<ClusterRef>,
-    /// Calls that fail, by the name of the method; `connect` among them.
-    failing: BTreeSet<&'static str>,
-}
-
-/// A set of hosts.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct FakeHosts(Arc<Mutex<BTreeMap<HostName, State>>>);
-
-impl FakeHosts {
-    /// Empty hosts with these names.
-    pub(crate) fn new(names: &[&str]) -> Self {
-        let hosts = names.iter().map(|name| (name.parse().unwrap(), State::default()));
-        Self(Arc::new(Mutex::new(hosts.collect())))
-    }
-
-    /// Access to them.
-    pub(crate) fn access(&self) -> Access {
-        Access {
-            options: ConnectOptions::default(),
-            connector: Arc::new(self.clone()),
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, BTreeMap<HostName, State>> {
-        self.0.lock().unwrap()
-    }
-
-    /// Makes calls of this method fail on the host.
-    pub(crate) fn fail(&self, host: &str, method: &'static str) {
-        self.state().get_mut(host).unwrap().failing.insert(method);
-    }
-
-    /// Makes all calls succeed again.
-    pub(crate) fn heal(&self) {
-        for state in self.state().values_mut() {
-            state.failing.clear();
-        }
-    }
-
-    /// The objects on each host.
-    pub(crate) fn contents(&self) -> BTreeMap<HostName, Contents> {
-        let state = self.state();
-        state
-            .iter()
-            .map(|(name, state)| (name.clone(), state.contents.clone()))
-            .collect()
-    }
-
-    /// Whether all hosts are empty.
-    pub(crate) fn are_empty(&self) -> bool {
-        self.contents()
-            .values()
-            .all(|contents| *contents == Contents::default())
-    }
-
-    /// Changes the claims of all hosts.
-    pub(crate) fn change_claims(&self, change: impl Fn(&mut Claim)) {
-        for state in self.state().values_mut() {
-            state.contents.claims.values_mut().for_each(&change);
-        }
-    }
-
-    /// Makes all claims on the host unreadable.
-    pub(crate) fn spoil_claims(&self, host: &str) {
-        let mut hosts = self.state();
-        let state = hosts.get_mut(host).unwrap();
-        let claims = std::mem::take(&mut state.contents.claims);
-        state.unreadable.extend(claims.into_keys());
-    }
-
-    /// Creates what `up` creates from a plan, except claims: objects, and running nodes. Only the wanted nodes.
-    pub(crate) fn apply(&self, plan: &Plan, mut wanted: impl FnMut(&NodePlan) -> bool) {
-        let cluster = plan.cluster_ref();
-        let mut hosts = self.state();
-        for node in plan.nodes.iter().filter(|node| wanted(node)) {
-            let contents = &mut hosts.get_mut(&node.host).unwrap().contents;
-            contents
-                .objects
-                .insert(object("pool", &cluster.pool_name(), &cluster));
-            contents
-                .objects
-                .insert(object("directory", &cluster.directory_name(), &cluster));
-            contents.nodes.retain(|other| other.uuid != node.uuid);
-            contents.nodes.push(ObservedNode {
-                mark: plan.mark(node),
-                domain: node.domain.clone(),
-                uuid: node.uuid,
-                state: DomainState::Running,
-            });
-        }
-    }
-}
-
-#[async_trait]
-impl Connector for FakeHosts {
-    async fn connect(
-        &self,
-        host: &HostEndpoint,
-        _options: &ConnectOptions,
-    ) -> Result<Arc<dyn Backend>, HostError> {
-        static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
-        let connected = FakeHost {
-            name: host.name.clone(),
-            hosts: self.clone(),
-            connection: CONNECTIONS.fetch_add(1, Ordering::Relaxed),
-        };
-        connected.call("connect", |_| ())?;
-        Ok(Arc::new(connected))
-    }
-}
-
-struct FakeHost {
-    name: HostName,
-    hosts: FakeHosts,
-    connection: u64,
-}
-
-fn object(kind: &str, name: &str, cluster: &ClusterRef) -> ObservedObject {
-    ObservedObject {
-        kind: kind.to_owned(),
-        name: name.to_owned(),
-        cluster: cluster.name.clone(),
-        short_id: cluster.short_id.clone(),
-    }
-}
-
-fn is_of(object: &ObservedObject, cluster: &ClusterRef) -> bool {
-    object.cluster == cluster.name && object.short_id == cluster.short_id
-}
-
-impl FakeHost {
-    fn call<T>(&self, method: &'static str, work: impl FnOnce(&mut State) -> T) -> Result<T, HostError> {
-        let mut hosts = self.hosts.state();
-        match hosts.get_mut(&self.name) {
-            Some(state) if !state.failing.contains(method) => Ok(work(state)),
-            Some(_) => Err(HostError::new(
-                &self.name,
-                method,
-                Cause::Other("failed by the test".into()),
-            )),
-            None => Err(HostError::new(&self.name, method, Cause::Closed)),
-        }
-    }
-}
-
-impl State {
-    fn token(&self) -> String {
-        serde_json::to_string(&self.contents.claims.values().collect::<Vec<_>>()).unwrap()
-    }
-
-    fn shows(&self, cluster: &ClusterRef) -> bool {
-        let Contents {
-            nodes,
-            objects,
-            claims,
-        } = &self.contents;
-        nodes.iter().any(|node| node.mark.cluster_ref() == *cluster)
-            || objects.iter().any(|object| is_of(object, cluster))
-            || claims.contains_key(cluster)
-    }
-}
 
 #[async_trait]
 impl Backend for FakeHost {
@@ -437,16 +258,21 @@ impl Backend for FakeHost {
     async fn ensure_disk(
         &self,
         _cluster: &ClusterRef,
-        _node: &NodePlan,
+        node: &NodePlan,
         _image: &HostImage,
-        _seed: Vec<u8>,
+        seed: Vec<u8>,
     ) -> Result<bool, HostError> {
-        self.call("ensure_disk", |_| true)
+        self.call("ensure_disk", |state| {
+            state.seeds.insert(node.name.clone(), seed);
+            true
+        })
     }
 
     async fn define(&self, definition: &Definition<'_>) -> Result<bool, HostError> {
         self.call("define", |state| {
-            state.contents.nodes.push(ObservedNode {
+            let nodes = &mut state.contents.nodes;
+            nodes.retain(|other| other.domain != definition.node.domain);
+            nodes.push(ObservedNode {
                 mark: definition.mark.clone(),
                 domain: definition.node.domain.clone(),
                 uuid: definition.node.uuid,
@@ -457,12 +283,21 @@ impl Backend for FakeHost {
     }
 
     async fn start(&self, domain: &str) -> Result<bool, HostError> {
-        self.call("start", |state| {
+        let (node, seed, changed) = self.call("start", |state| {
             let mut nodes = state.contents.nodes.iter_mut();
             let node = nodes.find(|node| node.domain == domain).unwrap();
+            if state.refused.contains(&node.mark.node) {
+                let cause = Cause::Other("refused by the test".into());
+                return Err(HostError::new(&self.name, "start", cause));
+            }
             let was = std::mem::replace(&mut node.state, DomainState::Running);
-            was != DomainState::Running
-        })
+            let seed = state.seeds.get(&node.mark.node).cloned().unwrap_or_default();
+            Ok((node.clone(), seed, was != DomainState::Running))
+        })??;
+        if let (Some(power), true) = (&self.hosts.power, changed) {
+            power.on(&self.name, &node, &seed);
+        }
+        Ok(changed)
     }
 
     async fn watch_consoles(
@@ -483,27 +318,30 @@ impl Backend for FakeHost {
     }
 
     async fn remove_node(&self, _cluster: &ClusterRef, node: &ObservedNode) -> Result<bool, HostError> {
-        self.call("remove_node", |state| {
-            let before = state.contents.nodes.len();
-            state.contents.nodes.retain(|other| other.uuid != node.uuid);
-            state.contents.nodes.len() < before
-        })
+        let removed = self.call("remove_node", |state| {
+            let nodes = &mut state.contents.nodes;
+            nodes
+                .extract_if(.., |other| other.uuid == node.uuid)
+                .collect::<Vec<_>>()
+        })?;
+        self.off(&removed);
+        Ok(!removed.is_empty())
     }
 
     async fn remove_cluster(&self, cluster: &ClusterRef) -> Result<Removed, HostError> {
-        self.call("remove_cluster", |state| {
-            let (nodes, objects) = (state.contents.nodes.len(), state.contents.objects.len());
-            state
-                .contents
-                .nodes
-                .retain(|node| node.mark.cluster_ref() != *cluster);
+        let (removed, objects) = self.call("remove_cluster", |state| {
+            let (nodes, objects) = (&mut state.contents.nodes, state.contents.objects.len());
+            let removed = nodes.extract_if(.., |node| node.mark.cluster_ref() == *cluster);
+            let removed: Vec<ObservedNode> = removed.collect();
             state.contents.objects.retain(|object| !is_of(object, cluster));
             state.contents.claims.remove(cluster);
-            Removed {
-                domains: nodes - state.contents.nodes.len(),
-                objects: objects - state.contents.objects.len(),
-                errors: Vec::new(),
-            }
+            (removed, objects - state.contents.objects.len())
+        })?;
+        self.off(&removed);
+        Ok(Removed {
+            domains: removed.len(),
+            objects,
+            errors: Vec::new(),
         })
     }
 
