@@ -110,7 +110,8 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        if self.traces().is_empty() {
+        // After a failure a host may not answer, and a second panic would end the process before the clean-up.
+        if !std::thread::panicking() && self.traces().is_empty() {
             return;
         }
         // Clean up after a failed test, so that the next one is not affected.

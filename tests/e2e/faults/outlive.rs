@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::{Restored, THREE, all_answer, begin_until, down_leaves_nothing, heal, host, took, took_besides};
+use super::{
+    RESTART_SSHD, Restored, THREE, all_answer, begin_until, down_leaves_nothing, heal, host, took,
+    took_besides,
+};
 use crate::world::{World, find, on_host, signal};
 
 /// Whether faults last as long as in practice.
@@ -85,9 +88,6 @@ fn a_step_continues_after_its_guest_was_suspended() {
         |world| guest(world, "CONT"),
     );
 }
-
-/// Ends all connections of a host, and restarts its sshd.
-const RESTART_SSHD: &str = "kill -KILL $(pidof sshd); setsid /usr/sbin/sshd -E /var/log/sshd.log";
 
 #[test]
 fn a_step_continues_while_the_sshd_of_its_host_is_restarted() {
