@@ -23,9 +23,8 @@ const THREE: &str = "groups: { n: { count: 3, place: spread } }\n";
 /// QEMU, and are gone a moment later.
 const LIBVIRTD: &str = "$(cat /run/libvirtd.pid)";
 
-/// Ends all connections of a host, and restarts its sshd. A killed process keeps the port until it has gone.
-const RESTART_SSHD: &str = "kill -KILL $(pidof sshd); while pidof sshd >/dev/null; do sleep 0.1; done; \
-     setsid /usr/sbin/sshd -E /var/log/sshd.log";
+/// Starts a host's sshd as `scripts/lib/host-init` does.
+const START_SSHD: &str = "setsid /usr/sbin/sshd -E /var/log/sshd.log";
 
 /// Limit from the fault to the end of the command. The longest fault lasts for five minutes.
 const BOUND: Duration = Duration::from_mins(8);
@@ -64,7 +63,7 @@ fn heal(name: &str) {
         "sh",
         "-c",
         &format!(
-            "nft delete table inet fault 2>/dev/null; kill -CONT {LIBVIRTD}; pidof sshd >/dev/null || setsid /usr/sbin/sshd; umount -l /var/lib/libvirt/images 2>/dev/null; true"
+            "nft delete table inet fault 2>/dev/null; kill -CONT {LIBVIRTD}; pidof sshd >/dev/null || {START_SSHD}; umount -l /var/lib/libvirt/images 2>/dev/null; true"
         ),
     ]);
 }
@@ -102,6 +101,12 @@ fn restart_libvirtd(with: &str) -> String {
         "kill {LIBVIRTD}; while pidof libvirtd >/dev/null; do sleep 0.1; done; rm -f /run/libvirtd.pid; \
          {with} setsid libvirtd </dev/null >>/var/log/libvirt/libvirtd.out 2>&1 &"
     )
+}
+
+/// A script that ends all connections of a host, and restarts its sshd. A killed process keeps the port until it has
+/// gone.
+fn restart_sshd() -> String {
+    format!("kill -KILL $(pidof sshd); while pidof sshd >/dev/null; do sleep 0.1; done; {START_SSHD}")
 }
 
 struct Running {

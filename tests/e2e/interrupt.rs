@@ -1,7 +1,6 @@
 //! Ctrl-C and lost state: nothing is left behind.
 
 use std::io::Read;
-use std::process::Stdio;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -42,12 +41,7 @@ fn a_killed_up_is_completed_by_up_and_removed_by_down() {
     world.topology("bm[01-02]", FOUR);
     // The first is killed while it prepares the hosts, the second while guests boot.
     for pause in [1, 3] {
-        let mut child = world
-            .command(&["up"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = world.begin(&["up"]);
         std::thread::sleep(Duration::from_secs(pause));
         assert_eq!(child.try_wait().unwrap(), None, "`up` ended before it was killed");
         child.kill().unwrap();

@@ -1,5 +1,4 @@
-use super::World;
-use crate::base::event::ActionKind;
+use super::{World, keeps_all};
 use crate::base::units::Moment;
 use crate::cluster::leases::{Extension, claims, extend};
 use crate::cluster::open::Cluster;
@@ -12,13 +11,7 @@ async fn up_again_plans_nothing() {
     let before = world.hosts.contents();
     let again = world.observe("demo", 6).await;
     assert_eq!(again.plan.actions.len(), 6);
-    assert!(
-        again
-            .plan
-            .actions
-            .iter()
-            .all(|action| action.kind == ActionKind::Keep)
-    );
+    assert!(keeps_all(&again.plan));
     assert_eq!(world.hosts.contents(), before, "observing changes nothing");
 }
 

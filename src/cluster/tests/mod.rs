@@ -15,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 use super::options::UpOptions;
 use super::situation::{self, Situation};
 use super::store::store;
-use crate::base::event::Events;
+use crate::base::event::{ActionKind, Events};
 use crate::host::fake::FakeHosts;
+use crate::plan::Plan;
 use crate::state::{ClusterDir, StateRoot};
 use crate::topology::Topology;
 
@@ -29,16 +30,21 @@ struct World {
     options: UpOptions,
 }
 
+const HOSTS: [&str; 3] = ["bm1", "bm2", "bm3"];
+
 impl World {
     fn new() -> Self {
-        let hosts = FakeHosts::new(&["bm1", "bm2", "bm3"]);
+        Self::on(FakeHosts::new(&HOSTS))
+    }
+
+    fn on(hosts: FakeHosts) -> Self {
         let temp = tempfile::tempdir().unwrap();
         let options = UpOptions {
             topology_file: None,
             keep: false,
             adopt: false,
             configure: true,
-            boot_timeout: Duration::from_secs(1),
+            boot_timeout: Duration::from_mins(1),
             boots: None,
             connect: hosts.access(),
             cancel: CancellationToken::new(),
@@ -54,11 +60,16 @@ impl World {
 
     /// A topology of `nodes` nodes, at most four per host.
     fn topology(&self, name: &str, nodes: usize) -> Topology {
+        self.topology_with(name, nodes, "micro", "")
+    }
+
+    /// As [`Self::topology`], with this image and further keys.
+    fn topology_with(&self, name: &str, nodes: usize, image: &str, rest: &str) -> Topology {
         // A subnet for each name: clusters that share hosts must not share one.
         let subnet = name.bytes().map(u32::from).sum::<u32>() % 200;
         let text = format!(
             "name: {name}\nnetwork: {{ subnet: 10.{subnet}.0.0/16 }}\nhosts:\n  bm[1-3]: {{ uri: \"qemu+ssh://root@{{{{name}}}}/system\", max_nodes: 4 }}\n\
-             groups:\n  n: {{ count: {nodes}, place: spread }}\n"
+             groups:\n  n: {{ count: {nodes}, place: spread, image: {image} }}\n{rest}"
         );
         Topology::parse(&text, "t.yaml", self.temp.path()).unwrap_or_else(|error| panic!("{error}"))
     }
@@ -69,8 +80,12 @@ impl World {
 
     /// What an `up` of this cluster would find and do.
     async fn observe(&self, name: &str, nodes: usize) -> Situation {
-        let topology = self.topology(name, nodes);
-        situation::observe(&self.options.plan(), topology, &self.dir(name), &self.events)
+        self.observe_topology(self.topology(name, nodes)).await
+    }
+
+    async fn observe_topology(&self, topology: Topology) -> Situation {
+        let dir = self.dir(topology.name.as_str());
+        situation::observe(&self.options.plan(), topology, &dir, &self.events)
             .await
             .unwrap_or_else(|error| panic!("{error:#}"))
     }
@@ -86,6 +101,10 @@ impl World {
         situation.fleet.close().await;
         situation
     }
+}
+
+fn keeps_all(plan: &Plan) -> bool {
+    plan.actions.iter().all(|action| action.kind == ActionKind::Keep)
 }
 
 /// Whether a directory is missing or empty.

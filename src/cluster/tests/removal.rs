@@ -2,7 +2,8 @@ use super::{World, is_gone};
 use crate::cluster::down::{Down, Holdings};
 use crate::engine::EngineError;
 
-async fn observed(world: &World, name: &str, hosts: &[String]) -> (Down, Holdings) {
+/// What a `down` of this cluster would find.
+pub(super) async fn observed(world: &World, name: &str, hosts: &[String]) -> (Down, Holdings) {
     let down = Down::open(&name.parse().unwrap(), &world.dir(name), hosts).unwrap();
     let holdings = down.observe(&world.hosts.access(), &world.events).await;
     (down, holdings)

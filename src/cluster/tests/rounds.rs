@@ -1,27 +1,23 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::guests::{Guests, isolated};
-use super::{World, is_gone};
-use crate::base::event::ActionKind;
+use super::removal::observed;
+use super::{HOSTS, World, is_gone, keeps_all};
 use crate::base::name::NodeName;
 use crate::cluster::configured::configured;
-use crate::cluster::down::Down;
 use crate::cluster::nodes::nodes_of;
-use crate::cluster::situation;
 use crate::cluster::store::users;
 use crate::cluster::up::{Raised, raise};
 use crate::engine::Fleet;
+use crate::host::fake::FakeHosts;
 use crate::plan::Plan;
 use crate::ssh::ExecRequest;
 use crate::state::ClusterKeys;
 use crate::topology::{self, Topology};
-
-const HOSTS: [&str; 3] = ["bm1", "bm2", "bm3"];
 
 /// Calls that a host can fail.
 const CALLS: [&str; 7] = [
@@ -115,19 +111,16 @@ fn faults() -> impl Strategy<Value = Faults> {
 
 fn topology(world: &World, nodes: usize, min_ready: usize) -> Topology {
     std::fs::write(world.temp.path().join("disk.raw"), vec![0_u8; 1 << 20]).unwrap();
-    let text = format!(
-        "name: demo\nmin_ready: {min_ready}\nhosts:\n  bm[1-3]: {{ uri: \"qemu+ssh://root@{{{{name}}}}/system\", max_nodes: 4 }}\n\
-         images: {{ disk: {{ from: ./disk.raw, user: root }} }}\n\
-         groups:\n  n: {{ count: {nodes}, place: spread, image: disk }}\n\
+    let rest = format!(
+        "min_ready: {min_ready}\nimages: {{ disk: {{ from: ./disk.raw, user: root }} }}\n\
          configure:\n  - {{ on: \"@all\", run: \"echo once >>/etc/configured; test ! -e /etc/broken\" }}\n"
     );
-    Topology::parse(&text, "t.yaml", world.temp.path()).unwrap_or_else(|error| panic!("{error}"))
+    world.topology_with("demo", nodes, "disk", &rest)
 }
 
 async fn up(world: &World, topology: &Topology) -> anyhow::Result<Raised> {
-    let dir = world.dir("demo");
-    let found = situation::observe(&world.options.plan(), topology.clone(), &dir, &world.events).await?;
-    raise(found, &world.options, &world.events).await
+    let situation = world.observe_topology(topology.clone()).await;
+    raise(situation, &world.options, &world.events).await
 }
 
 /// Every node of the plan runs where the plan says, once, and nothing else does.
@@ -179,11 +172,7 @@ async fn answer(world: &World, topology: &Topology, plan: &Plan, times: Option<u
 /// `up` with these faults, then without them, then `down`.
 async fn raised_with(faults: &Faults) {
     let guests = Arc::new(Guests::default());
-    let mut world = World::new();
-    world.hosts = world.hosts.powered(guests.clone());
-    world.options.connect = world.hosts.access();
-    world.options.boot_timeout = Duration::from_mins(1);
-    let world = world;
+    let world = World::on(FakeHosts::new(&HOSTS).powered(guests.clone()));
     let lenient = topology(&world, faults.count(), faults.min_ready());
     faults.inject(&world, &guests);
 
@@ -206,7 +195,7 @@ async fn raised_with(faults: &Faults) {
         (Err(error), missing) => assert_eq!(missing, None, "{error:#}"),
     }
 
-    // Once the cause is gone, the same command finishes, and nothing that was there is lost.
+    // Once the cause is gone, the same command finishes.
     world.hosts.heal();
     guests.repair();
     let strict = topology(&world, faults.count(), faults.count());
@@ -223,19 +212,11 @@ async fn raised_with(faults: &Faults) {
     assert_eq!(there, (0..faults.count()).map(Faults::name).collect());
     runs_as_planned(&world, &guests, &second.plan);
     answer(&world, &strict, &second.plan, None).await;
-    let again = situation::observe(&world.options.plan(), strict, &world.dir("demo"), &world.events).await;
-    let again = again.unwrap_or_else(|error| panic!("{error:#}"));
-    assert!(
-        again
-            .plan
-            .actions
-            .iter()
-            .all(|action| action.kind == ActionKind::Keep)
-    );
+    let again = world.observe_topology(strict).await;
+    assert!(keeps_all(&again.plan));
     again.close().await;
 
-    let down = Down::open(&"demo".parse().unwrap(), &world.dir("demo"), &[]).unwrap();
-    let holdings = down.observe(&world.hosts.access(), &world.events).await;
+    let (down, holdings) = observed(&world, "demo", &[]).await;
     down.remove(&holdings, &world.events).await.unwrap();
     assert!(world.hosts.are_empty(), "{:?}", world.hosts.contents());
     assert_eq!(guests.running(), Vec::<String>::new());

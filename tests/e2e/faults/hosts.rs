@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::{
-    LIBVIRTD, RESTART_SSHD, Restored, THREE, all_answer, begin_until, down_leaves_nothing, down_until_clean,
-    heal, host, host_of, lab, restart_libvirtd, took,
+    LIBVIRTD, Restored, THREE, all_answer, begin_until, down_leaves_nothing, down_until_clean, heal, host,
+    host_of, lab, restart_libvirtd, restart_sshd, took,
 };
 use crate::world::{World, json, on_host};
 
@@ -133,7 +133,7 @@ fn restarted_daemons_do_not_lose_a_node() {
     for (fault, script) in [
         ("libvirtd restarted", restart_libvirtd("")),
         // Its connections die too.
-        ("sshd restarted", RESTART_SSHD.to_owned()),
+        ("sshd restarted", restart_sshd()),
     ] {
         world.topology("bm[01-03]", THREE);
         let up = begin_until(

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::{
-    RESTART_SSHD, Restored, THREE, all_answer, begin_until, down_leaves_nothing, heal, host, took,
+    Restored, THREE, all_answer, begin_until, down_leaves_nothing, heal, host, restart_sshd, took,
     took_besides,
 };
 use crate::world::{World, find, on_host, signal};
@@ -95,7 +95,7 @@ fn a_step_continues_while_the_sshd_of_its_host_is_restarted() {
         "sshd restarted",
         Duration::ZERO,
         |_| {
-            host("bm02", RESTART_SSHD);
+            host("bm02", &restart_sshd());
         },
         |_| {},
     );
@@ -264,7 +264,7 @@ fn bulk_output_arrives_once_and_complete_over_lost_connections() {
             assert!(began.elapsed() < Duration::from_mins(3), "{} bytes", size());
             std::thread::sleep(Duration::from_millis(50));
         }
-        host("bm02", RESTART_SSHD);
+        host("bm02", &restart_sshd());
     }
     running.finish().code(0);
     took(
