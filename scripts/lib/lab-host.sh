@@ -94,6 +94,12 @@ power_off() { # NAME
   rm -f "$LAB_DIR/hosts/$1/pid"
 }
 
+# Whether a host's init has started and ended. Its PID file may have been written just after a look for the process, so
+# this looks for the file first.
+host_died() { # NAME
+  [ -f "$LAB_DIR/hosts/$1/pid" ] && ! host_pid "$1" >/dev/null
+}
+
 host_socket() { printf '/proc/%s/root/run/libvirt/libvirt-sock' "$1"; }
 
 # The machine's virsh on a host's own socket: needs no login and works while the host's sshd is down.
@@ -116,7 +122,7 @@ wait_ready() { # NAME...
   local deadline=$((SECONDS + LAB_READY_SECONDS)) name pid
   for name; do
     until pid=$(host_pid "$name"); do
-      [ ! -f "$LAB_DIR/hosts/$name/pid" ] || give_up "$name" "its init has died"
+      ! host_died "$name" || give_up "$name" "its init has died"
       give_up_after "$deadline" "$name" "its init does not start"
     done
     ensure_host_network "$name" "$pid" || give_up "$name" "no network"

@@ -15,6 +15,7 @@ use super::steps;
 use super::store::{store, users};
 use crate::base::event::{ActionKind, Events};
 use crate::base::name::{ImageName, NodeName};
+use crate::configure::DoneCommands;
 use crate::engine::{Apply, ClaimError, EngineError};
 use crate::image::{self, BuildOptions, BuiltImage};
 use crate::plan::PlanError;
@@ -35,10 +36,11 @@ pub(crate) async fn raise(
     events: &Events,
 ) -> anyhow::Result<()> {
     let mut images = Images::new();
+    let mut done = DoneCommands::default();
     let mut claiming = ClaimRetry::default();
     for number in 1..=ROUNDS {
         let lost = loop {
-            match round(options, situation, &mut images, events).await {
+            match round(options, situation, &mut images, &mut done, events).await {
                 // Another command claimed something between observing and claiming.
                 Err(error) if claiming.again(&error, &options.cancel).await => {
                     situation.observe_again(&options.connect, events).await;
@@ -85,6 +87,7 @@ async fn round(
     options: &UpOptions,
     situation: &mut Situation,
     images: &mut Images,
+    done: &mut DoneCommands,
     events: &Events,
 ) -> anyhow::Result<RoundFailures> {
     let busy = situation
@@ -111,6 +114,10 @@ async fn round(
     });
     journal.write(&intents.collect::<Vec<_>>())?;
     situation.begin_round();
+    // Also if the configuration is not reached in this round.
+    for node in steps::started(&situation.plan) {
+        done.forget(node);
+    }
     situation.claim(events).await?;
     store(options, situation)?;
     let situation = &*situation;
@@ -138,7 +145,7 @@ async fn round(
     .await;
     let lost = match applied {
         Ok(failures) if failures.is_empty() && options.configure => {
-            let failures = steps::configure(options, situation, &nodes, &unfinished, events).await;
+            let failures = steps::configure(options, situation, &nodes, &unfinished, done, events).await;
             failures.map(|failures| RoundFailures {
                 failures,
                 configuring: true,

@@ -12,6 +12,7 @@ use super::options::PlanOptions;
 use crate::base::event::Events;
 use crate::base::failure::Failure;
 use crate::base::name::{HostName, ImageName};
+use crate::base::patience::patience;
 use crate::base::units::Moment;
 use crate::engine::{self, ClaimAll, ClaimError, EngineError, Fleet};
 use crate::host::Access;
@@ -318,8 +319,9 @@ async fn reach(
 ) -> (Fleet, Vec<ObservedHost>, Vec<Failure>) {
     let (mut fleet, mut observed, mut failures) = (Fleet::default(), Vec::new(), Vec::new());
     // They responded recently: a reachable one responds soon.
+    let (limit, pause) = (patience(PATIENCE), patience(PAUSE));
     let mut access = options.clone();
-    access.options.timeout = access.options.timeout.min(PATIENCE);
+    access.options.timeout = access.options.timeout.min(limit);
     let options = &access;
     let began = Instant::now();
     while !hosts.is_empty() {
@@ -337,11 +339,11 @@ async fn reach(
             .await;
         fleet.join(reached).await;
         observed.extend(seen);
-        if began.elapsed() + PAUSE > PATIENCE {
+        if began.elapsed() + pause > limit {
             break;
         }
         if !hosts.is_empty() {
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(pause).await;
         }
     }
     (fleet, observed, failures)

@@ -10,7 +10,7 @@ use super::situation::Situation;
 use crate::base::event::{ActionKind, Events};
 use crate::base::failure::Failure;
 use crate::base::name::NodeName;
-use crate::configure::Configuration;
+use crate::configure::{Configuration, DoneCommands};
 use crate::engine::tell_slowness;
 use crate::plan::Plan;
 use crate::ssh::Nodes;
@@ -18,29 +18,19 @@ use crate::state::ClusterDir;
 use crate::topology::{ConfigureAction, ConfigureStep};
 
 /// Runs the configuration and returns the nodes where it failed; the others continue without them as long as enough
-/// are left.
+/// are left. Commands that are `done` on a node are not run there again.
 pub(crate) async fn configure(
     options: &UpOptions,
     situation: &Situation,
     nodes: &Nodes,
     unfinished: &BTreeSet<NodeName>,
+    done: &mut DoneCommands,
     events: &Events,
 ) -> anyhow::Result<Vec<Failure>> {
     let Situation {
         topology, dir, plan, ..
     } = situation;
-    let new: BTreeSet<NodeName> = plan
-        .actions
-        .iter()
-        .filter(|action| {
-            matches!(
-                action.kind,
-                ActionKind::Create | ActionKind::Recreate | ActionKind::Start
-            )
-        })
-        .map(|action| action.node.clone())
-        .chain(unfinished.iter().cloned())
-        .collect();
+    let new: BTreeSet<NodeName> = started(plan).chain(unfinished).cloned().collect();
     let members_changed = plan
         .actions
         .iter()
@@ -72,7 +62,7 @@ pub(crate) async fn configure(
         owner: &owner,
         may_lose,
     }
-    .run(&steps, &all, &new)
+    .run(&steps, &all, &new, done)
     .await;
     if faults.len() <= may_lose {
         let failed: BTreeSet<&NodeName> = faults.iter().map(|fault| &fault.node).collect();
@@ -97,6 +87,17 @@ fn hosts_step(plan: &Plan, on: Vec<NodeName>) -> ConfigureStep {
         fanout: None,
         at: None,
     }
+}
+
+/// The nodes that the plan creates or starts.
+pub(crate) fn started(plan: &Plan) -> impl Iterator<Item = &NodeName> {
+    let starts = plan.actions.iter().filter(|action| {
+        matches!(
+            action.kind,
+            ActionKind::Create | ActionKind::Recreate | ActionKind::Start
+        )
+    });
+    starts.map(|action| &action.node)
 }
 
 /// Running nodes of the plan whose configuration was never completed.

@@ -10,7 +10,7 @@ use crate::base::exit::ExitCode;
 use crate::base::name::NodeName;
 use crate::cluster::nodes::close;
 use crate::cluster::{Cluster, configured};
-use crate::configure::Configuration;
+use crate::configure::{Configuration, DoneCommands};
 use crate::engine::{EngineError, tell_slowness};
 use crate::host::LockMode;
 use crate::state::Lock;
@@ -68,7 +68,12 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             owner: &owner,
             may_lose: 0,
         }
-        .run(&topology.configure, &targets, &targets)
+        .run(
+            &topology.configure,
+            &targets,
+            &targets,
+            &mut DoneCommands::default(),
+        )
         .await;
         close(&nodes, &output.events).await;
         holds.release(&output.events).await;

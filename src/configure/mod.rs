@@ -2,6 +2,7 @@
 //! step by step across all groups. Turns steps into scripts and runs them; makes no connection itself.
 
 mod context;
+mod done;
 mod fault;
 mod file;
 mod files;
@@ -11,6 +12,7 @@ mod tail;
 mod wave;
 
 pub use context::context;
+pub use done::DoneCommands;
 pub use fault::{NodeFault, StepFault};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use file::parse_changed as fuzz_changed;

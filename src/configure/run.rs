@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 
+use super::done::DoneCommands;
 use super::fault::{NodeFault, StepFault};
 use super::job::{Configuration, NodeResult};
 use super::tail::Tail;
@@ -17,24 +18,28 @@ use crate::topology::{ConfigureAction, ConfigureStep};
 
 impl Configuration<'_> {
     /// Runs the steps; returns the nodes that failed. Files go to `files_on`, commands run on `commands_on`.
-    /// A failed node is skipped in later steps. Stops after the wave in which the allowed number of failed
-    /// nodes was exceeded, because the next step may depend on it.
+    /// A command that is `done` on a node is not run there again; those that end well are added. A failed node is
+    /// skipped in later steps. Stops after the wave in which the allowed number of failed nodes was exceeded, because
+    /// the next step may depend on it.
     pub async fn run(
         &self,
         steps: &[ConfigureStep],
         files_on: &BTreeSet<NodeName>,
         commands_on: &BTreeSet<NodeName>,
+        done: &mut DoneCommands,
     ) -> Vec<NodeFault> {
         let mut lost: Vec<NodeFault> = Vec::new();
+        let mut commands = 0..;
         for wave in waves(steps) {
-            let (members, targets) = match &wave {
-                Wave::Files(files) => (files.clone(), files_on),
-                Wave::Run(step) => (vec![*step], commands_on),
+            let (members, targets, command) = match &wave {
+                Wave::Files(files) => (files.clone(), files_on, None),
+                Wave::Run(step) => (vec![*step], commands_on, commands.next()),
             };
             let nodes: BTreeSet<&NodeName> = members
                 .iter()
                 .flat_map(|step| &step.on)
                 .filter(|node| targets.contains(*node))
+                .filter(|node| !command.is_some_and(|command| done.has(node, command)))
                 .filter(|node| lost.iter().all(|fault| fault.node != **node))
                 .collect();
             if nodes.is_empty() {
@@ -63,6 +68,11 @@ impl Configuration<'_> {
                 .buffer_unordered(fanout.unwrap_or(FANOUT).max(1))
                 .collect()
                 .await;
+            if let Some(command) = command {
+                for (node, _) in results.iter().filter(|(_, result)| result.is_ok()) {
+                    done.add(node, command);
+                }
+            }
             lost.extend(self.report(&members, results, began.elapsed()));
             if lost.len() > self.may_lose {
                 break;

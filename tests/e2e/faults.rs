@@ -51,6 +51,8 @@ impl Drop for Restored {
                 lab(&["start", &name]);
             }
             heal(&name);
+            // Also connects a host whose start was interrupted.
+            lab(&["start", &name]);
         }
     }
 }

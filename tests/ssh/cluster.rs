@@ -11,7 +11,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 use vcluster::base::event::{Event, Events, Progress};
 use vcluster::base::name::NodeName;
-use vcluster::configure::{Configuration, NodeFault};
+use vcluster::configure::{Configuration, DoneCommands, NodeFault};
 use vcluster::ssh::{Nodes, Reach, Via};
 use vcluster::template::{Data, Place, Shared};
 use vcluster::topology::Topology;
@@ -87,6 +87,17 @@ impl Cluster {
 
     /// Runs the configuration steps: files on all nodes, commands on these.
     pub(crate) async fn configure(&self, commands_on: &[NodeName], may_lose: usize) -> Vec<NodeFault> {
+        self.configure_rest(commands_on, may_lose, &mut DoneCommands::default())
+            .await
+    }
+
+    /// As [`Self::configure`], without the commands that are done already.
+    pub(crate) async fn configure_rest(
+        &self,
+        commands_on: &[NodeName],
+        may_lose: usize,
+        done: &mut DoneCommands,
+    ) -> Vec<NodeFault> {
         let files_on: BTreeSet<NodeName> = self.names().into_iter().collect();
         let commands_on: BTreeSet<NodeName> = commands_on.iter().cloned().collect();
         Configuration {
@@ -98,7 +109,7 @@ impl Cluster {
             owner: "test",
             may_lose,
         }
-        .run(&self.topology.configure, &files_on, &commands_on)
+        .run(&self.topology.configure, &files_on, &commands_on, done)
         .await
     }
 

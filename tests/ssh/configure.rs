@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use proptest::prelude::{Just, Strategy, prop};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use vcluster::base::name::NodeName;
-use vcluster::configure::StepFault;
+use vcluster::configure::{DoneCommands, StepFault};
 
 use crate::cluster::Cluster;
 use crate::server::{asleep, wait_until_not_asleep};
@@ -52,6 +52,45 @@ configure:
     let mut ran: Vec<_> = cluster.read("ran").lines().map(str::to_owned).collect();
     ran.sort();
     assert_eq!(ran, ["n001", "n002", "n003", "n003"]);
+    cluster.nodes.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_ended_well_is_not_run_again_until_its_node_is_forgotten_and_equal_steps_are_two() {
+    let cluster = Cluster::new(
+        2,
+        r#"
+configure:
+  - { on: "@all", run: "echo one {{node.name}} >>DIR/ran" }
+  - { on: "@all", run: "echo one {{node.name}} >>DIR/ran" }
+  - { name: two, on: "@all", run: "echo two {{node.name}} >>DIR/ran; test {{node.name}} != n002 -o -e DIR/repaired" }
+"#,
+    );
+    let names = cluster.names();
+    let mut done = DoneCommands::default();
+    let ran = || {
+        let text = cluster.read("ran");
+        let mut ran: Vec<String> = text.lines().map(str::to_owned).collect();
+        ran.sort();
+        std::fs::remove_file(cluster.path("ran")).unwrap();
+        ran
+    };
+    let faults = cluster.configure_rest(&names, 0, &mut done).await;
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert_eq!(
+        ran(),
+        [
+            "one n001", "one n001", "one n002", "one n002", "two n001", "two n002"
+        ]
+    );
+    std::fs::write(cluster.path("repaired"), "").unwrap();
+    cluster.ended_steps();
+    assert_eq!(cluster.configure_rest(&names, 0, &mut done).await, []);
+    assert_eq!(ran(), ["two n002"]);
+    assert_eq!(cluster.ended_steps(), ended(&[("two", 1, 1, 0)]));
+    done.forget(&names[0]);
+    assert_eq!(cluster.configure_rest(&names, 0, &mut done).await, []);
+    assert_eq!(ran(), ["one n001", "one n001", "two n001"]);
     cluster.nodes.close().await;
 }
 

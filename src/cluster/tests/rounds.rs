@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+use proptest::test_runner::TestRunner;
 
 use super::guests::{Guests, isolated};
 use super::removal::observed;
@@ -231,6 +231,23 @@ fn run(faults: &Faults) {
     runtime.block_on(raised_with(faults));
 }
 
+/// The configuration fails on more nodes than may fail, because one is missing. Without the failed one there is room for
+/// the missing one, and the round that creates it also configures the others: only what they lack.
+#[test]
+fn a_later_round_does_not_run_again_what_an_earlier_one_has_run() {
+    if !isolated() {
+        return;
+    }
+    let mut broken = vec![false; 5];
+    broken[3] = true;
+    run(&Faults {
+        hosts: [None, Some("ensure_pools"), Some("ensure_pools")],
+        nodes: vec![[false; 3]; 5],
+        broken,
+        may_miss: 1,
+    });
+}
+
 #[test]
 fn up_moves_what_fails_runs_nothing_twice_and_finishes_once_the_cause_is_gone() {
     if !isolated() {
@@ -242,10 +259,7 @@ fn up_moves_what_fails_runs_nothing_twice_and_finishes_once_the_cause_is_gone() 
         failure_persistence: None,
         ..ProptestConfig::default()
     };
-    // The same cases each time: a known fault of the program (a step that ended in a round is run again by a later one,
-    // if that round failed and makes room for a missing node) must not fail unrelated changes at random.
-    let random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-    let tried = TestRunner::new_with_rng(config, random).run(&faults(), |faults| {
+    let tried = TestRunner::new(config).run(&faults(), |faults| {
         run(&faults);
         Ok(())
     });
