@@ -11,8 +11,8 @@ use crate::base::text::sanitize;
 use crate::cluster::nodes::close;
 use crate::engine::EngineError;
 use crate::report::{self, Format};
-use crate::ssh::ExecRequest;
-use crate::ssh::fanout::{self, Ended, FanEvent, FanRequest};
+use crate::ssh::fanout::{self, FanEnd, FanEvent, FanRequest};
+use crate::ssh::{Ended, ExecRequest};
 
 /// Run a command on many nodes at once
 #[derive(Debug, clap::Args)]
@@ -38,7 +38,7 @@ pub struct Args {
 /// The result of a node.
 struct NodeOutput {
     node: String,
-    ended: Ended,
+    ended: FanEnd,
     stdout: String,
     stderr: String,
 }
@@ -93,7 +93,7 @@ fn take(event: FanEvent, given: &mut BTreeMap<String, NodeOutput>, args: &Args, 
     let (FanEvent::Line { node, .. } | FanEvent::Ended { node, .. }) = &event;
     let entry = given.entry(node.clone()).or_insert_with(|| NodeOutput {
         node: node.clone(),
-        ended: Ended::Cancelled,
+        ended: FanEnd::Cancelled,
         stdout: String::new(),
         stderr: String::new(),
     });
@@ -140,15 +140,15 @@ const KEPT: usize = 16 << 20;
 
 fn json(given: &NodeOutput) {
     let (code, signal, error) = match &given.ended {
-        Ended::Exit(code) => (Some(*code), None, None),
-        Ended::Signal(signal) => (None, Some(signal.clone()), None),
+        FanEnd::Ended(Ended::Exit(code)) => (Some(*code), None, None),
+        FanEnd::Ended(Ended::Signal(signal)) => (None, Some(signal.clone()), None),
         other => (None, None, Some(other.to_string())),
     };
     report::json::line(
         "exec",
         &serde_json::json!({
             "node": given.node, "exit_code": code, "signal": signal, "error": error,
-            "timed_out": matches!(given.ended, Ended::TimedOut(_)), "stdout": given.stdout, "stderr": given.stderr,
+            "timed_out": matches!(given.ended, FanEnd::TimedOut(_)), "stdout": given.stdout, "stderr": given.stderr,
         }),
     );
 }
@@ -184,11 +184,11 @@ fn failures(given: &[NodeOutput]) {
 
 fn code(given: &[NodeOutput], maxrc: bool) -> ExitCode {
     let all = || given.iter().map(|given| &given.ended);
-    if all().any(|ended| matches!(ended, Ended::TimedOut(_))) {
+    if all().any(|ended| matches!(ended, FanEnd::TimedOut(_))) {
         return ExitCode::Timeout;
     }
     let largest = all().map(|ended| match ended {
-        Ended::Exit(code) => u8::try_from(*code).unwrap_or(255),
+        FanEnd::Ended(ended) => ended.passed_on(),
         _ => 255,
     });
     match (largest.max().unwrap_or(0), maxrc) {
@@ -204,8 +204,12 @@ mod tests {
 
     use super::*;
 
-    fn ended(ends: &[Ended]) -> Vec<NodeOutput> {
-        let given = |ended: &Ended| NodeOutput {
+    fn exit(code: u32) -> FanEnd {
+        FanEnd::Ended(Ended::Exit(code))
+    }
+
+    fn ended(ends: &[FanEnd]) -> Vec<NodeOutput> {
+        let given = |ended: &FanEnd| NodeOutput {
             node: "n".into(),
             ended: ended.clone(),
             stdout: String::new(),
@@ -216,17 +220,17 @@ mod tests {
 
     #[test]
     fn the_exit_code_is_the_largest_only_when_asked_for() {
-        let given = ended(&[Ended::Exit(0), Ended::Exit(3), Ended::Exit(2)]);
+        let given = ended(&[exit(0), exit(3), exit(2)]);
         assert_eq!(code(&given, true), ExitCode::Remote(3));
         assert_eq!(code(&given, false), ExitCode::WorkloadFailed);
-        assert_eq!(code(&ended(&[Ended::Exit(0)]), true), ExitCode::Ok);
-        let lost = ended(&[Ended::Exit(0), Ended::Lost("gone".into())]);
+        assert_eq!(code(&ended(&[exit(0)]), true), ExitCode::Ok);
+        let lost = ended(&[exit(0), FanEnd::Lost("gone".into())]);
         assert_eq!(code(&lost, true), ExitCode::Remote(255));
     }
 
     #[test]
     fn a_timeout_wins_over_other_failures() {
-        let given = ended(&[Ended::Exit(3), Ended::TimedOut(Duration::from_secs(1))]);
+        let given = ended(&[exit(3), FanEnd::TimedOut(Duration::from_secs(1))]);
         assert_eq!(code(&given, true), ExitCode::Timeout);
     }
 }

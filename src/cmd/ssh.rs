@@ -149,8 +149,7 @@ fn show(event: ExecEvent) -> Option<u8> {
             let _ = std::io::stderr().lock().write_all(&bytes);
             None
         }
-        ExecEvent::Exit(code) => Some(u8::try_from(code).unwrap_or(255)),
-        ExecEvent::Signal(_) => Some(255),
+        ExecEvent::Ended(ended) => Some(ended.passed_on()),
         ExecEvent::TimedOut(_) => Some(ExitCode::Timeout.code()),
         ExecEvent::Lost(why) => {
             report::talk(&format!("\r\nconnection lost: {}", sanitize(&why)));

@@ -133,13 +133,12 @@ async fn exec(
         sleep(patience(PAUSE)).await;
     };
     crate::base::crash_point::point!("configure {step} after");
-    if output.status == Some(0) {
+    if output.is_success() {
         return Ok(output);
     }
-    let how = match (&output.status, &output.signal) {
-        (Some(status), _) => format!("exit code {status}"),
-        (None, Some(signal)) => format!("signal {signal}"),
-        (None, None) => "no exit code".to_owned(),
+    let how = match &output.ended {
+        Some(ended) => ended.reason(),
+        None => "no exit code".to_owned(),
     };
     Err(StepFault::Failed {
         step: step.to_owned(),

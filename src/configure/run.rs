@@ -13,7 +13,7 @@ use super::wave::{Wave, waves};
 use crate::base::event::{Event, Progress};
 use crate::base::name::NodeName;
 use crate::ssh::FANOUT;
-use crate::supervise::{self, Ended, Kind, Step, Way};
+use crate::supervise::{self, Kind, Step, Way};
 use crate::topology::{ConfigureAction, ConfigureStep};
 
 impl Configuration<'_> {
@@ -195,11 +195,8 @@ impl Configuration<'_> {
         let end = supervise::follow(&way, &supervised, None, &mut output).await;
         crate::base::crash_point::point!("configure {} after", step.name);
         let how = match end {
-            Ok(end) => match end.ended {
-                Ended::Exit(0) => return Ok(vec![(0, true)]),
-                Ended::Exit(code) => format!("exit code {code}"),
-                Ended::Signal(signal) => format!("signal {signal}"),
-            },
+            Ok(end) if end.ended.is_success() => return Ok(vec![(0, true)]),
+            Ok(end) => end.ended.reason(),
             Err(error) => return Err(StepFault::of_step(&step.name, &command, error, &output.shown())),
         };
         Err(StepFault::Failed {

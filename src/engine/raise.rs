@@ -261,7 +261,7 @@ impl Raise<'_> {
                 break output;
             }
         };
-        match cloud_init::read(output.status, &output.stdout, &output.stderr) {
+        match cloud_init::read(output.code(), &output.stdout, &output.stderr) {
             CloudInit::Done => Ok(()),
             CloudInit::Degraded(said) => {
                 self.events.warn(format!(

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::channel::Inner;
+use super::ended::Ended;
 use super::error::SshError;
 use super::request::{ExecEvent, ExecRequest, Output};
 use crate::base::backoff::Pauses;
@@ -63,8 +64,7 @@ pub(super) async fn run(
         match event {
             ExecEvent::Stdout(data) => output.truncated |= keep(&mut output.stdout, &data, limit),
             ExecEvent::Stderr(data) => output.truncated |= keep(&mut output.stderr, &data, limit),
-            ExecEvent::Exit(status) => output.status = Some(status),
-            ExecEvent::Signal(name) => output.signal = Some(name),
+            ExecEvent::Ended(ended) => output.ended = Some(ended),
             ExecEvent::TimedOut(after) => return Err(timed_out(session, &request.command, after, output)),
             ExecEvent::Lost(reason) => {
                 return Err(SshError::Lost {
@@ -74,7 +74,7 @@ pub(super) async fn run(
             }
         }
     }
-    if output.status.is_none() && output.signal.is_none() {
+    if output.ended.is_none() {
         return Err(session.lost("the command's channel was closed"));
     }
     Ok(output)
@@ -156,7 +156,8 @@ enum Refusal {
     Time(Duration),
 }
 
-enum End {
+/// Why a channel is no longer followed.
+enum Stop {
     /// The remote side closed the channel.
     Closed,
     /// The command ended and its output stayed open but silent.
@@ -225,7 +226,7 @@ impl RunningCommand {
     async fn follow(&self, channel: Channel<Msg>, input: Input) {
         let (mut read, write) = channel.split();
         let mut ended: Option<ExecEvent> = None;
-        let end = {
+        let stop = {
             let feed = feed(&write, input);
             tokio::pin!(feed);
             let mut sent = false;
@@ -233,54 +234,54 @@ impl RunningCommand {
                 let message = tokio::select! {
                     message = read.wait() => message,
                     () = &mut feed, if !sent => { sent = true; continue; }
-                    after = self.time_is_up() => break End::TimedOut(after),
-                    () = self.events.closed() => break End::Deserted,
-                    () = sleep(GRACE), if ended.is_some() => break End::Quiet,
+                    after = self.time_is_up() => break Stop::TimedOut(after),
+                    () = self.events.closed() => break Stop::Deserted,
+                    () = sleep(GRACE), if ended.is_some() => break Stop::Quiet,
                 };
                 let event = match message {
-                    None | Some(ChannelMsg::Close) => break End::Closed,
+                    None | Some(ChannelMsg::Close) => break Stop::Closed,
                     Some(ChannelMsg::Data { data }) => ExecEvent::Stdout(data.into()),
                     Some(ChannelMsg::ExtendedData { data, .. }) => ExecEvent::Stderr(data.into()),
                     // Data may follow the status, so the status is sent last.
                     Some(ChannelMsg::ExitStatus { exit_status }) => {
-                        ended = Some(ExecEvent::Exit(exit_status));
+                        ended = Some(ExecEvent::Ended(Ended::Exit(exit_status)));
                         continue;
                     }
                     Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
-                        ended = Some(ExecEvent::Signal(name(&signal_name)));
+                        ended = Some(ExecEvent::Ended(Ended::Signal(name(&signal_name))));
                         continue;
                     }
                     Some(ChannelMsg::Failure) => {
                         ended = Some(ExecEvent::Lost(
                             "the remote side refused to run the command".into(),
                         ));
-                        break End::Quiet;
+                        break Stop::Quiet;
                     }
                     Some(_) => continue,
                 };
                 tokio::select! {
                     _ = self.events.send(event) => {}
-                    after = self.time_is_up() => break End::TimedOut(after),
+                    after = self.time_is_up() => break Stop::TimedOut(after),
                 }
             }
         };
         drop(read);
-        match end {
-            End::Closed => {
+        match stop {
+            Stop::Closed => {
                 let lost = || ExecEvent::Lost(self.reason());
                 let _ = self.events.send(ended.unwrap_or_else(lost)).await;
             }
-            End::Quiet => {
+            Stop::Quiet => {
                 let _ = write.close().await;
                 if let Some(event) = ended {
                     let _ = self.events.send(event).await;
                 }
             }
-            End::TimedOut(after) => {
+            Stop::TimedOut(after) => {
                 self.kill(&write).await;
                 let _ = self.events.send(ExecEvent::TimedOut(after)).await;
             }
-            End::Deserted => self.kill(&write).await,
+            Stop::Deserted => self.kill(&write).await,
         }
     }
 

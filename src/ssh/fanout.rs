@@ -6,19 +6,17 @@ use std::time::Duration;
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
+use super::ended::Ended;
 use super::lines::Lines;
 use super::pool::Nodes;
 use super::request::{ExecEvent, ExecRequest};
 use crate::base::event::Stream;
 
-/// How a command ended on a node.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Ended {
-    /// With this status.
-    Exit(u32),
-    /// By this signal (without SIG).
-    Signal(String),
+/// What became of the command on a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FanEnd {
+    /// It ended on its own.
+    Ended(Ended),
     /// It timed out and was killed.
     TimedOut(Duration),
     /// The connection was lost while it ran; it may still run.
@@ -29,18 +27,17 @@ pub enum Ended {
     Cancelled,
 }
 
-impl Ended {
-    /// Whether it ended with status 0.
+impl FanEnd {
+    /// Whether it ended with exit code 0.
     pub fn is_success(&self) -> bool {
-        *self == Self::Exit(0)
+        matches!(self, Self::Ended(ended) if ended.is_success())
     }
 }
 
-impl std::fmt::Display for Ended {
+impl std::fmt::Display for FanEnd {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Exit(status) => write!(f, "exit {status}"),
-            Self::Signal(name) => write!(f, "killed by SIG{name}"),
+            Self::Ended(ended) => write!(f, "{ended}"),
             Self::TimedOut(after) => write!(f, "timed out after {}", humantime::format_duration(*after)),
             Self::Lost(reason) => write!(f, "connection lost: {reason}"),
             Self::NotStarted(reason) => write!(f, "not started: {reason}"),
@@ -68,7 +65,7 @@ pub enum FanEvent {
         /// The node.
         node: String,
         /// How.
-        ended: Ended,
+        ended: FanEnd,
     },
 }
 
@@ -90,13 +87,13 @@ pub async fn run(
     names: &[String],
     request: &FanRequest,
     events: mpsc::Sender<FanEvent>,
-) -> Vec<(String, Ended)> {
+) -> Vec<(String, FanEnd)> {
     each(names, request.fanout, |node| {
         let (nodes, events, request) = (nodes.clone(), events.clone(), request.clone());
         async move {
             let ended = tokio::select! {
                 ended = one(&nodes, &node, &request.exec, &events) => ended,
-                () = request.cancel.cancelled() => Ended::Cancelled,
+                () = request.cancel.cancelled() => FanEnd::Cancelled,
             };
             let _ = events
                 .send(FanEvent::Ended {
@@ -125,11 +122,11 @@ where
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-async fn one(nodes: &Nodes, node: &str, exec: &ExecRequest, events: &mpsc::Sender<FanEvent>) -> Ended {
+async fn one(nodes: &Nodes, node: &str, exec: &ExecRequest, events: &mpsc::Sender<FanEvent>) -> FanEnd {
     let session = match nodes.session_within(node, exec.timeout).await {
         Ok(session) => session,
-        Err(super::SshError::Timeout { after, .. }) => return Ended::TimedOut(after),
-        Err(error) => return Ended::NotStarted(error.to_string()),
+        Err(super::SshError::Timeout { after, .. }) => return FanEnd::TimedOut(after),
+        Err(error) => return FanEnd::NotStarted(error.to_string()),
     };
     // Only commands with a limit can be found and killed, and a user's command must end on Ctrl-C; see
     // `Nodes::close`.
@@ -137,18 +134,18 @@ async fn one(nodes: &Nodes, node: &str, exec: &ExecRequest, events: &mpsc::Sende
     exec.timeout.get_or_insert(Duration::from_hours(24 * 365));
     let mut stream = match session.stream(&exec).await {
         Ok(stream) => stream,
-        Err(super::SshError::CommandTimeout { after, .. }) => return Ended::TimedOut(after),
-        Err(error) => return Ended::NotStarted(error.to_string()),
+        Err(super::SshError::CommandTimeout { after, .. }) => return FanEnd::TimedOut(after),
+        Err(error) => return FanEnd::NotStarted(error.to_string()),
     };
     let (mut out, mut err) = (Lines::default(), Lines::default());
-    let mut ended = Ended::Lost("the command's channel was closed".into());
+    let mut ended = FanEnd::Lost("the command's channel was closed".into());
     let dead = nodes.dead(node);
     tokio::pin!(dead);
     loop {
         let event = tokio::select! {
             event = stream.recv() => event,
             why = &mut dead => {
-                ended = Ended::Lost(why);
+                ended = FanEnd::Lost(why);
                 session.cut();
                 break;
             }
@@ -162,10 +159,9 @@ async fn one(nodes: &Nodes, node: &str, exec: &ExecRequest, events: &mpsc::Sende
             ExecEvent::Stderr(data) => {
                 err.push(&data, |line, ended| found.push((Stream::Stderr, line, ended)));
             }
-            ExecEvent::Exit(status) => ended = Ended::Exit(status),
-            ExecEvent::Signal(name) => ended = Ended::Signal(name),
-            ExecEvent::TimedOut(after) => ended = Ended::TimedOut(after),
-            ExecEvent::Lost(reason) => ended = Ended::Lost(reason),
+            ExecEvent::Ended(own) => ended = FanEnd::Ended(own),
+            ExecEvent::TimedOut(after) => ended = FanEnd::TimedOut(after),
+            ExecEvent::Lost(reason) => ended = FanEnd::Lost(reason),
         }
         send(events, node, found).await;
     }

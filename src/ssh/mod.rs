@@ -5,6 +5,7 @@ mod channel;
 mod command;
 mod config;
 mod cuttable;
+mod ended;
 mod error;
 pub mod fanout;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -29,6 +30,7 @@ mod way;
 
 pub use command::Input;
 pub use config::{HostSettings, SshConfig};
+pub use ended::Ended;
 pub use error::SshError;
 pub use known_hosts::{HostKeyError, KnownHosts, Strictness, fingerprint};
 pub use node::{LoginRetry, login_with_retry};

@@ -8,6 +8,8 @@ use std::time::Duration;
 use russh::keys::{PrivateKey, PublicKey};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::ended::Ended;
+
 /// A two-way stream of bytes.
 pub trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
@@ -68,16 +70,26 @@ pub struct ExecRequest {
 /// The result of a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Output {
-    /// Exit status; `None` when a signal ended it.
-    pub status: Option<u32>,
-    /// Name of the signal that ended it (without SIG).
-    pub signal: Option<String>,
+    /// How it ended; `None` if that is unknown: it timed out or was cut off, or a signal ended it on this machine.
+    pub ended: Option<Ended>,
     /// Standard output.
     pub stdout: Vec<u8>,
     /// Standard error.
     pub stderr: Vec<u8>,
     /// Whether output was dropped because of its size.
     pub truncated: bool,
+}
+
+impl Output {
+    /// Whether it ended with exit code 0.
+    pub fn is_success(&self) -> bool {
+        self.ended.as_ref().is_some_and(Ended::is_success)
+    }
+
+    /// The exit code, if it ended with one.
+    pub fn code(&self) -> Option<u32> {
+        self.ended.as_ref().and_then(Ended::code)
+    }
 }
 
 /// An event of a running command.
@@ -87,10 +99,8 @@ pub enum ExecEvent {
     Stdout(Vec<u8>),
     /// Bytes of standard error.
     Stderr(Vec<u8>),
-    /// It ended with this status.
-    Exit(u32),
-    /// A signal ended it.
-    Signal(String),
+    /// It ended on its own.
+    Ended(Ended),
     /// It timed out and was killed, as far as possible.
     TimedOut(Duration),
     /// The connection was lost before it ended.

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::channel::Inner;
 use super::command;
+use super::ended::Ended;
 use super::error::SshError;
 use super::request::ExecEvent;
 
@@ -119,11 +120,11 @@ async fn drive(
             Some(ChannelMsg::Data { data }) => ExecEvent::Stdout(data.into()),
             Some(ChannelMsg::ExtendedData { data, .. }) => ExecEvent::Stderr(data.into()),
             Some(ChannelMsg::ExitStatus { exit_status }) => {
-                ended = Some(ExecEvent::Exit(exit_status));
+                ended = Some(ExecEvent::Ended(Ended::Exit(exit_status)));
                 continue;
             }
             Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
-                ended = Some(ExecEvent::Signal(command::name(&signal_name)));
+                ended = Some(ExecEvent::Ended(Ended::Signal(command::name(&signal_name))));
                 continue;
             }
             Some(ChannelMsg::Failure) => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::ssh::SshError;
+use crate::ssh::{Ended, SshError};
 
 /// The end of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,15 +13,6 @@ pub struct End {
     pub took: Duration,
     /// Output that did not arrive.
     pub lost: Lost,
-}
-
-/// How a step ended on its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// With this exit code.
-    Exit(u32),
-    /// By this signal (without SIG).
-    Signal(String),
 }
 
 /// Bytes of output that the node discarded before a controller stored them: a controller was killed, or the step

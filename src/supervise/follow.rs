@@ -8,14 +8,14 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::connection::{Connection, ask, signal_name};
-use super::ended::{End, Ended, Lost, StepError};
+use super::ended::{End, Lost, StepError};
 use super::frame::Frame;
 use super::way::{Gate, Sink, Way};
 use super::{Step, guest, plain};
 use crate::base::backoff::Pauses;
 use crate::base::event::Stream;
 use crate::base::patience::patience;
-use crate::ssh::{ExecEvent, ExecRequest, Session, SshError};
+use crate::ssh::{Ended, ExecEvent, ExecRequest, Session, SshError};
 
 /// Output that may be unconfirmed, in bytes. Less than the supervisor's buffer, so that it never waits for us.
 const CONFIRM: u64 = 256 << 10;
@@ -357,20 +357,21 @@ impl Follower<'_, '_> {
                 Ok(None)
             }
             ExecEvent::Lost(why) => Ok(Some(Once::Lost(why))),
-            ExecEvent::Exit(_) | ExecEvent::Signal(_) if connection.greeted => {
+            ExecEvent::Ended(_) if connection.greeted => {
                 Ok(Some(Once::Lost("another command follows the step".into())))
             }
-            ExecEvent::Exit(126 | 127) if connection.brings => Ok(Some(Once::Unsupported)),
+            ExecEvent::Ended(Ended::Exit(126 | 127)) if connection.brings => Ok(Some(Once::Unsupported)),
             // Not executable or not there: the node rebooted and lost it.
-            ExecEvent::Exit(126 | 127) if !self.known && self.ending.is_none() => Ok(Some(Once::Unequipped)),
-            ExecEvent::Exit(126 | 127) => Err(match self.ending {
+            ExecEvent::Ended(Ended::Exit(126 | 127)) if !self.known && self.ending.is_none() => {
+                Ok(Some(Once::Unequipped))
+            }
+            ExecEvent::Ended(Ended::Exit(126 | 127)) => Err(match self.ending {
                 Some((ending, _)) if self.boot.is_none() && self.step.arrived.is_none() => {
                     self.ended_by(ending)
                 }
                 _ => StepError::Rebooted,
             }),
-            ExecEvent::Exit(code) => Err(connection.complains(&format!("exit code {code}"))),
-            ExecEvent::Signal(name) => Err(connection.complains(&format!("signal {name}"))),
+            ExecEvent::Ended(ended) => Err(connection.complains(&ended.reason())),
             ExecEvent::TimedOut(_) => Ok(None),
         }
     }

@@ -10,11 +10,13 @@ mod plain;
 mod stop;
 mod way;
 
-pub use ended::{End, Ended, Lost, StepError};
+pub use ended::{End, Lost, StepError};
 pub use follow::follow;
 pub use frame::{Frame, FrameError, Frames};
 pub use stop::stop;
 pub use way::{Gate, Sink, Way};
+
+pub use crate::ssh::Ended;
 
 use std::time::Duration;
 

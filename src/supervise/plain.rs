@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::Step;
-use super::ended::{End, Ended, Lost, StepError};
+use super::ended::{End, Lost, StepError};
 use super::way::{Gate, Sink, Way};
 use crate::base::event::Stream;
 use crate::base::shell::quote;
@@ -74,8 +74,7 @@ pub(super) async fn run(
                 sink.take(Stream::Stderr, &bytes)?;
                 continue;
             }
-            Some(ExecEvent::Exit(code)) => Ended::Exit(code),
-            Some(ExecEvent::Signal(name)) => Ended::Signal(name),
+            Some(ExecEvent::Ended(ended)) => ended,
             Some(ExecEvent::TimedOut(_)) => return Err(time_out()),
             Some(ExecEvent::Lost(why)) => return Err(StepError::Lost(why)),
             None => return Err(StepError::Lost("the connection ended".into())),

@@ -13,7 +13,7 @@ use super::results::{NodeResult, Outcome};
 use super::sink::Output;
 use crate::base::event::Stream;
 use crate::base::name::NodeName;
-use crate::supervise::{self, End, Ended, Sink, Step, StepError, Way};
+use crate::supervise::{self, End, Sink, Step, StepError, Way};
 use crate::topology::WorkloadStep;
 
 /// Stores the output, and records the end before the node deletes it.
@@ -43,13 +43,7 @@ impl Sink for Keeper<'_> {
 fn result(node: &NodeName, end: &End, bytes: u64) -> NodeResult {
     NodeResult {
         node: node.clone(),
-        outcome: match &end.ended {
-            Ended::Exit(0) => Outcome::Passed,
-            Ended::Exit(code) => Outcome::Failed { code: *code },
-            Ended::Signal(signal) => Outcome::Killed {
-                signal: signal.clone(),
-            },
-        },
+        outcome: Outcome::from(&end.ended),
         took: end.took,
         bytes,
         lost: end.lost.stdout + end.lost.stderr,

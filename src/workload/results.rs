@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::base::name::NodeName;
+use crate::supervise::Ended;
 
 /// Version of `results.json`.
 pub(super) const RESULTS_VERSION: u32 = 1;
@@ -43,13 +44,25 @@ pub enum Outcome {
     },
 }
 
+impl From<&Ended> for Outcome {
+    fn from(ended: &Ended) -> Self {
+        match ended {
+            Ended::Exit(0) => Self::Passed,
+            Ended::Exit(code) => Self::Failed { code: *code },
+            Ended::Signal(signal) => Self::Killed {
+                signal: signal.clone(),
+            },
+        }
+    }
+}
+
 impl Outcome {
     /// As shown to the user: `exit code 3`.
     pub fn describe(&self) -> String {
         match self {
             Self::Passed => "passed".into(),
-            Self::Failed { code } => format!("exit code {code}"),
-            Self::Killed { signal } => format!("killed by SIG{signal}"),
+            Self::Failed { code } => Ended::Exit(*code).reason(),
+            Self::Killed { signal } => Ended::Signal(signal.clone()).to_string(),
             Self::TimedOut { .. } => "timed out".into(),
             Self::Error { error } => error.clone(),
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use vcluster::ssh::{ExecEvent, ExecRequest, Output, Session, ShellRequest, SshError};
+use vcluster::ssh::{Ended, ExecEvent, ExecRequest, Output, Session, ShellRequest, SshError};
 
 use crate::server::Server;
 
@@ -34,14 +34,14 @@ async fn basics(session: &Session) {
         .exec(&command("echo out; echo err >&2; exit 3"))
         .await
         .unwrap();
-    assert_eq!((output.status, output.signal.as_deref()), (Some(3), None));
+    assert_eq!(output.ended, Some(Ended::Exit(3)));
     assert_eq!(
         (output.stdout.as_slice(), output.stderr.as_slice()),
         (&b"out\n"[..], &b"err\n"[..])
     );
 
     let killed = session.exec(&command("kill -TERM $$")).await.unwrap();
-    assert_eq!((killed.status, killed.signal.as_deref()), (None, Some("TERM")));
+    assert_eq!(killed.ended, Some(Ended::Signal("TERM".into())));
 
     let stdin: Vec<u8> = (0..5_000_000_u32)
         .flat_map(u32::to_le_bytes)
@@ -59,7 +59,7 @@ async fn basics(session: &Session) {
     };
     let output = session.exec(&request).await.unwrap();
     assert_eq!(
-        (output.stdout.len(), output.truncated, output.status),
+        (output.stdout.len(), output.truncated, output.code()),
         (1000, true, Some(0))
     );
     assert_eq!(output.stderr, b"end\n");
@@ -79,9 +79,9 @@ async fn no_leak(session: Session) {
     let mut all = tokio::task::JoinSet::new();
     for i in 0..30 {
         let session = session.clone();
-        all.spawn(async move { exec(&session, &format!("sleep 0.1; echo {i}")).await.status });
+        all.spawn(async move { exec(&session, &format!("sleep 0.1; echo {i}")).await.code() });
     }
-    assert!(all.join_all().await.into_iter().all(|status| status == Some(0)));
+    assert!(all.join_all().await.into_iter().all(|code| code == Some(0)));
     // Dropped receivers and cancelled commands release their slots as well.
     for _ in 0..25 {
         drop(session.stream(&command("sleep 0.5")).await.unwrap());
@@ -151,7 +151,7 @@ async fn a_daemon_that_keeps_the_output_open_does_not_delay_the_result() {
     let begun = Instant::now();
     let output = exec(&session, "sleep 20 & echo started; exit 4").await;
     assert_eq!(
-        (output.status, output.stdout.as_slice()),
+        (output.code(), output.stdout.as_slice()),
         (Some(4), &b"started\n"[..])
     );
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
@@ -169,7 +169,7 @@ async fn a_stream_delivers_events_as_they_happen() {
     assert_eq!(events.recv().await, Some(ExecEvent::Stdout(b"one\n".to_vec())));
     assert!(begun.elapsed() < Duration::from_millis(900));
     assert_eq!(events.recv().await, Some(ExecEvent::Stdout(b"two\n".to_vec())));
-    assert_eq!(events.recv().await, Some(ExecEvent::Exit(5)));
+    assert_eq!(events.recv().await, Some(ExecEvent::Ended(Ended::Exit(5))));
     assert_eq!(events.recv().await, None);
 }
 
@@ -269,7 +269,7 @@ async fn a_terminal_echoes_and_follows_the_window() {
     while let Some(event) = shell.next().await {
         match event {
             ExecEvent::Stdout(data) => text.push_str(&String::from_utf8_lossy(&data)),
-            ExecEvent::Exit(code) => status = Some(code),
+            ExecEvent::Ended(Ended::Exit(code)) => status = Some(code),
             other => panic!("{other:?}"),
         }
         if text.contains("33 91") && !typed {

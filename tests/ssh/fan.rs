@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use vcluster::ssh::fanout::{self, Ended, FanEvent, FanRequest};
+use vcluster::ssh::fanout::{self, FanEnd, FanEvent, FanRequest};
 use vcluster::ssh::transfer::{Archive, PullLimits, TransferError, pull, push};
-use vcluster::ssh::{ExecRequest, HostWay, Nodes, Reach, Session, Via};
+use vcluster::ssh::{Ended, ExecRequest, HostWay, Nodes, Reach, Session, Via};
 
 use crate::server::Server;
 
@@ -27,7 +27,11 @@ fn request(command: &str, limit: Option<Duration>) -> FanRequest {
     }
 }
 
-async fn run(nodes: &Nodes, names: &[String], request: &FanRequest) -> (Vec<(String, Ended)>, Vec<FanEvent>) {
+async fn run(
+    nodes: &Nodes,
+    names: &[String],
+    request: &FanRequest,
+) -> (Vec<(String, FanEnd)>, Vec<FanEvent>) {
     let (sender, mut events) = mpsc::channel(64);
     let collecting = tokio::spawn(async move {
         let mut all = Vec::new();
@@ -62,7 +66,7 @@ async fn a_command_on_150_nodes_through_a_stock_host_is_never_refused_and_sessio
         eprintln!("150 nodes: {:?}", begun.elapsed());
         assert_eq!(results.len(), 150);
         for ((got, ended), name) in results.iter().zip(&names) {
-            assert_eq!((got, ended), (name, &Ended::Exit(3)));
+            assert_eq!((got, ended), (name, &FanEnd::Ended(Ended::Exit(3))));
         }
         let lines = events
             .iter()
@@ -101,12 +105,12 @@ async fn each_node_ends_on_its_own_and_a_lost_session_is_opened_again() {
     let begun = Instant::now();
     let (results, _) = run(&nodes, &all, &request(command, Some(Duration::from_millis(800)))).await;
     assert!(begun.elapsed() < Duration::from_secs(15));
-    assert_eq!(results[1].1, Ended::TimedOut(Duration::from_millis(800)));
+    assert_eq!(results[1].1, FanEnd::TimedOut(Duration::from_millis(800)));
     assert!(
-        matches!(&results[2].1, Ended::NotStarted(reason) if reason.contains("dead")),
+        matches!(&results[2].1, FanEnd::NotStarted(reason) if reason.contains("dead")),
         "{results:?}"
     );
-    assert!(matches!(&results[3].1, Ended::NotStarted(reason) if reason.contains("stranger")));
+    assert!(matches!(&results[3].1, FanEnd::NotStarted(reason) if reason.contains("stranger")));
 
     let (_, events) = run(&nodes, &all[..1], &request("echo $PPID", None)).await;
     let FanEvent::Line { line, .. } = &events[0] else {
@@ -116,12 +120,12 @@ async fn each_node_ends_on_its_own_and_a_lost_session_is_opened_again() {
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
     let (results, _) = run(&nodes, &all[..1], &request("true", None)).await;
-    assert_eq!(results[0].1, Ended::Exit(0));
+    assert_eq!(results[0].1, FanEnd::Ended(Ended::Exit(0)));
 
     let stopped = request("sleep 30", None);
     stopped.cancel.cancel();
     let (results, _) = run(&nodes, &all[..2], &stopped).await;
-    assert!(results.iter().all(|(_, ended)| *ended == Ended::Cancelled));
+    assert!(results.iter().all(|(_, ended)| *ended == FanEnd::Cancelled));
 
     // When the user interrupts, running commands are killed on the nodes.
     let mark = format!("40{}", std::process::id());
@@ -132,7 +136,7 @@ async fn each_node_ends_on_its_own_and_a_lost_session_is_opened_again() {
         cancel.cancel();
     });
     let (results, _) = run(&nodes, &all[..2], &interrupted).await;
-    assert!(results.iter().all(|(_, ended)| *ended == Ended::Cancelled));
+    assert!(results.iter().all(|(_, ended)| *ended == FanEnd::Cancelled));
     nodes.close().await;
     assert_eq!(crate::server::running("sleep", &mark), None);
 }

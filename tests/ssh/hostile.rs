@@ -11,9 +11,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use vcluster::base::text::LineBuffer;
-use vcluster::ssh::fanout::{self, Ended, FanEvent, FanRequest};
+use vcluster::ssh::fanout::{self, FanEnd, FanEvent, FanRequest};
 use vcluster::ssh::transfer::{PullLimits, Pulled, TransferError, pull};
-use vcluster::ssh::{ExecRequest, Nodes, Reach, Session, SshError, Via};
+use vcluster::ssh::{Ended, ExecRequest, Nodes, Reach, Session, SshError, Via};
 
 use crate::server::Server;
 
@@ -216,7 +216,7 @@ async fn output_without_end_takes_bounded_memory_and_ends_with_its_time() {
         (longest, all)
     });
     let ended = fanout::run(&nodes, &names, &request, sender).await;
-    assert_eq!(ended, [("n1".to_owned(), Ended::Exit(0))]);
+    assert_eq!(ended, [("n1".to_owned(), FanEnd::Ended(Ended::Exit(0)))]);
     let (longest, all) = reading.await.unwrap();
     assert!(longest <= 16 * 1024 + 3 && all > 5_000_000, "{longest} {all}");
 }

@@ -12,7 +12,7 @@ use tokio::sync::{OnceCell, mpsc};
 use crate::base::crash_point;
 use crate::base::shell::quote;
 use crate::host::error::Cause;
-use crate::ssh::{ExecEvent, ExecRequest, Input, Output, Session};
+use crate::ssh::{Ended, ExecEvent, ExecRequest, Input, Output, Session};
 
 /// The most bytes of output that are read from a script.
 const OUTPUT_LIMIT: usize = 16 << 20;
@@ -205,7 +205,7 @@ impl HostLink {
                 let output = self
                     .run("sudo -n sh -c :".to_owned(), Input::default(), timeout)
                     .await?;
-                if output.status == Some(0) {
+                if output.is_success() {
                     Ok("sudo -n ")
                 } else {
                     Err(Cause::NotRoot(
@@ -321,7 +321,11 @@ async fn run_local(command: &str, data: Input) -> Result<Output, Cause> {
     let (output, ()) = tokio::join!(child.wait_with_output(), feed);
     let output = output.map_err(|error| Cause::local("cannot wait for sh", &error))?;
     Ok(Output {
-        status: output.status.code().and_then(|code| u32::try_from(code).ok()),
+        ended: output
+            .status
+            .code()
+            .and_then(|code| u32::try_from(code).ok())
+            .map(Ended::Exit),
         stdout: output.stdout,
         stderr: output.stderr,
         ..Output::default()
@@ -329,7 +333,7 @@ async fn run_local(command: &str, data: Input) -> Result<Output, Cause> {
 }
 
 fn good(output: Output, sudo: &str) -> Result<String, Cause> {
-    if output.status == Some(0) {
+    if output.is_success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -340,7 +344,7 @@ fn good(output: Output, sudo: &str) -> Result<String, Cause> {
         return Err(Cause::Missing(command.to_owned()));
     }
     Err(Cause::Script {
-        status: output.status,
+        status: output.code(),
         words,
     })
 }

@@ -83,17 +83,16 @@ impl TransferError {
 
 /// Accepts only status 0; otherwise the end of standard error is the cause.
 fn checked(node: &str, output: Output) -> Result<Output, TransferError> {
-    if output.status == Some(0) {
+    if output.is_success() {
         return Ok(output);
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let last: Vec<&str> = said.lines().rev().take(3).collect();
     let words = last.into_iter().rev().collect::<Vec<_>>().join("; ");
     let words: String = words.chars().filter(|c| !c.is_control()).take(300).collect();
-    let status = match (output.status, output.signal) {
-        (Some(status), _) => format!("exit {status}"),
-        (None, Some(signal)) => format!("killed by SIG{signal}"),
-        (None, None) => "no status".to_owned(),
+    let status = match &output.ended {
+        Some(ended) => ended.to_string(),
+        None => "no status".to_owned(),
     };
     let message = if words.is_empty() {
         status

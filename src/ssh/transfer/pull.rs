@@ -126,8 +126,7 @@ async fn transfer(
             }
             ExecEvent::Stderr(data) if output.stderr.len() < 64 * 1024 => output.stderr.extend(data),
             ExecEvent::Stderr(_) => {}
-            ExecEvent::Exit(status) => output.status = Some(status),
-            ExecEvent::Signal(signal) => output.signal = Some(signal),
+            ExecEvent::Ended(ended) => output.ended = Some(ended),
             ExecEvent::TimedOut(after) => {
                 broken = Some(SshError::CommandTimeout {
                     target: node.to_owned(),

@@ -78,8 +78,7 @@ async fn collect(
         match event {
             ExecEvent::Stderr(data) if output.stderr.len() < 64 * 1024 => output.stderr.extend(data),
             ExecEvent::Stdout(_) | ExecEvent::Stderr(_) => {}
-            ExecEvent::Exit(status) => output.status = Some(status),
-            ExecEvent::Signal(signal) => output.signal = Some(signal),
+            ExecEvent::Ended(ended) => output.ended = Some(ended),
             ExecEvent::TimedOut(after) => {
                 return Err(SshError::CommandTimeout {
                     target: session.name().to_owned(),
@@ -119,7 +118,7 @@ async fn verify(session: &Session, archive: &Archive, limit: Option<Duration>) -
         ..ExecRequest::default()
     };
     let output = session.exec(&request).await?;
-    if output.status == Some(0) {
+    if output.is_success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stdout);
