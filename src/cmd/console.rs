@@ -14,7 +14,7 @@ use crate::base::name::NodeName;
 use crate::base::text;
 use crate::cluster::Cluster;
 use crate::engine::Pending;
-use crate::host::Host;
+use crate::host::{Connection, Consoles, Host};
 use crate::report;
 
 /// The key that leaves the console: Ctrl-], as in `virsh console` and telnet.

@@ -14,7 +14,7 @@ use crate::base::event::Events;
 use crate::base::failure::explain;
 use crate::base::name::{ClusterName, HostName, ImageName};
 use crate::engine::Pending;
-use crate::host::{Cause, ConnectOptions, Host, HostError, HostLogin};
+use crate::host::{Cause, ConnectOptions, Connection, Host, HostError, HostLogin, Observation};
 use crate::inventory::{ObservedHost, ShortId};
 use crate::network;
 use crate::plan::{Plan, PlanError, PlanInput, plan};

@@ -11,6 +11,8 @@ mod script;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+
 pub use lock::HostLock;
 pub use request::{LockMode, LockRequest, LockState};
 
@@ -27,9 +29,29 @@ use lock::keep_alive;
 use request::{HEARTBEAT_INTERVAL, LOCK_TIMEOUT};
 use script::{hold_script, myself, read_answer, rewrite_script, unclaim_script};
 
-impl Host {
+/// The claims and the locks of clusters on a host.
+#[async_trait]
+pub trait Claims: Send + Sync {
     /// Locks a cluster until this host is closed, and writes its claim if the request has one.
-    pub async fn hold(&self, request: &LockRequest<'_>) -> Result<LockState, HostError> {
+    async fn hold(&self, request: &LockRequest<'_>) -> Result<LockState, HostError>;
+
+    /// Reverts a claim that was just made: restores `before`, or without it removes the directory if nothing else is in
+    /// it. The cluster must be locked.
+    async fn unclaim(&self, cluster: &ClusterRef, before: Option<&Claim>) -> Result<(), HostError>;
+
+    /// Overwrites an existing claim. The cluster must be locked.
+    async fn rewrite_claim(&self, claim: &Claim) -> Result<(), HostError>;
+
+    /// The claim of a cluster, if the host has one.
+    async fn claim_of(&self, cluster: &ClusterRef) -> Result<Option<Claim>, HostError>;
+
+    /// Whether a lock that we took here was lost because this process was suspended.
+    async fn suspended(&self) -> bool;
+}
+
+#[async_trait]
+impl Claims for Host {
+    async fn hold(&self, request: &LockRequest<'_>) -> Result<LockState, HostError> {
         let doing = format!("lock `{}`", request.cluster.name);
         let allowed = self.inner.options.call_timeout;
         let mut holds = self.inner.holds.lock().await;
@@ -67,9 +89,7 @@ impl Host {
         Ok(standing)
     }
 
-    /// Reverts a claim that was just made: restores `before`, or without it removes the directory if nothing else is in
-    /// it. The cluster must be locked.
-    pub async fn unclaim(&self, cluster: &ClusterRef, before: Option<&Claim>) -> Result<(), HostError> {
+    async fn unclaim(&self, cluster: &ClusterRef, before: Option<&Claim>) -> Result<(), HostError> {
         let doing = format!("revert the claim of `{}`", cluster.name);
         let script = match before {
             Some(claim) => rewrite_script(claim),
@@ -79,8 +99,7 @@ impl Host {
         Ok(())
     }
 
-    /// Overwrites an existing claim. The cluster must be locked.
-    pub async fn rewrite_claim(&self, claim: &Claim) -> Result<(), HostError> {
+    async fn rewrite_claim(&self, claim: &Claim) -> Result<(), HostError> {
         let doing = format!("write the claim of `{}`", claim.cluster);
         self.script(&rewrite_script(claim))
             .await
@@ -88,8 +107,7 @@ impl Host {
         Ok(())
     }
 
-    /// The claim of a cluster, if the host has one.
-    pub async fn claim_of(&self, cluster: &ClusterRef) -> Result<Option<Claim>, HostError> {
+    async fn claim_of(&self, cluster: &ClusterRef) -> Result<Option<Claim>, HostError> {
         let directory = directory(cluster);
         let said = self
             .ask(&format!(
@@ -99,6 +117,10 @@ impl Host {
             .map_err(self.failed(format!("read the claim of `{}`", cluster.name)))?;
         Ok(Claim::read(&cluster.directory_name(), said.trim()))
     }
+
+    async fn suspended(&self) -> bool {
+        self.inner.holds.lock().await.iter().any(HostLock::suspended)
+    }
 }
 
 /// The lock on a cluster, if this command holds it.
@@ -106,7 +128,7 @@ fn own<'h>(holds: &'h [HostLock], cluster: &ClusterRef) -> Option<&'h HostLock> 
     holds.iter().find(|held| held.cluster == *cluster)
 }
 
-/// Like [`Host::hold`], but only over SSH, or on this machine: for commands that do not need libvirt.
+/// Like [`Claims::hold`], but only over SSH, or on this machine: for commands that do not need libvirt.
 pub async fn hold_by_session(
     host: &HostName,
     session: Option<Arc<Session>>,

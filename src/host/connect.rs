@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
+
 use super::claim::HostLock;
 use super::error::{Cause, HostError, Leftovers};
 use super::storage::seed_queue::SeedQueue;
@@ -163,29 +165,37 @@ fn failed(host: &HostName, doing: &str, cause: Cause) -> HostError {
     }
 }
 
-impl Host {
-    /// Opens the SSH session (none for this machine) and libvirt through it.
-    pub async fn connect(host: &HostEndpoint, options: &ConnectOptions) -> Result<Self, HostError> {
-        HostLogin::open(host, options).await?.libvirt().await
-    }
-
+/// The connection to a host.
+#[async_trait]
+pub trait Connection: Send + Sync {
     /// The host's name in the topology.
-    pub fn name(&self) -> &HostName {
+    fn name(&self) -> &HostName;
+
+    /// The SSH session through which nodes are reached; `None` for this machine.
+    fn session(&self) -> Option<Arc<Session>>;
+
+    /// Time for a connection and login.
+    fn connect_timeout(&self) -> Duration;
+
+    /// Ends the connections and frees the locks. Calls in flight fail.
+    async fn close(&self);
+}
+
+#[async_trait]
+impl Connection for Host {
+    fn name(&self) -> &HostName {
         &self.inner.name
     }
 
-    /// The SSH session through which nodes are reached; `None` for this machine.
-    pub fn session(&self) -> Option<Arc<Session>> {
+    fn session(&self) -> Option<Arc<Session>> {
         self.inner.link.session()
     }
 
-    /// Time for a connection and login.
-    pub fn connect_timeout(&self) -> Duration {
+    fn connect_timeout(&self) -> Duration {
         self.inner.options.timeout
     }
 
-    /// Ends the connections. Calls that are still in flight fail.
-    pub async fn close(&self) {
+    async fn close(&self) {
         // Before the connection ends, so that the next command finds them free.
         for held in std::mem::take(&mut *self.inner.holds.lock().await) {
             held.release().await;
@@ -195,6 +205,13 @@ impl Host {
         if let Some(session) = self.session() {
             session.close().await;
         }
+    }
+}
+
+impl Host {
+    /// Opens the SSH session (none for this machine) and libvirt through it.
+    pub async fn connect(host: &HostEndpoint, options: &ConnectOptions) -> Result<Self, HostError> {
+        HostLogin::open(host, options).await?.libvirt().await
     }
 
     /// A cause as an error that names this host and what was being done.
@@ -225,11 +242,6 @@ impl Host {
             Ok(holds) if holds.iter().any(HostLock::is_lost) => Err(Cause::LockLost),
             _ => Ok(()),
         }
-    }
-
-    /// Whether a lock that we took here was lost because this process was suspended.
-    pub async fn suspended(&self) -> bool {
-        self.inner.holds.lock().await.iter().any(HostLock::suspended)
     }
 
     /// Runs a script that changes nothing.

@@ -1,5 +1,7 @@
 //! Operations on a bare-metal host: probe, observe, ensure, remove. Idempotent methods on one [`Host`]: they return
 //! whether they changed anything. Makes no choices; those are in the plan.
+//!
+//! The methods of each area are a trait in the file of that area; [`Backend`] is all of them.
 
 mod backend;
 mod claim;
@@ -19,14 +21,21 @@ mod transport;
 mod xml;
 
 pub use backend::{Access, Backend, Connector};
-pub use claim::{HostLock, LockMode, LockRequest, LockState, free_lost, hold_by_session};
-pub use clear::reaper::{ReaperState, reaper_install_script, reaper_script};
-pub use clear::remove::Removed;
-pub use connect::{ConnectOptions, Host, HostLogin};
+pub use claim::{Claims, HostLock, LockMode, LockRequest, LockState, free_lost, hold_by_session};
+pub use clear::reaper::{Reaper, ReaperState, reaper_install_script, reaper_script};
+pub use clear::remove::{Removal, Removed};
+pub use connect::{ConnectOptions, Connection, Host, HostLogin};
 pub use error::{Cause, HostError, Leftovers};
-pub use guest::console::{ConsoleLine, InteractiveConsole};
-pub use guest::domain::Definition;
+pub use guest::console::{ConsoleLine, Consoles, InteractiveConsole};
+pub use guest::domain::{Definition, Domains};
+pub use guest::kvm::KvmCheck;
+pub use inspect::observe::Observation;
+pub use inspect::orphans::Sweep;
+pub use inspect::states::DomainStates;
 pub(crate) use layout::{ROOT as IMAGES_ROOT, controller};
-pub use net::NetworkChange;
+pub use net::{NetworkChange, Networks};
 pub use storage::artifact::{DiskFormat, HostDisk, HostImage, ImagePart, Packed, PartRole};
+pub use storage::disk::Disks;
+pub use storage::image::Images;
+pub use storage::pool::Pools;
 pub use transport::uri::{check_uri, ssh_target};

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use async_trait::async_trait;
+
 use super::connect::Host;
 use super::error::{Cause, HostError};
 use crate::base::name::HostName;
@@ -25,9 +27,20 @@ impl From<NetworkError> for Cause {
     }
 }
 
-impl Host {
+/// The networks of clusters on a host.
+#[async_trait]
+pub trait Networks: Send + Sync {
     /// Creates bridge, VXLAN and NAT of a cluster; changes only what differs.
-    pub async fn ensure_network(&self, wanted: &Wanted) -> Result<NetworkChange, HostError> {
+    async fn ensure_network(&self, wanted: &Wanted) -> Result<NetworkChange, HostError>;
+
+    /// Checks that packets as large as the plan needs reach these hosts. Returns the hosts that do not respond at all; a
+    /// host that only smaller packets reach is an error.
+    async fn prove_mtu(&self, mtu: u32, peers: &[(&HostName, IpAddr)]) -> Result<Vec<HostName>, HostError>;
+}
+
+#[async_trait]
+impl Networks for Host {
+    async fn ensure_network(&self, wanted: &Wanted) -> Result<NetworkChange, HostError> {
         let doing = format!("create the bridge `{}`", wanted.bridge);
         let changes = async {
             let output = self.ask(&network::seen_script(wanted)).await?;
@@ -48,12 +61,7 @@ impl Host {
         Ok(change)
     }
 
-    /// Checks that packets as large as the plan needs reach these hosts. Returns the hosts that do not respond at all; a host that only smaller packets reach is an error.
-    pub async fn prove_mtu(
-        &self,
-        mtu: u32,
-        peers: &[(&HostName, IpAddr)],
-    ) -> Result<Vec<HostName>, HostError> {
+    async fn prove_mtu(&self, mtu: u32, peers: &[(&HostName, IpAddr)]) -> Result<Vec<HostName>, HostError> {
         if peers.is_empty() {
             return Ok(Vec::new());
         }
@@ -76,19 +84,5 @@ impl Host {
             })
             .collect();
         Err(self.failed(doing)(Cause::Path(words.join("; "))))
-    }
-
-    /// Share of the last ten seconds in which some task waited for a CPU, in percent;
-    /// `None` if the kernel does not measure it.
-    pub async fn cpu_pressure(&self) -> Result<Option<f64>, HostError> {
-        let said = self
-            .ask("cat /proc/pressure/cpu 2>/dev/null || :")
-            .await
-            .map_err(self.failed("read the CPU pressure"))?;
-        let average = said
-            .lines()
-            .find(|line| line.starts_with("some "))
-            .and_then(|line| line.split(' ').find_map(|word| word.strip_prefix("avg10=")));
-        Ok(average.and_then(|number| number.parse().ok()))
     }
 }

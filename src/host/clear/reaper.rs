@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
+
 use crate::base::digest::sha256;
 use crate::base::shell::with_variables;
 use crate::host::connect::Host;
@@ -33,22 +35,35 @@ pub struct ReaperState {
     pub timer: Option<bool>,
 }
 
-impl Host {
-    /// Installs the reaper on the host and starts its timer.
-    pub async fn install_reaper(&self, every: Duration) -> Result<ReaperState, HostError> {
+/// The reaper on a host.
+#[async_trait]
+pub trait Reaper: Send + Sync {
+    /// Installs the reaper and starts its timer.
+    async fn install_reaper(&self, every: Duration) -> Result<ReaperState, HostError>;
+
+    /// Removes the reaper.
+    async fn remove_reaper(&self) -> Result<ReaperState, HostError>;
+
+    /// Whether the reaper is installed.
+    async fn reaper_state(&self) -> Result<ReaperState, HostError>;
+}
+
+#[async_trait]
+impl Reaper for Host {
+    async fn install_reaper(&self, every: Duration) -> Result<ReaperState, HostError> {
         self.reaper("install the reaper", &install(every)).await
     }
 
-    /// Removes the reaper.
-    pub async fn remove_reaper(&self) -> Result<ReaperState, HostError> {
+    async fn remove_reaper(&self) -> Result<ReaperState, HostError> {
         self.reaper("remove the reaper", &removal()).await
     }
 
-    /// Whether the reaper is installed.
-    pub async fn reaper_state(&self) -> Result<ReaperState, HostError> {
+    async fn reaper_state(&self) -> Result<ReaperState, HostError> {
         self.reaper("look for the reaper", "").await
     }
+}
 
+impl Host {
     async fn reaper(&self, doing: &str, script: &str) -> Result<ReaperState, HostError> {
         let said = self
             .script(&format!("{script}{}", state_script()))
@@ -77,7 +92,7 @@ fn state_script() -> String {
     )
 }
 
-/// A script that root runs on a machine to install the reaper, as [`Host::install_reaper`] does.
+/// A script that root runs on a machine to install the reaper, as [`Reaper::install_reaper`] does.
 pub fn reaper_install_script(every: Duration) -> String {
     format!(
         "#!/bin/sh\n# Puts the reaper of vcluster on this host. Made by `vcluster reaper script --install`.\n{}",

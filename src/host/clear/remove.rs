@@ -1,6 +1,7 @@
 //! Removes a node, or all of a cluster. Objects that are already gone are no error; objects without our mark are never
 //! touched.
 
+use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _};
 use virt::error::ErrorNumber;
 
@@ -28,9 +29,19 @@ pub struct Removed {
     pub errors: Vec<HostError>,
 }
 
-impl Host {
+/// The removal of what clusters have on a host.
+#[async_trait]
+pub trait Removal: Send + Sync {
     /// Removes a node with its files; returns whether anything was removed.
-    pub async fn remove_node(&self, cluster: &ClusterRef, node: &ObservedNode) -> Result<bool, HostError> {
+    async fn remove_node(&self, cluster: &ClusterRef, node: &ObservedNode) -> Result<bool, HostError>;
+
+    /// Removes everything of a cluster from the host; continues after errors.
+    async fn remove_cluster(&self, cluster: &ClusterRef) -> Result<Removed, HostError>;
+}
+
+#[async_trait]
+impl Removal for Host {
+    async fn remove_node(&self, cluster: &ClusterRef, node: &ObservedNode) -> Result<bool, HostError> {
         let doing = format!("remove `{}`", node.domain);
         let files = node_files_script(cluster, node.mark.node.as_str());
         let work = async {
@@ -44,8 +55,7 @@ impl Host {
             .map_err(|error| error.leaving(format!("the domain `{}` and its files", node.domain)))
     }
 
-    /// Removes everything of a cluster from the host; continues after errors.
-    pub async fn remove_cluster(&self, cluster: &ClusterRef) -> Result<Removed, HostError> {
+    async fn remove_cluster(&self, cluster: &ClusterRef) -> Result<Removed, HostError> {
         let doing = format!("remove `{}`", cluster.name);
         let mut removed = Removed::default();
         let domains = self.domains_of(cluster).await.map_err(self.failed(&doing))?;
@@ -74,7 +84,9 @@ impl Host {
         }
         Ok(removed)
     }
+}
 
+impl Host {
     async fn domains_of(&self, cluster: &ClusterRef) -> Result<Vec<(uuid::Uuid, String)>, Cause> {
         let cluster = cluster.clone();
         self.call(move |connection| {

@@ -1,7 +1,14 @@
 //! In-memory hosts, for tests of the layers above. They store the objects that are created on them and fail the calls
-//! that a test chooses. Their guests are only records, unless the test gives them power.
+//! that a test chooses. Their guests are only records, unless the test gives them power. The calls of each area are in a
+//! file of their own.
 
-mod backend;
+mod claim;
+mod clear;
+mod connect;
+mod guest;
+mod inspect;
+mod net;
+mod storage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};

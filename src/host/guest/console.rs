@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::mpsc;
 use virt::stream::Stream;
@@ -10,7 +11,7 @@ use virt::sys;
 
 use crate::base::name::NodeName;
 use crate::base::shell::{quote, with_variables};
-use crate::host::connect::Host;
+use crate::host::connect::{Connection, Host};
 use crate::host::error::{Cause, HostError};
 use crate::host::layout::directory;
 use crate::host::transport::forward::Forward;
@@ -31,13 +32,32 @@ pub struct ConsoleLine {
     pub line: String,
 }
 
-impl Host {
+/// The console logs of the nodes on a host.
+#[async_trait]
+pub trait Consoles: Send + Sync {
     /// Follows the console logs of these nodes from their beginning, also logs that do not
     /// exist yet. Ends when the receiver is dropped or the connection is lost.
     ///
     /// One stream carries them all, so a guest can forge lines of another guest on its host: use them only as
     /// hints that are checked otherwise (a READY line leads to a login against a pinned host key).
-    pub async fn watch_consoles(
+    async fn watch_consoles(
+        &self,
+        cluster: &ClusterRef,
+        nodes: Vec<NodeName>,
+    ) -> Result<mpsc::Receiver<ConsoleLine>, HostError>;
+
+    /// The last lines of a node's console log; empty if there is none.
+    async fn console_tail(
+        &self,
+        cluster: &ClusterRef,
+        node: &NodeName,
+        lines: usize,
+    ) -> Result<String, HostError>;
+}
+
+#[async_trait]
+impl Consoles for Host {
+    async fn watch_consoles(
         &self,
         cluster: &ClusterRef,
         nodes: Vec<NodeName>,
@@ -73,8 +93,7 @@ impl Host {
         Ok(receiver)
     }
 
-    /// The last lines of a node's console log; empty if there is none.
-    pub async fn console_tail(
+    async fn console_tail(
         &self,
         cluster: &ClusterRef,
         node: &NodeName,
@@ -90,7 +109,9 @@ impl Host {
             .await
             .map_err(self.failed(format!("read the console of `{node}`")))
     }
+}
 
+impl Host {
     /// A live console, on its own libvirt connection: only closing that ends a waiting read.
     pub async fn console(&self, domain: &str) -> Result<InteractiveConsole, HostError> {
         let doing = format!("open the console of `{domain}`");

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use uuid::Uuid;
 use virt::domain::Domain;
 use virt::error::ErrorNumber;
@@ -9,7 +10,8 @@ use virt::error::ErrorNumber;
 use crate::base::crash_point;
 use crate::host::connect::Host;
 use crate::host::error::{Cause, HostError};
-use crate::host::inspect::observe::{mark_of, state_of};
+use crate::host::inspect::observe::mark_of;
+use crate::host::inspect::states::state_of;
 use crate::host::layout::directory;
 use crate::host::storage::artifact::HostImage;
 use crate::host::transport::libvirt::is;
@@ -32,9 +34,19 @@ pub struct Definition<'a> {
     pub bridge: &'a str,
 }
 
-impl Host {
+/// The domains of nodes on a host.
+#[async_trait]
+pub trait Domains: Send + Sync {
     /// Defines the domain of a node; returns false if it is already defined as wanted.
-    pub async fn define(&self, definition: &Definition<'_>) -> Result<bool, HostError> {
+    async fn define(&self, definition: &Definition<'_>) -> Result<bool, HostError>;
+
+    /// Starts a domain, or resumes a paused one; returns false if it already runs.
+    async fn start(&self, domain: &str) -> Result<bool, HostError>;
+}
+
+#[async_trait]
+impl Domains for Host {
+    async fn define(&self, definition: &Definition<'_>) -> Result<bool, HostError> {
         let Definition {
             mark,
             node,
@@ -74,8 +86,7 @@ impl Host {
         .map_err(self.failed(format!("define `{}`", node.domain)))
     }
 
-    /// Starts a domain, or resumes a paused one; returns false if it already runs.
-    pub async fn start(&self, domain: &str) -> Result<bool, HostError> {
+    async fn start(&self, domain: &str) -> Result<bool, HostError> {
         let name = domain.to_owned();
         self.call(move |connection| {
             let domain = connection.lookup_domain_by_name(&name)?;
@@ -95,7 +106,9 @@ impl Host {
         .await
         .map_err(self.failed(format!("start `{domain}`")))
     }
+}
 
+impl Host {
     /// Runs an operation on the domain with this UUID if it carries the mark of this cluster; returns whether it existed.
     pub(crate) async fn with_domain(
         &self,

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use uuid::Uuid;
 use virt::sys;
 
 use super::domain;
 use crate::base::crash_point;
 use crate::base::shell::quote;
-use crate::host::connect::Host;
+use crate::host::connect::{Connection, Host};
 use crate::host::error::{Cause, HostError};
 use crate::host::inspect::probe::{KvmKnown, Probe};
 use crate::host::layout::{IMAGES_DIRECTORY, directory};
@@ -29,16 +30,25 @@ fn probe_mark(like: &Mark) -> Option<Mark> {
     })
 }
 
-impl Host {
+/// The KVM check of a host.
+#[async_trait]
+pub trait KvmCheck: Send + Sync {
     /// Whether KVM runs guests here. Boots the kernel of `image`, or the host's own if the image has none; the result is
     /// cached on the host until it reboots or gets another QEMU. `like` is the mark of any node of the cluster.
     ///
     /// While it runs, the probe guest is a node of the cluster, with its mark and with the console in its directory: if
     /// the check is interrupted, the next `up` or `down` removes it.
-    pub async fn prove_kvm(&self, like: &Mark, image: &HostImage) -> Result<bool, HostError> {
+    async fn prove_kvm(&self, like: &Mark, image: &HostImage) -> Result<bool, HostError>;
+}
+
+#[async_trait]
+impl KvmCheck for Host {
+    async fn prove_kvm(&self, like: &Mark, image: &HostImage) -> Result<bool, HostError> {
         self.prove(like, image).await.map_err(self.failed("check KVM"))
     }
+}
 
+impl Host {
     async fn prove(&self, like: &Mark, image: &HostImage) -> Result<bool, Cause> {
         let (output, version) = (
             self.ask(&crate::host::inspect::probe::script()).await?,

@@ -3,3 +3,4 @@
 pub(crate) mod observe;
 pub(crate) mod orphans;
 pub(crate) mod probe;
+pub(crate) mod states;

@@ -1,18 +1,17 @@
 //! Observes a host: capacity, our domains of all clusters, our other objects.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-
+use async_trait::async_trait;
 use virt::connect::Connect;
 use virt::domain::Domain;
-use virt::enumutil::Enum;
-use virt::error::{Error, ErrorNumber};
+use virt::error::Error;
 use virt::sys;
 
 use super::probe::{self, Probe};
+use super::states::list;
+use crate::base::name::ClusterName;
 use crate::base::units::MiB;
-use crate::host::connect::Host;
+use crate::host::connect::{Connection, Host};
 use crate::host::error::{Cause, HostError, shown};
-use crate::host::transport::libvirt::is;
 use crate::host::xml::{MARK_URI, read_mark};
 use crate::inventory::{
     ClusterRef, DomainState, HostFacts, ObservedHost, ObservedNode, ObservedObject, ShortId, domain_name,
@@ -30,9 +29,27 @@ struct DomainListing {
     foreign_vcpus: u32,
 }
 
-impl Host {
-    /// Observes the host's facts, capacity and our objects.
-    pub async fn observe(&self) -> Result<ObservedHost, HostError> {
+/// What is on a host.
+#[async_trait]
+pub trait Observation: Send + Sync {
+    /// The host's facts, capacity and our objects.
+    async fn observe(&self) -> Result<ObservedHost, HostError>;
+
+    /// All objects that carry the mark of a cluster; without an id, of all clusters of that name.
+    async fn leftovers(
+        &self,
+        cluster: &ClusterName,
+        short_id: Option<&ShortId>,
+    ) -> Result<Vec<ObservedObject>, HostError>;
+
+    /// Share of the last ten seconds in which some task waited for a CPU, in percent; `None` if the kernel does not
+    /// measure it.
+    async fn cpu_pressure(&self) -> Result<Option<f64>, HostError>;
+}
+
+#[async_trait]
+impl Observation for Host {
+    async fn observe(&self) -> Result<ObservedHost, HostError> {
         let script = probe::script();
         let (output, listing) = tokio::join!(self.ask(&script), self.call(list_domains));
         let listing = listing.map_err(self.failed("query libvirt"))?;
@@ -84,56 +101,9 @@ impl Host {
         })
     }
 
-    /// States of all domains on the host, by domain name.
-    pub async fn states(&self) -> Result<HashMap<String, DomainState>, HostError> {
-        self.call(|connection| {
-            let domains = list(connection)?;
-            domains
-                .into_iter()
-                .map(|(domain, state)| Ok((domain.name()?, state)))
-                .collect()
-        })
-        .await
-        .map_err(self.failed("list the domains"))
-    }
-
-    /// Names of the domains that are not off, in one call: cheap enough to be polled.
-    pub async fn active(&self) -> Result<HashSet<String>, HostError> {
-        self.call(|connection| {
-            let domains = connection.list_all_domains(sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE)?;
-            domains.iter().map(Domain::name).collect()
-        })
-        .await
-        .map_err(self.failed("list the domains"))
-    }
-
-    /// Which of these domains do not run, and why. Cheap enough to be polled: only these domains take a call each.
-    pub async fn not_running(&self, domains: &[String]) -> Result<BTreeMap<String, String>, HostError> {
-        let (domains, host) = (domains.to_vec(), self.name().clone());
-        self.call(move |connection| {
-            let running = connection.list_all_domains(sys::VIR_CONNECT_LIST_DOMAINS_RUNNING)?;
-            let running: HashSet<String> = running.iter().map(Domain::name).collect::<Result<_, _>>()?;
-            let mut dead = BTreeMap::new();
-            for name in domains.into_iter().filter(|name| !running.contains(name)) {
-                let why = match connection.lookup_domain_by_name(&name) {
-                    Ok(domain) => ended(&domain),
-                    Err(error) if is(&error, ErrorNumber::NoDomain) => Some("was removed from".to_owned()),
-                    Err(error) => return Err(error),
-                };
-                if let Some(why) = why {
-                    dead.insert(name, format!("the guest {why} {host}"));
-                }
-            }
-            Ok(dead)
-        })
-        .await
-        .map_err(self.failed("list the domains"))
-    }
-
-    /// Everything that carries the mark of a cluster; without an id, of all clusters of that name.
-    pub async fn leftovers(
+    async fn leftovers(
         &self,
-        cluster: &crate::base::name::ClusterName,
+        cluster: &ClusterName,
         short_id: Option<&ShortId>,
     ) -> Result<Vec<ObservedObject>, HostError> {
         let seen = self.observe().await?;
@@ -149,6 +119,20 @@ impl Host {
             .collect())
     }
 
+    async fn cpu_pressure(&self) -> Result<Option<f64>, HostError> {
+        let said = self
+            .ask("cat /proc/pressure/cpu 2>/dev/null || :")
+            .await
+            .map_err(self.failed("read the CPU pressure"))?;
+        let average = said
+            .lines()
+            .find(|line| line.starts_with("some "))
+            .and_then(|line| line.split(' ').find_map(|word| word.strip_prefix("avg10=")));
+        Ok(average.and_then(|number| number.parse().ok()))
+    }
+}
+
+impl Host {
     /// The last observed facts; observes now if there are none.
     pub(crate) async fn facts(&self) -> Result<HostFacts, HostError> {
         let known = self.inner.facts.lock().ok().and_then(|facts| facts.clone());
@@ -157,71 +141,6 @@ impl Host {
             None => Ok(self.observe().await?.facts),
         }
     }
-}
-
-/// All domains with their states. States come from lists, not from one call per domain; only a domain that is
-/// neither running nor off, or that changed between the lists, takes its own call.
-pub(crate) fn list(connection: &Connect) -> Result<Vec<(Domain, DomainState)>, Error> {
-    let mut states = HashMap::new();
-    let domains = connection.list_all_domains(0)?;
-    for (flag, state) in [
-        (sys::VIR_CONNECT_LIST_DOMAINS_RUNNING, DomainState::Running),
-        (sys::VIR_CONNECT_LIST_DOMAINS_SHUTOFF, DomainState::Off),
-    ] {
-        for domain in connection.list_all_domains(flag)? {
-            states.insert(domain.uuid()?, state);
-        }
-    }
-    let mut all = Vec::with_capacity(domains.len());
-    for domain in domains {
-        let state = match states.get(&domain.uuid()?) {
-            Some(state) => *state,
-            None => match state_of(&domain) {
-                Some(state) => state,
-                // It was removed between the calls.
-                None => continue,
-            },
-        };
-        all.push((domain, state));
-    }
-    Ok(all)
-}
-
-pub(crate) fn state_of(domain: &Domain) -> Option<DomainState> {
-    use virt::domain::DomainState as Virt;
-    let (Enum::Known(state), _) = domain.state().ok()? else {
-        return Some(DomainState::Running);
-    };
-    Some(match state {
-        Virt::Crashed => DomainState::Crashed,
-        Virt::Shutoff => DomainState::Off,
-        Virt::Paused | Virt::PMSuspended => DomainState::Paused,
-        Virt::NoState | Virt::Running | Virt::Blocked | Virt::Shutdown => DomainState::Running,
-    })
-}
-
-/// Why a domain does not run: `is off (destroyed) on`; `None` if it runs.
-fn ended(domain: &Domain) -> Option<String> {
-    use virt::domain::{DomainState as Virt, DomainStateReason as Reason};
-    let (Enum::Known(state), reason) = domain.state().ok()? else {
-        return None;
-    };
-    let what = match state {
-        Virt::Crashed => "crashed on",
-        Virt::Shutoff => "is off on",
-        Virt::Paused => "is paused on",
-        Virt::PMSuspended => "is suspended on",
-        Virt::NoState | Virt::Running | Virt::Blocked | Virt::Shutdown => return None,
-    };
-    // `Destroyed`, `IoError`: libvirt's own terms.
-    let reason = match reason {
-        Enum::Known(Reason::Shutoff(Enum::Known(reason))) => format!("{reason:?}"),
-        Enum::Known(Reason::Paused(Enum::Known(reason))) => format!("{reason:?}"),
-        Enum::Known(Reason::Crashed(Enum::Known(reason))) => format!("{reason:?}"),
-        _ => return Some(what.to_owned()),
-    };
-    let (verb, on) = what.rsplit_once(' ').unwrap_or((what, "on"));
-    Some(format!("{verb} ({}) {on}", reason.to_lowercase()))
 }
 
 fn list_domains(connection: &Connect) -> Result<DomainListing, Error> {

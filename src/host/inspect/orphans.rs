@@ -3,15 +3,28 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
+
 use crate::base::shell::{quote, with_variables};
 use crate::host::connect::Host;
 use crate::host::error::HostError;
 use crate::host::layout::{IMAGES_DIRECTORY, ROOT};
 use crate::inventory::{Orphan, Orphans};
 
-impl Host {
-    /// Looks for leftovers. The age of a link counts from when it was first seen, so an age here is never too high.
-    pub async fn orphans(&self) -> Result<Orphans, HostError> {
+/// The leftovers on a host that no cluster owns.
+#[async_trait]
+pub trait Sweep: Send + Sync {
+    /// Leftovers that no cluster owns, and the ages of objects. The age of a link counts from when it was first seen, so
+    /// an age here is never too high.
+    async fn orphans(&self) -> Result<Orphans, HostError>;
+
+    /// Removes a leftover; returns whether it existed.
+    async fn remove_orphan(&self, orphan: &Orphan) -> Result<bool, HostError>;
+}
+
+#[async_trait]
+impl Sweep for Host {
+    async fn orphans(&self) -> Result<Orphans, HostError> {
         let said = self
             .script(&script())
             .await
@@ -19,8 +32,7 @@ impl Host {
         Ok(read(&said))
     }
 
-    /// Removes a leftover; returns whether it existed.
-    pub async fn remove_orphan(&self, orphan: &Orphan) -> Result<bool, HostError> {
+    async fn remove_orphan(&self, orphan: &Orphan) -> Result<bool, HostError> {
         let path = quote(&format!("{ROOT}/{}", orphan.0));
         let script = format!("[ -e {path} ] || exit 0; rm -rf -- {path} && echo removed");
         let said = self

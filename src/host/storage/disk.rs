@@ -1,5 +1,6 @@
 //! The disks of a node: an overlay created by libvirt, and a seed, written together with those of other nodes.
 
+use async_trait::async_trait;
 use virt::error::{Error, ErrorNumber};
 use virt::storage_vol::StorageVol;
 
@@ -13,10 +14,23 @@ use crate::host::xml;
 use crate::inventory::ClusterRef;
 use crate::plan::NodePlan;
 
-impl Host {
+/// The disks of nodes on a host.
+#[async_trait]
+pub trait Disks: Send + Sync {
     /// Creates the overlay (if the node has a disk) and the seed of a node, and replaces old ones:
     /// called only for a node that is not defined. Returns whether anything was created, which is always true.
-    pub async fn ensure_disk(
+    async fn ensure_disk(
+        &self,
+        cluster: &ClusterRef,
+        node: &NodePlan,
+        image: &HostImage,
+        seed: Vec<u8>,
+    ) -> Result<bool, HostError>;
+}
+
+#[async_trait]
+impl Disks for Host {
+    async fn ensure_disk(
         &self,
         cluster: &ClusterRef,
         node: &NodePlan,

@@ -3,14 +3,29 @@
 
 use std::fmt::Write as _;
 
+use async_trait::async_trait;
+
 use super::artifact::{HostDisk, HostImage, ImagePart, PartRole, virtual_size};
 use crate::host::connect::Host;
 use crate::host::error::{Cause, HostError};
 use crate::host::layout::{IMAGES_DIRECTORY, IMAGES_POOL, ROOT, sweep_script};
 
-impl Host {
+/// The images on a host.
+#[async_trait]
+pub trait Images: Send + Sync {
     /// Uploads the files of an image, each only once. `progress` gets the bytes done and the total.
-    pub async fn ensure_image(
+    async fn ensure_image(
+        &self,
+        key: &str,
+        cmdline: &str,
+        parts: &[ImagePart],
+        progress: &mut (dyn FnMut(u64, u64) + Send),
+    ) -> Result<HostImage, HostError>;
+}
+
+#[async_trait]
+impl Images for Host {
+    async fn ensure_image(
         &self,
         key: &str,
         cmdline: &str,
@@ -58,7 +73,9 @@ impl Host {
         }
         Ok(image)
     }
+}
 
+impl Host {
     /// Makes libvirt list new files. vcluster does not need that, but its users may.
     async fn refresh_images(&self) {
         let refreshed = self

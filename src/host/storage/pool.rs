@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use async_trait::async_trait;
 use uuid::Uuid;
 use virt::connect::Connect;
 use virt::error::{Error, ErrorNumber};
@@ -82,10 +83,22 @@ fn start(pool: &StoragePool) -> Result<bool, Error> {
     }
 }
 
-impl Host {
+/// The pools of clusters on a host.
+#[async_trait]
+pub trait Pools: Send + Sync {
     /// Creates the directories and pools of a cluster; returns whether anything was created. Files of nodes not in
     /// `keep` are removed.
-    pub async fn ensure_pools(
+    async fn ensure_pools(
+        &self,
+        cluster: &ClusterName,
+        id: Uuid,
+        keep: &BTreeSet<&NodeName>,
+    ) -> Result<bool, HostError>;
+}
+
+#[async_trait]
+impl Pools for Host {
+    async fn ensure_pools(
         &self,
         cluster: &ClusterName,
         id: Uuid,

@@ -1,0 +1,30 @@
+//! The networks on a host in memory.
+
+use std::net::IpAddr;
+
+use async_trait::async_trait;
+
+use super::{FakeHost, object};
+use crate::base::name::HostName;
+use crate::host::error::HostError;
+use crate::host::net::{NetworkChange, Networks};
+use crate::inventory::ClusterRef;
+use crate::network::Wanted;
+
+#[async_trait]
+impl Networks for FakeHost {
+    async fn ensure_network(&self, wanted: &Wanted) -> Result<NetworkChange, HostError> {
+        self.call("ensure_network", |state| {
+            let (cluster, id) = crate::network::read_alias(&wanted.alias).unwrap();
+            let bridge = object("bridge", &wanted.bridge, &ClusterRef::new(&cluster, id));
+            NetworkChange {
+                changed: state.contents.objects.insert(bridge),
+                notes: Vec::new(),
+            }
+        })
+    }
+
+    async fn prove_mtu(&self, _mtu: u32, _peers: &[(&HostName, IpAddr)]) -> Result<Vec<HostName>, HostError> {
+        self.call("prove_mtu", |_| Vec::new())
+    }
+}
