@@ -1,43 +1,43 @@
-//! Assembles the plan once every choice is made.
+//! Assembles the nodes and hosts of the plan once every choice is made.
 
 use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 
 use uuid::Uuid;
 
-use super::candidate::Candidate;
-use super::existing::{Existing, Found};
+use super::address;
+use super::allot::Allotment;
+use super::given::Given;
 use super::missing::Placed;
-use super::model::{Action, HostPlan, NetworkPlan, NodePlan, PlanInput};
-use super::natural::{Natural, natural};
+use super::model::{Action, HostPlan, NetworkPlan, NodePlan};
 use super::needs::Needs;
-use super::{address, diff, network};
+use super::site::Site;
 use crate::base::event::ActionKind;
-use crate::base::name::{HostName, ImageName};
+use crate::base::name::HostName;
 use crate::base::units::MiB;
 use crate::inventory::NodeSpec;
-use crate::topology;
 
-/// A node, with its address and the bridge address of its host.
+/// A node on its site.
 pub(super) fn node_plan(
-    input: &PlanInput<'_>,
-    node: &topology::Node,
-    site: &Candidate<'_>,
-    address: Ipv4Addr,
+    given: &Given<'_>,
     network: &NetworkPlan,
-    bridge_address: Option<Ipv4Addr>,
+    addresses: &Allotment<'_>,
+    placed: &Placed<'_>,
 ) -> NodePlan {
-    let image_key = |image: &ImageName| input.image_keys.get(image).cloned().unwrap_or_default();
+    let (input, node) = (given.input, placed.item.node);
+    let host = &placed.site.host.name;
+    let address = addresses.nodes[&node.name];
+    let bridge_address = addresses.bridges.get(host).copied();
     NodePlan {
         name: node.name.clone(),
         group: node.group.clone(),
         index: node.index,
-        host: site.host.name.clone(),
+        host: host.clone(),
         domain: format!("{}.{}", input.topology.name, node.name),
         uuid: Uuid::new_v5(&input.cluster_id, node.name.as_str().as_bytes()),
         spec: NodeSpec {
             image: node.image.clone(),
-            image_key: image_key(&node.image),
+            image_key: input.image_keys.get(&node.image).cloned().unwrap_or_default(),
             vcpus: node.vcpus,
             memory: node.memory,
             disk: node.disk,
@@ -51,101 +51,46 @@ pub(super) fn node_plan(
     }
 }
 
-/// Removals first, then the rest in topology order.
-pub(super) fn actions(
-    sites: &[Candidate<'_>],
-    placed: &[Placed],
-    existing: &Existing<'_>,
-    silent: &HashMap<&str, &HostName>,
+/// The hosts that hold nodes, now or until the removals are done, in topology order.
+pub(super) fn host_plans(
+    given: &Given<'_>,
+    addresses: &Allotment<'_>,
     nodes: &[NodePlan],
-) -> Vec<Action> {
-    let mut removals: Vec<(usize, Natural, Action)> = Vec::new();
-    let mut remove = |found: Found<'_>, reason: String| {
-        let site = &sites[found.site];
-        let node = found.node.mark.node.clone();
-        let key = natural(node.as_str());
-        let action = Action {
-            node,
-            host: site.host.name.clone(),
-            kind: ActionKind::Remove,
-            reason,
-        };
-        removals.push((site.order, key, action));
-    };
-    for (found, reason) in &existing.unwanted {
-        remove(*found, reason.clone());
+    actions: &[Action],
+) -> Vec<HostPlan> {
+    let removals: HashSet<&HostName> = actions
+        .iter()
+        .filter(|action| action.kind == ActionKind::Remove)
+        .map(|action| &action.host)
+        .collect();
+    let mut on: HashMap<&HostName, Vec<&NodePlan>> = HashMap::new();
+    for node in nodes {
+        on.entry(&node.host).or_default().push(node);
     }
-    let mut rest = Vec::with_capacity(nodes.len());
-    for (&Placed { index, site }, node) in placed.iter().zip(nodes) {
-        let found = existing.found.get(&index).copied();
-        let (kind, reason) = match (found, existing.moves.get(&index)) {
-            (None, _) => {
-                let why = silent.get(node.name.as_str()).map_or_else(
-                    || "does not exist yet".to_owned(),
-                    |host| format!("its host {host} is unreachable"),
-                );
-                (ActionKind::Create, why)
-            }
-            (Some(found), None) => diff::action(found, node),
-            (Some(found), Some(why)) if found.site == site => (ActionKind::Recreate, why.clone()),
-            (Some(found), Some(why)) => {
-                remove(found, format!("moves to {}: {why}", node.host));
-                (
-                    ActionKind::Create,
-                    format!("moves from {}: {why}", sites[found.site].host.name),
-                )
-            }
-        };
-        rest.push(Action {
-            node: node.name.clone(),
-            host: node.host.clone(),
-            kind,
-            reason,
-        });
-    }
-    removals.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-    removals
+    let mut sites: Vec<&Site<'_>> = given.sites.iter().collect();
+    sites.sort_unstable_by_key(|site| site.order);
+    sites
         .into_iter()
-        .map(|(_, _, action)| action)
-        .chain(rest)
+        .filter_map(|site| {
+            let host = &site.host.name;
+            let nodes = on.remove(host).unwrap_or_default();
+            let takes_part = !nodes.is_empty() || removals.contains(host);
+            takes_part.then(|| host_plan(site, addresses.bridges.get(host).copied(), &nodes))
+        })
         .collect()
 }
 
-/// The hosts that hold nodes, now or until the removals are done, in topology order.
-pub(super) fn host_plans(
-    sites: &[Candidate<'_>],
-    by_order: &[usize],
-    placed: &[Placed],
-    bridge_addresses: &[Ipv4Addr],
-    actions: &[Action],
-    nodes: &[NodePlan],
-) -> Vec<HostPlan> {
-    let removals: HashSet<&str> = actions
-        .iter()
-        .filter(|action| action.kind == ActionKind::Remove)
-        .map(|action| action.host.as_str())
-        .collect();
-    let mut on: Vec<Vec<&NodePlan>> = vec![Vec::new(); sites.len()];
-    for (node, placed) in nodes.iter().zip(placed) {
-        on[placed.site].push(node);
+fn host_plan(site: &Site<'_>, bridge_address: Option<Ipv4Addr>, nodes: &[&NodePlan]) -> HostPlan {
+    let needs = || nodes.iter().map(|node| Needs::of_spec(&node.spec));
+    HostPlan {
+        name: site.host.name.clone(),
+        bridge_address,
+        underlay: site.underlay(),
+        nodes: nodes.iter().map(|node| node.name.clone()).collect(),
+        accel: site.host.accel,
+        memory: MiB(needs().map(|needs| needs.memory).sum()),
+        vcpus: needs().map(|needs| needs.vcpus).sum(),
+        disk: MiB(needs().map(|needs| needs.disk).sum()),
+        capacity: site.capacity,
     }
-    by_order
-        .iter()
-        .map(|&index| (&sites[index], &on[index]))
-        .filter(|(site, nodes)| !nodes.is_empty() || removals.contains(site.host.name.as_str()))
-        .map(|(site, nodes)| {
-            let needs = || nodes.iter().map(|node| Needs::of_spec(&node.spec));
-            HostPlan {
-                name: site.host.name.clone(),
-                bridge_address: bridge_addresses.get(site.order).copied(),
-                underlay: network::underlay(site),
-                nodes: nodes.iter().map(|node| node.name.clone()).collect(),
-                accel: site.host.accel,
-                memory: MiB(needs().map(|needs| needs.memory).sum()),
-                vcpus: needs().map(|needs| needs.vcpus).sum(),
-                disk: MiB(needs().map(|needs| needs.disk).sum()),
-                capacity: site.capacity,
-            }
-        })
-        .collect()
 }

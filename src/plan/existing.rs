@@ -3,162 +3,171 @@
 
 use std::collections::HashMap;
 
-use super::candidate::Candidate;
 use super::capacity::FreeCapacity;
-use super::model::{MissingNode, NodePlan, PlanInput};
+use super::error::Shortage;
+use super::given::Given;
+use super::model::MissingNode;
 use super::needs::Needs;
-use super::task::Rules;
+use super::site::Site;
+use super::task::Item;
+use crate::base::name::NodeName;
 use crate::inventory::{DomainState, ObservedNode};
-use crate::topology::Topology;
 
-/// A domain of this cluster, and the site (by index) that it is on.
+/// A domain of this cluster, and the site that it is on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found<'a> {
-    pub(super) site: usize,
+    pub(super) site: &'a Site<'a>,
     pub(super) node: &'a ObservedNode,
+}
+
+/// A node of the topology that has a domain.
+#[derive(Debug)]
+pub(super) struct Old<'a> {
+    item: &'a Item<'a>,
+    pub(super) found: Found<'a>,
+    /// Why it cannot stay where it is.
+    pub(super) moves: Option<String>,
 }
 
 /// The cluster's domains, paired with its nodes.
 #[derive(Debug, Default)]
 pub(super) struct Existing<'a> {
-    /// Domain of each node of the topology, by the node's index.
-    pub(super) found: HashMap<usize, Found<'a>>,
-    /// Why an existing node cannot stay where it is.
-    pub(super) moves: HashMap<usize, String>,
+    /// The nodes of the topology that have a domain.
+    pub(super) nodes: HashMap<&'a NodeName, Old<'a>>,
     /// Domains to remove, with the reason.
     pub(super) unwanted: Vec<(Found<'a>, String)>,
 }
 
 /// Pairs the cluster's domains with the nodes of the topology.
-pub(super) fn pair<'a>(
-    topology: &Topology,
-    cluster_id: uuid::Uuid,
-    sites: &[Candidate<'a>],
-    groups: &[Rules],
-    group_of: &[usize],
-    before: &HashMap<&str, &NodePlan>,
-) -> Existing<'a> {
-    let wanted: HashMap<&str, usize> = topology
-        .nodes
-        .iter()
-        .enumerate()
-        .map(|(i, node)| (node.name.as_str(), i))
-        .collect();
+pub(super) fn pair<'a>(given: &'a Given<'_>) -> Existing<'a> {
+    let wanted: HashMap<&NodeName, &Item<'_>> =
+        given.items.iter().map(|item| (&item.node.name, item)).collect();
     let mut existing = Existing::default();
-    for (site, node) in sites
-        .iter()
-        .enumerate()
-        .flat_map(|(i, site)| site.observed.nodes.iter().map(move |node| (i, node)))
-    {
-        if node.mark.cluster_id != cluster_id {
-            continue;
-        }
-        let new = Found { site, node };
-        let Some(&index) = wanted.get(node.mark.node.as_str()) else {
+    for new in domains(given) {
+        let Some(&item) = wanted.get(&new.node.mark.node) else {
             existing
                 .unwanted
                 .push((new, "no longer in the topology".to_owned()));
             continue;
         };
-        let Some(old) = existing.found.insert(index, new) else {
-            continue;
+        let found = match existing.nodes.get(&item.node.name) {
+            None => new,
+            // A leftover of an interrupted move, or on a host that is back after the node was recreated
+            // elsewhere with the same addresses.
+            Some(old) => {
+                let (kept, spare) = if worth(given, item, new) > worth(given, item, old.found) {
+                    (new, old.found)
+                } else {
+                    (old.found, new)
+                };
+                let host = &kept.site.host.name;
+                existing
+                    .unwanted
+                    .push((spare, format!("a leftover domain: the node is on {host}")));
+                kept
+            }
         };
-        // A leftover of an interrupted move, or on a host that is back after the node was recreated
-        // elsewhere with the same addresses. Keep the one that may stay; of those, the one in the
-        // last plan; of those, the one that runs.
-        let last = before.get(node.mark.node.as_str()).map(|node| &node.host);
-        let worth = |found: Found<'_>| {
-            let allowed = groups[group_of[index]].allowed[found.site];
-            let true_one = last == Some(&sites[found.site].host.name);
-            (allowed, true_one, found.node.state == DomainState::Running)
+        let old = Old {
+            item,
+            found,
+            moves: None,
         };
-        let (kept, spare) = if worth(new) > worth(old) {
-            (new, old)
-        } else {
-            (old, new)
-        };
-        existing.found.insert(index, kept);
-        let host = &sites[kept.site].host.name;
-        existing
-            .unwanted
-            .push((spare, format!("a leftover domain: the node is on {host}")));
+        existing.nodes.insert(&item.node.name, old);
     }
     existing
 }
 
-impl Existing<'_> {
+/// The domains of this cluster.
+fn domains<'a>(given: &'a Given<'_>) -> impl Iterator<Item = Found<'a>> {
+    let id = given.input.cluster_id;
+    given.sites.iter().flat_map(move |site| {
+        let nodes = site.observed.nodes.iter();
+        nodes
+            .filter(move |node| node.mark.cluster_id == id)
+            .map(move |node| Found { site, node })
+    })
+}
+
+/// Of several domains of a node, the one worth most is kept: the one that may stay; of those, the one in
+/// the last plan; of those, the one that runs.
+fn worth(given: &Given<'_>, item: &Item<'_>, found: Found<'_>) -> (bool, bool, bool) {
+    let allowed = given.rules[item.group].allowed[found.site.index];
+    let last = given.before.get(&item.node.name).map(|node| &node.host);
+    let true_one = last == Some(&found.site.host.name);
+    (allowed, true_one, found.node.state == DomainState::Running)
+}
+
+impl<'a> Existing<'a> {
+    /// Where a node stays, if it does.
+    pub(super) fn home(&self, item: &Item<'_>) -> Option<&'a Site<'a>> {
+        let old = self.nodes.get(&item.node.name)?;
+        old.moves.is_none().then_some(old.found.site)
+    }
+
     /// Removes the existing domains of nodes that the plan leaves out.
-    pub(super) fn remove_missing(&mut self, topology: &Topology, missing: &[MissingNode]) {
-        let missing: HashMap<&str, &str> = missing
-            .iter()
-            .map(|missing| (missing.node.as_str(), missing.reason.as_str()))
-            .collect();
-        for (index, node) in topology.nodes.iter().enumerate() {
-            if let Some(reason) = missing.get(node.name.as_str())
-                && let Some(&found) = self.found.get(&index)
-            {
-                self.unwanted.push((found, (*reason).to_owned()));
+    pub(super) fn remove_missing(&mut self, missing: &[MissingNode]) {
+        for missing in missing {
+            if let Some(old) = self.nodes.get(&missing.node) {
+                self.unwanted.push((old.found, missing.reason.clone()));
             }
         }
     }
 
-    /// Reserves capacity for the nodes that stay, and records why the others must move.
+    /// Reserves capacity for the nodes that stay, and records why the others must move. Returns what the
+    /// sites have left.
     ///
     /// Nodes whose needs did not change stay even if the host is above its current limits. The
     /// rest stay if the host has capacity for what they need now.
-    pub(super) fn settle(
-        &mut self,
-        input: &PlanInput<'_>,
-        sites: &[Candidate<'_>],
-        groups: &[Rules],
-        group_of: &[usize],
-        ranks: &[usize],
-        rooms: &mut [FreeCapacity],
-    ) {
-        let (topology, trouble) = (input.topology, &input.trouble);
-        let mut order: Vec<usize> = self.found.keys().copied().collect();
-        order.sort_unstable_by_key(|&index| ranks[index]);
+    pub(super) fn settle(&mut self, given: &Given<'_>) -> Vec<FreeCapacity> {
+        let sites = given.sites.iter();
+        let mut rooms: Vec<FreeCapacity> = sites.map(|site| FreeCapacity::new(site.capacity)).collect();
+        let mut nodes: Vec<&mut Old<'a>> = self.nodes.values_mut().collect();
+        nodes.sort_unstable_by_key(|old| old.item.rank);
         let mut changed = Vec::new();
-        for index in order {
-            let Found { site, node } = self.found[&index];
-            let group = group_of[index];
-            let rules = &groups[group];
-            let host = &sites[site].host.name;
-            let shared = rules
-                .conflicts
-                .iter()
-                .find(|group| rooms[site].groups.contains_key(group));
-            if let Some(failed) = trouble.failed.get(&topology.nodes[index].name) {
-                self.moves.insert(index, failed.why.clone());
-            } else if !rules.allowed[site] {
-                let why = format!("`on` of {} does not name {host}", topology.groups[group].name);
-                self.moves.insert(index, why);
-            } else if let Some(&other) = shared {
-                let why = format!(
-                    "{host} holds nodes of {}, which it must be separate from",
-                    topology.groups[other].name
-                );
-                self.moves.insert(index, why);
-            } else if Needs::of(&topology.nodes[index]) == Needs::of_spec(&node.mark.spec) {
-                rooms[site].place(Needs::of_spec(&node.mark.spec), group);
+        for old in nodes {
+            let (item, room) = (old.item, &mut rooms[old.found.site.index]);
+            old.moves = refused(given, item, old.found.site, room);
+            if old.moves.is_some() {
+                continue;
+            }
+            if item.needs == Needs::of_spec(&old.found.node.mark.spec) {
+                room.place(item.needs, item.group);
             } else {
-                changed.push(index);
+                changed.push(old);
             }
         }
-        for index in changed {
-            let Found { site, node } = self.found[&index];
-            let group = group_of[index];
-            let (old, new) = (Needs::of_spec(&node.mark.spec), Needs::of(&topology.nodes[index]));
-            let shrinks = new.memory <= old.memory && new.vcpus <= old.vcpus && new.disk <= old.disk;
-            let lacks = rooms[site].lacks(new, &groups[group].conflicts);
-            if lacks.is_none() || (shrinks && lacks != Some(super::error::Shortage::Separate)) {
-                rooms[site].place(new, group);
+        for old in changed {
+            let Found { site, node } = old.found;
+            let room = &mut rooms[site.index];
+            let (had, needs) = (Needs::of_spec(&node.mark.spec), old.item.needs);
+            let shrinks = needs.memory <= had.memory && needs.vcpus <= had.vcpus && needs.disk <= had.disk;
+            let lacks = room.lacks(needs, &given.rules[old.item.group].conflicts);
+            if lacks.is_none() || (shrinks && lacks != Some(Shortage::Separate)) {
+                room.place(needs, old.item.group);
             } else {
-                self.moves.insert(
-                    index,
-                    format!("it needs {new}, which {} does not have", sites[site].host.name),
-                );
+                let why = format!("it needs {needs}, which {} does not have", site.host.name);
+                old.moves = Some(why);
             }
         }
+        rooms
     }
+}
+
+/// Why a node may not stay on its site, whatever it needs.
+fn refused(given: &Given<'_>, item: &Item<'_>, site: &Site<'_>, room: &FreeCapacity) -> Option<String> {
+    let rules = &given.rules[item.group];
+    let host = &site.host.name;
+    if let Some(failed) = given.input.trouble.failed.get(&item.node.name) {
+        return Some(failed.why.clone());
+    }
+    if !rules.allowed[site.index] {
+        let group = &given.group(item.group).name;
+        return Some(format!("`on` of {group} does not name {host}"));
+    }
+    let mut conflicts = rules.conflicts.iter();
+    let other = conflicts.find(|group| room.groups.contains_key(group))?;
+    Some(format!(
+        "{host} holds nodes of {}, which it must be separate from",
+        given.group(*other).name
+    ))
 }

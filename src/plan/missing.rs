@@ -1,121 +1,102 @@
 //! Places the nodes, and decides which ones to leave out if not all have a place and the
 //! topology's `min_ready` allows it.
 
-use std::collections::BTreeMap;
-
-use super::candidate::Candidate;
 use super::capacity::FreeCapacity;
 use super::error::PlanError;
 use super::existing::Existing;
-use super::model::{MissingNode, PlanInput};
-use super::needs::Needs;
+use super::given::Given;
+use super::model::MissingNode;
 use super::refusal;
-use super::task::{Item, Rules, Task};
+use super::site::Site;
+use super::task::{Item, Task};
 
-/// A node (by its index in the topology) with its site (by index).
+/// A node with its site.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Placed {
-    pub(super) index: usize,
-    pub(super) site: usize,
+pub(super) struct Placed<'a> {
+    pub(super) item: &'a Item<'a>,
+    pub(super) site: &'a Site<'a>,
 }
 
-/// A site for each node, in topology order, and the nodes without one.
+/// A site for each node, and the nodes without one; both in topology order.
 ///
 /// Of nodes with equal needs and constraints, the last in topology order are left out; existing nodes
 /// that may stay always do.
-pub(super) fn place_all(
-    input: &PlanInput<'_>,
-    sites: &[Candidate<'_>],
-    groups: Vec<Rules>,
-    group_of: &[usize],
-    ranks: &[usize],
-    existing: &Existing<'_>,
+pub(super) fn place_all<'a>(
+    given: &'a Given<'_>,
+    existing: &Existing<'a>,
     rooms: Vec<FreeCapacity>,
-) -> Result<(Vec<Placed>, Vec<MissingNode>), PlanError> {
-    let nodes = &input.topology.nodes;
-    let may_miss = nodes.len() - input.topology.min_ready.of(nodes.len());
-    let mut missing: BTreeMap<usize, String> = BTreeMap::new();
-    let mut placed: Vec<Placed> = Vec::with_capacity(nodes.len());
-    let mut new: Vec<usize> = Vec::new();
-    for (index, node) in nodes.iter().enumerate() {
-        let stays = existing
-            .found
-            .get(&index)
-            .filter(|_| !existing.moves.contains_key(&index));
-        match (input.trouble.failed.get(&node.name), stays) {
-            (Some(failed), _) if failed.given_up => {
-                missing.insert(index, failed.why.clone());
-            }
-            (_, Some(found)) => placed.push(Placed {
-                index,
-                site: found.site,
-            }),
-            (_, None) => new.push(index),
+) -> Result<(Vec<Placed<'a>>, Vec<MissingNode>), PlanError> {
+    let failed = &given.input.trouble.failed;
+    let all = given.items.len();
+    let may_miss = all - given.input.topology.min_ready.of(all);
+    let mut missing: Vec<(&Item<'_>, String)> = Vec::new();
+    let mut placed: Vec<Placed<'a>> = Vec::with_capacity(all);
+    let mut new: Vec<&Item<'_>> = Vec::new();
+    for item in &given.items {
+        let given_up = failed.get(&item.node.name).filter(|failed| failed.given_up);
+        if let Some(failed) = given_up {
+            missing.push((item, failed.why.clone()));
+        } else if let Some(site) = existing.home(item) {
+            placed.push(Placed { item, site });
+        } else {
+            new.push(item);
         }
     }
-    let items = new.iter().map(|&index| Item {
-        group: group_of[index],
-        needs: Needs::of(&nodes[index]),
-        avoid: avoided(input, sites, index),
-        rank: ranks[index],
-    });
-    let items = items.collect();
-    let mut task = Task { rooms, groups, items };
-    let mut reasons: Vec<(Item, String)> = Vec::new();
+    let mut task = Task {
+        rooms,
+        groups: &given.rules,
+        items: new,
+    };
+    let mut reasons: Vec<(&Item<'_>, String)> = Vec::new();
     let mut first = None;
     let chosen = loop {
         let failure = match task.solve() {
             Ok(chosen) => break chosen,
             Err(failure) => failure,
         };
-        let item = task.items[failure.item].clone();
-        let index = new[failure.item];
-        let rules = &task.groups[item.group];
-        let (node, group) = (&nodes[index], item.group);
-        let refused = refusal::refuse(input.topology, sites, node, group, rules, &item.avoid, &failure);
+        let item = task.items[failure.item];
+        let refused = refusal::refuse(given, item, &failure);
         if missing.len() >= may_miss {
             return Err(first.unwrap_or(refused));
         }
         // The same text for all equal nodes, so that the report folds them.
-        let known = reasons.iter().find(|(known, _)| known.is_like(&item));
+        let known = reasons.iter().find(|(known, _)| known.is_like(item));
         let reason = if let Some((_, reason)) = known {
             reason.clone()
         } else {
-            reasons.push((item.clone(), why(&refused)));
+            reasons.push((item, why(&refused)));
             why(&refused)
         };
         first.get_or_insert(refused);
-        let last = task.items.iter().rposition(|other| other.is_like(&item));
-        let last = last.unwrap_or(failure.item);
-        let failed = input.trouble.failed.get(&nodes[new[last]].name);
-        let reason = failed.map_or(reason.clone(), |failed| format!("{}; {reason}", failed.why));
-        missing.insert(new[last], reason);
-        task.items.remove(last);
-        new.remove(last);
+        let last = task.items.iter().rposition(|other| other.is_like(item));
+        let last = task.items.remove(last.unwrap_or(failure.item));
+        let reason = match failed.get(&last.node.name) {
+            Some(failed) => format!("{}; {reason}", failed.why),
+            None => reason,
+        };
+        missing.push((last, reason));
     };
-    placed.extend(
-        new.into_iter()
-            .zip(chosen)
-            .map(|(index, site)| Placed { index, site }),
-    );
-    placed.sort_unstable_by_key(|placed| placed.index);
-    let missing = missing.into_iter().map(|(index, reason)| MissingNode {
-        node: nodes[index].name.clone(),
-        group: nodes[index].group.clone(),
+    let new = task.items.into_iter().zip(chosen);
+    placed.extend(new.map(|(item, site)| Placed {
+        item,
+        site: &given.sites[site],
+    }));
+    placed.sort_unstable_by_key(|placed| placed.item.order);
+    missing.sort_unstable_by_key(|(item, _)| item.order);
+    let missing = missing.into_iter().map(|(item, reason)| MissingNode {
+        node: item.node.name.clone(),
+        group: item.node.group.clone(),
         reason,
     });
     Ok((placed, missing.collect()))
 }
 
-/// The sites where a node is not tried, ascending.
-fn avoided(input: &PlanInput<'_>, sites: &[Candidate<'_>], index: usize) -> Vec<usize> {
-    let trouble = &input.trouble;
-    let failed = trouble.failed.get(&input.topology.nodes[index].name);
-    let bad = |site: &Candidate<'_>| {
-        let host = &site.host.name;
-        trouble.closed.contains(host) || failed.is_some_and(|failed| failed.on.contains(host))
-    };
-    (0..sites.len()).filter(|&site| bad(&sites[site])).collect()
+/// The sites that hold nodes, in topology order.
+pub(super) fn used<'a>(placed: &[Placed<'a>]) -> Vec<&'a Site<'a>> {
+    let mut sites: Vec<&Site<'_>> = placed.iter().map(|placed| placed.site).collect();
+    sites.sort_unstable_by_key(|site| site.order);
+    sites.dedup_by_key(|site| site.order);
+    sites
 }
 
 fn why(refused: &PlanError) -> String {

@@ -1,14 +1,14 @@
 //! The cluster's network: names of its devices, VXLAN identifier, MTU, and the checks for
 //! conflicts with other networks.
 
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-use uuid::Uuid;
-
-use super::candidate::Candidate;
 use super::claims;
 use super::error::PlanError;
+use super::given::Given;
 use super::model::{NetworkPlan, PlanInput, VxlanPlan};
+use super::site::Site;
 use crate::inventory::{ObservedHost, ShortId};
 
 /// UDP port of VXLAN (RFC 7348).
@@ -23,11 +23,6 @@ pub(crate) fn overhead(underlay: IpAddr) -> u32 {
         IpAddr::V4(_) => 20 + 8 + 8 + 14,
         IpAddr::V6(_) => 40 + 8 + 8 + 14,
     }
-}
-
-/// The address of a site on the underlay: the topology's if set, else the observed one.
-pub(super) fn underlay(site: &Candidate<'_>) -> Option<IpAddr> {
-    site.host.address.or(site.observed.facts.underlay)
 }
 
 /// Rejects a name that a cluster with another id has on one of the hosts.
@@ -67,11 +62,8 @@ pub(super) fn check_name(input: &PlanInput<'_>) -> Result<(), PlanError> {
 }
 
 /// Decides the network. `used` are the sites that will hold nodes, in topology order.
-pub(super) fn network(
-    input: &PlanInput<'_>,
-    sites: &[Candidate<'_>],
-    used: &[usize],
-) -> Result<NetworkPlan, PlanError> {
+pub(super) fn network(given: &Given<'_>, used: &[&Site<'_>]) -> Result<NetworkPlan, PlanError> {
+    let input = given.input;
     let wanted = &input.topology.network;
     let short_id = ShortId::of(input.cluster_id);
     let mut plan = NetworkPlan {
@@ -87,26 +79,26 @@ pub(super) fn network(
     if !plan.own_bridge {
         return Ok(plan);
     }
-    check_subnet(input, sites, used, &plan)?;
+    check_subnet(input, used, &plan)?;
     // The VXLAN overhead is subtracted as soon as the topology has a second host: a node placed there
     // later must not change the MTU of running nodes.
     if input.topology.hosts.len() > 1 {
-        plan.mtu = mtu(input, sites)?;
+        plan.mtu = mtu(given)?;
         // Without the narrowest host a larger MTU would fit, but an unreachable host must not recreate all nodes.
         let before = input
             .trouble
             .before
             .as_ref()
-            .filter(|_| sites.len() < input.topology.hosts.len());
+            .filter(|_| given.sites.len() < input.topology.hosts.len());
         if let Some(before) = before.filter(|before| before.cluster_id == input.cluster_id) {
             plan.mtu = plan.mtu.min(before.network.mtu);
         }
     }
     let device = format!("vcx{short_id}");
-    let has_device = |site: &Candidate<'_>| site.observed.objects.iter().any(|object| object.name == device);
+    let has_device = |site: &Site<'_>| site.observed.objects.iter().any(|object| object.name == device);
     if used.len() > 1 {
-        check_underlay(sites, used)?;
-        let vni = vni(input.cluster_id, sites, has_device);
+        check_underlay(used)?;
+        let vni = vni(given, has_device);
         plan.vxlan = Some(VxlanPlan {
             device,
             vni,
@@ -117,26 +109,28 @@ pub(super) fn network(
 }
 
 /// The wanted MTU, or the largest that fits into VXLAN on every host of the topology.
-fn mtu(input: &PlanInput<'_>, sites: &[Candidate<'_>]) -> Result<u32, PlanError> {
-    let narrowest = sites
+fn mtu(given: &Given<'_>) -> Result<u32, PlanError> {
+    let network = &given.input.topology.network;
+    let narrowest = given
+        .sites
         .iter()
         .filter_map(|site| {
             let underlay_mtu = site.observed.facts.underlay_mtu.unwrap_or(ETHERNET_MTU);
             Some((
-                underlay_mtu.saturating_sub(overhead(underlay(site)?)),
+                underlay_mtu.saturating_sub(overhead(site.underlay()?)),
                 &site.host.name,
             ))
         })
         .min_by_key(|&(possible, _)| possible);
     let Some((possible, host)) = narrowest else {
-        return Ok(input.topology.network.mtu.unwrap_or(ETHERNET_MTU - 50));
+        return Ok(network.mtu.unwrap_or(ETHERNET_MTU - 50));
     };
-    match input.topology.network.mtu {
+    match network.mtu {
         Some(wanted) if wanted > possible => {
-            let at = input.topology.network.at.clone();
+            let (host, at) = (host.clone(), network.at.clone());
             Err(PlanError::MtuTooLarge {
                 wanted,
-                host: host.clone(),
+                host,
                 possible,
                 at,
             })
@@ -147,12 +141,14 @@ fn mtu(input: &PlanInput<'_>, sites: &[Candidate<'_>]) -> Result<u32, PlanError>
 }
 
 /// Every host of a VXLAN needs its own underlay address, all of one family.
-fn check_underlay(sites: &[Candidate<'_>], used: &[usize]) -> Result<(), PlanError> {
-    let mut seen: std::collections::HashMap<IpAddr, &Candidate<'_>> = std::collections::HashMap::new();
-    let mut first: Option<(&Candidate<'_>, IpAddr)> = None;
-    for site in used.iter().map(|&site| &sites[site]) {
+fn check_underlay(used: &[&Site<'_>]) -> Result<(), PlanError> {
+    let mut seen: HashMap<IpAddr, &Site<'_>> = HashMap::new();
+    let mut first: Option<(&Site<'_>, IpAddr)> = None;
+    for &site in used {
         let name = || site.host.name.clone();
-        let address = underlay(site).ok_or_else(|| PlanError::NoUnderlay { host: name() })?;
+        let address = site
+            .underlay()
+            .ok_or_else(|| PlanError::NoUnderlay { host: name() })?;
         let (one, its) = *first.get_or_insert((site, address));
         if its.is_ipv4() != address.is_ipv4() {
             return Err(PlanError::MixedUnderlay {
@@ -175,20 +171,20 @@ fn check_underlay(sites: &[Candidate<'_>], used: &[usize]) -> Result<(), PlanErr
 
 /// The VXLAN identifier: derived from the cluster's id, or the next one that no other VXLAN on
 /// the hosts uses. A cluster whose device exists keeps its identifier.
-fn vni(cluster_id: Uuid, sites: &[Candidate<'_>], has_device: impl Fn(&Candidate<'_>) -> bool) -> u32 {
+fn vni(given: &Given<'_>, has_device: impl Fn(&Site<'_>) -> bool) -> u32 {
     const ALL: u32 = 0x00ff_ffff;
+    let (sites, cluster_id) = (&given.sites, given.input.cluster_id);
     let wanted = (cluster_id.as_u128() as u32 & ALL).max(1);
     let candidates = || (0..ALL).map(|step| (wanted - 1 + step) % ALL + 1);
-    let (ours, others): (Vec<&Candidate<'_>>, Vec<&Candidate<'_>>) =
-        sites.iter().partition(|site| has_device(site));
-    let of_others: std::collections::HashSet<u32> = others.iter().flat_map(|site| site.vnis()).collect();
-    let of_ours: std::collections::HashSet<u32> = ours.iter().flat_map(|site| site.vnis()).collect();
-    let claimed: std::collections::HashSet<u32> = sites
+    let (ours, others): (Vec<&Site<'_>>, Vec<&Site<'_>>) = sites.iter().partition(|site| has_device(site));
+    let of_others: HashSet<u32> = others.iter().flat_map(|site| site.vnis()).collect();
+    let of_ours: HashSet<u32> = ours.iter().flat_map(|site| site.vnis()).collect();
+    let claimed: HashSet<u32> = sites
         .iter()
         .flat_map(|site| claims::of_others(site.observed, cluster_id))
         .filter_map(|claim| claim.vni)
         .collect();
-    let of_others: std::collections::HashSet<u32> = of_others.union(&claimed).copied().collect();
+    let of_others: HashSet<u32> = of_others.union(&claimed).copied().collect();
     let promised = sites
         .iter()
         .find_map(|site| claims::own(site.observed, cluster_id)?.vni);
@@ -213,14 +209,9 @@ fn vni(cluster_id: Uuid, sites: &[Candidate<'_>], has_device: impl Fn(&Candidate
 }
 
 /// Rejects a subnet that overlaps a route of a host or another cluster's nodes or claim there.
-fn check_subnet(
-    input: &PlanInput<'_>,
-    sites: &[Candidate<'_>],
-    used: &[usize],
-    plan: &NetworkPlan,
-) -> Result<(), PlanError> {
+fn check_subnet(input: &PlanInput<'_>, used: &[&Site<'_>], plan: &NetworkPlan) -> Result<(), PlanError> {
     let subnet = plan.subnet;
-    for site in used.iter().map(|&site| &sites[site]) {
+    for site in used {
         let by_route = site
             .observed
             .facts

@@ -26,7 +26,7 @@ enum Order {
     Size,
 }
 
-impl Task {
+impl Task<'_> {
     /// A host for each item, or the first item that has none.
     pub(super) fn solve(&self) -> Result<Vec<usize>, PlacementFailure> {
         let failure = match self.attempt(Order::Choice, false) {
@@ -61,7 +61,7 @@ impl Task {
         let sizes = self.sizes();
         let mut order: Vec<usize> = (0..self.items.len()).collect();
         order.sort_by_cached_key(|&i| {
-            let item = &self.items[i];
+            let item = self.items[i];
             (
                 Reverse(sizes[i]),
                 self.groups[item.group].rank,
@@ -80,7 +80,7 @@ impl Task {
             .iter()
             .map(|rules| rules.allowed.iter().filter(|&&allowed| allowed).count())
             .collect();
-        let choice = |item: &Item| {
+        let choice = |item: &Item<'_>| {
             let rules = &self.groups[item.group];
             let avoided = item.avoid.iter().filter(|&&host| rules.allowed[host]).count();
             (
@@ -91,7 +91,7 @@ impl Task {
         };
         let mut order: Vec<usize> = (0..self.items.len()).collect();
         order.sort_by_cached_key(|&i| {
-            let item = &self.items[i];
+            let item = self.items[i];
             let rules = &self.groups[item.group];
             (
                 choice(item),
@@ -113,9 +113,9 @@ impl Task {
         let mut rooms = self.rooms.clone();
         let mut hosts = vec![usize::MAX; self.items.len()];
         let mut failure: Option<PlacementFailure> = None;
-        let class = |&i: &usize, &j: &usize| self.items[i].is_like(&self.items[j]);
+        let class = |&i: &usize, &j: &usize| self.items[i].is_like(self.items[j]);
         for class in order.chunk_by(class) {
-            let first = &self.items[class[0]];
+            let first = self.items[class[0]];
             let Item { group, needs, .. } = *first;
             let rules = &self.groups[group];
             let place = (!pack_all).then_some(rules.place);

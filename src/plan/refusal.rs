@@ -3,32 +3,27 @@
 
 use std::collections::BTreeMap;
 
-use super::candidate::Candidate;
 use super::capacity::FreeCapacity;
 use super::error::{PlanError, Shortage};
+use super::given::Given;
 use super::needs::{Needs, vcpus};
-use super::task::{PlacementFailure, Rules};
+use super::site::Site;
+use super::task::{Item, PlacementFailure};
+use crate::base::name::GroupName;
 use crate::base::units::MiB;
 use crate::nodeset;
-use crate::topology::{Node, Topology};
 
 /// The error for the first node without a place.
-pub(super) fn refuse(
-    topology: &Topology,
-    sites: &[Candidate<'_>],
-    node: &Node,
-    group: usize,
-    rules: &Rules,
-    avoid: &[usize],
-    failure: &PlacementFailure,
-) -> PlanError {
-    let needs = Needs::of(node);
+pub(super) fn refuse(given: &Given<'_>, item: &Item<'_>, failure: &PlacementFailure) -> PlanError {
+    let needs = item.needs;
+    let (group, rules) = (given.group(item.group), &given.rules[item.group]);
     let mut reasons: BTreeMap<Shortage, Vec<&str>> = BTreeMap::new();
-    let mut closest: Option<(u128, usize, Shortage)> = None;
-    for (index, (site, room)) in sites.iter().zip(&failure.rooms).enumerate() {
-        let lack = if !rules.allowed[index] {
+    let mut closest: Option<(u128, &Site<'_>, Shortage)> = None;
+    for site in &given.sites {
+        let room = &failure.rooms[site.index];
+        let lack = if !rules.allowed[site.index] {
             Shortage::On
-        } else if avoid.contains(&index) {
+        } else if item.avoid.contains(&site.index) {
             Shortage::Failed
         } else {
             room.lacks(needs, &rules.conflicts).unwrap_or(Shortage::Places)
@@ -38,11 +33,11 @@ pub(super) fn refuse(
         if !matches!(lack, Shortage::On | Shortage::Separate | Shortage::Failed)
             && closest.is_none_or(|(most, ..)| share > most)
         {
-            closest = Some((share, index, lack));
+            closest = Some((share, site, lack));
         }
     }
-    for host in &topology.hosts {
-        if !sites.iter().any(|site| site.host.name == host.name) {
+    for host in &given.input.topology.hosts {
+        if !given.sites.iter().any(|site| site.host.name == host.name) {
             reasons
                 .entry(Shortage::Unreached)
                 .or_default()
@@ -50,12 +45,12 @@ pub(super) fn refuse(
         }
     }
     let mut parts = Vec::new();
-    if let Some((_, index, lack)) = closest {
-        let name = sites[index].host.name.as_str();
+    if let Some((_, site, lack)) = closest {
+        let name = site.host.name.as_str();
         parts.push(format!(
             "`{name}` comes closest with {} left ({})",
-            rest(&failure.rooms[index], needs),
-            phrase(lack, topology, group)
+            rest(&failure.rooms[site.index], needs),
+            phrase(lack, &group.name)
         ));
         if let Some(names) = reasons.get_mut(&lack) {
             names.retain(|&other| other != name);
@@ -66,19 +61,19 @@ pub(super) fn refuse(
     let others: Vec<String> = reasons
         .iter()
         .filter(|(_, names)| !names.is_empty())
-        .map(|(&lack, names)| format!("{}: {}", nodeset::fold(names), phrase(lack, topology, group)))
+        .map(|(&lack, names)| format!("{}: {}", nodeset::fold(names), phrase(lack, &group.name)))
         .collect();
     parts.extend(others);
     let lacks = closest
         .map(|(_, _, lack)| lack)
         .or_else(|| reasons.keys().next().copied());
     PlanError::DoesNotFit {
-        node: node.name.clone(),
+        node: item.node.name.clone(),
         needs: needs.to_string(),
         best: parts.join("; "),
         unplaced: failure.more,
         lacks: lacks.unwrap_or(Shortage::Unreached),
-        at: topology.groups[group].at.clone(),
+        at: group.at.clone(),
     }
 }
 
@@ -103,8 +98,7 @@ fn rest(room: &FreeCapacity, needs: Needs) -> String {
     format!("{} and {places}", parts.join(", "))
 }
 
-fn phrase(lack: Shortage, topology: &Topology, group: usize) -> String {
-    let group = &topology.groups[group].name;
+fn phrase(lack: Shortage, group: &GroupName) -> String {
     match lack {
         Shortage::Memory => "too little memory".to_owned(),
         Shortage::Vcpus => "too few vCPUs".to_owned(),

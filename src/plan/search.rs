@@ -10,7 +10,7 @@ const MAX_ITEMS: usize = 64;
 const MAX_STEPS: u32 = 300_000;
 
 /// A host for each item, if the search finds one in time.
-pub(super) fn search(task: &Task, order: &[usize]) -> Option<Vec<usize>> {
+pub(super) fn search(task: &Task<'_>, order: &[usize]) -> Option<Vec<usize>> {
     if order.len() > MAX_ITEMS {
         return None;
     }
@@ -25,7 +25,7 @@ pub(super) fn search(task: &Task, order: &[usize]) -> Option<Vec<usize>> {
 }
 
 struct Search<'a> {
-    task: &'a Task,
+    task: &'a Task<'a>,
     order: &'a [usize],
     rooms: Vec<FreeCapacity>,
     hosts: Vec<usize>,
@@ -41,7 +41,7 @@ impl Search<'_> {
         let rules = &self.task.groups[group];
         // Equal items are interchangeable: the later one never goes to an earlier host.
         let from = match depth.checked_sub(1).map(|before| self.order[before]) {
-            Some(twin) if self.task.items[twin].is_like(&self.task.items[item]) => self.hosts[twin],
+            Some(twin) if self.task.items[twin].is_like(self.task.items[item]) => self.hosts[twin],
             _ => 0,
         };
         for host in from..self.rooms.len() {

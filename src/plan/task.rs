@@ -2,11 +2,15 @@
 
 use super::capacity::FreeCapacity;
 use super::needs::Needs;
-use crate::topology::Place;
+use crate::topology::{Node, Place};
 
-/// A node that needs a host.
+/// A node of the topology, as something that needs a host.
 #[derive(Clone, Debug)]
-pub(super) struct Item {
+pub(super) struct Item<'a> {
+    pub(super) node: &'a Node,
+    /// Its position in the topology.
+    pub(super) order: usize,
+    /// Its group, by index.
     pub(super) group: usize,
     pub(super) needs: Needs,
     /// Hosts that it must avoid although its group may use them, ascending.
@@ -15,7 +19,7 @@ pub(super) struct Item {
     pub(super) rank: usize,
 }
 
-impl Item {
+impl Item<'_> {
     /// Whether the two are interchangeable.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         self.group == other.group && self.needs == other.needs && self.avoid == other.avoid
@@ -40,10 +44,10 @@ pub(super) struct Rules {
 
 /// The whole task. Hosts are in the natural order of their names.
 #[derive(Clone, Debug)]
-pub(super) struct Task {
+pub(super) struct Task<'a> {
     pub(super) rooms: Vec<FreeCapacity>,
-    pub(super) groups: Vec<Rules>,
-    pub(super) items: Vec<Item>,
+    pub(super) groups: &'a [Rules],
+    pub(super) items: Vec<&'a Item<'a>>,
 }
 
 /// A placement that did not work out.
