@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use futures::StreamExt;
-
 use super::Cluster;
 use crate::base::event::Events;
 use crate::base::exit::ExitCode;
@@ -25,18 +23,19 @@ pub fn lease_words(expires: Option<Moment>) -> String {
 /// The claims of a cluster on all hosts of a fleet that respond.
 pub async fn claims(cluster: &Cluster, fleet: &Fleet, events: &Events) -> Vec<Claim> {
     let reference = &cluster.record.cluster_ref();
-    let names = fleet.members().iter().map(|member| &member.endpoint.name);
-    let pending = &Pending::new("reading the lease on", names);
-    let all = futures::stream::iter(fleet.members())
-        .map(|member| async move {
-            let claim = member.host.claim_of(reference).await;
-            pending.answered(&member.endpoint.name);
-            claim.ok().flatten()
-        })
-        .buffer_unordered(HOSTS_AT_ONCE)
-        .collect::<Vec<Option<Claim>>>();
-    let found = pending.shown(events, all).await;
-    found.into_iter().flatten().collect()
+    let found = Pending::each(
+        events,
+        "reading the lease on",
+        HOSTS_AT_ONCE,
+        fleet.members(),
+        |member| &member.endpoint.name,
+        |member| member.host.claim_of(reference),
+    )
+    .await;
+    found
+        .into_iter()
+        .filter_map(|claim| claim.ok().flatten())
+        .collect()
 }
 
 /// The new end of a lease.

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
 use tokio::sync::Mutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -102,21 +101,17 @@ impl ClusterLocks {
             ways: ways.clone(),
         });
         let what = format!("the lock of cluster `{}` on", plan.cluster);
-        let pending = &Pending::new(what, ways.keys());
-        let all = futures::stream::iter(ways.keys())
-            .map(|host| {
-                let wanted = &wanted;
-                async move {
-                    let answer = wanted.take(host).await;
-                    pending.answered(host);
-                    (host, answer)
-                }
-            })
-            .buffer_unordered(FANOUT)
-            .collect::<Vec<_>>();
-        let answers = pending.shown(events, all).await;
+        let answers = Pending::each(
+            events,
+            what,
+            FANOUT,
+            ways.keys(),
+            |host| *host,
+            |host| wanted.take(host),
+        )
+        .await;
         let mut held = HashMap::new();
-        for (host, answer) in answers {
+        for (host, answer) in ways.keys().zip(answers) {
             match answer {
                 Some((LockState::Busy { holder }, _)) => {
                     return Err(ClaimError::Busy {
@@ -147,20 +142,23 @@ impl ClusterLocks {
         drop(self.keeping);
         let held = std::mem::take(&mut *self.held.lock().await);
         let what = format!("releasing the lock of cluster `{}` on", self.wanted.cluster.name);
-        let pending = &Pending::new(what, held.keys());
-        let freeing = held.into_iter().map(|(host, held)| {
-            let wanted = &self.wanted;
-            async move {
+        let wanted = &self.wanted;
+        Pending::each(
+            events,
+            what,
+            held.len(),
+            held,
+            |(host, _)| host,
+            |(host, held)| async move {
                 if held.is_lost() {
                     // Its connection may never come back.
                     let _ = tokio::time::timeout(FREEING, wanted.free(&host, held)).await;
                 } else {
                     held.release().await;
                 }
-                pending.answered(&host);
-            }
-        });
-        pending.shown(events, futures::future::join_all(freeing)).await;
+            },
+        )
+        .await;
     }
 }
 

@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use futures::StreamExt;
 use indexmap::IndexMap;
 
 use super::Cluster;
@@ -91,9 +90,13 @@ async fn ways(
 ) -> anyhow::Result<HashMap<HostName, Via>> {
     let mut ways = HashMap::new();
     let mut failures = Vec::new();
-    let pending = &Pending::new("connecting to", hosts.iter().map(|host| &host.name));
-    let connected = futures::stream::iter(hosts)
-        .map(|host| async move {
+    let connected = Pending::each(
+        events,
+        "connecting to",
+        FANOUT,
+        hosts,
+        |host| &host.name,
+        |host| async move {
             let way = match crate::host::ssh_target(&host) {
                 Ok(None) => Ok(Via::Direct),
                 Ok(Some(mut target)) => {
@@ -105,12 +108,11 @@ async fn ways(
                 }
                 Err(error) => Err((error, None)),
             };
-            pending.answered(&host.name);
             (host.name, way)
-        })
-        .buffer_unordered(FANOUT)
-        .collect::<Vec<_>>();
-    for (host, way) in pending.shown(events, connected).await {
+        },
+    )
+    .await;
+    for (host, way) in connected {
         let way = way.unwrap_or_else(|(error, hint)| {
             failures.push(Failure {
                 host: Some(host.clone()),

@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use futures::StreamExt;
-
 use super::Context;
 use super::common::Selection;
 use super::output::waits;
@@ -40,23 +38,18 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let nodes = args.selection.connect(&cluster, &chosen, &waits).await?;
     // Those whose session is open; the others are reported while they are logged in to.
     let pending = &Pending::new("fetching from", std::iter::empty::<&str>());
-    let work = futures::stream::iter(&chosen)
-        .map(|node| {
-            let (nodes, args) = (&nodes, &args);
-            async move {
-                let result = from_node(node, nodes, args, pending).await;
-                pending.answered(node);
-                (node, result)
-            }
-        })
-        .buffer_unordered(args.selection.fanout)
-        .collect::<Vec<_>>();
-    let work = context.cancel.run_until_cancelled(work);
-    let results = pending.shown(&waits, work).await;
+    let work = pending.each_of(
+        &waits,
+        args.selection.fanout,
+        &chosen,
+        |node| *node,
+        |node| from_node(node, &nodes, &args, pending),
+    );
+    let results = context.cancel.run_until_cancelled(work).await;
     close(&nodes, &waits).await;
     let mut failures = Vec::new();
     let mut sum = Pulled::default();
-    for (node, result) in results.ok_or(EngineError::Interrupted)? {
+    for (node, result) in chosen.iter().zip(results.ok_or(EngineError::Interrupted)?) {
         match result {
             Ok(pulled) => {
                 sum.files += pulled.files;

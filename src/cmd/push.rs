@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use futures::StreamExt;
-
 use super::Context;
 use super::common::Selection;
 use super::output::waits;
@@ -42,8 +40,12 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let nodes = args.selection.connect(&cluster, &chosen, &waits).await?;
     // Those whose session is open; the others are reported while they are logged in to.
     let pending = &Pending::new("sending to", std::iter::empty::<&str>());
-    let work = futures::stream::iter(&chosen)
-        .map(|node| {
+    let work = pending.each_of(
+        &waits,
+        args.selection.fanout,
+        &chosen,
+        |node| *node,
+        |node| {
             let (nodes, archive) = (&nodes, &archive);
             async move {
                 let pushed = match nodes.session_within(node, args.selection.timeout).await {
@@ -59,7 +61,6 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
                     }
                     Err(error) => Err(explain(&error)),
                 };
-                pending.answered(node);
                 let failed = |error| Failure {
                     host: None,
                     node: Some(node.clone()),
@@ -69,11 +70,9 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
                 };
                 pushed.err().map(failed)
             }
-        })
-        .buffer_unordered(args.selection.fanout)
-        .collect::<Vec<_>>();
-    let work = context.cancel.run_until_cancelled(work);
-    let failures = pending.shown(&waits, work).await;
+        },
+    );
+    let failures = context.cancel.run_until_cancelled(work).await;
     close(&nodes, &waits).await;
     let failures: Vec<Failure> = failures
         .ok_or(EngineError::Interrupted)?

@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use futures::StreamExt;
 use serde::Serialize;
 
 use super::Context;
@@ -94,22 +93,15 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         .collect();
     let nodes = nodes_of(&cluster.plan, &cluster.record.users, &cluster.keys, &fleet)?;
     let leftovers = leftover_domains(&cluster.plan, &states);
-    let pending = &Pending::new("an answer from", wanted.iter().map(|node| &node.name));
-    let all = futures::stream::iter(wanted.into_iter().enumerate())
-        .map(|(number, node)| {
-            let (states, nodes, args) = (&states, &nodes, &args);
-            async move {
-                let row = row(node, states.get(&node.host), nodes, args).await;
-                pending.answered(&node.name);
-                (number, row)
-            }
-        })
-        // In any order: one slow node must not delay the others.
-        .buffer_unordered(NODES_AT_ONCE)
-        .collect::<Vec<(usize, Row)>>();
-    let mut numbered = pending.shown(&waits, all).await;
-    numbered.sort_by_key(|(number, _)| *number);
-    let mut rows: Vec<Row> = numbered.into_iter().map(|(_, row)| row).collect();
+    let mut rows = Pending::each(
+        &waits,
+        "an answer from",
+        NODES_AT_ONCE,
+        wanted,
+        |node| &node.name,
+        |node| row(node, states.get(&node.host), &nodes, &args),
+    )
+    .await;
     close(&nodes, &waits).await;
     fleet.close().await;
     if args.nodes.is_none() {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use futures::StreamExt;
 use serde::Serialize;
 
 use super::finding::{Finding, Remedy, Severity, Subject};
@@ -62,9 +61,13 @@ pub async fn fix(
     events: &Events,
 ) -> Vec<Outcome> {
     let subjects: BTreeSet<&Subject> = fixes.iter().map(|fix| &fix.subject).collect();
-    let pending = &Pending::new("the fixes on", subjects.iter().map(|subject| name(subject)));
-    let all = futures::stream::iter(subjects)
-        .map(|subject| async move {
+    let outcomes = Pending::each(
+        events,
+        "the fixes on",
+        AT_ONCE,
+        subjects,
+        |subject| name(subject),
+        |subject| async move {
             let login = match host(subject, hosts) {
                 Some(host) => HostLogin::open(&host.endpoint(), options).await,
                 // Findings are about hosts of the topology.
@@ -87,12 +90,11 @@ pub async fn fix(
             if let Ok(login) = login {
                 login.close().await;
             }
-            pending.answered(name(subject));
             outcomes
-        })
-        .buffered(AT_ONCE)
-        .collect::<Vec<Vec<Outcome>>>();
-    pending.shown(events, all).await.into_iter().flatten().collect()
+        },
+    )
+    .await;
+    outcomes.into_iter().flatten().collect()
 }
 
 /// Where a fix runs, for people.

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use futures::StreamExt;
 use indexmap::IndexMap;
 use uuid::Uuid;
 
@@ -57,17 +56,15 @@ struct Visit {
 
 /// Gathers the evidence. The events only say which hosts are waited for.
 pub async fn look<'a>(look: &Look<'a>, events: &Events) -> Evidence<'a> {
-    let names = look.topology.hosts.iter().map(|host| &host.name);
-    let pending = &Pending::new("an answer from", names);
-    let all = futures::stream::iter(&look.topology.hosts)
-        .map(|config| async move {
-            let visit = visit(config, &look.options).await;
-            pending.answered(&config.name);
-            visit
-        })
-        .buffered(AT_ONCE)
-        .collect::<Vec<Visit>>();
-    let mut visits = pending.shown(events, all).await;
+    let mut visits = Pending::each(
+        events,
+        "an answer from",
+        AT_ONCE,
+        &look.topology.hosts,
+        |config| &config.name,
+        |config| visit(config, &look.options),
+    )
+    .await;
     let observed: Vec<ObservedHost> = visits
         .iter()
         .filter_map(|visit| visit.evidence.seen.clone())
@@ -232,11 +229,15 @@ async fn paths(
     };
     let with_login = visits.iter().filter(|visit| visit.login.is_some());
     let names = with_login.map(|visit| &visit.evidence.config.name);
-    let pending = &Pending::new("the pings to the other hosts from", names);
-    let pings = futures::stream::iter(visits.iter())
-        .map(|visit| {
-            let all = &all;
-            async move {
+    let pending = Pending::new("the pings to the other hosts from", names);
+    let all = &all;
+    let said = pending
+        .each_of(
+            events,
+            AT_ONCE,
+            visits.iter(),
+            |visit| &visit.evidence.config.name,
+            |visit| async move {
                 let from = &visit.evidence.config.name;
                 let login = visit.login.as_ref()?;
                 let peers: Vec<(&HostName, _)> = all
@@ -244,14 +245,10 @@ async fn paths(
                     .filter(|(name, ..)| name != from)
                     .map(|(name, address, _)| (name, *address))
                     .collect();
-                let result = ping(login, from, mtu, &peers).await;
-                pending.answered(from);
-                Some(result)
-            }
-        })
-        .buffered(AT_ONCE)
-        .collect::<Vec<_>>();
-    let said = pending.shown(events, pings).await;
+                Some(ping(login, from, mtu, &peers).await)
+            },
+        )
+        .await;
     let mut paths = Vec::new();
     let mut ways = 0;
     for (visit, said) in visits.iter_mut().zip(said) {

@@ -198,20 +198,20 @@ impl Round<'_> {
             .map(|(node, _)| &node.host)
             .collect();
         let mut watches = HashMap::new();
-        let pending = &Pending::new("the consoles of", &starting);
-        let begun = futures::stream::iter(starting.iter().filter_map(|host| self.fleet.get(host)))
-            .map(|member| {
-                let slots = &slots;
-                async move {
-                    let host = member.endpoint.name.clone();
-                    let watch = HostWatch::begin(member, self.plan, slots).await;
-                    pending.answered(&host);
-                    (host, watch)
-                }
-            })
-            .buffer_unordered(HOSTS_AT_ONCE)
-            .collect::<Vec<_>>();
-        for (host, watch) in pending.shown(self.events, begun).await {
+        let members = starting.into_iter().filter_map(|host| self.fleet.get(host));
+        let begun = Pending::each(
+            self.events,
+            "the consoles of",
+            HOSTS_AT_ONCE,
+            members,
+            |member| &member.endpoint.name,
+            |member| {
+                let watch = HostWatch::begin(member, self.plan, &slots);
+                async move { (member.endpoint.name.clone(), watch.await) }
+            },
+        )
+        .await;
+        for (host, watch) in begun {
             match watch {
                 Ok(watch) => {
                     watches.insert(host, watch);

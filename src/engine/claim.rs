@@ -3,8 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use futures::StreamExt;
-
 use super::failure::EngineError;
 use super::fleet::{Fleet, HOSTS_AT_ONCE, Member};
 use super::pending::Pending;
@@ -126,23 +124,19 @@ impl ClaimAll<'_> {
         let mut members: Vec<&Member> = fleet.members().iter().collect();
         members.sort_by(|a, b| a.endpoint.name.cmp(&b.endpoint.name));
         let what = format!("the claim of cluster `{}` on", cluster.name);
-        let pending = &Pending::new(what, members.iter().map(|member| &member.endpoint.name));
+        let pending = Pending::new(what, members.iter().map(|member| &member.endpoint.name));
         let mut answers = Vec::new();
         // The first host alone: if several commands collide, one wins there, and the others hold nothing.
         let (first, rest) = members.split_at(members.len().min(1));
         for members in [first, rest] {
-            let all = futures::stream::iter(members)
-                .map(|member| {
-                    let claim = self.claim(member, &cluster);
-                    async move {
-                        let answer = claim.await;
-                        pending.answered(&member.endpoint.name);
-                        answer
-                    }
-                })
-                .buffer_unordered(HOSTS_AT_ONCE)
-                .collect::<Vec<_>>();
-            answers.extend(pending.shown(events, all).await);
+            let more = pending.each_of(
+                events,
+                HOSTS_AT_ONCE,
+                members.iter().copied(),
+                |member| &member.endpoint.name,
+                |member| self.claim(member, &cluster),
+            );
+            answers.extend(more.await);
             if !answers.iter().all(|(_, answer)| is_held(answer)) {
                 break;
             }
@@ -184,21 +178,21 @@ impl ClaimAll<'_> {
         cluster: &ClusterRef,
         events: &Events,
     ) -> Vec<HostName> {
-        let names = claimed.iter().map(|(member, _)| &member.endpoint.name);
-        let pending = &Pending::new("withdrawing the claims on", names);
-        let all = async {
-            let mut stuck = Vec::new();
-            for (member, made) in claimed {
+        let stuck = Pending::each(
+            events,
+            "withdrawing the claims on",
+            1,
+            claimed,
+            |(member, _)| &member.endpoint.name,
+            |(member, made)| async move {
                 let name = &member.endpoint.name;
                 let before = self.before(name).filter(|_| !made);
-                if member.host.unclaim(cluster, before).await.is_err() {
-                    stuck.push(name.clone());
-                }
-                pending.answered(name);
-            }
-            stuck
-        };
-        pending.shown(events, all).await
+                let failed = member.host.unclaim(cluster, before).await.is_err();
+                failed.then(|| name.clone())
+            },
+        )
+        .await;
+        stuck.into_iter().flatten().collect()
     }
 
     async fn claim<'m>(
@@ -252,25 +246,26 @@ pub async fn restore(
     before: &[ObservedHost],
     events: &Events,
 ) -> Result<(), EngineError> {
-    let names = fleet.members().iter().map(|member| &member.endpoint.name);
-    let pending = &Pending::new("restoring the claims on", names);
-    let all = async {
-        let mut failures = Vec::new();
-        for member in fleet.members() {
+    let failures = Pending::each(
+        events,
+        "restoring the claims on",
+        1,
+        fleet.members(),
+        |member| &member.endpoint.name,
+        |member| async move {
             let name = &member.endpoint.name;
             let seen = before.iter().find(|seen| seen.name == *name);
             let mut claims = seen.iter().flat_map(|seen| &seen.claims).map(|seen| &seen.claim);
-            if let Some(claim) = claims.find(|claim| claim.id == plan.cluster_id)
-                && let Err(error) = member.host.rewrite_claim(claim).await
-            {
-                failures.push(Failure::of_host(name.clone(), error));
-            }
-            pending.answered(name);
-        }
-        failures
-    };
-    let failures = pending.shown(events, all).await;
-    EngineError::from_failures("failed to restore the old claims", failures)
+            let claim = claims.find(|claim| claim.id == plan.cluster_id)?;
+            let error = member.host.rewrite_claim(claim).await.err()?;
+            Some(Failure::of_host(name.clone(), error))
+        },
+    )
+    .await;
+    EngineError::from_failures(
+        "failed to restore the old claims",
+        failures.into_iter().flatten().collect(),
+    )
 }
 
 /// A locked cluster on a host, with its claim there.
@@ -305,12 +300,16 @@ pub async fn hold(
     }
     asked.sort_by(|(a, one), (b, two)| (&a.endpoint.name, one).cmp(&(&b.endpoint.name, two)));
     let what = format!("the lock of cluster `{}` on", target.cluster);
-    let pending = &Pending::new(what, asked.iter().map(|(member, _)| &member.endpoint.name));
+    let pending = Pending::new(what, asked.iter().map(|(member, _)| &member.endpoint.name));
     let mut answers = Vec::new();
     let (first, rest) = asked.split_at(asked.len().min(1));
     for asked in [first, rest] {
-        let all = futures::stream::iter(asked)
-            .map(|(member, cluster)| async move {
+        let more = pending.each_of(
+            events,
+            HOSTS_AT_ONCE,
+            asked,
+            |(member, _)| &member.endpoint.name,
+            |(member, cluster)| async move {
                 let request = LockRequest {
                     cluster,
                     verb,
@@ -318,13 +317,10 @@ pub async fn hold(
                     claim: None,
                 };
                 let name = &member.endpoint.name;
-                let answer = member.host.hold(&request).await;
-                pending.answered(name);
-                (name, cluster, answer)
-            })
-            .buffer_unordered(HOSTS_AT_ONCE)
-            .collect::<Vec<_>>();
-        answers.extend(pending.shown(events, all).await);
+                (name, cluster, member.host.hold(&request).await)
+            },
+        );
+        answers.extend(more.await);
         judge(
             &target.cluster,
             answers.iter().map(|(host, _, answer)| (*host, answer)),

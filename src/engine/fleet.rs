@@ -53,7 +53,7 @@ impl Fleet {
     pub async fn connect(hosts: &[HostEndpoint], access: &Access, events: &Events) -> (Self, Vec<Failure>) {
         let results = on_all(
             hosts.to_vec(),
-            |host| host.name.clone(),
+            |host| &host.name,
             HostStage::Connect,
             events,
             |endpoint| async move {
@@ -121,7 +121,7 @@ impl Fleet {
     {
         on_all(
             self.members.clone(),
-            |member| member.endpoint.name.clone(),
+            |member| &member.endpoint.name,
             stage,
             events,
             work,
@@ -164,7 +164,7 @@ pub(super) fn split<T>(
 
 async fn on_all<I, T, F>(
     items: Vec<I>,
-    name: impl Fn(&I) -> HostName,
+    name: impl Fn(&I) -> &HostName,
     stage: HostStage,
     events: &Events,
     work: impl Fn(I) -> F,
@@ -178,10 +178,10 @@ where
     };
     // Commands that show no stages wait in these two only; of the others, reporters show the progress.
     let is_named = matches!(stage, HostStage::Connect | HostStage::Probe);
-    let pending = &Pending::new(what, items.iter().filter(|_| is_named).map(&name));
-    let all = futures::stream::iter(items)
-        .map(|item| {
-            let host = name(&item);
+    let pending = Pending::new(what, items.iter().filter(|_| is_named).map(&name));
+    pending
+        .each_of(events, HOSTS_AT_ONCE, items, &name, |item| {
+            let host = name(&item).clone();
             let future = work(item);
             async move {
                 let emit = |progress| {
@@ -192,11 +192,8 @@ where
                     });
                 };
                 let result = stage::run(emit, |error| explain(error), future).await;
-                pending.answered(&host);
                 (host, result)
             }
         })
-        .buffered(HOSTS_AT_ONCE)
-        .collect::<Vec<_>>();
-    pending.shown(events, all).await
+        .await
 }

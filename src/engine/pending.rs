@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
+use futures::StreamExt;
+
 use crate::base::event::Events;
 use crate::base::waiting;
 
@@ -41,6 +43,55 @@ impl Pending {
         waiting::shown(events, move || self.text(), work)
     }
 
+    /// Does the work for each of the items, at most `at_once` at the same time, and names those whose work has not
+    /// ended. Returns the results in the order of the items.
+    pub(crate) async fn each<I, N, T, F>(
+        events: &Events,
+        what: impl Into<String>,
+        at_once: usize,
+        items: impl IntoIterator<Item = I>,
+        name: impl Fn(&I) -> &N,
+        work: impl Fn(I) -> F,
+    ) -> Vec<T>
+    where
+        N: AsRef<str> + ?Sized,
+        F: Future<Output = T>,
+    {
+        let items: Vec<I> = items.into_iter().collect();
+        let pending = Self::new(what, items.iter().map(|item| name(item).as_ref().to_owned()));
+        pending.each_of(events, at_once, items, name, work).await
+    }
+
+    /// As [`Self::each`], for a wait that does not begin with exactly these names: it has more of them, or fewer, or
+    /// they begin during the work.
+    pub(crate) async fn each_of<I, N, T, F>(
+        &self,
+        events: &Events,
+        at_once: usize,
+        items: impl IntoIterator<Item = I>,
+        name: impl Fn(&I) -> &N,
+        work: impl Fn(I) -> F,
+    ) -> Vec<T>
+    where
+        N: AsRef<str> + ?Sized,
+        F: Future<Output = T>,
+    {
+        let jobs = futures::stream::iter(items.into_iter().enumerate()).map(|(number, item)| {
+            let name = name(&item).as_ref().to_owned();
+            let job = work(item);
+            async move {
+                let result = job.await;
+                self.answered(name);
+                (number, result)
+            }
+        });
+        // In any order: a slow one must not delay the others.
+        let all = jobs.buffer_unordered(at_once.max(1)).collect::<Vec<(usize, T)>>();
+        let mut numbered = self.shown(events, all).await;
+        numbered.sort_by_key(|(number, _)| *number);
+        numbered.into_iter().map(|(_, result)| result).collect()
+    }
+
     fn text(&self) -> Option<String> {
         let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         (!names.is_empty()).then(|| format!("{} {}", self.what, crate::nodeset::fold(&*names)))
@@ -49,6 +100,9 @@ impl Pending {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -61,5 +115,44 @@ mod tests {
         assert_eq!(pending.text(), None);
         pending.begin("bm01");
         assert_eq!(pending.text().as_deref(), Some("connecting to bm01"));
+    }
+
+    #[tokio::test]
+    async fn the_results_have_the_order_of_the_items_and_no_more_than_the_limit_work_at_once() {
+        let (events, _receiver) = Events::channel();
+        let (working, most) = (&Cell::new(0), &Cell::new(0));
+        let results = Pending::each(
+            &events,
+            "an answer from",
+            2,
+            [("bm07", 30), ("bm08", 20), ("bm09", 10)],
+            |(name, _)| *name,
+            |(_, time)| async move {
+                working.set(working.get() + 1);
+                most.set(most.get().max(working.get()));
+                tokio::time::sleep(Duration::from_millis(time)).await;
+                working.set(working.get() - 1);
+                time
+            },
+        )
+        .await;
+        assert_eq!((results, most.get()), (vec![30, 20, 10], 2));
+    }
+
+    #[tokio::test]
+    async fn one_is_named_until_its_work_ends_and_one_that_is_no_item_stays_named() {
+        let (events, _receiver) = Events::channel();
+        let pending = &Pending::new("sending to", ["bm05", "bm07", "bm09"]);
+        let texts = pending
+            .each_of(
+                &events,
+                1,
+                ["bm09", "bm07"],
+                |name| *name,
+                |_| async move { pending.text().unwrap_or_default() },
+            )
+            .await;
+        assert_eq!(texts, ["sending to bm[05,07,09]", "sending to bm[05,07]"]);
+        assert_eq!(pending.text().as_deref(), Some("sending to bm05"));
     }
 }

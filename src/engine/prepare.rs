@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use futures::StreamExt;
-
 use super::apply::Round;
 use super::failure::EngineError;
 use super::fleet::{HOSTS_AT_ONCE, Member, split};
@@ -146,19 +144,16 @@ impl Round<'_> {
         let mut failures = Vec::new();
         let starting: BTreeSet<&HostName> = images.keys().map(|(host, _)| host).collect();
         let used = self.fleet.only(|name| starting.contains(name));
-        let members = used.members().iter();
-        let names = members.clone().map(|member| &member.endpoint.name);
-        let pending = &Pending::new("the test of KVM on", names);
-        let all = futures::stream::iter(members)
-            .map(|member| async move {
-                let name = &member.endpoint.name;
-                let answer = self.kvm_works(member, images).await;
-                pending.answered(name);
-                (name, answer)
-            })
-            .buffer_unordered(HOSTS_AT_ONCE)
-            .collect::<Vec<_>>();
-        for (name, answer) in pending.shown(self.events, all).await {
+        let answers = Pending::each(
+            self.events,
+            "the test of KVM on",
+            HOSTS_AT_ONCE,
+            used.members(),
+            |member| &member.endpoint.name,
+            |member| async move { (&member.endpoint.name, self.kvm_works(member, images).await) },
+        )
+        .await;
+        for (name, answer) in answers {
             match answer.map(|works| acceleration(self.accel(name), works)) {
                 Ok(Some(acceleration)) => {
                     chosen.insert(name.clone(), acceleration);

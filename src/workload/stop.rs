@@ -1,7 +1,5 @@
 //! Ends the processes that an interrupted run left on its nodes.
 
-use futures::StreamExt;
-
 use super::job::Workload;
 use super::node::supervised;
 use super::results::{NodeResult, Outcome, StepReport};
@@ -16,18 +14,18 @@ impl Workload<'_> {
     pub async fn stop(&self, steps: &[WorkloadStep]) -> Vec<StepReport> {
         let mut reports = Vec::new();
         for step in steps {
-            let pending = &Pending::new(format!("the end of step `{}` on", step.name), &step.on);
-            let all = futures::stream::iter(&step.on)
-                .map(|node| async move {
-                    let result = self.stop_on(step, node).await;
-                    pending.answered(node);
-                    result
-                })
-                .buffered(FANOUT)
-                .collect::<Vec<NodeResult>>();
+            let nodes = Pending::each(
+                self.events,
+                format!("the end of step `{}` on", step.name),
+                FANOUT,
+                &step.on,
+                |node| *node,
+                |node| self.stop_on(step, node),
+            )
+            .await;
             reports.push(StepReport {
                 step: step.name.clone(),
-                nodes: pending.shown(self.events, all).await,
+                nodes,
             });
         }
         reports
