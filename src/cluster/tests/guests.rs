@@ -38,6 +38,8 @@ pub(super) fn isolated() -> bool {
         .args([&test, "--exact", "--include-ignored"])
         .env(MARK, "yes")
         .env("XDG_CACHE_HOME", cache.path())
+        // A host in memory that is lost does not come back.
+        .env("VCLUSTER_TEST_PATIENCE", "0.1")
         .stdin(Stdio::null())
         .output()
         .unwrap();

@@ -19,7 +19,7 @@ use crate::ssh::ExecRequest;
 use crate::state::ClusterKeys;
 use crate::topology::{self, Topology};
 
-/// Calls that a host can fail.
+/// Calls that a host can fail, or in which it can lose its power.
 const CALLS: [&str; 7] = [
     "ensure_pools",
     "ensure_network",
@@ -30,11 +30,19 @@ const CALLS: [&str; 7] = [
     "start",
 ];
 
+/// What is wrong with a host.
+#[derive(Clone, Copy, Debug)]
+enum Wrong {
+    /// These calls fail.
+    Fails(&'static str),
+    /// It loses its power in this call.
+    Dies(&'static str),
+}
+
 /// What fails while a cluster is raised.
 #[derive(Clone, Debug)]
 struct Faults {
-    /// A call that fails on the host.
-    hosts: [Option<&'static str>; 3],
+    hosts: [Option<Wrong>; 3],
     /// For each node the hosts where it cannot be started.
     nodes: Vec<[bool; 3]>,
     /// For each node whether its configuration fails.
@@ -74,9 +82,11 @@ impl Faults {
     }
 
     fn inject(&self, world: &World, guests: &Guests) {
-        for (host, method) in HOSTS.iter().zip(self.hosts) {
-            if let Some(method) = method {
-                world.hosts.fail(host, method);
+        for (host, wrong) in HOSTS.iter().zip(self.hosts) {
+            match wrong {
+                Some(Wrong::Fails(method)) => world.hosts.fail(host, method),
+                Some(Wrong::Dies(method)) => world.hosts.die(host, method),
+                None => {}
             }
         }
         for (index, refused) in self.nodes.iter().enumerate() {
@@ -91,7 +101,11 @@ impl Faults {
 }
 
 fn faults() -> impl Strategy<Value = Faults> {
-    let host = proptest::option::weighted(0.15, proptest::sample::select(&CALLS[..]));
+    let call = proptest::sample::select(&CALLS[..]);
+    // Guests are looked for in this call while they boot.
+    let fatal = prop_oneof![call.clone(), Just("active")];
+    let wrong = prop_oneof![call.prop_map(Wrong::Fails), fatal.prop_map(Wrong::Dies)];
+    let host = proptest::option::weighted(0.2, wrong);
     let node = [0; 3].map(|_| proptest::bool::weighted(0.15));
     (1_usize..=6).prop_flat_map(move |count| {
         (
@@ -123,7 +137,8 @@ async fn up(world: &World, topology: &Topology) -> anyhow::Result<Raised> {
     raise(situation, &world.options, &world.events).await
 }
 
-/// Every node of the plan runs where the plan says, once, and nothing else does.
+/// Every node of the plan runs where the plan says, once, and nothing else does. What a host without power has is
+/// removed when it is back.
 fn runs_as_planned(world: &World, guests: &Guests, plan: &Plan) {
     let planned: BTreeSet<String> = plan
         .nodes
@@ -134,6 +149,7 @@ fn runs_as_planned(world: &World, guests: &Guests, plan: &Plan) {
         .hosts
         .contents()
         .iter()
+        .filter(|(host, _)| !world.hosts.is_dead(host))
         .flat_map(|(host, contents)| {
             let nodes = contents.nodes.iter();
             nodes.map(move |node| format!("{host} {}", node.mark.node))
@@ -147,7 +163,11 @@ fn runs_as_planned(world: &World, guests: &Guests, plan: &Plan) {
 /// Every node answers with its own name, and was configured `times` times.
 async fn answer(world: &World, topology: &Topology, plan: &Plan, times: Option<usize>) {
     let keys = ClusterKeys::load(&world.dir("demo")).unwrap().unwrap();
-    let endpoints: Vec<_> = topology.hosts.iter().map(topology::Host::endpoint).collect();
+    let alive = topology
+        .hosts
+        .iter()
+        .filter(|host| !world.hosts.is_dead(&host.name));
+    let endpoints: Vec<_> = alive.map(topology::Host::endpoint).collect();
     let (fleet, failures) = Fleet::connect(&endpoints, &world.hosts.access(), &world.events).await;
     assert!(failures.is_empty(), "{failures:?}");
     let nodes = nodes_of(plan, &users(topology), &keys, &fleet).unwrap();
@@ -241,7 +261,11 @@ fn a_later_round_does_not_run_again_what_an_earlier_one_has_run() {
     let mut broken = vec![false; 5];
     broken[3] = true;
     run(&Faults {
-        hosts: [None, Some("ensure_pools"), Some("ensure_pools")],
+        hosts: [
+            None,
+            Some(Wrong::Fails("ensure_pools")),
+            Some(Wrong::Fails("ensure_pools")),
+        ],
         nodes: vec![[false; 3]; 5],
         broken,
         may_miss: 1,

@@ -41,6 +41,9 @@ struct State {
     unreadable: BTreeSet<ClusterRef>,
     /// Calls that fail, by the name of the method; `connect` among them.
     failing: BTreeSet<&'static str>,
+    /// The call in which it loses its power.
+    dies_in: Option<&'static str>,
+    is_dead: bool,
     /// Nodes that cannot be started here.
     refused: BTreeSet<NodeName>,
     seeds: BTreeMap<NodeName, Vec<u8>>,
@@ -96,17 +99,29 @@ impl FakeHosts {
         self.state().get_mut(host).unwrap().failing.insert(method);
     }
 
+    /// Powers the host off when this method is called: its guests end, and no call succeeds.
+    pub(crate) fn die(&self, host: &str, method: &'static str) {
+        self.state().get_mut(host).unwrap().dies_in = Some(method);
+    }
+
+    /// Whether the host has no power.
+    pub(crate) fn is_dead(&self, host: &HostName) -> bool {
+        self.state()[host].is_dead
+    }
+
     /// Makes this node fail to start on the host.
     pub(crate) fn refuse(&self, host: &str, node: &str) {
         let mut hosts = self.state();
         hosts.get_mut(host).unwrap().refused.insert(node.parse().unwrap());
     }
 
-    /// Makes all calls succeed again.
+    /// Makes all calls succeed again. Hosts have power again; their guests do not run by themselves.
     pub(crate) fn heal(&self) {
         for state in self.state().values_mut() {
             state.failing.clear();
             state.refused.clear();
+            state.dies_in = None;
+            state.is_dead = false;
         }
     }
 
@@ -202,10 +217,10 @@ fn is_of(object: &ObservedObject, cluster: &ClusterRef) -> bool {
 }
 
 impl FakeHost {
-    /// Ends the guests of removed nodes.
-    fn off(&self, removed: &[ObservedNode]) {
+    /// Ends the guests of these nodes.
+    fn off(&self, nodes: &[ObservedNode]) {
         if let Some(power) = &self.hosts.power {
-            for node in removed {
+            for node in nodes {
                 power.off(&self.name, &node.domain);
             }
         }
@@ -213,15 +228,24 @@ impl FakeHost {
 
     fn call<T>(&self, method: &'static str, work: impl FnOnce(&mut State) -> T) -> Result<T, HostError> {
         let mut hosts = self.hosts.state();
-        match hosts.get_mut(&self.name) {
-            Some(state) if !state.failing.contains(method) => Ok(work(state)),
-            Some(_) => Err(HostError::new(
-                &self.name,
-                method,
-                Cause::Other("failed by the test".into()),
-            )),
-            None => Err(HostError::new(&self.name, method, Cause::Closed)),
+        let state = hosts.get_mut(&self.name).filter(|state| !state.is_dead);
+        let Some(state) = state else {
+            return Err(HostError::new(&self.name, method, Cause::Closed));
+        };
+        if state.dies_in == Some(method) {
+            state.is_dead = true;
+            state.locks.clear();
+            for node in &mut state.contents.nodes {
+                node.state = DomainState::Off;
+            }
+            self.off(&state.contents.nodes);
+            return Err(HostError::new(&self.name, method, Cause::Closed));
         }
+        if state.failing.contains(method) {
+            let cause = Cause::Other("failed by the test".into());
+            return Err(HostError::new(&self.name, method, cause));
+        }
+        Ok(work(state))
     }
 }
 
