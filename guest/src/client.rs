@@ -2,33 +2,16 @@
 //! controller, and stays while that is used, because the SSH server closes the channel when this process ends.
 
 use crate::processes::Entries;
-use crate::supervisor::{self, Start};
+use crate::step::{PARENT, STEPS, Start, path};
+use crate::supervisor;
 use crate::sys::{self, Arguments, Fd};
 use crate::text::{Text, read_number};
 use crate::wire::{self, Order};
 
-/// All steps of this node. `/run` is in memory: a rebooted node has none.
-const PARENT: &[u8] = b"/run/vcluster\0";
-const STEPS: &[u8] = b"/run/vcluster/steps\0";
-
 /// How long to wait for a step that is being started or ended.
 const PATIENCE_MS: u64 = 15_000;
 
-/// A path of a step; the limit of an ID keeps it within a socket address.
-pub(crate) type Path = Text<108>;
-
 const LONGEST_ID: usize = 64;
-
-/// The directory of a step, or with `rest` a path in it.
-pub(crate) fn path(id: &[u8], rest: &[u8]) -> Path {
-    let mut path = Path::new();
-    path.push(&STEPS[..STEPS.len() - 1])
-        .push(b"/")
-        .push(id)
-        .push(rest)
-        .push(&[0]);
-    path
-}
 
 fn id(arguments: Arguments) -> Option<&'static [u8]> {
     let id = arguments.get(2)?;

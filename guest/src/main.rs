@@ -11,6 +11,7 @@ mod client;
 mod processes;
 mod ring;
 mod start;
+mod step;
 mod supervisor;
 mod sys;
 mod text;

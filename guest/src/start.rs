@@ -1,6 +1,6 @@
 //! The step's own process: how it is separated from the supervisor, and its environment.
 
-use crate::supervisor::Start;
+use crate::step::Start;
 use crate::sys::{self, Fd};
 
 /// Sets how likely the kernel is to kill this process when memory runs out.

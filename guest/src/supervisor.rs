@@ -2,10 +2,10 @@
 //! protocol is in `wire.rs`.
 
 use crate::channel::{Channel, Sending};
-use crate::client::path;
 use crate::processes::Processes;
 use crate::ring::Ring;
 use crate::start::{become_command, score_of_self};
+use crate::step::{Start, path};
 use crate::sys::{self, Fd, NONE, READABLE, WRITABLE, Watch};
 use crate::text::Text;
 use crate::wire::{ORDER, OWNER, Order, REQUEST, TAKEN, boot_id, positions};
@@ -19,19 +19,6 @@ const AGAIN_MS: u64 = 200;
 
 const PIECE: usize = 32 << 10;
 const REPORT: usize = 16 << 10;
-
-/// What to run.
-pub(crate) struct Start<'a> {
-    pub(crate) id: &'a [u8],
-    /// Owner of the step. A later command with another owner takes it over while it runs.
-    pub(crate) owner: &'a [u8],
-    /// Milliseconds after which it is ended without an order; 0 means no limit.
-    pub(crate) limit: u64,
-    /// Whether it waits for the order to start.
-    pub(crate) waits: bool,
-    pub(crate) command: *const u8,
-    pub(crate) environment: *const *const u8,
-}
 
 /// Removes the files of a step.
 pub(crate) fn clean(id: &[u8]) {

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::base::units::MiB;
+use crate::host::claim::request::LockMode;
 use crate::host::inspect::probe::Probe;
 use crate::host::layout::BASE;
 use crate::inventory::CLAIM_VERSION;

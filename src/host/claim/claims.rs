@@ -1,33 +1,22 @@
-//! The claim and the lock of a cluster on a host: the file `claim.json` beside `owner.json`, and a lock that lives as
-//! long as its holder's connection. Makes no choices: what is claimed comes from the plan.
-//!
-//! A claim is written under a brief lock on the whole host, and only if the claims there are still those that the plan
-//! is based on. So two controllers may plan at once, and the second one plans again.
-
-mod lock;
-mod request;
-mod script;
+//! The calls for the claims and the locks on a host.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use lock::HostLock;
-pub use request::{LockMode, LockRequest, LockState};
-
-use super::connect::{ConnectOptions, Host};
-use super::error::{Cause, HostError, Leftovers};
-use super::layout::directory;
-use super::transport::link::HostLink;
+use super::lock::{HostLock, keep_alive};
+use super::request::{HEARTBEAT_INTERVAL, LOCK_TIMEOUT, LockRequest, LockState};
+use super::script::{self, hold_script, myself, read_answer, rewrite_script, unclaim_script};
 use crate::base::crash_point;
 use crate::base::name::HostName;
+use crate::host::connect::{ConnectOptions, Host};
+use crate::host::error::{Cause, HostError, Leftovers};
+use crate::host::layout::directory;
+use crate::host::transport::link::HostLink;
 use crate::inventory::claim::LIMIT;
 use crate::inventory::{Claim, ClusterRef};
 use crate::ssh::Session;
-use lock::keep_alive;
-use request::{HEARTBEAT_INTERVAL, LOCK_TIMEOUT};
-use script::{hold_script, myself, read_answer, rewrite_script, unclaim_script};
 
 /// The claims and the locks of clusters on a host.
 #[async_trait]
