@@ -1,5 +1,6 @@
-//! The KVM check of a host: a kernel is booted under KVM and must print something.
-//! A device that opens is not enough: nested virtualisation may start a guest that never runs.
+//! The KVM check of a host: a kernel is booted under KVM and must get as far as its first process.
+//! A device that opens is not enough: nested virtualisation may start a guest that never runs, or that prints its first
+//! lines after some seconds and then stops.
 
 use std::time::Duration;
 
@@ -18,8 +19,19 @@ use crate::host::storage::artifact::HostImage;
 use crate::host::xml::probe_domain;
 use crate::inventory::{Mark, PROBE_NODE};
 
-/// Time for the first output. A kernel under KVM takes a tenth of a second.
+/// Time for the boot. A kernel under KVM takes a second.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a kernel prints when it is up: it starts its first process, or there is none.
+const IS_UP: &str = "as init process|Kernel panic - not syncing: VFS";
+
+/// A script that waits until the kernel is up, and then prints `yes`.
+fn await_boot(log: &str, patience: Duration) -> String {
+    let tries = patience.as_millis() / 100;
+    format!(
+        "i=0; while [ $i -lt {tries} ]; do grep -Eqs '{IS_UP}' {log} && echo yes && break; sleep 0.1; i=$((i+1)); done"
+    )
+}
 
 /// The mark of the probe guest, like that of a node of the cluster.
 fn probe_mark(like: &Mark) -> Option<Mark> {
@@ -103,6 +115,8 @@ impl Host {
         let xml = probe_domain(&mark, uuid, kernel, &log);
         // The guest of an interrupted check ends with its connection, but possibly later than now.
         self.with_domain(uuid, &cluster, domain::remove).await?;
+        // What it printed must not count for this one.
+        self.script(&format!("rm -f {log} {log}.*")).await?;
         let started = self
             .call(move |connection| {
                 // It is removed when our connection ends, even after a crash.
@@ -125,12 +139,11 @@ impl Host {
             }
             Err(cause) => return Err(cause),
         };
-        let tries = PATIENCE.as_millis() / 100;
-        // Any byte is enough: a guest that does not execute prints none.
-        let wait = format!(
-            "i=0; while [ $i -lt {tries} ]; do [ -s {log} ] && echo yes && break; sleep 0.1; i=$((i+1)); done"
-        );
-        let said = self.inner.link.ask(&wait, PATIENCE * 2).await;
+        let said = self
+            .inner
+            .link
+            .ask(&await_boot(&log, PATIENCE), PATIENCE * 2)
+            .await;
         let ended = self
             .call(move |_| {
                 // It may have ended by itself: a kernel without a root file system panics and stops.
@@ -144,5 +157,32 @@ impl Host {
         ended?;
         cleared?;
         Ok(said.trim() == "yes")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_kernel_is_up_when_it_has_or_misses_a_first_process_and_not_at_its_first_lines() {
+        let temp = tempfile::tempdir().unwrap();
+        let log = temp.path().join("console");
+        let is_up = || {
+            let script = await_boot(log.to_str().unwrap(), Duration::from_millis(100));
+            let said = Command::new("sh").args(["-c", &script]).output().unwrap();
+            String::from_utf8(said.stdout).unwrap() == "yes\n"
+        };
+        assert!(!is_up());
+        let first = "[    0.000000] Linux version 6.1.0\n[    0.000000] BIOS-e820: [mem 0x0\n";
+        std::fs::write(&log, first).unwrap();
+        assert!(!is_up());
+        let last = "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)\n";
+        std::fs::write(&log, format!("{first}[    1.2] {last}")).unwrap();
+        assert!(is_up());
+        std::fs::write(&log, format!("{first}[    0.9] Run /init as init process\n")).unwrap();
+        assert!(is_up());
     }
 }
