@@ -13,7 +13,7 @@ use super::seeds::Seeds;
 use super::situation::Situation;
 use super::steps;
 use super::store::{store, users};
-use crate::base::event::{ActionKind, Events};
+use crate::base::event::Events;
 use crate::base::name::{ImageName, NodeName};
 use crate::configure::DoneCommands;
 use crate::engine::{Apply, ClaimError, EngineError};
@@ -90,11 +90,7 @@ async fn round(
     done: &mut DoneCommands,
     events: &Events,
 ) -> anyhow::Result<RoundFailures> {
-    let busy = situation
-        .plan
-        .actions
-        .iter()
-        .any(|action| !matches!(action.kind, ActionKind::Keep | ActionKind::Remove));
+    let busy = steps::started(&situation.plan).next().is_some();
     let unfinished = steps::unfinished(&situation.dir, &situation.plan)?;
     if busy || !unfinished.is_empty() {
         build_images(situation, images, options, events).await?;

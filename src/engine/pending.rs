@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use futures::StreamExt;
-
 use crate::base::event::Events;
 use crate::base::waiting;
+use crate::ssh::fanout;
 
 /// What some hosts or nodes still owe.
 #[derive(Debug)]
@@ -76,20 +75,16 @@ impl Pending {
         N: AsRef<str> + ?Sized,
         F: Future<Output = T>,
     {
-        let jobs = futures::stream::iter(items.into_iter().enumerate()).map(|(number, item)| {
+        let all = fanout::each(items, at_once, |item| {
             let name = name(&item).as_ref().to_owned();
             let job = work(item);
             async move {
                 let result = job.await;
                 self.answered(name);
-                (number, result)
+                result
             }
         });
-        // In any order: a slow one must not delay the others.
-        let all = jobs.buffer_unordered(at_once.max(1)).collect::<Vec<(usize, T)>>();
-        let mut numbered = self.shown(events, all).await;
-        numbered.sort_by_key(|(number, _)| *number);
-        numbered.into_iter().map(|(_, result)| result).collect()
+        self.shown(events, all).await
     }
 
     fn text(&self) -> Option<String> {

@@ -88,7 +88,7 @@ pub async fn run(
     request: &FanRequest,
     events: mpsc::Sender<FanEvent>,
 ) -> Vec<(String, FanEnd)> {
-    each(names, request.fanout, |node| {
+    each(names.iter().cloned(), request.fanout, |node| {
         let (nodes, events, request) = (nodes.clone(), events.clone(), request.clone());
         async move {
             let ended = tokio::select! {
@@ -107,14 +107,14 @@ pub async fn run(
     .await
 }
 
-/// Does something for each node, `fanout` at once, and returns the results in the order of the names.
-pub async fn each<T, F>(names: &[String], fanout: usize, work: impl Fn(String) -> F) -> Vec<T>
+/// Does the work for each of the items, `fanout` at once, and returns the results in the order of the items. They run in
+/// any order: a slow one must not delay the others.
+pub async fn each<I, T, F>(items: impl IntoIterator<Item = I>, fanout: usize, work: impl Fn(I) -> F) -> Vec<T>
 where
     F: Future<Output = T>,
 {
-    let jobs = futures::stream::iter(names.iter().cloned().enumerate());
-    let jobs = jobs.map(|(index, name)| {
-        let job = work(name);
+    let jobs = futures::stream::iter(items.into_iter().enumerate()).map(|(index, item)| {
+        let job = work(item);
         async move { (index, job.await) }
     });
     let mut done: Vec<(usize, T)> = jobs.buffer_unordered(fanout.max(1)).collect().await;

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Instant;
 
-use futures::StreamExt;
 use futures::future::OptionFuture;
 
 use super::barrier::Barrier;
@@ -13,6 +12,7 @@ use super::results::{NodeResult, Outcome, StepReport};
 use crate::base::event::{Event, Progress};
 use crate::base::name::NodeName;
 use crate::ssh::FANOUT;
+use crate::ssh::fanout::each;
 use crate::topology::WorkloadStep;
 
 impl Workload<'_> {
@@ -51,20 +51,15 @@ impl Workload<'_> {
             fanout.unwrap_or(FANOUT)
         };
         let takes_turns = !step.barrier && fanout.is_none();
-        let mut results: Vec<(usize, NodeResult)> = futures::stream::iter(step.on.iter().enumerate())
-            .map(|(index, name): (usize, &NodeName)| {
-                let barrier = barrier.as_ref();
-                async move {
-                    let turn = self.nodes.turn_unless(name, self.cancel);
-                    let _turn = OptionFuture::from(takes_turns.then_some(turn)).await;
-                    (index, self.told(step, name, dir, barrier).await)
-                }
-            })
-            .buffer_unordered(at_once.max(1))
-            .collect()
-            .await;
-        results.sort_by_key(|(index, _)| *index);
-        let nodes: Vec<NodeResult> = results.into_iter().map(|(_, result)| result).collect();
+        let nodes = each(&step.on, at_once, |name| {
+            let barrier = barrier.as_ref();
+            async move {
+                let turn = self.nodes.turn_unless(name, self.cancel);
+                let _turn = OptionFuture::from(takes_turns.then_some(turn)).await;
+                self.told(step, name, dir, barrier).await
+            }
+        })
+        .await;
         let ok = nodes
             .iter()
             .filter(|node| node.outcome == Outcome::Passed)

@@ -115,8 +115,9 @@ impl Host {
         let xml = probe_domain(&mark, uuid, kernel, &log);
         // The guest of an interrupted check ends with its connection, but possibly later than now.
         self.with_domain(uuid, &cluster, domain::remove).await?;
+        let clear = format!("rm -f {log} {log}.*");
         // What it printed must not count for this one.
-        self.script(&format!("rm -f {log} {log}.*")).await?;
+        self.script(&clear).await?;
         let started = self
             .call(move |connection| {
                 // It is removed when our connection ends, even after a crash.
@@ -134,7 +135,7 @@ impl Host {
                     self.name(),
                     error.message()
                 );
-                let _ = self.script(&format!("rm -f {log}")).await;
+                let _ = self.script(&clear).await;
                 return Ok(false);
             }
             Err(cause) => return Err(cause),
@@ -152,7 +153,7 @@ impl Host {
                 Ok(())
             })
             .await;
-        let cleared = self.script(&format!("rm -f {log} {log}.*")).await;
+        let cleared = self.script(&clear).await;
         let said = said?;
         ended?;
         cleared?;
