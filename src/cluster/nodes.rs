@@ -3,14 +3,11 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use anyhow::Context as _;
-use indexmap::IndexMap;
-
 use super::Cluster;
 use super::locks::ClusterLocks;
 use crate::base::event::Events;
 use crate::base::failure::{Failure, explain};
-use crate::base::name::{HostName, ImageName, NodeName};
+use crate::base::name::{HostName, NodeName};
 use crate::base::waiting;
 use crate::engine::{Deaths, EngineError, Fleet, Pending};
 use crate::host::{Access, ConnectOptions, LockMode};
@@ -62,7 +59,7 @@ impl Cluster {
     }
 
     fn nodes_over(&self, ways: &HashMap<HostName, Via>, access: &Access) -> anyhow::Result<Nodes> {
-        let nodes = nodes_with(&self.plan, &self.record.users, &self.keys, |host| {
+        let nodes = nodes_with(&self.plan, &self.keys, |host| {
             let way = ways.get(host).cloned();
             way.unwrap_or_else(|| Via::Lost("none of the selected nodes is there".to_owned()))
         })?;
@@ -133,34 +130,22 @@ async fn ways(
 }
 
 /// Sessions to a plan's nodes over a connected fleet; opened on first use.
-pub fn nodes_of(
-    plan: &Plan,
-    users: &IndexMap<ImageName, String>,
-    keys: &ClusterKeys,
-    fleet: &Fleet,
-) -> anyhow::Result<Nodes> {
-    let nodes = nodes_with(plan, users, keys, |host| match fleet.get(host) {
+pub fn nodes_of(plan: &Plan, keys: &ClusterKeys, fleet: &Fleet) -> anyhow::Result<Nodes> {
+    let nodes = nodes_with(plan, keys, |host| match fleet.get(host) {
         Some(member) => member.way(),
         None => Via::Lost("it is left out".to_owned()),
     })?;
     Ok(nodes.with_evidence(Deaths::over(fleet, plan)))
 }
 
-fn nodes_with(
-    plan: &Plan,
-    users: &IndexMap<ImageName, String>,
-    keys: &ClusterKeys,
-    via: impl Fn(&HostName) -> Via,
-) -> anyhow::Result<Nodes> {
+fn nodes_with(plan: &Plan, keys: &ClusterKeys, via: impl Fn(&HostName) -> Via) -> anyhow::Result<Nodes> {
     let mut reaches = Vec::with_capacity(plan.nodes.len());
     for node in &plan.nodes {
-        let user = users
-            .get(&node.spec.image)
-            .with_context(|| format!("no login user is known for image `{}`", node.spec.image))?;
+        let user = node.login_user().map_err(anyhow::Error::msg)?;
         let target = NodeTarget {
             name: node.name.to_string(),
             address: (node.spec.address, 22).into(),
-            user: user.clone(),
+            user: user.to_owned(),
             key: keys.client(),
             host_key: keys.host_public_key(&node.name),
             timeout: None,

@@ -54,13 +54,14 @@ impl Cluster {
         let Some(record) = ClusterRecord::load(&dir)? else {
             return Err(root.unknown(name)?.into());
         };
-        let (Some(plan), Some(keys)) = (ClusterRecord::load_plan(&dir)?, ClusterKeys::load(&dir)?) else {
+        let (Some(mut plan), Some(keys)) = (ClusterRecord::load_plan(&dir)?, ClusterKeys::load(&dir)?) else {
             return Err(StateError::Damaged {
                 path: dir.path().to_owned(),
                 cause: "its plan or keys are missing".into(),
             }
             .into());
         };
+        record.add_users(&mut plan);
         Ok(Self {
             dir,
             record,

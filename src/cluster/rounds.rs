@@ -12,7 +12,7 @@ use super::options::UpOptions;
 use super::seeds::Seeds;
 use super::situation::Situation;
 use super::steps;
-use super::store::{store, users};
+use super::store::store;
 use crate::base::event::Events;
 use crate::base::name::{ImageName, NodeName};
 use crate::configure::DoneCommands;
@@ -117,11 +117,9 @@ async fn round(
     situation.claim(events).await?;
     store(options, situation)?;
     let situation = &*situation;
-    let Situation {
-        topology, keys, plan, ..
-    } = situation;
-    let nodes = nodes_of(plan, &users(topology), keys, &fleet)?;
-    let seeds = Seeds::new(plan, topology, keys);
+    let Situation { keys, plan, .. } = situation;
+    let nodes = nodes_of(plan, keys, &fleet)?;
+    let seeds = Seeds::new(plan, keys);
     let seed = |node: &crate::plan::NodePlan| seeds.volume(node);
     let applied = Apply {
         plan,

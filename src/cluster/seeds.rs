@@ -7,22 +7,19 @@ use crate::base::failure::explain;
 use crate::plan::{NodePlan, Plan};
 use crate::seed::{self, SeedInput};
 use crate::state::ClusterKeys;
-use crate::topology::Topology;
 
 /// Creates seeds; what all nodes share is computed once.
 pub(crate) struct Seeds<'a> {
     plan: &'a Plan,
-    topology: &'a Topology,
     keys: &'a ClusterKeys,
     hosts_file: String,
     authorized: Vec<String>,
 }
 
 impl<'a> Seeds<'a> {
-    pub(crate) fn new(plan: &'a Plan, topology: &'a Topology, keys: &'a ClusterKeys) -> Self {
+    pub(crate) fn new(plan: &'a Plan, keys: &'a ClusterKeys) -> Self {
         Self {
             plan,
-            topology,
             keys,
             hosts_file: hosts_file(plan),
             authorized: vec![keys.authorized_key()],
@@ -34,14 +31,12 @@ impl<'a> Seeds<'a> {
         let network = &self.plan.network;
         let address = Ipv4Net::new(node.spec.address, network.subnet.prefix_len())
             .map_err(|error| error.to_string())?;
-        let image = self.topology.images.get(&node.spec.image);
-        let user = image.map_or("root", crate::topology::Image::login_user);
         let input = SeedInput {
             // A changed spec is a new instance: cloud-init then configures it from the start.
             instance_id: &format!("{}-{}", node.name, &node.uuid.simple().to_string()[..12]),
             hostname: &node.name,
             fqdn: None,
-            user,
+            user: node.login_user()?,
             authorized_keys: &self.authorized,
             host_key: &self.keys.host_key(&node.name),
             address,

@@ -8,15 +8,15 @@ use super::options::UpOptions;
 use super::situation::Situation;
 use crate::base::name::ImageName;
 use crate::inventory::HostEndpoint;
+use crate::plan::Plan;
 use crate::state::{ClusterRecord, RECORD_VERSION};
-use crate::topology::{self, Topology};
+use crate::topology;
 
-/// The login user of each image.
-pub(crate) fn users(topology: &Topology) -> IndexMap<ImageName, String> {
-    topology
-        .images
-        .iter()
-        .map(|(name, image)| (name.clone(), image.login_user().to_owned()))
+/// The login user of each image of the plan. Earlier releases read it here and not in the plan.
+fn users(plan: &Plan) -> IndexMap<ImageName, String> {
+    let nodes = plan.nodes.iter();
+    nodes
+        .filter_map(|node| Some((node.spec.image.clone(), node.user.clone()?)))
         .collect()
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn store(options: &UpOptions, situation: &Situation) -> anyhow::Resul
         base_dir: topology.base_dir.clone(),
         hosts,
         stranded: situation.stranded().into_keys().collect(),
-        users: users(topology),
+        users: users(plan),
     }
     .store(dir)?;
     dir.write("topology.yaml", topology.text.as_bytes())?;

@@ -91,7 +91,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         .into_iter()
         .filter_map(|(host, states)| Some((host, states.ok()?)))
         .collect();
-    let nodes = nodes_of(&cluster.plan, &cluster.record.users, &cluster.keys, &fleet)?;
+    let nodes = nodes_of(&cluster.plan, &cluster.keys, &fleet)?;
     let leftovers = leftover_domains(&cluster.plan, &states);
     let mut rows = Pending::each(
         &waits,

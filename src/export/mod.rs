@@ -65,10 +65,10 @@ impl<'a> ExportedCluster<'a> {
                 Some(host) => ssh_target(host).map_err(anyhow::Error::msg)?,
                 None => None,
             };
-            let user = cluster.record.users.get(&node.spec.image).cloned();
+            let user = node.login_user().map_err(anyhow::Error::msg)?;
             nodes.push(ExportedNode {
                 node,
-                user: user.unwrap_or_else(|| "root".into()),
+                user: user.to_owned(),
                 jump: target.as_ref().map(jump),
             });
         }

@@ -23,6 +23,7 @@ fn node(image_key: &str, client_key: &str) -> NodePlan {
         host: "bm01".parse().unwrap(),
         domain: "demo.n1".into(),
         uuid: Uuid::from_u128(1),
+        user: None,
         spec: NodeSpec {
             image: "micro".parse().unwrap(),
             image_key: image_key.to_owned(),

@@ -28,6 +28,7 @@ fn plan() -> Plan {
         host: name(&format!("bm0{n}")),
         domain: format!("demo.n{n}"),
         uuid: Uuid::from_u128(u128::from(n)),
+        user: None,
         spec: NodeSpec {
             image: "micro".parse().unwrap(),
             image_key: "k".into(),

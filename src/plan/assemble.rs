@@ -28,6 +28,7 @@ pub(super) fn node_plan(
     let host = &placed.site.host.name;
     let address = addresses.nodes[&node.name];
     let bridge_address = addresses.bridges.get(host).copied();
+    let image = input.topology.images.get(&node.image);
     NodePlan {
         name: node.name.clone(),
         group: node.group.clone(),
@@ -35,6 +36,7 @@ pub(super) fn node_plan(
         host: host.clone(),
         domain: format!("{}.{}", input.topology.name, node.name),
         uuid: Uuid::new_v5(&input.cluster_id, node.name.as_str().as_bytes()),
+        user: image.map(|image| image.login_user().to_owned()),
         spec: NodeSpec {
             image: node.image.clone(),
             image_key: input.image_keys.get(&node.image).cloned().unwrap_or_default(),

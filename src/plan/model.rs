@@ -1,4 +1,5 @@
-//! The plan's data: every choice made, nothing left to decide. Serialisable, deterministic.
+//! The plan's data: every choice that can be made before the plan is applied. `choices` has those that need what is
+//! found out only then. Serialisable, deterministic.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -17,7 +18,7 @@ use crate::topology::Accel;
 /// Version of the plan's JSON form.
 pub const PLAN_VERSION: u32 = 1;
 
-/// A node with every choice made.
+/// A planned node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodePlan {
     /// Name and host name of the node.
@@ -32,8 +33,20 @@ pub struct NodePlan {
     pub domain: String,
     /// libvirt domain UUID: version 5 of cluster id and node name.
     pub uuid: Uuid,
+    /// The user that vcluster logs in as. Not part of the spec, so that a node is not recreated because of it. `None`
+    /// only in a plan that an earlier release stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
     /// What it is made of.
     pub spec: NodeSpec,
+}
+
+impl NodePlan {
+    /// Its login user; an error if neither the plan nor the record of its cluster has it.
+    pub fn login_user(&self) -> Result<&str, String> {
+        let user = self.user.as_deref();
+        user.ok_or_else(|| format!("no login user is known for image `{}`", self.spec.image))
+    }
 }
 
 /// One action with its reason.
@@ -49,7 +62,7 @@ pub struct Action {
     pub reason: String,
 }
 
-/// The network of a cluster with every choice made.
+/// The planned network of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkPlan {
     /// The subnet of the cluster.

@@ -39,7 +39,7 @@ const JOURNAL: &str = r#"{"intent":"host","host":{"name":"bm01","uri":"qemu+ssh:
 
 const CLAIM: &str = r#"{"version":1,"cluster":"demo","id":"12345678-9abc-4def-8123-456789abcdef","controller":"c","made":"2026-01-31T12:00:00Z","expires":null,"subnet":"10.77.0.0/16","vni":4242,"nodes":2,"memory":192,"vcpus":2,"disk":0}"#;
 
-/// The plan of release 0.1: `accel` of a host came later.
+/// The plan of release 0.1: `accel` of a host and `user` of a node came later.
 const PLAN: &str = r#"{
   "version": 1, "cluster": "demo", "cluster_id": "12345678-9abc-4def-8123-456789abcdef",
   "network": { "subnet": "10.77.0.0/16", "bridge": "vcb12345678", "own_bridge": true,
@@ -67,8 +67,12 @@ fn the_record_plan_and_journal_of_release_0_1_are_read() {
         assert_eq!((record.hosts.len(), record.stranded.len()), (1, stranded));
     }
     dir.write("plan.json", PLAN.as_bytes()).unwrap();
-    let plan = ClusterRecord::load_plan(&dir).unwrap().unwrap();
+    let mut plan = ClusterRecord::load_plan(&dir).unwrap().unwrap();
     assert_eq!((plan.nodes.len(), plan.missing.len()), (1, 0));
+    assert!(plan.nodes[0].login_user().is_err());
+    let record = ClusterRecord::load(&dir).unwrap().unwrap();
+    record.add_users(&mut plan);
+    assert_eq!(plan.nodes[0].login_user(), Ok("root"));
     dir.write("journal.jsonl", JOURNAL.as_bytes()).unwrap();
     let intents = read_intents(&dir).unwrap();
     assert_eq!(intents.len(), 4);

@@ -38,7 +38,7 @@ pub struct ClusterRecord {
     /// Hosts that did not answer at the last `up` and may still hold parts of the cluster.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stranded: Vec<HostName>,
-    /// Login user of each image.
+    /// Login user of each image of the plan, for releases whose plans do not have it.
     pub users: IndexMap<ImageName, String>,
 }
 
@@ -56,6 +56,13 @@ impl ClusterRecord {
     /// Writes it.
     pub fn store(&self, dir: &ClusterDir) -> Result<(), StateError> {
         write_json(dir, "cluster.json", self)
+    }
+
+    /// Adds the login users to a plan that an earlier release stored: it had them only in the record.
+    pub fn add_users(&self, plan: &mut Plan) {
+        for node in plan.nodes.iter_mut().filter(|node| node.user.is_none()) {
+            node.user = self.users.get(&node.spec.image).cloned();
+        }
     }
 
     /// Reads the plan of the last `up`.

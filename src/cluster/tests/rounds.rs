@@ -10,7 +10,6 @@ use super::{HOSTS, World, is_gone, keeps_all};
 use crate::base::name::NodeName;
 use crate::cluster::configured::configured;
 use crate::cluster::nodes::nodes_of;
-use crate::cluster::store::users;
 use crate::cluster::up::{Raised, raise};
 use crate::engine::Fleet;
 use crate::host::fake::FakeHosts;
@@ -170,7 +169,7 @@ async fn answer(world: &World, topology: &Topology, plan: &Plan, times: Option<u
     let endpoints: Vec<_> = alive.map(topology::Host::endpoint).collect();
     let (fleet, failures) = Fleet::connect(&endpoints, &world.hosts.access(), &world.events).await;
     assert!(failures.is_empty(), "{failures:?}");
-    let nodes = nodes_of(plan, &users(topology), &keys, &fleet).unwrap();
+    let nodes = nodes_of(plan, &keys, &fleet).unwrap();
     for node in &plan.nodes {
         let session = nodes.session(&node.name).await.unwrap();
         let request = ExecRequest {

@@ -266,6 +266,7 @@ pub(in crate::host) mod tests {
             host: "bm01".parse().unwrap(),
             domain: "demo.n1".into(),
             uuid: Uuid::from_u128(1),
+            user: None,
             spec: NodeSpec {
                 image: "micro".parse().unwrap(),
                 image_key: "k".repeat(64),

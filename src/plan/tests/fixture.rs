@@ -11,7 +11,9 @@ use crate::base::name::{GroupName, HostName, ImageName, NodeName};
 use crate::base::units::MiB;
 use crate::inventory::{DomainState, HostFacts, Mark, ObservedHost, ObservedNode, ObservedObject, ShortId};
 use crate::plan::{KnownFailures, Plan, PlanError, PlanInput, plan};
-use crate::topology::{Accel, Group, Host, Location, MinReady, Network, Node, Place, Topology};
+use crate::topology::{
+    Accel, Group, Host, Image, ImageSource, Location, MinReady, Network, Node, Place, Topology,
+};
 
 pub(super) const ID: Uuid = Uuid::from_u128(0x1234_5678_9abc_4def_8123_4567_89ab_cdef);
 pub(super) const OTHER_ID: Uuid = Uuid::from_u128(0xfedc_ba98_7654_4321_8fed_cba9_8765_4321);
@@ -38,7 +40,7 @@ impl World {
         let topology = Topology {
             name: "demo".parse().unwrap(),
             hosts: Vec::new(),
-            images: IndexMap::new(),
+            images: IndexMap::from([(micro().name, micro())]),
             network: Network {
                 subnet: "10.77.0.0/16".parse().unwrap(),
                 mtu: None,
@@ -240,6 +242,17 @@ pub(super) fn object(kind: &str, name: &str) -> ObservedObject {
         name: name.into(),
         cluster: "demo".parse().unwrap(),
         short_id: ShortId::of(ID),
+    }
+}
+
+fn micro() -> Image {
+    Image {
+        name: "micro".parse().unwrap(),
+        source: ImageSource::Micro,
+        packages: Vec::new(),
+        sha256: None,
+        user: None,
+        at: None,
     }
 }
 

@@ -148,6 +148,17 @@ fn a_plan_is_complete() {
 }
 
 #[test]
+fn another_login_user_recreates_no_node() {
+    let mut world = World::new().hosts(1, 2048, 8).group("a", 2, 1024, Place::Pack);
+    let plan = world.plan().unwrap();
+    world.apply(&plan);
+    world.topology.images[0].user = Some("me".into());
+    let plan = world.plan().unwrap();
+    assert_eq!(doings(&plan), Vec::<String>::new());
+    assert_eq!(plan.nodes[0].login_user(), Ok("me"));
+}
+
+#[test]
 fn a_plan_is_shown_per_host_with_folded_reasons() {
     let mut world = World::new().hosts(3, 4096, 8).group("a", 10, 1024, Place::Pack);
     let plan = world.plan().unwrap();
