@@ -246,21 +246,18 @@ impl Round<'_> {
         Ok(())
     }
 
+    /// The hosts that start guests.
     fn boot_hosts(&self, acceleration: &HashMap<HostName, Acceleration>) -> Vec<BootHost> {
         self.observed
             .iter()
-            .map(|host| BootHost {
-                name: host.name.clone(),
-                machine: host
-                    .facts
-                    .boot_id
-                    .clone()
-                    .unwrap_or_else(|| host.name.to_string()),
-                limits: boot_limits(
-                    host.facts.cpus,
-                    acceleration.get(&host.name).copied().unwrap_or(Acceleration::Tcg),
-                    self.boots,
-                ),
+            .filter_map(|host| {
+                let acceleration = *acceleration.get(&host.name)?;
+                let machine = host.facts.boot_id.clone();
+                Some(BootHost {
+                    name: host.name.clone(),
+                    machine: machine.unwrap_or_else(|| host.name.to_string()),
+                    limits: boot_limits(host.facts.cpus, acceleration, self.boots),
+                })
             })
             .collect()
     }

@@ -47,13 +47,18 @@ pub(super) struct BootSlots {
 }
 
 impl BootSlots {
-    /// The slots of these hosts.
+    /// The slots of these hosts. The lowest limits of the hosts on a machine are for the machine as a whole.
     pub(super) fn new(hosts: &[BootHost]) -> Self {
+        let mut limits: HashMap<&str, BootLimits> = HashMap::new();
+        for host in hosts {
+            let shared = limits.entry(&host.machine).or_insert(host.limits);
+            *shared = shared.shared_with(host.limits);
+        }
         let mut by_machine: HashMap<&str, Arc<Machine>> = HashMap::new();
         let machines = hosts
             .iter()
             .map(|host| {
-                let BootLimits { at_ease, pressed } = host.limits;
+                let BootLimits { at_ease, pressed } = limits[host.machine.as_str()];
                 let machine = by_machine.entry(&host.machine).or_insert_with(|| {
                     Arc::new(Machine {
                         at_ease,
@@ -71,11 +76,9 @@ impl BootSlots {
         Self { machines }
     }
 
-    /// Waits for a slot on a host's machine; dropping it frees it.
-    pub(super) async fn slot(&self, host: &HostName) -> BootSlot {
-        let Some(machine) = self.machines.get(host) else {
-            return BootSlot(None);
-        };
+    /// Waits for a slot on a host's machine; dropping it frees it. `None`: the host is not among those of the slots.
+    pub(super) async fn slot(&self, host: &HostName) -> Option<BootSlot> {
+        let machine = self.machines.get(host)?;
         let _waiting = Counted::on(&machine.waiting);
         loop {
             let freed = machine.freed.notified();
@@ -86,7 +89,7 @@ impl BootSlots {
                     .unwrap_or_else(std::sync::PoisonError::into_inner);
                 if *booting < machine.allowed.load(Ordering::Relaxed) {
                     *booting += 1;
-                    return BootSlot(Some(Arc::clone(machine)));
+                    return Some(BootSlot(Arc::clone(machine)));
                 }
             }
             freed.await;
@@ -120,17 +123,16 @@ impl BootSlots {
 
 /// The right to boot one guest.
 #[derive(Debug)]
-pub(super) struct BootSlot(Option<Arc<Machine>>);
+pub(super) struct BootSlot(Arc<Machine>);
 
 impl Drop for BootSlot {
     fn drop(&mut self) {
-        if let Some(machine) = &self.0 {
-            *machine
-                .booting
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner) -= 1;
-            machine.freed.notify_waiters();
-        }
+        let machine = &self.0;
+        *machine
+            .booting
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) -= 1;
+        machine.freed.notify_waiters();
     }
 }
 
@@ -153,7 +155,7 @@ mod tests {
         let mut granted = Vec::new();
         let time = std::time::Duration::from_millis(20);
         while let Ok(slot) = tokio::time::timeout(time, slots.slot(host)).await {
-            granted.push(slot);
+            granted.push(slot.unwrap());
             assert!(granted.len() < 100);
         }
         granted
@@ -169,6 +171,16 @@ mod tests {
         assert_eq!(granted(&slots, &c).await.len(), 4);
         drop(held);
         assert_eq!(granted(&slots, &b).await.len(), 4);
+    }
+
+    #[tokio::test]
+    async fn the_lower_limit_of_two_hosts_on_a_machine_is_for_both_and_another_host_has_no_slots() {
+        let mut low = host("b", "one");
+        low.limits.at_ease = 2;
+        let slots = BootSlots::new(&[host("a", "one"), low]);
+        let [a, c] = ["a", "c"].map(|name| name.parse::<HostName>().unwrap());
+        assert_eq!(granted(&slots, &a).await.len(), 2);
+        assert!(slots.slot(&c).await.is_none());
     }
 
     #[tokio::test]

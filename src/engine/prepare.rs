@@ -12,7 +12,7 @@ use crate::base::name::{HostName, ImageName, NodeName};
 use crate::host::{Cause, DiskFormat, HostError, HostImage, ImagePart, Packed, PartRole};
 use crate::image::{BuiltImage, Format, ImageFile, Role};
 use crate::network::{Wanted, mtu_peers};
-use crate::plan::{Acceleration, acceleration, drop_out};
+use crate::plan::{Acceleration, HostPlan, acceleration, drop_out};
 use crate::topology::Accel;
 
 impl Round<'_> {
@@ -105,22 +105,15 @@ impl Round<'_> {
         Ok(images.into_iter().flatten().collect())
     }
 
-    /// The planned acceleration of a host's guests.
-    fn accel(&self, host: &HostName) -> Accel {
-        let mut hosts = self.plan.hosts.iter();
-        hosts
-            .find(|planned| planned.name == *host)
-            .map_or(Accel::Auto, |planned| planned.accel)
-    }
-
     /// Whether a test guest with KVM boots on a host; `false` if none is needed.
     async fn kvm_works(
         &self,
+        planned: &HostPlan,
         member: &Member,
         images: &HashMap<(HostName, ImageName), HostImage>,
     ) -> Result<bool, HostError> {
-        let name = &member.endpoint.name;
-        if self.accel(name) == Accel::Tcg {
+        let name = &planned.name;
+        if planned.accel == Accel::Tcg {
             return Ok(false);
         }
         // An image with a kernel of its own boots fastest.
@@ -132,7 +125,10 @@ impl Round<'_> {
         here.sort_by_key(|image| (image.kernel.is_none(), &image.key));
         match (here.first(), self.plan.nodes.first()) {
             (Some(image), Some(node)) => member.host.prove_kvm(&self.plan.mark(node), image).await,
-            _ => Ok(false),
+            _ => {
+                let cause = Cause::Other("no image that it could boot is there".into());
+                Err(HostError::new(name, "check KVM", cause))
+            }
         }
     }
 
@@ -143,18 +139,21 @@ impl Round<'_> {
         let mut chosen = HashMap::new();
         let mut failures = Vec::new();
         let starting: BTreeSet<&HostName> = images.keys().map(|(host, _)| host).collect();
-        let used = self.fleet.only(|name| starting.contains(name));
+        let planned = self.plan.hosts.iter();
+        let planned = planned.filter(|planned| starting.contains(&planned.name));
+        let hosts = planned.filter_map(|planned| Some((planned, self.fleet.get(&planned.name)?)));
         let answers = Pending::each(
             self.events,
             "the test of KVM on",
             HOSTS_AT_ONCE,
-            used.members(),
-            |member| &member.endpoint.name,
-            |member| async move { (&member.endpoint.name, self.kvm_works(member, images).await) },
+            hosts,
+            |(planned, _)| &planned.name,
+            |(planned, member)| async move { (planned, self.kvm_works(planned, member, images).await) },
         )
         .await;
-        for (name, answer) in answers {
-            match answer.map(|works| acceleration(self.accel(name), works)) {
+        for (planned, answer) in answers {
+            let name = &planned.name;
+            match answer.map(|works| acceleration(planned.accel, works)) {
                 Ok(Some(acceleration)) => {
                     chosen.insert(name.clone(), acceleration);
                 }

@@ -124,7 +124,8 @@ impl Raise<'_> {
         let mut slot = None;
         self.stage(node, NodeStage::Start, async {
             slot = Some(tokio::select! {
-                slot = self.slots.slot(&node.host) => slot,
+                slot = self.slots.slot(&node.host) => slot
+                    .ok_or_else(|| format!("the boot limits of `{}` were not determined", node.host))?,
                 () = self.cancel.cancelled() => return Err(interrupted()),
             });
             if let Some(watch) = watch {

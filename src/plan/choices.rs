@@ -43,6 +43,18 @@ pub struct BootLimits {
     pub pressed: usize,
 }
 
+impl BootLimits {
+    /// The limits of a machine that two hosts with these limits share: the lower ones, because their guests compete for
+    /// the same CPUs.
+    #[must_use]
+    pub fn shared_with(self, other: Self) -> Self {
+        Self {
+            at_ease: self.at_ease.min(other.at_ease),
+            pressed: self.pressed.min(other.pressed),
+        }
+    }
+}
+
 /// The limits for a machine with `cpus` CPU threads. Under emulation a booting guest keeps a whole CPU busy, so at most
 /// two per CPU, and one and a half under pressure; with KVM a boot waits more than it computes. `limit` overrides both.
 pub fn boot_limits(cpus: u32, acceleration: Acceleration, limit: Option<usize>) -> BootLimits {
@@ -142,5 +154,18 @@ mod tests {
         assert_eq!(limits(0, Acceleration::Tcg, None), (2, 2));
         assert_eq!(limits(16, Acceleration::Kvm, None), (64, 16));
         assert_eq!(limits(16, Acceleration::Kvm, Some(0)), (1, 1));
+    }
+
+    #[test]
+    fn hosts_that_share_a_machine_have_the_lower_limits_whichever_comes_first() {
+        let kvm = boot_limits(16, Acceleration::Kvm, None);
+        let emulated = boot_limits(16, Acceleration::Tcg, None);
+        let both = BootLimits {
+            at_ease: 32,
+            pressed: 16,
+        };
+        assert_eq!(kvm.shared_with(emulated), both);
+        assert_eq!(emulated.shared_with(kvm), both);
+        assert_eq!(kvm.shared_with(kvm), kvm);
     }
 }
