@@ -14,7 +14,7 @@ use crate::base::name::NodeName;
 use crate::base::text;
 use crate::cluster::Cluster;
 use crate::engine::Pending;
-use crate::host::{Connection, Consoles, Host};
+use crate::host::Backend;
 use crate::report;
 
 /// The key that leaves the console: Ctrl-], as in `virsh console` and telnet.
@@ -45,8 +45,8 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let record = record.with_context(|| format!("host `{}` is not in the record", node.host))?;
     let waits = waits(context);
     let pending = Pending::new("connecting to", [&record.name]);
-    let options = args.hosts.options();
-    let host = pending.shown(&waits, Host::connect(record, &options)).await?;
+    let access = args.hosts.access();
+    let host = pending.shown(&waits, access.connect(record)).await?;
     let pending = Pending::new("the console of", [&args.node]);
     if let Some(lines) = args.log {
         let cluster = cluster.plan.cluster_ref();
@@ -56,13 +56,13 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             report::data(&format!("{}\n", text::line(line.as_bytes())));
         }
     } else {
-        live(&host, &node.domain, &pending, &waits).await?;
+        live(host.as_ref(), &node.domain, &pending, &waits).await?;
     }
     host.close().await;
     Ok(ExitCode::Ok)
 }
 
-async fn live(host: &Host, domain: &str, pending: &Pending, waits: &Events) -> anyhow::Result<()> {
+async fn live(host: &dyn Backend, domain: &str, pending: &Pending, waits: &Events) -> anyhow::Result<()> {
     let mut console = pending.shown(waits, host.console(domain)).await?;
     let (mut output, mut input) = tokio::io::split(&mut console.stream);
     report::talk("connected; Ctrl-] leaves the console");

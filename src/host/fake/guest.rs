@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use super::FakeHost;
 use crate::base::name::NodeName;
 use crate::host::error::{Cause, HostError};
-use crate::host::guest::console::{ConsoleLine, Consoles};
+use crate::host::guest::console::{ConsoleLine, Consoles, InteractiveConsole};
 use crate::host::guest::domain::{Definition, Domains};
 use crate::host::guest::kvm::KvmCheck;
 use crate::host::storage::artifact::HostImage;
@@ -71,5 +71,10 @@ impl Consoles for FakeHost {
         _lines: usize,
     ) -> Result<String, HostError> {
         self.call("console_tail", |_| String::new())
+    }
+
+    async fn console(&self, _domain: &str) -> Result<InteractiveConsole, HostError> {
+        let cause = Cause::Other("a host in memory has no live consoles".into());
+        Err(HostError::new(&self.name, "open a console", cause))
     }
 }

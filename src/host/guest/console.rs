@@ -53,6 +53,9 @@ pub trait Consoles: Send + Sync {
         node: &NodeName,
         lines: usize,
     ) -> Result<String, HostError>;
+
+    /// A live console of a domain.
+    async fn console(&self, domain: &str) -> Result<InteractiveConsole, HostError>;
 }
 
 #[async_trait]
@@ -109,17 +112,17 @@ impl Consoles for Host {
             .await
             .map_err(self.failed(format!("read the console of `{node}`")))
     }
-}
 
-impl Host {
-    /// A live console, on its own libvirt connection: only closing that ends a waiting read.
-    pub async fn console(&self, domain: &str) -> Result<InteractiveConsole, HostError> {
+    async fn console(&self, domain: &str) -> Result<InteractiveConsole, HostError> {
         let doing = format!("open the console of `{domain}`");
         self.open_console(domain.to_owned())
             .await
             .map_err(self.failed(doing))
     }
+}
 
+impl Host {
+    /// A live console, on its own libvirt connection: only closing that ends a waiting read.
     async fn open_console(&self, name: String) -> Result<InteractiveConsole, Cause> {
         let options = self.inner.options;
         let far = match self.session() {
