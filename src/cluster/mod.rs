@@ -2,6 +2,7 @@
 //! results; parses no arguments and prints nothing.
 
 mod claim_retry;
+pub mod configure;
 pub mod configured;
 pub mod down;
 pub mod files;
@@ -9,6 +10,7 @@ pub mod gc;
 pub mod hosts;
 pub mod leases;
 mod locks;
+mod login_check;
 pub mod nodes;
 mod open;
 mod options;
@@ -17,6 +19,7 @@ mod rounds;
 pub mod run;
 mod seeds;
 mod situation;
+pub mod status;
 mod steps;
 mod store;
 mod undo;

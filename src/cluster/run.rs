@@ -1,5 +1,6 @@
 //! Runs of a cluster's workload: started, resumed after their controller was killed, or stopped.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -18,7 +19,7 @@ use crate::engine::tell_slowness;
 use crate::host::{Access, LockMode};
 use crate::ssh::Nodes;
 use crate::topology::{Topology, WorkloadStep};
-use crate::workload::{Journal, Record, Results, StepReport, Workload};
+use crate::workload::{InterruptedRun, Journal, Record, Results, StepReport, Workload};
 
 /// Options of a run.
 #[derive(Clone, Debug)]
@@ -47,7 +48,7 @@ pub enum Mode {
 }
 
 /// Sessions to the nodes of a run, and the locks that prevent a removal of the cluster.
-pub struct Connected {
+struct Connected {
     nodes: Nodes,
     holds: ClusterLocks,
 }
@@ -63,8 +64,38 @@ pub struct Runs<'a> {
 }
 
 impl Runs<'_> {
+    /// Begins a run of these steps, in a new directory below `parent`.
+    pub fn begin(&self, parent: &Path, steps: Vec<WorkloadStep>) -> anyhow::Result<InterruptedRun> {
+        let results = Results::create(parent, std::time::SystemTime::now())
+            .with_context(|| format!("failed to create a results directory in {}", parent.display()))?;
+        let record = Record::new(self.cluster.plan.cluster_id, steps);
+        let running = record.begin(&results).context("failed to write run.json")?;
+        Ok(InterruptedRun {
+            results,
+            record,
+            running,
+        })
+    }
+
+    /// Works on the steps of a run. The run is opened once its nodes can be reached: one that reaches no host has started
+    /// nothing, so there is nothing to resume.
+    pub async fn carry_out(
+        &self,
+        steps: &[WorkloadStep],
+        mode: Mode,
+        open: impl FnOnce() -> anyhow::Result<InterruptedRun>,
+        events: &Events,
+    ) -> anyhow::Result<(Vec<StepReport>, InterruptedRun)> {
+        let connected = self.connect(steps, events).await?;
+        let run = open()?;
+        let reports = self
+            .perform(connected, &run.results, &run.record, mode, events)
+            .await?;
+        Ok((reports, run))
+    }
+
     /// Opens sessions to the nodes of these steps.
-    pub async fn connect(&self, steps: &[WorkloadStep], events: &Events) -> anyhow::Result<Connected> {
+    async fn connect(&self, steps: &[WorkloadStep], events: &Events) -> anyhow::Result<Connected> {
         let chosen = nodes_of(steps);
         let access = &self.options.access;
         let (nodes, holds) = self
@@ -75,7 +106,7 @@ impl Runs<'_> {
     }
 
     /// Runs, collects or stops the steps and writes the results.
-    pub async fn perform(
+    async fn perform(
         &self,
         connected: Connected,
         results: &Results,

@@ -19,7 +19,7 @@ use crate::engine::EngineError;
 use crate::report::{self, junit};
 use crate::state::Lock;
 use crate::topology::WorkloadStep;
-use crate::workload::{InterruptedRun, Record, Results, StepReport, interrupted_runs};
+use crate::workload::{InterruptedRun, StepReport, interrupted_runs};
 
 /// Run the workload of the topology, and collect output and files of every node
 #[derive(Debug, clap::Args)]
@@ -113,18 +113,8 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         verb.resume(run, Mode::Collect).await?;
     }
     let nodes = steps.clone();
-    verb.perform(&nodes, Mode::Run, || {
-        let results = Results::create(&parent, std::time::SystemTime::now())
-            .with_context(|| format!("failed to create a results directory in {}", parent.display()))?;
-        let record = Record::new(cluster.plan.cluster_id, steps);
-        let running = record.begin(&results).context("failed to write run.json")?;
-        Ok(InterruptedRun {
-            results,
-            record,
-            running,
-        })
-    })
-    .await
+    verb.perform(&nodes, Mode::Run, || verb.runs.begin(&parent, steps))
+        .await
 }
 
 struct Verb<'a> {
@@ -140,8 +130,7 @@ impl Verb<'_> {
         self.perform(&steps, mode, || Ok(run)).await
     }
 
-    /// Works on the steps of a run and shows its results. The run is opened once its nodes can be reached: one that
-    /// reaches no host has started nothing, so there is nothing to resume.
+    /// Works on the steps of a run and shows its results.
     async fn perform(
         &self,
         steps: &[WorkloadStep],
@@ -157,16 +146,7 @@ impl Verb<'_> {
             hosts: cluster.hosts_of(&chosen),
             nodes: Some(chosen.len()),
         });
-        let outcome = async {
-            let connected = self.runs.connect(steps, &output.events).await?;
-            let run = open()?;
-            let reports = self
-                .runs
-                .perform(connected, &run.results, &run.record, mode, &output.events)
-                .await?;
-            anyhow::Ok((reports, run))
-        }
-        .await;
+        let outcome = self.runs.carry_out(steps, mode, open, &output.events).await;
         output.finish(Ok(None)).await?;
         let (reports, run) = outcome?;
         let InterruptedRun { results, record, .. } = &run;

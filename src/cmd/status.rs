@@ -1,6 +1,5 @@
 //! `vcluster status`: the current state of the hosts and nodes of a cluster.
 
-use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -8,21 +7,14 @@ use serde::Serialize;
 use super::Context;
 use super::common::HostArgs;
 use super::output::waits;
-use crate::base::event::HostStage;
 use crate::base::exit::ExitCode;
-use crate::base::failure::{Failure, explain};
 use crate::base::name::HostName;
-use crate::base::patience::patience;
 use crate::base::text::{self, sanitize};
-use crate::base::units::Moment;
 use crate::cluster::Cluster;
-use crate::cluster::leases::{claims, lease_words};
-use crate::cluster::nodes::{close, nodes_of};
-use crate::engine::{Fleet, Pending};
-use crate::inventory::{Claim, DomainState};
-use crate::plan::{MissingNode, NodePlan, Plan};
+use crate::cluster::leases::lease_words;
+use crate::cluster::status::{ClusterStatus, LoginState, NodeState, NodeStatus, StatusOptions, status};
+use crate::plan::MissingNode;
 use crate::report::{self, Format};
-use crate::ssh::{ExecRequest, Load, Nodes};
 
 /// Show every node: host, state, address, SSH and uptime
 #[derive(Debug, clap::Args)]
@@ -43,9 +35,6 @@ pub struct Args {
     hosts: HostArgs,
 }
 
-/// Nodes that are asked at once, as in `exec`.
-const NODES_AT_ONCE: usize = 150;
-
 /// A node in the table.
 #[derive(Debug, Serialize)]
 struct Row {
@@ -64,104 +53,49 @@ struct Row {
 /// Runs the verb.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let cluster = Cluster::open(args.cluster.as_deref())?;
-    let chosen = cluster.select(args.nodes.as_deref(), None)?;
-    let wanted: Vec<&NodePlan> = cluster
-        .plan
-        .nodes
-        .iter()
-        .filter(|node| chosen.contains(&node.name))
-        .collect();
-    let hosts: Vec<_> = cluster
-        .record
-        .hosts
-        .iter()
-        .filter(|host| {
-            wanted.iter().any(|node| node.host == host.name) || cluster.record.stranded.contains(&host.name)
-        })
-        .cloned()
-        .collect();
-    let waits = waits(context);
-    let (fleet, failures) = Fleet::connect(&hosts, &args.hosts.access(), &waits).await;
-    let claims = claims(&cluster, &fleet, &waits).await;
-    let states: HashMap<HostName, HashMap<String, DomainState>> = fleet
-        .stage(HostStage::Probe, &waits, |member| async move {
-            Ok((false, member.host.states().await?))
-        })
-        .await
-        .into_iter()
-        .filter_map(|(host, states)| Some((host, states.ok()?)))
-        .collect();
-    let nodes = nodes_of(&cluster.plan, &cluster.keys, &fleet)?;
-    let leftovers = leftover_domains(&cluster.plan, &states);
-    let mut rows = Pending::each(
-        &waits,
-        "an answer from",
-        NODES_AT_ONCE,
-        wanted,
-        |node| &node.name,
-        |node| row(node, states.get(&node.host), &nodes, &args),
-    )
-    .await;
-    close(&nodes, &waits).await;
-    fleet.close().await;
-    if args.nodes.is_none() {
-        rows.extend(cluster.plan.missing.iter().map(missing));
-    }
-    for failure in &failures {
+    let options = StatusOptions {
+        nodes: args.nodes,
+        login: !args.no_ssh,
+        answer_timeout: args.ssh_timeout,
+        access: args.hosts.access(),
+    };
+    let status = status(&cluster, &options, &waits(context)).await?;
+    for failure in &status.unreached {
         let host = failure.host.as_ref().map(HostName::as_str).unwrap_or_default();
         report::talk(&format!("warning: {host}: {}", sanitize(&failure.error)));
     }
-    for text in &leftovers {
+    for text in &status.leftovers {
         report::talk(&format!("warning: {text}"));
     }
-    // A host that may only have leftovers does not affect the nodes.
-    let needed = |failure: &Failure| {
-        let nodes = &cluster.plan.nodes;
-        nodes.iter().any(|node| failure.host.as_ref() == Some(&node.host))
-    };
-    let healthy = !failures.iter().any(needed)
-        && leftovers.is_empty()
-        && rows
-            .iter()
-            .all(|row| row.state == "running" && row.ssh.as_deref().is_none_or(|ssh| ssh == "ok"));
-    show(&cluster, &rows, &claims, context);
-    Ok(if healthy {
+    let nodes = status.nodes.iter().map(present);
+    let rows: Vec<Row> = nodes.chain(status.missing.iter().map(missing)).collect();
+    match context.format {
+        Format::Json => json(&cluster, &status, &rows),
+        Format::Human => table(&cluster, &status, &rows),
+    }
+    Ok(if status.is_healthy {
         ExitCode::Ok
     } else {
         ExitCode::ApplyFailed
     })
 }
 
-async fn row(
-    node: &NodePlan,
-    states: Option<&HashMap<String, DomainState>>,
-    nodes: &Nodes,
-    args: &Args,
-) -> Row {
-    let state = match states.map(|states| states.get(&node.domain)) {
-        None => "unreachable",
-        Some(None) => "missing",
-        Some(Some(DomainState::Running)) => "running",
-        Some(Some(DomainState::Paused)) => "paused",
-        Some(Some(DomainState::Off)) => "off",
-        Some(Some(DomainState::Crashed)) => "crashed",
-    };
-    let (ssh, uptime) = if args.no_ssh || state != "running" {
-        (None, None)
-    } else {
-        match uptime(node, nodes, args.ssh_timeout).await {
-            Ok(uptime) => (Some("ok".to_owned()), uptime),
-            Err(error) => (Some(error), None),
-        }
+/// The row of a node of the plan.
+fn present(status: &NodeStatus<'_>) -> Row {
+    let NodeStatus { node, state, login } = status;
+    let (ssh, uptime_seconds) = match login {
+        LoginState::NotTried => (None, None),
+        LoginState::Accepted { uptime } => (Some("ok".to_owned()), *uptime),
+        LoginState::Failed(error) => (Some(error.clone()), None),
     };
     Row {
         node: node.name.to_string(),
         group: node.group.to_string(),
         host: node.host.to_string(),
-        state: state.to_owned(),
+        state: state.to_string(),
         address: node.spec.address.to_string(),
         ssh,
-        uptime_seconds: uptime,
+        uptime_seconds,
         reason: None,
     }
 }
@@ -172,7 +106,7 @@ fn missing(node: &MissingNode) -> Row {
         node: node.node.to_string(),
         group: node.group.to_string(),
         host: "-".to_owned(),
-        state: "missing".to_owned(),
+        state: NodeState::Missing.to_string(),
         address: "-".to_owned(),
         ssh: None,
         uptime_seconds: None,
@@ -180,93 +114,16 @@ fn missing(node: &MissingNode) -> Row {
     }
 }
 
-/// Leftover domains of nodes: their host did not respond when they were recreated elsewhere.
-fn leftover_domains(plan: &Plan, states: &HashMap<HostName, HashMap<String, DomainState>>) -> Vec<String> {
-    let mut leftovers: Vec<String> = states
-        .iter()
-        .flat_map(|(host, states)| {
-            let elsewhere = plan.nodes.iter().filter(move |node| node.host != *host);
-            elsewhere
-                .filter(move |node| states.contains_key(&node.domain))
-                .map(move |node| {
-                    format!(
-                        "{host} holds a leftover domain of {}, which is on {} now: `vcluster up` removes it",
-                        node.name, node.host
-                    )
-                })
-        })
-        .collect();
-    leftovers.sort();
-    leftovers
+fn json(cluster: &Cluster, status: &ClusterStatus<'_>, rows: &[Row]) {
+    let value = serde_json::json!({
+        "version": 1, "cluster": cluster.record.name, "id": cluster.record.id,
+        "created": cluster.record.created,
+        "expires": status.ends.first().copied().flatten(), "nodes": rows,
+    });
+    report::data(&report::json::harmless(format!("{value:#}\n")));
 }
 
-/// Response timeout of a node whose host is not busy, and of one whose host is.
-const ANSWER: Duration = Duration::from_secs(30);
-const SLOW_ANSWER: Duration = Duration::from_mins(5);
-
-/// Interval between checks of these timeouts.
-const LOOK: Duration = Duration::from_secs(5);
-
-/// Waits for the timeout of a node, and returns the reason to show.
-async fn silent(node: &NodePlan, nodes: &Nodes, allowed: Option<Duration>) -> String {
-    if let Some(allowed) = allowed {
-        tokio::time::sleep(allowed).await;
-        return "no answer".into();
-    }
-    loop {
-        tokio::time::sleep(patience(LOOK)).await;
-        // The timeout does not run while the node waits for its turn.
-        let Some((waited, load)) = nodes.waited_for(&node.name).await else {
-            continue;
-        };
-        let busy = load.as_ref().is_some_and(Load::is_busy);
-        if waited >= patience(if busy { SLOW_ANSWER } else { ANSWER }) {
-            let waited = humantime::format_duration(Duration::from_secs(waited.as_secs()));
-            return match load {
-                Some(load) => format!(
-                    "no answer for {waited} (load {:.1} on {} CPUs)",
-                    load.average, load.cpus
-                ),
-                None => format!("no answer for {waited} (nor from its host)"),
-            };
-        }
-    }
-}
-
-async fn uptime(node: &NodePlan, nodes: &Nodes, allowed: Option<Duration>) -> Result<Option<f64>, String> {
-    let look = async {
-        let session = nodes.session(&node.name).await.map_err(|error| explain(&error))?;
-        let request = ExecRequest {
-            command: "cat /proc/uptime".into(),
-            limit: 256,
-            ..ExecRequest::default()
-        };
-        let _waits = nodes.waits(&node.name);
-        let output = session.exec(&request).await.map_err(|error| explain(&error))?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        Ok(text
-            .split_whitespace()
-            .next()
-            .and_then(|seconds| seconds.parse().ok()))
-    };
-    tokio::select! {
-        answer = look => answer,
-        why = silent(node, nodes, allowed) => Err(why),
-    }
-}
-
-fn show(cluster: &Cluster, rows: &[Row], claims: &[Claim], context: &Context) {
-    // The ends differ if an extension did not reach all hosts.
-    let ends: BTreeSet<Option<Moment>> = claims.iter().map(|claim| claim.expires).collect();
-    if context.format == Format::Json {
-        let value = serde_json::json!({
-            "version": 1, "cluster": cluster.record.name, "id": cluster.record.id,
-            "created": cluster.record.created,
-            "expires": ends.first().copied().flatten(), "nodes": rows,
-        });
-        report::data(&report::json::harmless(format!("{value:#}\n")));
-        return;
-    }
+fn table(cluster: &Cluster, status: &ClusterStatus<'_>, rows: &[Row]) {
     let mut table = report::table::new(&["NODE", "HOST", "STATE", "ADDRESS", "SSH", "UPTIME"]);
     for row in rows {
         let uptime = row
@@ -291,12 +148,15 @@ fn show(cluster: &Cluster, rows: &[Row], claims: &[Claim], context: &Context) {
             sanitize(reason)
         ));
     }
-    let running = rows.iter().filter(|row| row.state == "running").count();
+    let nodes = status.nodes.iter();
+    let running = nodes.filter(|node| node.state == NodeState::Running).count();
     report::talk(&format!(
         "cluster `{}`: {running} of {} nodes running{}",
         cluster.record.name,
         rows.len(),
-        ends.iter()
+        status
+            .ends
+            .iter()
             .map(|end| format!("; {}", lease_words(*end)))
             .collect::<String>()
     ));

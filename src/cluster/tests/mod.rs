@@ -5,6 +5,7 @@ mod garbage;
 mod guests;
 mod removal;
 mod rounds;
+mod status;
 mod undone;
 
 use std::path::Path;

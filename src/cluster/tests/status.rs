@@ -1,0 +1,57 @@
+use super::{HOSTS, World};
+use crate::cluster::Cluster;
+use crate::cluster::status::{ClusterStatus, LoginState, NodeState, StatusOptions, status};
+
+fn demo(world: &World) -> Cluster {
+    Cluster::read(&world.root, &"demo".parse().unwrap()).unwrap()
+}
+
+/// The status of a cluster or of some of its nodes, without logins.
+async fn seen<'a>(world: &World, cluster: &'a Cluster, nodes: Option<&str>) -> ClusterStatus<'a> {
+    let options = StatusOptions {
+        nodes: nodes.map(str::to_owned),
+        login: false,
+        answer_timeout: None,
+        access: world.hosts.access(),
+    };
+    status(cluster, &options, &world.events).await.unwrap()
+}
+
+#[tokio::test]
+async fn nodes_of_a_host_that_cannot_be_reached_are_unreachable_and_the_others_run() {
+    let world = World::new();
+    world.raise("demo", 6).await;
+    let cluster = demo(&world);
+    let all = seen(&world, &cluster, None).await;
+    assert!(all.is_healthy);
+    assert_eq!((all.nodes.len(), all.ends.len()), (6, 1));
+    for node in &all.nodes {
+        assert_eq!(node.state, NodeState::Running, "{node:?}");
+        assert_eq!(node.login, LoginState::NotTried, "{node:?}");
+    }
+
+    world.hosts.fail("bm2", "connect");
+    let all = seen(&world, &cluster, None).await;
+    assert!(!all.is_healthy);
+    assert_eq!(all.unreached.len(), 1);
+    for node in &all.nodes {
+        let is_away = node.node.host.as_str() == "bm2";
+        assert_eq!(node.state == NodeState::Unreachable, is_away, "{node:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_another_host_also_holds_is_a_leftover_there() {
+    let world = World::new();
+    world.raise("demo", 3).await;
+    let cluster = demo(&world);
+    let mut copy = cluster.plan.clone();
+    let elsewhere = HOSTS.iter().find(|host| **host != copy.nodes[0].host.as_str());
+    copy.nodes[0].host = elsewhere.unwrap().parse().unwrap();
+    world.hosts.apply(&copy, |node| node.name == copy.nodes[0].name);
+    let all = seen(&world, &cluster, None).await;
+    assert!(!all.is_healthy);
+    assert_eq!(all.leftovers.len(), 1, "{:?}", all.leftovers);
+    let name = cluster.plan.nodes[0].name.as_str();
+    assert_eq!(seen(&world, &cluster, Some(name)).await.nodes.len(), 1);
+}
