@@ -1,9 +1,21 @@
-//! The hosts of a verb: from a record, from a journal, or from the command line.
+//! The hosts of a verb: from the topology, a record, a journal, or the command line.
 
 use crate::base::exit::ExitCode;
 use crate::base::failure::UserError;
 use crate::inventory::HostEndpoint;
 use crate::state::{ClusterDir, ClusterRecord, Intent, read_intents};
+use crate::topology::{self, Topology};
+
+/// The hosts of the topology, and those that left it: they may still have nodes of the cluster.
+pub(crate) fn current_and_former(topology: &Topology, record: Option<&ClusterRecord>) -> Vec<HostEndpoint> {
+    let mut hosts: Vec<HostEndpoint> = topology.hosts.iter().map(topology::Host::endpoint).collect();
+    for old in record.iter().flat_map(|record| &record.hosts) {
+        if !hosts.iter().any(|host| host.name == old.name) {
+            hosts.push(old.clone());
+        }
+    }
+    hosts
+}
 
 /// The hosts in the record and in the journal.
 pub fn known_hosts(record: Option<&ClusterRecord>, dir: &ClusterDir) -> anyhow::Result<Vec<HostEndpoint>> {

@@ -14,9 +14,9 @@ use super::situation::Situation;
 use super::steps;
 use super::store::store;
 use crate::base::event::Events;
-use crate::base::name::{ImageName, NodeName};
+use crate::base::name::{ClusterName, ImageName, NodeName};
 use crate::configure::DoneCommands;
-use crate::engine::{Apply, ClaimError, EngineError};
+use crate::engine::{Apply, ClaimError, EngineError, Fleet};
 use crate::image::{self, BuildOptions, BuiltImage};
 use crate::plan::PlanError;
 use crate::plan::retry::{RoundFailures, failed_nodes};
@@ -98,24 +98,11 @@ async fn round(
     if options.cancel.is_cancelled() {
         return Err(EngineError::Interrupted.into());
     }
-    // From here on objects are created, so first write what later commands need to find them. The record of an
-    // existing cluster stays unchanged until its hosts are claimed.
-    if situation.record.is_none() {
-        store(options, situation)?;
-    }
-    let journal = Journal::open(&situation.dir)?;
-    let fleet = situation.taking_part();
-    let intents = fleet.members().iter().map(|member| Intent::Host {
-        host: member.endpoint.clone(),
-    });
-    journal.write(&intents.collect::<Vec<_>>())?;
-    situation.begin_round();
     // Also if the configuration is not reached in this round.
     for node in steps::started(&situation.plan) {
         done.forget(node);
     }
-    situation.claim(events).await?;
-    store(options, situation)?;
+    let (journal, fleet) = claim(options, situation, events).await?;
     let situation = &*situation;
     let Situation { keys, plan, .. } = situation;
     let nodes = nodes_of(plan, keys, &fleet)?;
@@ -152,14 +139,41 @@ async fn round(
         Err(error) => Err(error.into()),
     };
     nodes::close(&nodes, events).await;
-    // A lost connection is re-established, but after a suspension another command may have changed the cluster.
+    check_locks(&fleet, &plan.cluster).await?;
+    lost
+}
+
+/// Writes what later commands need to find the objects that are created from here on, and claims the hosts.
+async fn claim(
+    options: &UpOptions,
+    situation: &mut Situation,
+    events: &Events,
+) -> anyhow::Result<(Journal, Fleet)> {
+    // The record of an existing cluster stays unchanged until its hosts are claimed.
+    if situation.record.is_none() {
+        store(options, situation)?;
+    }
+    let journal = Journal::open(&situation.dir)?;
+    let fleet = situation.taking_part();
+    let intents = fleet.members().iter().map(|member| Intent::Host {
+        host: member.endpoint.clone(),
+    });
+    journal.write(&intents.collect::<Vec<_>>())?;
+    situation.begin_round();
+    situation.claim(events).await?;
+    store(options, situation)?;
+    Ok((journal, fleet))
+}
+
+/// A lost connection is re-established, but after a suspension another command may have changed the cluster.
+async fn check_locks(fleet: &Fleet, cluster: &ClusterName) -> Result<(), ClaimError> {
     for member in fleet.members() {
         if member.host.suspended().await {
-            let cluster = plan.cluster.clone();
-            return Err(ClaimError::LocksExpired { cluster }.into());
+            let cluster = cluster.clone();
+            return Err(ClaimError::LocksExpired { cluster });
         }
     }
-    lost
+    Ok(())
 }
 
 async fn build_images(

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use indexmap::IndexMap;
 use uuid::Uuid;
 
+use super::hosts::current_and_former;
 use super::options::PlanOptions;
 use crate::base::event::Events;
 use crate::base::failure::Failure;
@@ -21,12 +22,15 @@ use crate::inventory::{HostEndpoint, ObservedHost};
 use crate::plan::retry::RetryState;
 use crate::plan::{KnownFailures, Plan, PlanError, PlanInput, plan};
 use crate::state::{ClusterDir, ClusterKeys, ClusterRecord};
-use crate::topology::{self, Topology};
+use crate::topology::Topology;
 
 /// Time for a restarting daemon to come back.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Pause between attempts to reconnect to a host.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// Hosts that are left out, with the reason.
+type LeftOut = BTreeMap<HostName, String>;
 
 /// The situation of a cluster that is being raised.
 pub struct Situation {
@@ -67,26 +71,8 @@ pub(crate) async fn observe(
 ) -> anyhow::Result<Situation> {
     let record = ClusterRecord::load(dir)?;
     let keys = ClusterKeys::load(dir)?.map_or_else(ClusterKeys::generate, Ok)?;
-    let mut hosts: Vec<HostEndpoint> = topology.hosts.iter().map(topology::Host::endpoint).collect();
-    // Hosts that left the topology may still have nodes of the cluster, which the plan then removes.
-    for old in record.iter().flat_map(|record| &record.hosts) {
-        if !hosts.iter().any(|host| host.name == old.name) {
-            hosts.push(old.clone());
-        }
-    }
-    let (mut fleet, failures) = Fleet::connect(&hosts, &options.connect, events).await;
-    let answer = fleet.members().len();
-    let mut lost = leave_out(&topology, "failed to reach the hosts", failures, answer, events)?;
-    let (observed, failures) = fleet.observe(events).await;
-    let answer = observed.len();
-    lost.extend(leave_out(
-        &topology,
-        "failed to inspect the hosts",
-        failures,
-        answer,
-        events,
-    )?);
-    fleet.retain(|name| !lost.contains_key(name)).await;
+    let hosts = current_and_former(&topology, record.as_ref());
+    let (fleet, observed, lost) = connect_and_observe(&topology, &hosts, &options.connect, events).await?;
     let adopted = if options.adopt && record.is_none() {
         seen_id(&topology, &observed)
     } else {
@@ -97,12 +83,7 @@ pub(crate) async fn observe(
         .map(|record| record.id)
         .or(adopted)
         .unwrap_or_else(Uuid::new_v4);
-    let mut image_keys = IndexMap::new();
-    for (name, image) in &topology.images {
-        let key = image::key(image, events).await;
-        let key = key.with_context(|| format!("image `{name}`"))?;
-        image_keys.insert(name.clone(), key);
-    }
+    let image_keys = image_keys(&topology, events).await?;
     let trouble = KnownFailures {
         before: ClusterRecord::load_plan(dir)?,
         ..KnownFailures::default()
@@ -116,17 +97,10 @@ pub(crate) async fn observe(
         trouble: trouble.clone(),
     };
     let plan = plan(&input)?;
-    // Hosts that took part before still take part until nothing is left there.
-    let planned = trouble
-        .before
-        .iter()
-        .flat_map(|plan| &plan.hosts)
-        .map(|host| &host.name);
-    let stranded = record.iter().flat_map(|record| &record.stranded);
-    let touched = planned.chain(stranded).cloned().collect();
     Ok(Situation {
         expires: topology.ttl.map(|ttl| Moment::now().after(ttl)),
         claimed: false,
+        touched: took_part(trouble.before.as_ref(), record.as_ref()),
         topology,
         dir: dir.clone(),
         record,
@@ -138,8 +112,48 @@ pub(crate) async fn observe(
         plan,
         cluster_id,
         image_keys,
-        touched,
     })
+}
+
+/// Connects to the hosts and observes them.
+async fn connect_and_observe(
+    topology: &Topology,
+    hosts: &[HostEndpoint],
+    access: &Access,
+    events: &Events,
+) -> Result<(Fleet, Vec<ObservedHost>, LeftOut), EngineError> {
+    let (mut fleet, failures) = Fleet::connect(hosts, access, events).await;
+    let answer = fleet.members().len();
+    let mut lost = leave_out(topology, "failed to reach the hosts", failures, answer, events)?;
+    let (observed, failures) = fleet.observe(events).await;
+    let answer = observed.len();
+    lost.extend(leave_out(
+        topology,
+        "failed to inspect the hosts",
+        failures,
+        answer,
+        events,
+    )?);
+    fleet.retain(|name| !lost.contains_key(name)).await;
+    Ok((fleet, observed, lost))
+}
+
+/// The key of each image.
+async fn image_keys(topology: &Topology, events: &Events) -> anyhow::Result<IndexMap<ImageName, String>> {
+    let mut keys = IndexMap::new();
+    for (name, image) in &topology.images {
+        let key = image::key(image, events).await;
+        let key = key.with_context(|| format!("image `{name}`"))?;
+        keys.insert(name.clone(), key);
+    }
+    Ok(keys)
+}
+
+/// Hosts that took part before: they still take part until nothing is left there.
+fn took_part(before: Option<&Plan>, record: Option<&ClusterRecord>) -> BTreeSet<HostName> {
+    let planned = before.iter().flat_map(|plan| &plan.hosts).map(|host| &host.name);
+    let stranded = record.iter().flat_map(|record| &record.stranded);
+    planned.chain(stranded).cloned().collect()
 }
 
 /// The unreachable hosts, if the topology allows missing nodes; otherwise they are an error.
@@ -149,7 +163,7 @@ fn leave_out(
     mut failures: Vec<Failure>,
     answer: usize,
     events: &Events,
-) -> Result<BTreeMap<HostName, String>, EngineError> {
+) -> Result<LeftOut, EngineError> {
     let nodes = topology.nodes.len();
     if topology.min_ready.of(nodes) == nodes || answer == 0 {
         if let Some(failure) = failures.first_mut() {

@@ -4,13 +4,12 @@ use indexmap::IndexMap;
 
 use super::configured;
 use super::files::known_hosts;
+use super::hosts::current_and_former;
 use super::options::UpOptions;
 use super::situation::Situation;
 use crate::base::name::ImageName;
-use crate::inventory::HostEndpoint;
 use crate::plan::Plan;
 use crate::state::{ClusterRecord, RECORD_VERSION};
-use crate::topology;
 
 /// The login user of each image of the plan. Earlier releases read it here and not in the plan.
 fn users(plan: &Plan) -> IndexMap<ImageName, String> {
@@ -32,12 +31,6 @@ pub(crate) fn store(options: &UpOptions, situation: &Situation) -> anyhow::Resul
     } = situation;
     dir.create()?;
     keys.store(dir)?;
-    let mut hosts: Vec<HostEndpoint> = topology.hosts.iter().map(topology::Host::endpoint).collect();
-    for old in record.iter().flat_map(|record| &record.hosts) {
-        if !hosts.iter().any(|host| host.name == old.name) {
-            hosts.push(old.clone());
-        }
-    }
     ClusterRecord {
         version: RECORD_VERSION,
         name: plan.cluster.clone(),
@@ -49,7 +42,7 @@ pub(crate) fn store(options: &UpOptions, situation: &Situation) -> anyhow::Resul
         expires: situation.expires,
         topology: options.topology_file.clone(),
         base_dir: topology.base_dir.clone(),
-        hosts,
+        hosts: current_and_former(topology, record.as_ref()),
         stranded: situation.stranded().into_keys().collect(),
         users: users(plan),
     }
