@@ -123,13 +123,11 @@ impl Round<'_> {
             .map(|(_, image)| image)
             .collect();
         here.sort_by_key(|image| (image.kernel.is_none(), &image.key));
-        match (here.first(), self.plan.nodes.first()) {
-            (Some(image), Some(node)) => member.host.prove_kvm(&self.plan.mark(node), image).await,
-            _ => {
-                let cause = Cause::Other("no image that it could boot is there".into());
-                Err(HostError::new(name, "check KVM", cause))
-            }
-        }
+        let (Some(image), Some(node)) = (here.first(), self.plan.nodes.first()) else {
+            let cause = Cause::Other("no image that it could boot is there".into());
+            return Err(HostError::new(name, "check KVM", cause));
+        };
+        member.host.prove_kvm(&self.plan.mark(node), image).await
     }
 
     pub(super) async fn accelerations(
