@@ -159,11 +159,6 @@ impl Summary {
         }
     }
 
-    /// Whether nothing failed.
-    pub fn is_clean(&self) -> bool {
-        self.failures.is_empty()
-    }
-
     /// Writes it as JSON, by rename, so that a reader never sees half of it.
     pub fn write(&self, path: &std::path::Path) -> std::io::Result<()> {
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
