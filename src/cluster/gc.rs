@@ -326,7 +326,7 @@ async fn remove(
     let everywhere = known.is_some_and(|known| {
         known.hosts.iter().all(|host| {
             host.as_ref()
-                .is_some_and(|host| garbage.hosts.contains(host) || !shows(inspection, host, &target))
+                .is_some_and(|host| garbage.hosts.contains(host) || !target.is_on(host, &inspection.observed))
         })
     });
     if everywhere {
@@ -335,15 +335,4 @@ async fn remove(
         dir.remove_if_empty();
     }
     Ok(Removal::Done)
-}
-
-/// Whether a host has objects of a cluster.
-fn shows(inspection: &Inspection, host: &HostName, target: &Target) -> bool {
-    let seen: Vec<ObservedHost> = inspection
-        .observed
-        .iter()
-        .filter(|seen| seen.name == *host)
-        .cloned()
-        .collect();
-    engine::found(target, &seen) != (0, 0)
 }

@@ -32,10 +32,7 @@ pub(crate) async fn undo(
     );
     // Unreachable hosts are left for `down`; the others are cleaned up now.
     let fleet = &fleet.only(|name| now.iter().any(|host| host.name == *name));
-    let held = |name: &HostName| {
-        let seen = before.iter().find(|host| host.name == *name);
-        seen.is_some_and(|host| engine::found(&target, std::slice::from_ref(host)) != (0, 0))
-    };
+    let held = |name: &HostName| target.is_on(name, before);
     let journal = Journal::open(dir)?;
     if !before.iter().any(|host| held(&host.name)) {
         journal.write(&[Intent::Down])?;

@@ -7,6 +7,7 @@ use super::common::Selection;
 use super::output::waits;
 use crate::base::event::Stream;
 use crate::base::exit::ExitCode;
+use crate::base::group::grouped;
 use crate::base::text::sanitize;
 use crate::cluster::nodes::close;
 use crate::engine::EngineError;
@@ -170,13 +171,12 @@ fn gathered(given: &[NodeOutput]) {
 }
 
 fn failures(given: &[NodeOutput]) {
-    let mut folded: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for given in given.iter().filter(|given| !given.ended.is_success()) {
-        folded
-            .entry(sanitize(&given.ended.to_string()).into_owned())
-            .or_default()
-            .push(&given.node);
-    }
+    let failed = given.iter().filter(|given| !given.ended.is_success());
+    let mut folded = grouped(failed.map(|given| {
+        let ended = given.ended.to_string();
+        (sanitize(&ended).into_owned(), &given.node)
+    }));
+    folded.sort_keys();
     for (what, nodes) in folded {
         report::talk(&format!("vcluster: {}: {what}", crate::nodeset::fold(nodes)));
     }

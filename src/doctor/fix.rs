@@ -8,12 +8,9 @@ use super::finding::{Finding, Remedy, Severity, Subject};
 use super::look::LOCAL_URI;
 use crate::base::event::Events;
 use crate::base::failure::explain;
-use crate::engine::Pending;
+use crate::engine::{HOSTS_AT_ONCE, Pending};
 use crate::host::{ConnectOptions, HostLogin};
 use crate::topology;
-
-/// Hosts that are fixed at the same time.
-const AT_ONCE: usize = 64;
 
 /// A command that will be run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -64,7 +61,7 @@ pub async fn fix(
     let outcomes = Pending::each(
         events,
         "the fixes on",
-        AT_ONCE,
+        HOSTS_AT_ONCE,
         subjects,
         |subject| name(subject),
         |subject| async move {

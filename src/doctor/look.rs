@@ -12,7 +12,7 @@ use super::machine::{self, Machine};
 use crate::base::event::Events;
 use crate::base::failure::explain;
 use crate::base::name::{ClusterName, HostName, ImageName};
-use crate::engine::Pending;
+use crate::engine::{HOSTS_AT_ONCE, Pending};
 use crate::host::{Cause, ConnectOptions, Connection, Host, HostError, HostLogin, Observation};
 use crate::inventory::{ObservedHost, ShortId};
 use crate::network;
@@ -21,8 +21,6 @@ use crate::topology::{self, Topology};
 
 /// The URI of this machine.
 pub(super) const LOCAL_URI: &str = "qemu:///system";
-/// Hosts that are examined at the same time.
-const AT_ONCE: usize = 64;
 /// Peers that one host pings at the same time.
 const PINGS: usize = 16;
 /// How often a host's clock is read; the fastest answer counts.
@@ -59,7 +57,7 @@ pub async fn look<'a>(look: &Look<'a>, events: &Events) -> Evidence<'a> {
     let mut visits = Pending::each(
         events,
         "an answer from",
-        AT_ONCE,
+        HOSTS_AT_ONCE,
         &look.topology.hosts,
         |config| &config.name,
         |config| visit(config, &look.options),
@@ -234,7 +232,7 @@ async fn paths(
     let said = pending
         .each_of(
             events,
-            AT_ONCE,
+            HOSTS_AT_ONCE,
             visits.iter(),
             |visit| &visit.evidence.config.name,
             |visit| async move {

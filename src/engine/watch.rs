@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::boot_slots::BootSlots;
 use super::fleet::Member;
 use crate::base::backoff::Pauses;
-use crate::base::name::NodeName;
+use crate::base::name::{ClusterName, NodeName};
+use crate::inventory::domain_name;
 use crate::plan::Plan;
 use crate::seed::{FAILED_MARKER, READY_MARKER};
 
@@ -113,7 +114,7 @@ impl HostWatch {
                 match host.active().await {
                     Ok(active) => {
                         failed = 0;
-                        on_domains(&seen, cluster.as_str(), &judged, &active);
+                        on_domains(&seen, &cluster, &judged, &active);
                     }
                     // A single failed query is no evidence about the guests.
                     Err(error) => {
@@ -202,11 +203,16 @@ fn on_console_line(signs: &BootSignals, node: &NodeName, line: &str) {
     });
 }
 
-fn on_domains(signs: &BootSignals, cluster: &str, judged: &HashSet<NodeName>, active: &HashSet<String>) {
+fn on_domains(
+    signs: &BootSignals,
+    cluster: &ClusterName,
+    judged: &HashSet<NodeName>,
+    active: &HashSet<String>,
+) {
     let signs = signs.lock().unwrap_or_else(PoisonError::into_inner);
     for (node, sender) in signs.iter() {
         sender.send_if_modified(|sign| {
-            let dead = judged.contains(node) && !active.contains(&format!("{cluster}.{node}"));
+            let dead = judged.contains(node) && !active.contains(&domain_name(cluster, node));
             let changed = dead != sign.dead;
             sign.dead = dead;
             changed
@@ -232,6 +238,7 @@ mod tests {
 
     #[test]
     fn a_domain_that_is_off_is_dead_only_if_it_was_started_before_the_look() {
+        let cluster: ClusterName = "c".parse().unwrap();
         let node: NodeName = "n001".parse().unwrap();
         let signs = Mutex::new(HashMap::from([(
             node.clone(),
@@ -241,16 +248,16 @@ mod tests {
         let before = started(&signs);
         signs.lock().unwrap()[&node].send_modify(|sign| sign.started = true);
         // The query was already running when the domain was started.
-        on_domains(&signs, "c", &before, &HashSet::new());
+        on_domains(&signs, &cluster, &before, &HashSet::new());
         assert!(!dead());
         on_domains(
             &signs,
-            "c",
+            &cluster,
             &started(&signs),
             &HashSet::from(["c.n001".to_owned()]),
         );
         assert!(!dead());
-        on_domains(&signs, "c", &started(&signs), &HashSet::new());
+        on_domains(&signs, &cluster, &started(&signs), &HashSet::new());
         assert!(dead());
     }
 }

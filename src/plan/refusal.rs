@@ -10,6 +10,7 @@ use super::needs::{Needs, vcpus};
 use super::site::Site;
 use super::task::{Item, PlacementFailure};
 use crate::base::name::GroupName;
+use crate::base::text::plural;
 use crate::base::units::MiB;
 use crate::nodeset;
 
@@ -94,7 +95,7 @@ fn rest(room: &FreeCapacity, needs: Needs) -> String {
     if needs.disk > 0 {
         parts.push(format!("{} of disk", MiB(left.disk.0)));
     }
-    let places = format!("{} place{}", left.nodes, if left.nodes == 1 { "" } else { "s" });
+    let places = plural(left.nodes as usize, "place");
     format!("{} and {places}", parts.join(", "))
 }
 

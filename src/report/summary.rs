@@ -235,8 +235,7 @@ impl Summary {
         }
         let warnings: usize = self.warnings.iter().map(|(_, count)| count).sum();
         if warnings > 0 {
-            let plural = if warnings == 1 { "" } else { "s" };
-            parts.push(format!("{WARNING}{warnings} warning{plural}{WARNING:#}"));
+            parts.push(format!("{WARNING}{}{WARNING:#}", plural(warnings, "warning")));
         }
         let verb = format!("{HEADING}{} {}{HEADING:#}", self.verb, self.cluster);
         let hosts = plural(self.hosts, "host");

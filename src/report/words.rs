@@ -54,16 +54,7 @@ pub(super) fn planned(actions: &[(ActionKind, usize)]) -> String {
     let parts: Vec<String> = actions
         .iter()
         .filter(|(_, count)| *count > 0)
-        .map(|(kind, count)| {
-            let verb = match kind {
-                ActionKind::Keep => "keep",
-                ActionKind::Create => "create",
-                ActionKind::Recreate => "recreate",
-                ActionKind::Start => "start",
-                ActionKind::Remove => "remove",
-            };
-            format!("{count} to {verb}")
-        })
+        .map(|(kind, count)| format!("{count} to {}", kind.as_str()))
         .collect();
     if parts.is_empty() {
         "plan: nothing to do".into()

@@ -4,7 +4,7 @@ use super::metadata::write_mark;
 use super::tree::{Element, element};
 use crate::base::units::MiB;
 use crate::host::storage::artifact::{DiskFormat, HostImage};
-use crate::inventory::Mark;
+use crate::inventory::{Mark, domain_name};
 use crate::plan::{Acceleration, NodePlan};
 
 /// QEMU's cache of translated code: below 32 MiB a booting Linux thrashes, the default takes far more memory.
@@ -91,7 +91,7 @@ pub(in crate::host) fn domain(input: &DomainInput<'_>) -> String {
 
 /// A temporary domain that boots a kernel under KVM to check whether it prints anything.
 pub(in crate::host) fn probe_domain(mark: &Mark, uuid: uuid::Uuid, kernel: &str, log: &str) -> String {
-    frame(&format!("{}.{}", mark.cluster, mark.node), Acceleration::Kvm)
+    frame(&domain_name(&mark.cluster, &mark.node), Acceleration::Kvm)
         .child(element("uuid").text(uuid))
         .child(element("metadata").child(write_mark(mark)))
         .children(machine(MiB(128), 1, Acceleration::Kvm, TB_CACHE))
