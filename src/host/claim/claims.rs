@@ -12,7 +12,7 @@ use crate::base::crash_point;
 use crate::base::name::HostName;
 use crate::host::connect::{ConnectOptions, Host};
 use crate::host::error::{Cause, HostError, Leftovers};
-use crate::host::layout::directory;
+use crate::host::layout::{CLAIM_FILE, directory};
 use crate::host::transport::link::HostLink;
 use crate::inventory::claim::LIMIT;
 use crate::inventory::{Claim, ClusterRef};
@@ -100,7 +100,7 @@ impl Claims for Host {
         let directory = directory(cluster);
         let said = self
             .ask(&format!(
-                "head -c {LIMIT} {directory}/claim.json 2>/dev/null || :"
+                "head -c {LIMIT} {directory}/{CLAIM_FILE} 2>/dev/null || :"
             ))
             .await
             .map_err(self.failed(format!("read the claim of `{}`", cluster.name)))?;

@@ -13,7 +13,7 @@ use crate::base::name::NodeName;
 use crate::base::shell::{quote, with_variables};
 use crate::host::connect::{Connection, Host};
 use crate::host::error::{Cause, HostError};
-use crate::host::layout::directory;
+use crate::host::layout::{console_file, directory};
 use crate::host::transport::forward::Forward;
 use crate::host::transport::libvirt::Libvirt;
 use crate::inventory::ClusterRef;
@@ -99,9 +99,9 @@ impl Consoles for Host {
         node: &NodeName,
         lines: usize,
     ) -> Result<String, HostError> {
-        let directory = directory(cluster);
+        let (directory, file) = (directory(cluster), console_file(node));
         let script = format!(
-            "cd {} 2>/dev/null || exit 0; [ ! -f {node}.console ] || tail -n {} {node}.console | tail -c 65536",
+            "cd {} 2>/dev/null || exit 0; [ ! -f {file} ] || tail -n {} {file} | tail -c 65536",
             quote(&directory),
             lines.min(TAIL)
         );
@@ -212,7 +212,7 @@ impl std::fmt::Debug for InteractiveConsole {
 /// One `tail` for all logs. It polls three times a second instead of using inotify: QEMU writes the log byte by
 /// byte, and every byte would become a packet. It ends with the connection (`$2` is sshd's process for it).
 fn watch_script(directory: &str, nodes: &[NodeName]) -> String {
-    let files: Vec<String> = nodes.iter().map(|node| format!("{node}.console")).collect();
+    let files: Vec<String> = nodes.iter().map(console_file).collect();
     let files = files.join(" ");
     let variables = [("directory", directory), ("files", files.as_str())];
     with_variables(&variables, include_str!("console.sh"))
@@ -237,7 +237,7 @@ impl LineSplitter {
         let header = |name: &str| format!("==> {name} <==").into_bytes();
         let mut headers = HashMap::from([(header("/dev/null"), None)]);
         for (at, node) in nodes.iter().enumerate() {
-            headers.insert(header(&format!("{node}.console")), Some(at));
+            headers.insert(header(&console_file(node)), Some(at));
         }
         Self {
             headers,

@@ -14,7 +14,7 @@ use crate::base::shell::quote;
 use crate::host::connect::{Connection, Host};
 use crate::host::error::{Cause, HostError};
 use crate::host::inspect::probe::{KvmKnown, Probe};
-use crate::host::layout::{IMAGES_DIRECTORY, directory};
+use crate::host::layout::{KVM_RESULT, console_file, directory};
 use crate::host::storage::artifact::HostImage;
 use crate::host::xml::probe_domain;
 use crate::inventory::{Mark, PROBE_NODE};
@@ -86,7 +86,7 @@ impl Host {
         };
         let json = serde_json::to_string(&known).unwrap_or_default();
         // A torn write is invalid JSON and just triggers another probe.
-        let remember = format!("printf '%s\\n' {} >{IMAGES_DIRECTORY}/kvm.json", quote(&json));
+        let remember = format!("printf '%s\\n' {} >{KVM_RESULT}", quote(&json));
         self.script(&remember).await?;
         if let Ok(mut facts) = self.inner.facts.lock()
             && let Some(facts) = facts.as_mut()
@@ -109,7 +109,7 @@ impl Host {
             return Ok(false);
         };
         let cluster = mark.cluster_ref();
-        let log = format!("{}/{PROBE_NODE}.console", directory(&cluster));
+        let log = format!("{}/{}", directory(&cluster), console_file(&mark.node));
         // No node can have this UUID: node names contain no colon.
         let uuid = Uuid::new_v5(&mark.cluster_id, b"probe:kvm");
         let xml = probe_domain(&mark, uuid, kernel, &log);
