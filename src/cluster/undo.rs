@@ -37,7 +37,7 @@ pub(crate) async fn undo(
     if !before.iter().any(|host| held(&host.name)) {
         journal.write(&[Intent::Down])?;
         left.extend(left_behind(engine::remove(fleet, &now, &target, events).await)?);
-        engine::nothing_left(left)?;
+        engine::check_leftovers(left)?;
         return Ok(dir.remove()?);
     }
     let made = made(&target, plan, before, &now);
@@ -56,7 +56,7 @@ pub(crate) async fn undo(
         engine::remove_nodes_only(&fleet.only(held), &made, &target, events).await,
     )?);
     engine::restore(&fleet.only(held), plan, before, events).await?;
-    Ok(engine::nothing_left(left)?)
+    Ok(engine::check_leftovers(left)?)
 }
 
 /// What a removal left behind; other errors are passed through.

@@ -11,7 +11,7 @@ use crate::base::name::NodeName;
 use crate::cluster::nodes::close;
 use crate::cluster::{Cluster, configured};
 use crate::configure::{Configuration, DoneCommands};
-use crate::engine::{EngineError, tell_slowness};
+use crate::engine::{EngineError, report_slow_nodes};
 use crate::host::LockMode;
 use crate::state::Lock;
 
@@ -54,7 +54,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             )
             .await?;
         let renderer = crate::configure::context(&cluster.plan, &topology);
-        let _slow = tell_slowness(&nodes, &output.events);
+        let _slow = report_slow_nodes(&nodes, &output.events);
         let owner = uuid::Uuid::new_v4().simple().to_string();
         let targets: BTreeSet<NodeName> = chosen.iter().cloned().collect();
         let before = configured::configured(&cluster.dir)?;

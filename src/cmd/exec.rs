@@ -116,7 +116,7 @@ fn take(event: FanEvent, given: &mut BTreeMap<String, NodeOutput>, args: &Args, 
                 return match stream {
                     Stream::Stdout => report::data_read(&format!("{node}: {line}\n")),
                     Stream::Stderr => {
-                        report::talk(&format!("{node}: {line}"));
+                        report::message(&format!("{node}: {line}"));
                         true
                     }
                 };
@@ -166,7 +166,7 @@ fn gathered(given: &[NodeOutput]) {
     ))));
     let errors = report::gather::render(&report::gather::gather(outputs(|given| &given.stderr)));
     if !errors.is_empty() {
-        report::talk(errors.trim_end());
+        report::message(errors.trim_end());
     }
 }
 
@@ -178,7 +178,7 @@ fn failures(given: &[NodeOutput]) {
     }));
     folded.sort_keys();
     for (what, nodes) in folded {
-        report::talk(&format!("vcluster: {}: {what}", crate::nodeset::fold(nodes)));
+        report::message(&format!("vcluster: {}: {what}", crate::nodeset::fold(nodes)));
     }
 }
 

@@ -157,7 +157,7 @@ fn show(rows: &[(HostName, ReaperState)], context: &Context) {
         .map(|(host, _)| host)
         .collect();
     if !by_hand.is_empty() {
-        report::talk(&format!(
+        report::message(&format!(
             "warning: no systemd on {}, so no timer: run the script from cron, for example `*/5 * * * * root \
              {REAPER_PATH} >/dev/null` in /etc/cron.d/vcluster-reaper",
             crate::nodeset::fold(by_hand)

@@ -109,10 +109,10 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     }
     for failure in &failures {
         let host = failure.host.as_ref().map(HostName::as_str).unwrap_or_default();
-        report::talk(&format!("warning: {host}: {}", sanitize(&failure.error)));
+        report::message(&format!("warning: {host}: {}", sanitize(&failure.error)));
     }
     for text in &leftovers {
-        report::talk(&format!("warning: {text}"));
+        report::message(&format!("warning: {text}"));
     }
     // A host that may only have leftovers does not affect the nodes.
     let needed = |failure: &Failure| {
@@ -285,14 +285,14 @@ fn show(cluster: &Cluster, rows: &[Row], claims: &[Claim], context: &Context) {
     }
     report::show(&report::table::render(&table));
     for (reason, nodes) in cluster.plan.missing_by_reason() {
-        report::talk(&format!(
+        report::message(&format!(
             "warning: missing {}: {}",
             crate::nodeset::fold(nodes),
             sanitize(reason)
         ));
     }
     let running = rows.iter().filter(|row| row.state == "running").count();
-    report::talk(&format!(
+    report::message(&format!(
         "cluster `{}`: {running} of {} nodes running{}",
         cluster.record.name,
         rows.len(),

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::examine::LOCAL_URI;
 use super::finding::{Finding, Remedy, Severity, Subject};
-use super::look::LOCAL_URI;
 use crate::base::event::Events;
 use crate::base::failure::explain;
 use crate::engine::{HOSTS_AT_ONCE, Pending};
@@ -49,8 +49,8 @@ pub fn fixes(findings: &[Finding]) -> Vec<Fix> {
     fixes.into_iter().collect()
 }
 
-/// Runs them: all hosts at the same time, the commands of one host in order. The events only say which hosts are
-/// waited for.
+/// Runs them: all hosts at the same time, the commands of one host in order. The events only name the hosts
+/// that are waited for.
 pub async fn fix(
     fixes: &[Fix],
     hosts: &[topology::Host],
@@ -74,8 +74,8 @@ pub async fn fix(
             for fix in fixes.iter().filter(|fix| fix.subject == *subject) {
                 let error = match &login {
                     Ok(login) => {
-                        let said = login.script("run the fix", &script(&fix.command)).await;
-                        said.err().map(|error| explain(&error))
+                        let result = login.script("run the fix", &script(&fix.command)).await;
+                        result.err().map(|error| explain(&error))
                     }
                     Err(error) => Some(explain(error)),
                 };

@@ -47,11 +47,11 @@ impl Round<'_> {
             })
         });
         self.losses.nodes(removals.await.into_iter().flatten());
-        self.go_on()
+        self.check_interrupt()
     }
 
-    /// Hosts that lost their last node keep nothing of the cluster.
-    pub(super) async fn leave_emptied_hosts(&self) -> Result<(), EngineError> {
+    /// Removes the rest of the cluster from hosts that lost their last node.
+    pub(super) async fn clear_emptied_hosts(&self) -> Result<(), EngineError> {
         let cluster = &self.plan.cluster_ref();
         let target = Target::of(cluster.clone());
         let emptied = self
@@ -74,6 +74,6 @@ impl Round<'_> {
                 failure.error
             ));
         }
-        self.go_on()
+        self.check_interrupt()
     }
 }

@@ -36,7 +36,7 @@ impl Round<'_> {
             })
             .await;
         self.losses.hosts(split(done).1);
-        self.go_on()
+        self.check_interrupt()
     }
 
     /// The nodes that are planned on a host, and those of the cluster that were observed there: one of these may still
@@ -100,7 +100,7 @@ impl Round<'_> {
             .await;
         let (images, failures) = split(done);
         self.losses.hosts(failures);
-        self.go_on()?;
+        self.check_interrupt()?;
         Ok(images.into_iter().flatten().collect())
     }
 
@@ -170,7 +170,7 @@ impl Round<'_> {
             }
         }
         self.losses.hosts(failures);
-        self.go_on()?;
+        self.check_interrupt()?;
         let of = |wanted| {
             let mut hosts: Vec<&str> = chosen
                 .iter()
@@ -245,6 +245,6 @@ impl Round<'_> {
                 console: None,
             }]);
         }
-        self.go_on()
+        self.check_interrupt()
     }
 }

@@ -140,7 +140,7 @@ pub async fn remove(
     failures.retain(|failure| unaudited.iter().any(|other| other.host == failure.host));
     failures.extend(unaudited);
     left.extend(unknown(&failures));
-    nothing_left(left)
+    check_leftovers(left)
 }
 
 /// Removes only the nodes that are given in `observed`; network, pools and other nodes stay.
@@ -171,11 +171,11 @@ pub async fn remove_nodes_only(
     let (left, failures) = split(done);
     let mut left: Vec<String> = left.into_iter().flatten().collect();
     left.extend(unknown(&failures));
-    nothing_left(left)
+    check_leftovers(left)
 }
 
 /// The error that names what is left, if anything is.
-pub fn nothing_left(left: Vec<String>) -> Result<(), EngineError> {
+pub fn check_leftovers(left: Vec<String>) -> Result<(), EngineError> {
     if left.is_empty() {
         Ok(())
     } else {

@@ -27,7 +27,7 @@ pub(super) fn refuse(given: &Given<'_>, item: &Item<'_>, failure: &PlacementFail
         } else if item.avoid.contains(&site.index) {
             Shortage::Failed
         } else {
-            room.lacks(needs, &rules.conflicts).unwrap_or(Shortage::Places)
+            room.lacks(needs, &rules.conflicts).unwrap_or(Shortage::MaxNodes)
         };
         reasons.entry(lack).or_default().push(site.host.name.as_str());
         let share = share(room, needs);
@@ -104,7 +104,7 @@ fn phrase(lack: Shortage, group: &GroupName) -> String {
         Shortage::Memory => "too little memory".to_owned(),
         Shortage::Vcpus => "too few vCPUs".to_owned(),
         Shortage::Disk => "too little disk".to_owned(),
-        Shortage::Places => "`max_nodes` is reached".to_owned(),
+        Shortage::MaxNodes => "`max_nodes` is reached".to_owned(),
         Shortage::Separate => format!("holds nodes that {group} must be separate from"),
         Shortage::On => format!("not in `on` of {group}"),
         Shortage::Failed => "failed there".to_owned(),

@@ -61,11 +61,11 @@ impl Reaper for Host {
 
 impl Host {
     async fn reaper(&self, doing: &str, script: &str) -> Result<ReaperState, HostError> {
-        let said = self
+        let output = self
             .script(&format!("{script}{}", state_script()))
             .await
             .map_err(self.failed(doing))?;
-        let mut words = said.split_ascii_whitespace();
+        let mut words = output.split_ascii_whitespace();
         let digest = words.next().unwrap_or_default();
         Ok(ReaperState {
             installed: digest != "none",
@@ -208,12 +208,15 @@ mod tests {
         assert!(would.contains("would remove cluster ended (0000000a)"), "{would}");
         assert!(ended.exists() && !would.contains("alive") && !would.contains("foreign"));
 
-        let said = run(temp, &[]);
-        assert!(said.contains("ended: removed domain ended.n1"), "{said}");
-        assert!(said.contains("ended: removed directory ended.0000000a"), "{said}");
+        let output = run(temp, &[]);
+        assert!(output.contains("ended: removed domain ended.n1"), "{output}");
+        assert!(
+            output.contains("ended: removed directory ended.0000000a"),
+            "{output}"
+        );
         assert!(!ended.exists());
         for kept in [&held, &alive, &forever, &strange, &foreign] {
-            assert!(kept.join("claim.json").exists(), "{}\n{said}", kept.display());
+            assert!(kept.join("claim.json").exists(), "{}\n{output}", kept.display());
         }
         let domains = std::fs::read_to_string(temp.join("bin/virsh.domains")).unwrap();
         assert_eq!(domains, "alive.n1\nendedmore.n1\nmine\n");

@@ -72,7 +72,7 @@ impl Consoles for Host {
         let mut pieces = self
             .inner
             .link
-            .stream(&script, self.inner.options.call_timeout)
+            .stream_output(&script, self.inner.options.call_timeout)
             .await
             .map_err(self.failed(doing))?;
         tokio::spawn(async move {
@@ -105,7 +105,7 @@ impl Consoles for Host {
             quote(&directory),
             lines.min(TAIL)
         );
-        self.ask(&script)
+        self.query(&script)
             .await
             .map_err(self.failed(format!("read the console of `{node}`")))
     }
@@ -360,7 +360,7 @@ mod tests {
         let script = watch_script(directory.path().to_str().unwrap(), &nodes());
         let link = crate::host::transport::link::HostLink::local();
         let mut pieces = link
-            .stream(&script, std::time::Duration::from_secs(5))
+            .stream_output(&script, std::time::Duration::from_secs(5))
             .await
             .unwrap();
         // The header of /dev/null: `tail` runs and has found no logs yet.

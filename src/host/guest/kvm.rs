@@ -63,7 +63,7 @@ impl KvmCheck for Host {
 impl Host {
     async fn prove(&self, like: &Mark, image: &HostImage) -> Result<bool, Cause> {
         let (output, version) = (
-            self.ask(&crate::host::inspect::probe::script()).await?,
+            self.query(&crate::host::inspect::probe::script()).await?,
             self.call(virt::connect::Connect::hyp_version).await?,
         );
         let probe = Probe::read(&output).map_err(Cause::Nonsense)?;
@@ -97,10 +97,10 @@ impl Host {
     }
 
     async fn own_kernel(&self) -> Result<Option<String>, Cause> {
-        let said = self
-            .ask("k=/boot/vmlinuz-$(uname -r); [ ! -f \"$k\" ] || echo \"$k\"")
+        let output = self
+            .query("k=/boot/vmlinuz-$(uname -r); [ ! -f \"$k\" ] || echo \"$k\"")
             .await?;
-        let path = said.trim();
+        let path = output.trim();
         Ok((!path.is_empty()).then(|| path.to_owned()))
     }
 
@@ -140,10 +140,10 @@ impl Host {
             }
             Err(cause) => return Err(cause),
         };
-        let said = self
+        let output = self
             .inner
             .link
-            .ask(&await_boot(&log, PATIENCE), PATIENCE * 2)
+            .query(&await_boot(&log, PATIENCE), PATIENCE * 2)
             .await;
         let ended = self
             .call(move |_| {
@@ -154,10 +154,10 @@ impl Host {
             })
             .await;
         let cleared = self.script(&clear).await;
-        let said = said?;
+        let output = output?;
         ended?;
         cleared?;
-        Ok(said.trim() == "yes")
+        Ok(output.trim() == "yes")
     }
 }
 
@@ -173,8 +173,8 @@ mod tests {
         let log = temp.path().join("console");
         let is_up = || {
             let script = await_boot(log.to_str().unwrap(), Duration::from_millis(100));
-            let said = Command::new("sh").args(["-c", &script]).output().unwrap();
-            String::from_utf8(said.stdout).unwrap() == "yes\n"
+            let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+            String::from_utf8(output.stdout).unwrap() == "yes\n"
         };
         assert!(!is_up());
         let first = "[    0.000000] Linux version 6.1.0\n[    0.000000] BIOS-e820: [mem 0x0\n";

@@ -101,9 +101,10 @@ impl Host {
             // Writing to a string cannot fail.
             let _ = writeln!(script, "[ ! -f {0} ] || stat -c '%n %s' {0}", part.volume());
         }
-        let said = self.script(&script).await?;
+        let output = self.script(&script).await?;
         let there = |part: &ImagePart| {
-            said.lines()
+            output
+                .lines()
                 .any(|line| line == format!("{} {}", part.volume(), part.file.size))
         };
         Ok(parts.iter().filter(|part| !there(part)).cloned().collect())

@@ -89,7 +89,7 @@ async fn write_files(
          mv -f .new/* . && rmdir .new",
         directory = quote(directory)
     );
-    link.feed(&script, data, allowed).await?;
+    link.script_with_input(&script, data, allowed).await?;
     Ok(())
 }
 

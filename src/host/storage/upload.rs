@@ -62,7 +62,7 @@ impl Host {
         let (pieces, incoming) = mpsc::channel(PIECES);
         let (sent, mut counts) = mpsc::unbounded_channel();
         tokio::task::spawn_blocking(move || read(&packed, &pieces, &sent));
-        let work = self.inner.link.pour(&script, incoming, deadline);
+        let work = self.inner.link.script_with_pieces(&script, incoming, deadline);
         tokio::pin!(work);
         loop {
             tokio::select! {
