@@ -111,7 +111,7 @@ pub fn main() -> std::process::ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            report::talk(&format!("error: failed to start: {error}"));
+            report::message(&format!("error: failed to start: {error}"));
             return ExitCode::Unexpected.into();
         }
     };
@@ -213,7 +213,7 @@ fn watch_signals() -> CancellationToken {
             }
             match count {
                 1 => token.cancel(),
-                2 => report::talk(
+                2 => report::message(
                     "still cleaning up; press Ctrl-C again to exit immediately (`vcluster down` removes what is left)",
                 ),
                 _ => abort(),

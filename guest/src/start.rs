@@ -16,13 +16,13 @@ pub(crate) fn become_command(step: &Start, go: (Fd, Fd), output: [Fd; 2], score:
     sys::new_session();
     sys::close(go.1);
     let mut byte = [0];
-    let told = loop {
+    let order = loop {
         match sys::read(go.0, &mut byte) {
             Err(sys::EINTR) => {}
             result => break result,
         }
     };
-    if told != Ok(1) {
+    if order != Ok(1) {
         sys::exit(143);
     }
     score_of_self(score);

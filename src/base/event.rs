@@ -94,6 +94,19 @@ pub enum ActionKind {
     Remove,
 }
 
+impl ActionKind {
+    /// Its name, as in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Create => "create",
+            Self::Recreate => "recreate",
+            Self::Start => "start",
+            Self::Remove => "remove",
+        }
+    }
+}
+
 /// Where a line was written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -9,7 +9,7 @@ use super::{Cluster, configured};
 use crate::base::event::Events;
 use crate::base::name::NodeName;
 use crate::configure::{Configuration, DoneCommands};
-use crate::engine::{EngineError, tell_slowness};
+use crate::engine::{EngineError, report_slow_nodes};
 use crate::host::{Access, LockMode};
 use crate::topology::Topology;
 
@@ -37,7 +37,7 @@ pub async fn configure(
         .nodes_held(chosen, &options.access, "configure", LockMode::Exclusive, events)
         .await?;
     let renderer = crate::configure::context(&cluster.plan, topology);
-    let _slow = tell_slowness(&nodes, events);
+    let _slow = report_slow_nodes(&nodes, events);
     let owner = uuid::Uuid::new_v4().simple().to_string();
     let targets: BTreeSet<NodeName> = chosen.iter().cloned().collect();
     let before = configured::configured(&cluster.dir)?;

@@ -96,7 +96,7 @@ impl Down {
             Err(error) => return Err(error.into()),
         };
         left.extend(engine::unknown(&reached.failures));
-        engine::nothing_left(left)?;
+        engine::check_leftovers(left)?;
         Ok(self.dir.remove()?)
     }
 }

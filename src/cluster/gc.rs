@@ -141,9 +141,9 @@ pub async fn inspect(options: &GcOptions, root: &StateRoot, events: &Events) -> 
     let (mut observed, mut orphans) = (Vec::new(), BTreeMap::new());
     for (host, result) in seen {
         match result {
-            Ok((seen, waste)) => {
+            Ok((seen, found)) => {
                 observed.push(seen);
-                orphans.insert(host, waste);
+                orphans.insert(host, found);
             }
             Err(error) => failures.push(Failure::of_host(host, error)),
         }
@@ -226,7 +226,7 @@ pub async fn carry_out(
     }
     let (things, failed) = remove_orphans(inspection, events).await;
     left.extend(failed);
-    engine::nothing_left(left)?;
+    engine::check_leftovers(left)?;
     let mut line = format!(
         "removed {} and {}",
         plural(removed, "cluster"),
@@ -240,20 +240,20 @@ pub async fn carry_out(
 
 /// Removes the objects that no cluster owns; returns how many were removed, and those that could not be.
 async fn remove_orphans(inspection: &Inspection, events: &Events) -> (usize, Vec<String>) {
-    let waste = inspection.orphans();
-    let pending = &Pending::new("removing leftovers on", waste.keys());
+    let orphans = inspection.orphans();
+    let pending = &Pending::new("removing leftovers on", orphans.keys());
     let removing = async {
         let (mut things, mut left) = (0, Vec::new());
-        for (host, waste) in &waste {
+        for (host, orphans) in &orphans {
             let Some(member) = inspection.reached.fleet.get(host) else {
                 continue;
             };
-            for (what, _) in waste {
-                match member.host.remove_orphan(what).await {
+            for (orphan, _) in orphans {
+                match member.host.remove_orphan(orphan).await {
                     Ok(_) => things += 1,
                     Err(error) => {
                         events.warn(explain(&error));
-                        left.push(format!("{what} on {host}"));
+                        left.push(format!("{orphan} on {host}"));
                     }
                 }
             }
@@ -326,7 +326,7 @@ async fn remove(
     let everywhere = known.is_some_and(|known| {
         known.hosts.iter().all(|host| {
             host.as_ref()
-                .is_some_and(|host| garbage.hosts.contains(host) || !shows(inspection, host, &target))
+                .is_some_and(|host| garbage.hosts.contains(host) || !target.is_on(host, &inspection.observed))
         })
     });
     if everywhere {
@@ -335,15 +335,4 @@ async fn remove(
         dir.remove_if_empty();
     }
     Ok(Removal::Done)
-}
-
-/// Whether a host has objects of a cluster.
-fn shows(inspection: &Inspection, host: &HostName, target: &Target) -> bool {
-    let seen: Vec<ObservedHost> = inspection
-        .observed
-        .iter()
-        .filter(|seen| seen.name == *host)
-        .cloned()
-        .collect();
-    engine::found(target, &seen) != (0, 0)
 }

@@ -11,11 +11,11 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::base::event::Events;
 use crate::base::name::HostName;
 use crate::base::patience::patience;
-use crate::engine::{ClaimError, Pending};
+use crate::engine::{ClaimError, HOSTS_AT_ONCE, Pending};
 use crate::host::{ConnectOptions, HostLock, LockMode, LockRequest, LockState};
 use crate::inventory::ClusterRef;
 use crate::plan::Plan;
-use crate::ssh::{FANOUT, Session, Via};
+use crate::ssh::{Session, Via};
 
 /// Interval between checks of the locks.
 const LOOK: Duration = Duration::from_secs(5);
@@ -104,7 +104,7 @@ impl ClusterLocks {
         let answers = Pending::each(
             events,
             what,
-            FANOUT,
+            HOSTS_AT_ONCE,
             ways.keys(),
             |host| *host,
             |host| wanted.take(host),

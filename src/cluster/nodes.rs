@@ -9,11 +9,11 @@ use crate::base::event::Events;
 use crate::base::failure::{Failure, explain};
 use crate::base::name::{HostName, NodeName};
 use crate::base::waiting;
-use crate::engine::{Deaths, EngineError, Fleet, Pending};
+use crate::engine::{Deaths, EngineError, Fleet, HOSTS_AT_ONCE, Pending};
 use crate::host::{Access, ConnectOptions, LockMode};
 use crate::inventory::HostEndpoint;
 use crate::plan::Plan;
-use crate::ssh::{FANOUT, HostWay, NodeTarget, Nodes, Reach, Session, Via};
+use crate::ssh::{HostWay, NodeTarget, Nodes, Reach, Session, Via};
 use crate::state::ClusterKeys;
 
 impl Cluster {
@@ -90,7 +90,7 @@ async fn ways(
     let connected = Pending::each(
         events,
         "connecting to",
-        FANOUT,
+        HOSTS_AT_ONCE,
         hosts,
         |host| &host.name,
         |host| async move {

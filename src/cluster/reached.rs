@@ -17,7 +17,7 @@ impl Reached {
 
     /// An error if hosts could not be observed: their objects are unknown.
     pub fn unreached(&self) -> Result<(), EngineError> {
-        engine::nothing_left(engine::unknown(&self.failures))
+        engine::check_leftovers(engine::unknown(&self.failures))
     }
 
     /// Closes the connections to the hosts.

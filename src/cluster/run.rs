@@ -15,7 +15,7 @@ use crate::base::failure::UserError;
 use crate::base::name::NodeName;
 use crate::base::text::sanitize;
 use crate::configure;
-use crate::engine::tell_slowness;
+use crate::engine::report_slow_nodes;
 use crate::host::{Access, LockMode};
 use crate::ssh::Nodes;
 use crate::topology::{Topology, WorkloadStep};
@@ -116,7 +116,7 @@ impl Runs<'_> {
     ) -> anyhow::Result<Vec<StepReport>> {
         let Connected { nodes, holds } = connected;
         let journal = Journal::open(results).context("failed to open the journal of the run")?;
-        let _slow = tell_slowness(&nodes, events);
+        let _slow = report_slow_nodes(&nodes, events);
         let renderer = configure::context(&self.cluster.plan, self.topology);
         let workload = Workload {
             renderer: &renderer,

@@ -35,7 +35,6 @@ impl<'a> Seeds<'a> {
             // A changed spec is a new instance: cloud-init then configures it from the start.
             instance_id: &format!("{}-{}", node.name, &node.uuid.simple().to_string()[..12]),
             hostname: &node.name,
-            fqdn: None,
             user: node.login_user()?,
             authorized_keys: &self.authorized,
             host_key: &self.keys.host_key(&node.name),
@@ -45,7 +44,6 @@ impl<'a> Seeds<'a> {
             gateway: node.spec.gateway,
             dns: &node.spec.dns,
             hosts_file: &self.hosts_file,
-            files: &[],
         };
         let files = input.files().map_err(|error| explain(&error))?;
         seed::volume(&files).map_err(|error| explain(&error))

@@ -213,10 +213,7 @@ impl Situation {
             .collect();
         // Even without a part in the plan, a host's objects of the cluster may have to be removed.
         let target = engine::Target::of(self.plan.cluster_ref());
-        let held = |name: &HostName| {
-            let seen = self.observed.iter().find(|host| host.name == *name);
-            seen.is_some_and(|seen| engine::found(&target, std::slice::from_ref(seen)) != (0, 0))
-        };
+        let held = |name: &HostName| target.is_on(name, &self.observed);
         self.fleet
             .only(|name| named.contains(name) || self.touched.contains(name) || held(name))
     }

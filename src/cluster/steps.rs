@@ -11,7 +11,7 @@ use crate::base::event::{ActionKind, Events};
 use crate::base::failure::Failure;
 use crate::base::name::NodeName;
 use crate::configure::{Configuration, DoneCommands};
-use crate::engine::tell_slowness;
+use crate::engine::report_slow_nodes;
 use crate::plan::Plan;
 use crate::ssh::Nodes;
 use crate::state::ClusterDir;
@@ -49,7 +49,7 @@ pub(crate) async fn configure(
         steps.insert(0, hosts_step(plan, kept));
     }
     let renderer = crate::configure::context(plan, topology);
-    let _slow = tell_slowness(nodes, events);
+    let _slow = report_slow_nodes(nodes, events);
     let owner = uuid::Uuid::new_v4().simple().to_string();
     let all = plan.nodes.iter().map(|node| node.name.clone()).collect();
     let may_lose = situation.may_miss().saturating_sub(plan.missing.len());

@@ -32,15 +32,12 @@ pub(crate) async fn undo(
     );
     // Unreachable hosts are left for `down`; the others are cleaned up now.
     let fleet = &fleet.only(|name| now.iter().any(|host| host.name == *name));
-    let held = |name: &HostName| {
-        let seen = before.iter().find(|host| host.name == *name);
-        seen.is_some_and(|host| engine::found(&target, std::slice::from_ref(host)) != (0, 0))
-    };
+    let held = |name: &HostName| target.is_on(name, before);
     let journal = Journal::open(dir)?;
     if !before.iter().any(|host| held(&host.name)) {
         journal.write(&[Intent::Down])?;
         left.extend(left_behind(engine::remove(fleet, &now, &target, events).await)?);
-        engine::nothing_left(left)?;
+        engine::check_leftovers(left)?;
         return Ok(dir.remove()?);
     }
     let made = made(&target, plan, before, &now);
@@ -59,7 +56,7 @@ pub(crate) async fn undo(
         engine::remove_nodes_only(&fleet.only(held), &made, &target, events).await,
     )?);
     engine::restore(&fleet.only(held), plan, before, events).await?;
-    Ok(engine::nothing_left(left)?)
+    Ok(engine::check_leftovers(left)?)
 }
 
 /// What a removal left behind; other errors are passed through.

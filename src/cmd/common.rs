@@ -9,7 +9,7 @@ use clap::error::{ContextKind, ContextValue};
 use crate::base::event::Events;
 use crate::base::name::NodeName;
 use crate::cluster::Cluster;
-use crate::engine::tell_silence;
+use crate::engine::report_slow_logins;
 use crate::host::{Access, ConnectOptions};
 use crate::ssh::Nodes;
 
@@ -125,7 +125,7 @@ impl Selection {
         events: &Events,
     ) -> anyhow::Result<Nodes> {
         let nodes = cluster.nodes(chosen, &self.hosts.access(), events).await?;
-        nodes.keep(tell_silence(&nodes, events));
+        nodes.keep(report_slow_logins(&nodes, events));
         Ok(nodes)
     }
 }

@@ -21,11 +21,11 @@ pub(super) async fn confirm(question: &str, cancel: &CancellationToken) -> Resul
     let question = question.to_owned();
     // Not a runtime thread: a blocked read cannot be cancelled, and the runtime would wait for it at shutdown.
     std::thread::spawn(move || {
-        let said = ask(&question, &mut std::io::stdin().lock(), &mut std::io::stderr());
-        let _ = sender.send(said);
+        let outcome = read_answer(&question, &mut std::io::stdin().lock(), &mut std::io::stderr());
+        let _ = sender.send(outcome);
     });
     tokio::select! {
-        said = answer => match said {
+        outcome = answer => match outcome {
             Ok(Ok(yes)) => Ok(yes),
             Ok(Err(error)) => {
                 let text = format!("failed to ask for confirmation: {error}");
@@ -35,13 +35,13 @@ pub(super) async fn confirm(question: &str, cancel: &CancellationToken) -> Resul
         },
         () = cancel.cancelled() => {
             // Ends the line of the question.
-            report::talk("");
+            report::message("");
             Err(UserError::new(ExitCode::Interrupted, "interrupted; nothing was changed"))
         }
     }
 }
 
-fn ask(question: &str, input: &mut impl BufRead, output: &mut impl Write) -> std::io::Result<bool> {
+fn read_answer(question: &str, input: &mut impl BufRead, output: &mut impl Write) -> std::io::Result<bool> {
     write!(output, "{} [y/N] ", crate::base::text::sanitize(question))?;
     output.flush()?;
     let mut answer = String::new();
@@ -65,7 +65,7 @@ mod tests {
         ] {
             let mut shown = Vec::new();
             assert_eq!(
-                ask("remove 3 nodes?", &mut answer.as_bytes(), &mut shown).unwrap(),
+                read_answer("remove 3 nodes?", &mut answer.as_bytes(), &mut shown).unwrap(),
                 yes,
                 "{answer:?}"
             );

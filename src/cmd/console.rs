@@ -65,7 +65,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
 async fn live(host: &dyn Backend, domain: &str, pending: &Pending, waits: &Events) -> anyhow::Result<()> {
     let mut console = pending.shown(waits, host.console(domain)).await?;
     let (mut output, mut input) = tokio::io::split(&mut console.stream);
-    report::talk("connected; Ctrl-] leaves the console");
+    report::message("connected; Ctrl-] leaves the console");
     let mut keys = tty::keys();
     let mut typing = true;
     let raw = tty::RawMode::enter()?;
@@ -87,7 +87,7 @@ async fn live(host: &dyn Backend, domain: &str, pending: &Pending, waits: &Event
         }
     };
     drop(raw);
-    report::talk(&format!("\n{why}"));
+    report::message(&format!("\n{why}"));
     console.close();
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::base::event::Events;
 use crate::base::exit::ExitCode;
 use crate::base::name::ClusterName;
 use crate::base::text::{plural, sanitize};
-use crate::doctor::{self, Evidence, Finding, Look, Severity};
+use crate::doctor::{self, Evidence, Examination, Finding, Severity};
 use crate::image;
 use crate::inventory::ShortId;
 use crate::report::{self, Format};
@@ -40,20 +40,20 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let topology = Topology::load(&args.topology)?;
     let waits = waits(context);
-    let look = prepare(&args, &topology, &waits).await?;
+    let examination = prepare(&args, &topology, &waits).await?;
     let talks = context.format == Format::Human && !context.quiet;
     if talks {
-        report::talk(&format!(
+        report::message(&format!(
             "doctor {}: {} on {}",
             topology.name,
             plural(topology.nodes.len(), "node"),
             plural(topology.hosts.len(), "host")
         ));
     }
-    let mut evidence = doctor::look(&look, &waits).await;
+    let mut evidence = doctor::examine(&examination, &waits).await;
     let mut findings = doctor::check(&evidence);
-    if args.fix && apply_fixes(&findings, &look, context, &waits).await {
-        evidence = doctor::look(&look, &waits).await;
+    if args.fix && apply_fixes(&findings, &examination, context, &waits).await {
+        evidence = doctor::examine(&examination, &waits).await;
         findings = doctor::check(&evidence);
     }
     show(&evidence, &findings, context);
@@ -61,7 +61,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     Ok(if bad { ExitCode::ApplyFailed } else { ExitCode::Ok })
 }
 
-async fn prepare<'a>(args: &Args, topology: &'a Topology, waits: &Events) -> anyhow::Result<Look<'a>> {
+async fn prepare<'a>(args: &Args, topology: &'a Topology, waits: &Events) -> anyhow::Result<Examination<'a>> {
     let root = StateRoot::from_env()?;
     let mut known: BTreeSet<(ClusterName, ShortId)> = BTreeSet::new();
     for name in root.clusters()? {
@@ -78,7 +78,7 @@ async fn prepare<'a>(args: &Args, topology: &'a Topology, waits: &Events) -> any
         let key = key.with_context(|| format!("image `{name}`"))?;
         image_keys.insert(name.clone(), key);
     }
-    Ok(Look {
+    Ok(Examination {
         topology,
         cluster_id: record.map_or_else(Uuid::new_v4, |record| record.id),
         image_keys,
@@ -92,22 +92,27 @@ async fn prepare<'a>(args: &Args, topology: &'a Topology, waits: &Events) -> any
 }
 
 /// Runs the safe fixes. Returns whether there were any.
-async fn apply_fixes(findings: &[Finding], look: &Look<'_>, context: &Context, waits: &Events) -> bool {
+async fn apply_fixes(
+    findings: &[Finding],
+    examination: &Examination<'_>,
+    context: &Context,
+    waits: &Events,
+) -> bool {
     let fixes = doctor::fixes(findings);
     let human = context.format == Format::Human;
     if human {
         for fix in &fixes {
-            report::talk(&report::doctor::fix(fix));
+            report::message(&report::doctor::fix(fix));
         }
         if fixes.is_empty() && !context.quiet {
-            report::talk("no problem has a safe automatic fix");
+            report::message("no problem has a safe automatic fix");
         }
     }
-    for outcome in doctor::fix(&fixes, &look.topology.hosts, &look.options, waits).await {
+    for outcome in doctor::fix(&fixes, &examination.topology.hosts, &examination.options, waits).await {
         if !human {
             report::json::line("fix", &outcome);
         } else if let Some(error) = &outcome.error {
-            report::talk(&format!(
+            report::message(&format!(
                 "failed: {}: {}",
                 report::doctor::fix(&outcome.fix),
                 sanitize(error)
@@ -122,7 +127,7 @@ fn show(evidence: &Evidence<'_>, findings: &[Finding], context: &Context) {
         Format::Human => {
             report::show(&report::doctor::findings(findings, context.quiet));
             if !context.quiet {
-                report::talk(&report::doctor::verdict(findings));
+                report::message(&report::doctor::verdict(findings));
             }
         }
         Format::Json => report::doctor::json(evidence, findings),

@@ -100,7 +100,7 @@ async fn remove(
         output.finish(Ok(None)).await?;
         if !confirm(&format!("Remove {summary}?"), &context.cancel).await? {
             holdings.reached.close().await;
-            report::talk("nothing was changed");
+            report::message("nothing was changed");
             return Ok(ExitCode::Declined);
         }
         let output = Output::begin(context, None);

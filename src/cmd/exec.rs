@@ -7,6 +7,7 @@ use super::common::Selection;
 use super::output::waits;
 use crate::base::event::Stream;
 use crate::base::exit::ExitCode;
+use crate::base::group::grouped;
 use crate::base::text::sanitize;
 use crate::cluster::nodes::close;
 use crate::engine::EngineError;
@@ -115,7 +116,7 @@ fn take(event: FanEvent, given: &mut BTreeMap<String, NodeOutput>, args: &Args, 
                 return match stream {
                     Stream::Stdout => report::data_read(&format!("{node}: {line}\n")),
                     Stream::Stderr => {
-                        report::talk(&format!("{node}: {line}"));
+                        report::message(&format!("{node}: {line}"));
                         true
                     }
                 };
@@ -165,20 +166,19 @@ fn gathered(given: &[NodeOutput]) {
     ))));
     let errors = report::gather::render(&report::gather::gather(outputs(|given| &given.stderr)));
     if !errors.is_empty() {
-        report::talk(errors.trim_end());
+        report::message(errors.trim_end());
     }
 }
 
 fn failures(given: &[NodeOutput]) {
-    let mut folded: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for given in given.iter().filter(|given| !given.ended.is_success()) {
-        folded
-            .entry(sanitize(&given.ended.to_string()).into_owned())
-            .or_default()
-            .push(&given.node);
-    }
+    let failed = given.iter().filter(|given| !given.ended.is_success());
+    let mut folded = grouped(failed.map(|given| {
+        let ended = given.ended.to_string();
+        (sanitize(&ended).into_owned(), &given.node)
+    }));
+    folded.sort_keys();
     for (what, nodes) in folded {
-        report::talk(&format!("vcluster: {}: {what}", crate::nodeset::fold(nodes)));
+        report::message(&format!("vcluster: {}: {what}", crate::nodeset::fold(nodes)));
     }
 }
 

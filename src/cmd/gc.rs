@@ -75,7 +75,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         show(&inspection, context.format);
         if !confirm("Remove this?", &context.cancel).await? {
             inspection.reached.close().await;
-            report::talk("nothing was changed");
+            report::message("nothing was changed");
             return Ok(ExitCode::Declined);
         }
     }
@@ -86,7 +86,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
 }
 
 fn show(inspection: &Inspection, format: Format) {
-    let waste = inspection.orphans();
+    let orphans = inspection.orphans();
     if format == Format::Json {
         let clusters: Vec<_> = inspection
             .garbage
@@ -96,11 +96,11 @@ fn show(inspection: &Inspection, format: Format) {
                     "reason": garbage.why, "holder": garbage.holder })
             })
             .collect();
-        let waste: Vec<_> = waste
+        let orphans: Vec<_> = orphans
             .iter()
-            .flat_map(|(host, waste)| waste.iter().map(move |(what, age)| (host, what, age)))
-            .map(|(host, what, age)| {
-                serde_json::json!({ "host": host, "what": what.to_string(), "age_seconds": age.as_secs() })
+            .flat_map(|(host, orphans)| orphans.iter().map(move |(orphan, age)| (host, orphan, age)))
+            .map(|(host, orphan, age)| {
+                serde_json::json!({ "host": host, "what": orphan.to_string(), "age_seconds": age.as_secs() })
             })
             .collect();
         let skipped: Vec<_> = inspection
@@ -112,7 +112,7 @@ fn show(inspection: &Inspection, format: Format) {
             })
             .collect();
         let value =
-            serde_json::json!({ "version": 1, "clusters": clusters, "waste": waste, "skipped": skipped });
+            serde_json::json!({ "version": 1, "clusters": clusters, "waste": orphans, "skipped": skipped });
         report::data(&format!("{value:#}\n"));
         return;
     }
@@ -126,10 +126,10 @@ fn show(inspection: &Inspection, format: Format) {
         let why = Unreadable::WHY;
         report::data(&format!("skip {}: {why}\n", describe_unreadable(skipped)));
     }
-    for (host, waste) in waste {
-        for (what, age) in waste {
+    for (host, orphans) in orphans {
+        for (orphan, age) in orphans {
             let age = humantime::format_duration(age);
-            report::data(&format!("remove {what} on {host}: unclaimed, {age} old\n"));
+            report::data(&format!("remove {orphan} on {host}: unclaimed, {age} old\n"));
         }
     }
 }

@@ -51,7 +51,7 @@ pub fn run(_args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::Ok);
     }
     if rows.is_empty() {
-        report::talk("no clusters");
+        report::message("no clusters");
         return Ok(ExitCode::Ok);
     }
     let mut table = report::table::new(&["NAME", "NODES", "HOSTS", "CREATED", "LEASE ENDS", "TOPOLOGY"]);

@@ -116,7 +116,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     if args.flags.nodesets.is_empty() {
         set = read("-")?;
     } else if args.steps.first().is_some_and(|step| step.0 != Operation::Union) && !context.quiet {
-        report::talk("warning: an operation before the first node set applies to an empty set");
+        report::message("warning: an operation before the first node set applies to an empty set");
     }
     for (operation, text) in &args.steps {
         let right = read(text)?;

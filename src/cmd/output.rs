@@ -53,7 +53,7 @@ impl Output {
         drop(events);
         reporter.await.context("the reporter ended early")?;
         if let (Some(line), Format::Human) = (result?, format) {
-            report::talk(&line);
+            report::message(&line);
         }
         Ok(ExitCode::Ok)
     }

@@ -55,7 +55,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
                 sum.files += pulled.files;
                 sum.bytes += pulled.bytes;
                 for skipped in pulled.skipped {
-                    report::talk(&format!("warning: {node}: skipped {}", sanitize(&skipped)));
+                    report::message(&format!("warning: {node}: skipped {}", sanitize(&skipped)));
                 }
             }
             Err(error) => failures.push(Failure {
@@ -69,7 +69,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     }
     EngineError::from_failures("failed to fetch", failures)?;
     if !context.quiet {
-        report::talk(&format!(
+        report::message(&format!(
             "fetched {} ({}) from {}",
             plural(sum.files, "file"),
             bytesize::ByteSize::b(sum.bytes).display().iec(),

@@ -81,7 +81,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         .collect();
     EngineError::from_failures("failed to send", failures)?;
     if !context.quiet {
-        report::talk(&format!(
+        report::message(&format!(
             "sent {} ({}) to {}",
             plural(archive.files(), "file"),
             bytesize::ByteSize::b(archive.size).display().iec(),

@@ -11,7 +11,7 @@ use crate::base::exit::ExitCode;
 use crate::base::failure::{Failure, UserError};
 use crate::base::name::HostName;
 use crate::engine::{EngineError, Fleet};
-use crate::host::{HostError, ReaperState, reaper_install_script, reaper_script};
+use crate::host::{HostError, REAPER_PATH, ReaperState, reaper_install_script, reaper_script};
 use crate::report::{self, Format};
 
 /// Let the hosts remove clusters whose lease has ended
@@ -157,9 +157,9 @@ fn show(rows: &[(HostName, ReaperState)], context: &Context) {
         .map(|(host, _)| host)
         .collect();
     if !by_hand.is_empty() {
-        report::talk(&format!(
+        report::message(&format!(
             "warning: no systemd on {}, so no timer: run the script from cron, for example `*/5 * * * * root \
-             /usr/local/sbin/vcluster-reaper >/dev/null` in /etc/cron.d/vcluster-reaper",
+             {REAPER_PATH} >/dev/null` in /etc/cron.d/vcluster-reaper",
             crate::nodeset::fold(by_hand)
         ));
     }

@@ -106,7 +106,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let chosen = cluster.select(args.nodes.as_deref(), None)?;
     let steps = choose(&args.steps, topology.workload.clone(), &chosen)?;
     for run in earlier {
-        report::talk(&format!(
+        report::message(&format!(
             "note: the run in {} was interrupted; waiting for its running steps (`vcluster run --stop` stops them)",
             run.results.path().display()
         ));

@@ -152,7 +152,7 @@ fn show(event: ExecEvent) -> Option<u8> {
         ExecEvent::Ended(ended) => Some(ended.passed_on()),
         ExecEvent::TimedOut(_) => Some(ExitCode::Timeout.code()),
         ExecEvent::Lost(why) => {
-            report::talk(&format!("\r\nconnection lost: {}", sanitize(&why)));
+            report::message(&format!("\r\nconnection lost: {}", sanitize(&why)));
             Some(255)
         }
     }

@@ -62,10 +62,10 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let status = status(&cluster, &options, &waits(context)).await?;
     for failure in &status.unreached {
         let host = failure.host.as_ref().map(HostName::as_str).unwrap_or_default();
-        report::talk(&format!("warning: {host}: {}", sanitize(&failure.error)));
+        report::message(&format!("warning: {host}: {}", sanitize(&failure.error)));
     }
     for text in &status.leftovers {
-        report::talk(&format!("warning: {text}"));
+        report::message(&format!("warning: {text}"));
     }
     let nodes = status.nodes.iter().map(present);
     let rows: Vec<Row> = nodes.chain(status.missing.iter().map(missing)).collect();
@@ -142,7 +142,7 @@ fn table(cluster: &Cluster, status: &ClusterStatus<'_>, rows: &[Row]) {
     }
     report::show(&report::table::render(&table));
     for (reason, nodes) in cluster.plan.missing_by_reason() {
-        report::talk(&format!(
+        report::message(&format!(
             "warning: missing {}: {}",
             crate::nodeset::fold(nodes),
             sanitize(reason)
@@ -150,7 +150,7 @@ fn table(cluster: &Cluster, status: &ClusterStatus<'_>, rows: &[Row]) {
     }
     let nodes = status.nodes.iter();
     let running = nodes.filter(|node| node.state == NodeState::Running).count();
-    report::talk(&format!(
+    report::message(&format!(
         "cluster `{}`: {running} of {} nodes running{}",
         cluster.record.name,
         rows.len(),

@@ -25,7 +25,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         .map(|file| (file.as_str(), Topology::load(file)))
         .collect();
     match context.format {
-        Format::Human => talk(&results, context.quiet),
+        Format::Human => print(&results, context.quiet),
         Format::Json => {
             let files: Vec<Value> = results.iter().map(|(file, result)| entry(file, result)).collect();
             let json = json!({ "version": 1, "files": files }).to_string();
@@ -40,12 +40,12 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn talk(results: &[(&str, Result<Topology, Diagnostics>)], quiet: bool) {
+fn print(results: &[(&str, Result<Topology, Diagnostics>)], quiet: bool) {
     for (_, result) in results {
         match result {
             Ok(_) if quiet => {}
             Ok(topology) => report::data(&format!("ok: {}\n", summary(topology))),
-            Err(diagnostics) => report::talk(&text::sanitize_painted(diagnostics.render(true).trim_end())),
+            Err(diagnostics) => report::message(&text::sanitize_painted(diagnostics.render(true).trim_end())),
         }
     }
 }

@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
-
 use super::done::DoneCommands;
 use super::fault::{NodeFault, StepFault};
 use super::job::{Configuration, NodeResult};
@@ -13,6 +11,7 @@ use super::wave::{Wave, waves};
 use crate::base::event::{Event, Progress};
 use crate::base::name::NodeName;
 use crate::ssh::FANOUT;
+use crate::ssh::fanout::each;
 use crate::supervise::{self, Kind, Step, Way};
 use crate::topology::{ConfigureAction, ConfigureStep};
 
@@ -54,20 +53,17 @@ impl Configuration<'_> {
             }
             let began = Instant::now();
             let fanout = members.iter().find_map(|step| step.fanout).or(self.fanout);
-            let results: Vec<(&NodeName, NodeResult)> = futures::stream::iter(nodes)
-                .map(|node| {
-                    let (wave, members) = (&wave, &members);
-                    async move {
-                        let _turn = match fanout {
-                            Some(_) => None,
-                            None => self.nodes.turn_unless(node, self.cancel).await,
-                        };
-                        (node, self.told(node, wave, members).await)
-                    }
-                })
-                .buffer_unordered(fanout.unwrap_or(FANOUT).max(1))
-                .collect()
-                .await;
+            let results: Vec<(&NodeName, NodeResult)> = each(nodes, fanout.unwrap_or(FANOUT), |node| {
+                let (wave, members) = (&wave, &members);
+                async move {
+                    let _turn = match fanout {
+                        Some(_) => None,
+                        None => self.nodes.turn_unless(node, self.cancel).await,
+                    };
+                    (node, self.run_on(node, wave, members).await)
+                }
+            })
+            .await;
             if let Some(command) = command {
                 for (node, _) in results.iter().filter(|(_, result)| result.is_ok()) {
                     done.add(node, command);
@@ -122,8 +118,8 @@ impl Configuration<'_> {
     }
 
     /// Runs a wave on a node and emits its events; a fault is reported for the step that it belongs to.
-    async fn told(&self, node: &NodeName, wave: &Wave<'_>, members: &[&ConfigureStep]) -> NodeResult {
-        let say = |name: &str, progress| {
+    async fn run_on(&self, node: &NodeName, wave: &Wave<'_>, members: &[&ConfigureStep]) -> NodeResult {
+        let emit = |name: &str, progress| {
             self.events.emit(Event::StepNode {
                 name: name.to_owned(),
                 node: node.clone(),
@@ -132,7 +128,7 @@ impl Configuration<'_> {
         };
         // Which of several files fails is known only afterwards, and a `Begun` without an end must not remain.
         if let Wave::Run(step) = wave {
-            say(&step.name, Progress::Begun);
+            emit(&step.name, Progress::Begun);
         }
         let began = Instant::now();
         let result = self.on_node(node, wave, members).await;
@@ -140,12 +136,12 @@ impl Configuration<'_> {
             Ok(done) => {
                 for &(step, changed) in done {
                     let took = began.elapsed();
-                    say(&members[step].name, Progress::Done { changed, took });
+                    emit(&members[step].name, Progress::Done { changed, took });
                 }
             }
             Err(fault) => {
                 let error = fault.short();
-                say(fault.step(), Progress::Failed { error });
+                emit(fault.step(), Progress::Failed { error });
             }
         }
         result

@@ -4,16 +4,13 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::examine::LOCAL_URI;
 use super::finding::{Finding, Remedy, Severity, Subject};
-use super::look::LOCAL_URI;
 use crate::base::event::Events;
 use crate::base::failure::explain;
-use crate::engine::Pending;
+use crate::engine::{HOSTS_AT_ONCE, Pending};
 use crate::host::{ConnectOptions, HostLogin};
 use crate::topology;
-
-/// Hosts that are fixed at the same time.
-const AT_ONCE: usize = 64;
 
 /// A command that will be run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -52,8 +49,8 @@ pub fn fixes(findings: &[Finding]) -> Vec<Fix> {
     fixes.into_iter().collect()
 }
 
-/// Runs them: all hosts at the same time, the commands of one host in order. The events only say which hosts are
-/// waited for.
+/// Runs them: all hosts at the same time, the commands of one host in order. The events only name the hosts
+/// that are waited for.
 pub async fn fix(
     fixes: &[Fix],
     hosts: &[topology::Host],
@@ -64,7 +61,7 @@ pub async fn fix(
     let outcomes = Pending::each(
         events,
         "the fixes on",
-        AT_ONCE,
+        HOSTS_AT_ONCE,
         subjects,
         |subject| name(subject),
         |subject| async move {
@@ -77,8 +74,8 @@ pub async fn fix(
             for fix in fixes.iter().filter(|fix| fix.subject == *subject) {
                 let error = match &login {
                     Ok(login) => {
-                        let said = login.script("run the fix", &script(&fix.command)).await;
-                        said.err().map(|error| explain(&error))
+                        let result = login.script("run the fix", &script(&fix.command)).await;
+                        result.err().map(|error| explain(&error))
                     }
                     Err(error) => Some(explain(error)),
                 };

@@ -1,4 +1,4 @@
-//! What prevents a topology from running on its hosts. [`look`] gathers [`Evidence`]; the checks, one per
+//! What prevents a topology from running on its hosts. [`examine`] gathers [`Evidence`]; the checks, one per
 //! file, are pure: evidence in, [`Finding`]s out; [`fix`] runs the commands that are safe.
 //! Creates nothing of a cluster, and uses the same planner as `up`.
 
@@ -8,13 +8,13 @@ mod clock;
 mod commands;
 mod controller;
 mod evidence;
+mod examine;
 mod files;
 mod finding;
 mod firewall;
 mod fix;
 mod libvirt;
 mod links;
-mod look;
 mod machine;
 mod memory;
 mod modules;
@@ -30,9 +30,9 @@ mod versions;
 mod fixture;
 
 pub use evidence::{Clock, Controller, Evidence, HostEvidence, Path, ProbeError, Stage};
+pub use examine::{Examination, examine};
 pub use finding::{Finding, Remedy, Severity, Subject};
 pub use fix::{Fix, Outcome, fix, fixes};
-pub use look::{Look, look};
 pub use machine::{Daemon, Family, Machine, Module};
 
 /// A check: evidence in, findings out.

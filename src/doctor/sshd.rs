@@ -27,7 +27,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             );
         }
         if good {
-            let starts = said(machine, "maxstartups").unwrap_or("unknown");
+            let starts = setting(machine, "maxstartups").unwrap_or("unknown");
             findings.push(Finding::host(
                 Severity::Ok,
                 "sshd",
@@ -44,16 +44,16 @@ pub(super) fn refuses(machine: &Machine) -> bool {
     faults(machine).next().is_some()
 }
 
-fn said<'a>(machine: &'a Machine, key: &str) -> Option<&'a str> {
+fn setting<'a>(machine: &'a Machine, key: &str) -> Option<&'a str> {
     machine.sshd.get(key).map(String::as_str)
 }
 
 /// Wrong settings: the setting, the line that fixes it, why it matters.
 fn faults(machine: &Machine) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    let local = |key| matches!(said(machine, key), Some("yes" | "all" | "local") | None);
+    let local = |key| matches!(setting(machine, key), Some("yes" | "all" | "local") | None);
     let all = [
         (
-            said(machine, "disableforwarding") == Some("yes"),
+            setting(machine, "disableforwarding") == Some("yes"),
             "DisableForwarding yes",
             "DisableForwarding no",
             "neither libvirt nor the nodes can be reached",
@@ -71,7 +71,7 @@ fn faults(machine: &Machine) -> impl Iterator<Item = (&'static str, &'static str
             "libvirt's socket is reached through it",
         ),
         (
-            !matches!(said(machine, "permitopen"), Some("any") | None),
+            !matches!(setting(machine, "permitopen"), Some("any") | None),
             "PermitOpen restricts the destinations of forwarded connections",
             "PermitOpen any",
             "the nodes are reached through it; a node that it does not list cannot be reached",

@@ -85,7 +85,7 @@ impl Round<'_> {
         self.expect(&work);
         self.remove().await?;
         // Even without other work: an earlier `up` may have been killed before these steps.
-        self.leave_emptied_hosts().await?;
+        self.clear_emptied_hosts().await?;
         self.networks().await?;
         if work.is_empty()
             && !self
@@ -134,7 +134,7 @@ impl Round<'_> {
         };
         let boots = |node: &NodePlan, kind| {
             let image = self.images.get(&node.spec.image);
-            kind != ActionKind::Keep && image.is_some_and(BuiltImage::says_ready)
+            kind != ActionKind::Keep && image.is_some_and(BuiltImage::has_ready_marker)
         };
         for (stage, nodes) in [(NodeStage::Boot, count(&boots)), (NodeStage::Login, work.len())] {
             self.events.emit(Event::Expected { stage, nodes });
@@ -241,7 +241,7 @@ impl Round<'_> {
             .buffer_unordered(self.plan.nodes.len().max(1))
             .collect()
             .await;
-        self.go_on()?;
+        self.check_interrupt()?;
         self.losses.nodes(failures.into_iter().flatten());
         Ok(())
     }
@@ -262,7 +262,7 @@ impl Round<'_> {
             .collect()
     }
 
-    pub(super) fn go_on(&self) -> Result<(), EngineError> {
+    pub(super) fn check_interrupt(&self) -> Result<(), EngineError> {
         if self.cancel.is_cancelled() {
             Err(EngineError::Interrupted)
         } else {

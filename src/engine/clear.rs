@@ -1,18 +1,19 @@
 //! Removals before anything new is created: nodes, and the rest of the cluster on hosts without nodes.
 
-use futures::StreamExt;
-
 use super::apply::Round;
 use super::failure::EngineError;
 use super::fleet::{Member, split};
-use super::remove::{Target, found};
+use super::remove::Target;
 use super::stage;
 use crate::base::event::{ActionKind, HostStage, NodeStage};
 use crate::base::failure::{Failure, explain};
-use crate::base::name::HostName;
 use crate::host::HostError;
 use crate::inventory::ObservedNode;
 use crate::plan::Action;
+use crate::ssh::fanout;
+
+/// Nodes that are removed at once.
+const NODES_AT_ONCE: usize = 256;
 
 impl Round<'_> {
     /// A node that cannot be removed has failed: its replacement would have the same name and addresses.
@@ -33,35 +34,29 @@ impl Round<'_> {
                 Some((action, member, node))
             })
             .collect();
-        let failures: Vec<Option<Failure>> = futures::stream::iter(work)
-            .map(|(action, member, node)| async move {
-                if self.cancel.is_cancelled() {
-                    return None;
-                }
-                let emit = stage::of_node(self.events, &action.node, &action.host, NodeStage::Remove);
-                let removal = async { Ok((member.host.remove_node(cluster, node).await?, ())) };
-                let removed: Result<(), HostError> = stage::run(emit, |error| explain(error), removal).await;
-                removed.err().map(|error| {
-                    let (node, host) = (action.node.clone(), action.host.clone());
-                    Failure::of_node(node, host, explain(&error), error.hint())
-                })
+        let removals = fanout::each(work, NODES_AT_ONCE, |(action, member, node)| async move {
+            if self.cancel.is_cancelled() {
+                return None;
+            }
+            let emit = stage::of_node(self.events, &action.node, &action.host, NodeStage::Remove);
+            let removal = async { Ok((member.host.remove_node(cluster, node).await?, ())) };
+            let removed: Result<(), HostError> = stage::run(emit, |error| explain(error), removal).await;
+            removed.err().map(|error| {
+                let (node, host) = (action.node.clone(), action.host.clone());
+                Failure::of_node(node, host, explain(&error), error.hint())
             })
-            .buffer_unordered(256)
-            .collect()
-            .await;
-        self.losses.nodes(failures.into_iter().flatten());
-        self.go_on()
+        });
+        self.losses.nodes(removals.await.into_iter().flatten());
+        self.check_interrupt()
     }
 
-    /// Hosts that lost their last node keep nothing of the cluster.
-    pub(super) async fn leave_emptied_hosts(&self) -> Result<(), EngineError> {
+    /// Removes the rest of the cluster from hosts that lost their last node.
+    pub(super) async fn clear_emptied_hosts(&self) -> Result<(), EngineError> {
         let cluster = &self.plan.cluster_ref();
         let target = Target::of(cluster.clone());
-        let held = |name: &HostName| {
-            let seen = self.observed.iter().find(|host| host.name == *name);
-            seen.is_some_and(|seen| found(&target, std::slice::from_ref(seen)) != (0, 0))
-        };
-        let emptied = self.fleet.only(|name| !self.has_nodes(name) && held(name));
+        let emptied = self
+            .fleet
+            .only(|name| !self.has_nodes(name) && target.is_on(name, self.observed));
         let done = emptied
             .stage(HostStage::Clean, self.events, |member| async move {
                 let removed = member.host.remove_cluster(cluster).await?;
@@ -79,6 +74,6 @@ impl Round<'_> {
                 failure.error
             ));
         }
-        self.go_on()
+        self.check_interrupt()
     }
 }

@@ -21,7 +21,7 @@ pub(crate) enum CloudInit {
 const LOGGED: &str = "vcluster-log: ";
 
 /// Maximum length of its output in messages, in characters.
-const TOLD: usize = 500;
+const LONGEST: usize = 500;
 
 /// The command that waits for its end and prints the result, or nothing if all is well.
 ///
@@ -43,19 +43,23 @@ fn script(run: &str, log: &str) -> String {
 /// Reads the output of the command.
 pub(crate) fn read(code: Option<u32>, stdout: &[u8], stderr: &[u8]) -> CloudInit {
     let text = String::from_utf8_lossy(stdout);
-    let (mut said, mut logged) = (Vec::new(), Vec::new());
+    let (mut lines, mut logged) = (Vec::new(), Vec::new());
     for line in text.lines() {
         // While it waits it prints dots, sometimes on the line of the status.
         let line = line.trim().trim_start_matches('.').trim();
         if let Some(line) = line.strip_prefix(LOGGED) {
             logged.push(line);
         } else if !line.is_empty() {
-            said.push(line);
+            lines.push(line);
         }
     }
-    let field = |mark: &str| said.iter().find_map(|line| Some(line.strip_prefix(mark)?.trim()));
+    let field = |mark: &str| {
+        lines
+            .iter()
+            .find_map(|line| Some(line.strip_prefix(mark)?.trim()))
+    };
     let (status, extended) = (field("status:"), field("extended_status:"));
-    let says = |word: &str| {
+    let has = |word: &str| {
         [status, extended]
             .into_iter()
             .flatten()
@@ -63,26 +67,26 @@ pub(crate) fn read(code: Option<u32>, stdout: &[u8], stderr: &[u8]) -> CloudInit
     };
     let failed = || {
         let code = code.map_or("no exit code".to_owned(), |code| format!("exit code {code}"));
-        let said = if said.is_empty() {
+        let cause = if lines.is_empty() {
             String::from_utf8_lossy(stderr).trim().to_owned()
         } else {
-            said.join("; ")
+            lines.join("; ")
         };
-        CloudInit::Failed(if said.is_empty() {
+        CloudInit::Failed(if cause.is_empty() {
             code
         } else {
-            format!("{} ({code})", short(&said))
+            format!("{} ({code})", short(&cause))
         })
     };
-    if says("error") || !matches!(code, Some(0 | 2)) {
+    if has("error") || !matches!(code, Some(0 | 2)) {
         return failed();
     }
-    if code == Some(2) || says("degraded") {
-        return CloudInit::Degraded(short(&said.join("; ")));
+    if code == Some(2) || has("degraded") {
+        return CloudInit::Degraded(short(&lines.join("; ")));
     }
     match status {
         // Not installed, or all is well.
-        None if said.is_empty() => CloudInit::Done,
+        None if lines.is_empty() => CloudInit::Done,
         // A version with an extended status has just reported no recoverable errors; older ones only log them.
         Some("done") if extended.is_none() && !logged.is_empty() => {
             CloudInit::Degraded(short(&logged.join("; ")))
@@ -93,7 +97,7 @@ pub(crate) fn read(code: Option<u32>, stdout: &[u8], stderr: &[u8]) -> CloudInit
 }
 
 fn short(text: &str) -> String {
-    match text.char_indices().nth(TOLD) {
+    match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text.to_owned(),
     }
@@ -129,20 +133,20 @@ mod tests {
         let text =
             "status: done\nextended_status: degraded done\nrecoverable_errors:\nWARNING:\n- deprecated key\n";
         for code in [0, 2] {
-            let CloudInit::Degraded(said) = of(code, text) else {
+            let CloudInit::Degraded(cause) = of(code, text) else {
                 panic!("exit code {code}");
             };
-            assert!(said.contains("deprecated key"), "{said}");
+            assert!(cause.contains("deprecated key"), "{cause}");
         }
     }
 
     #[test]
     fn warnings_in_the_log_of_a_version_without_exit_code_2_are_reported() {
         let logged = "vcluster-log: 2026-11-22 18:00:00,000 - schema.py[WARNING]: Invalid cloud-config\n";
-        let CloudInit::Degraded(said) = of(0, &format!("{OLD_DONE}{logged}")) else {
+        let CloudInit::Degraded(cause) = of(0, &format!("{OLD_DONE}{logged}")) else {
             panic!("not degraded");
         };
-        assert!(said.contains("Invalid cloud-config"), "{said}");
+        assert!(cause.contains("Invalid cloud-config"), "{cause}");
         let new = format!("status: done\nextended_status: done\n{logged}");
         assert_eq!(of(0, &new), CloudInit::Done);
     }
@@ -151,10 +155,10 @@ mod tests {
     fn an_error_is_a_failure_whatever_the_exit_code() {
         let text = "\nstatus: error\ntime: x\ndetail:\n('write-files', OSError(28))\n";
         for code in [0, 1, 2] {
-            let CloudInit::Failed(said) = of(code, text) else {
+            let CloudInit::Failed(cause) = of(code, text) else {
                 panic!("exit code {code}");
             };
-            assert!(said.contains("write-files"), "{said}");
+            assert!(cause.contains("write-files"), "{cause}");
         }
         assert!(matches!(
             of(2, "status: error\nextended_status: error - running\n"),
@@ -203,7 +207,7 @@ mod tests {
         let warning = "2026-11-22 18:00:00,000 - schema.py[WARNING]: Invalid cloud-config\n";
         assert_eq!(ask(good, quiet), CloudInit::Done);
         assert!(
-            matches!(ask(good, warning), CloudInit::Degraded(said) if said.contains("Invalid cloud-config"))
+            matches!(ask(good, warning), CloudInit::Degraded(cause) if cause.contains("Invalid cloud-config"))
         );
         assert_eq!(ask(bad, quiet), CloudInit::Done);
     }

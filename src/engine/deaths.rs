@@ -105,7 +105,7 @@ impl Deaths {
         let watched = self.hosts.get(host)?;
         let sender = watched.dead.get_or_init(|| {
             let sender = watch::Sender::new(Dead::new());
-            let work = ask(watched.source.clone(), watched.domains.clone(), sender.clone());
+            let work = watch_domains(watched.source.clone(), watched.domains.clone(), sender.clone());
             tokio::spawn(self.stop.clone().run_until_cancelled_owned(work));
             sender
         });
@@ -136,7 +136,7 @@ impl Evidence for Deaths {
 }
 
 /// Queries a host repeatedly. A host that does not respond is no evidence about its guests.
-async fn ask(source: Arc<Source>, domains: Vec<String>, dead: watch::Sender<Dead>) {
+async fn watch_domains(source: Arc<Source>, domains: Vec<String>, dead: watch::Sender<Dead>) {
     let mut connected = None;
     let mut pauses = Pauses::new(patience(SHORTEST), patience(LONGEST), 125);
     loop {

@@ -24,6 +24,6 @@ pub use failure::EngineError;
 pub(crate) use fleet::HOSTS_AT_ONCE;
 pub use fleet::{Fleet, Member};
 pub(crate) use pending::Pending;
-pub use slowness::{tell_silence, tell_slowness};
+pub use slowness::{report_slow_logins, report_slow_nodes};
 
-pub use remove::{Target, found, nothing_left, remove, remove_nodes_only, unknown};
+pub use remove::{Target, check_leftovers, found, remove, remove_nodes_only, unknown};

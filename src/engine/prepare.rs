@@ -9,8 +9,7 @@ use super::pending::Pending;
 use crate::base::event::{Event, HostStage};
 use crate::base::failure::Failure;
 use crate::base::name::{HostName, ImageName, NodeName};
-use crate::host::{Cause, DiskFormat, HostError, HostImage, ImagePart, Packed, PartRole};
-use crate::image::{BuiltImage, Format, ImageFile, Role};
+use crate::host::{Cause, HostError, HostImage, ImagePart};
 use crate::network::{Wanted, mtu_peers};
 use crate::plan::{Acceleration, HostPlan, acceleration, drop_out};
 use crate::topology::Accel;
@@ -37,7 +36,7 @@ impl Round<'_> {
             })
             .await;
         self.losses.hosts(split(done).1);
-        self.go_on()
+        self.check_interrupt()
     }
 
     /// The nodes that are planned on a host, and those of the cluster that were observed there: one of these may still
@@ -64,7 +63,7 @@ impl Round<'_> {
         let parts: HashMap<&ImageName, Vec<ImagePart>> = self
             .images
             .iter()
-            .map(|(name, image)| (name, parts(image)))
+            .map(|(name, image)| (name, image.files.iter().map(ImagePart::of).collect()))
             .collect();
         let parts = &parts;
         let done = self
@@ -101,7 +100,7 @@ impl Round<'_> {
             .await;
         let (images, failures) = split(done);
         self.losses.hosts(failures);
-        self.go_on()?;
+        self.check_interrupt()?;
         Ok(images.into_iter().flatten().collect())
     }
 
@@ -168,7 +167,7 @@ impl Round<'_> {
             }
         }
         self.losses.hosts(failures);
-        self.go_on()?;
+        self.check_interrupt()?;
         let of = |wanted| {
             let mut hosts: Vec<&str> = chosen
                 .iter()
@@ -243,26 +242,6 @@ impl Round<'_> {
                 console: None,
             }]);
         }
-        self.go_on()
+        self.check_interrupt()
     }
-}
-
-/// The files of a built image, in the form for upload.
-fn parts(image: &BuiltImage) -> Vec<ImagePart> {
-    let part = |file: &ImageFile| ImagePart {
-        role: match file.role {
-            Role::Kernel => PartRole::Kernel,
-            Role::Initrd => PartRole::Initrd,
-            Role::Disk => PartRole::Disk,
-        },
-        path: file.path.clone(),
-        sha256: file.sha256.clone(),
-        size: file.size,
-        format: match file.format {
-            Format::Raw => DiskFormat::Raw,
-            Format::Qcow2 => DiskFormat::Qcow2,
-        },
-        packed: Packed::default(),
-    };
-    image.files.iter().map(part).collect()
 }

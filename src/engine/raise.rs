@@ -138,11 +138,11 @@ impl Raise<'_> {
             Ok(changed)
         })
         .await?;
-        let says_ready = self
+        let has_ready_marker = self
             .images
             .get(&node.spec.image)
-            .is_some_and(BuiltImage::says_ready);
-        if let (true, Some(sign)) = (says_ready, sign.clone()) {
+            .is_some_and(BuiltImage::has_ready_marker);
+        if let (true, Some(sign)) = (has_ready_marker, sign.clone()) {
             self.stage(node, NodeStage::Boot, self.boot(member, node, sign))
                 .await?;
         }

@@ -1,15 +1,17 @@
 //! `down`: removes a cluster from all hosts, continues after errors, and then audits every host.
 
-use futures::StreamExt;
-
 use super::failure::EngineError;
 use super::fleet::{Fleet, Member, split};
 use super::stage;
 use crate::base::event::{Event, Events, HostStage, NodeStage};
 use crate::base::failure::{Failure, explain};
-use crate::base::name::ClusterName;
+use crate::base::name::{ClusterName, HostName};
 use crate::host::HostError;
 use crate::inventory::{ClusterRef, ObservedHost, ObservedNode, ShortId};
+use crate::ssh::fanout;
+
+/// Nodes of one host that are removed at once.
+const NODES_AT_ONCE: usize = 16;
 
 /// The cluster to remove.
 #[derive(Clone, Debug)]
@@ -35,6 +37,12 @@ impl Target {
                 .short_id
                 .as_ref()
                 .is_none_or(|id| *id == ShortId::of(node.mark.cluster_id))
+    }
+
+    /// Whether a host was observed with objects of it.
+    pub fn is_on(&self, host: &HostName, observed: &[ObservedHost]) -> bool {
+        let seen = observed.iter().find(|seen| seen.name == *host);
+        seen.is_some_and(|seen| found(self, std::slice::from_ref(seen)) != (0, 0))
     }
 
     /// The cluster, or all clusters of this name that a host has objects of.
@@ -132,7 +140,7 @@ pub async fn remove(
     failures.retain(|failure| unaudited.iter().any(|other| other.host == failure.host));
     failures.extend(unaudited);
     left.extend(unknown(&failures));
-    nothing_left(left)
+    check_leftovers(left)
 }
 
 /// Removes only the nodes that are given in `observed`; network, pools and other nodes stay.
@@ -163,11 +171,11 @@ pub async fn remove_nodes_only(
     let (left, failures) = split(done);
     let mut left: Vec<String> = left.into_iter().flatten().collect();
     left.extend(unknown(&failures));
-    nothing_left(left)
+    check_leftovers(left)
 }
 
 /// The error that names what is left, if anything is.
-pub fn nothing_left(left: Vec<String>) -> Result<(), EngineError> {
+pub fn check_leftovers(left: Vec<String>) -> Result<(), EngineError> {
     if left.is_empty() {
         Ok(())
     } else {
@@ -200,19 +208,16 @@ pub fn unknown(failures: &[Failure]) -> Vec<String> {
 }
 
 async fn remove_nodes(member: &Member, seen: &ObservedHost, target: &Target, events: &Events) -> bool {
-    let results: Vec<bool> = futures::stream::iter(seen.nodes.iter().filter(|node| target.matches(node)))
-        .map(|node| async move {
-            let (host, name) = (&member.endpoint.name, &node.mark.node);
-            let emit = stage::of_node(events, name, host, NodeStage::Remove);
-            let removal = async {
-                let changed = member.host.remove_node(&node.mark.cluster_ref(), node).await?;
-                Ok((changed, changed))
-            };
-            let removed: Result<bool, HostError> = stage::run(emit, |error| explain(error), removal).await;
-            removed.unwrap_or(false)
-        })
-        .buffer_unordered(16)
-        .collect()
-        .await;
-    results.into_iter().any(|changed| changed)
+    let nodes = seen.nodes.iter().filter(|node| target.matches(node));
+    let removals = fanout::each(nodes, NODES_AT_ONCE, |node| async move {
+        let (host, name) = (&member.endpoint.name, &node.mark.node);
+        let emit = stage::of_node(events, name, host, NodeStage::Remove);
+        let removal = async {
+            let changed = member.host.remove_node(&node.mark.cluster_ref(), node).await?;
+            Ok((changed, changed))
+        };
+        let removed: Result<bool, HostError> = stage::run(emit, |error| explain(error), removal).await;
+        removed.unwrap_or(false)
+    });
+    removals.await.into_iter().any(|changed| changed)
 }

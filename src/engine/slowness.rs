@@ -25,14 +25,14 @@ const NAMED: usize = 5;
 
 /// Reports slow nodes until the guard is dropped.
 #[must_use]
-pub fn tell_slowness(nodes: &Nodes, events: &Events) -> DropGuard {
+pub fn report_slow_nodes(nodes: &Nodes, events: &Events) -> DropGuard {
     watch(nodes, events, None)
 }
 
-/// As [`tell_slowness`], for commands that show no steps: also reports the first login that takes longer than two
+/// As [`report_slow_nodes`], for commands that show no steps: also reports the first login that takes longer than two
 /// seconds.
 #[must_use]
-pub fn tell_silence(nodes: &Nodes, events: &Events) -> DropGuard {
+pub fn report_slow_logins(nodes: &Nodes, events: &Events) -> DropGuard {
     watch(nodes, events, Some(FIRST))
 }
 
@@ -40,7 +40,7 @@ fn watch(nodes: &Nodes, events: &Events, login: Option<Duration>) -> DropGuard {
     let stop = CancellationToken::new();
     let guard = stop.clone().drop_guard();
     let (nodes, events) = (nodes.clone(), events.clone());
-    let say = move |text| events.emit(Event::Slow { text });
+    let report = move |text| events.emit(Event::Slow { text });
     tokio::spawn(stop.run_until_cancelled_owned(async move {
         let mut login = login;
         while let Some(long) = login {
@@ -48,19 +48,19 @@ fn watch(nodes: &Nodes, events: &Events, login: Option<Duration>) -> DropGuard {
             let logins = nodes.logins(patience(long));
             if !logins.is_empty() {
                 let (names, waited) = folded(&logins);
-                say(format!("logging in to {names} ({waited})"));
+                report(format!("logging in to {names} ({waited})"));
                 login = None;
             }
         }
-        let mut said: Option<Instant> = None;
+        let mut reported: Option<Instant> = None;
         loop {
             sleep(patience(LOOK)).await;
-            if said.is_some_and(|at| at.elapsed() < patience(AGAIN)) {
+            if reported.is_some_and(|at| at.elapsed() < patience(AGAIN)) {
                 continue;
             }
             if let Some(slow) = nodes.slow().await {
-                say(words(&slow));
-                said = Some(Instant::now());
+                report(describe(&slow));
+                reported = Some(Instant::now());
             }
         }
     }));
@@ -75,24 +75,24 @@ fn folded(nodes: &[(String, Duration)]) -> (String, humantime::FormattedDuration
     (names, humantime::format_duration(Duration::from_secs(seconds)))
 }
 
-fn words(slow: &SlowNodes) -> String {
+fn describe(slow: &SlowNodes) -> String {
     let (names, waited) = folded(&slow.nodes);
     // Hosts of one machine report the same load.
     let mut machines: BTreeMap<(&str, String), Vec<&str>> = BTreeMap::new();
     for (host, load) in &slow.hosts {
-        let (machine, said) = match load {
+        let (machine, answer) = match load {
             Some(load) => (
                 load.boot_id.as_str(),
                 format!("load {:.1} on {} CPUs", load.average, load.cpus),
             ),
             None => ("", "no answer".to_owned()),
         };
-        machines.entry((machine, said)).or_default().push(host);
+        machines.entry((machine, answer)).or_default().push(host);
     }
     let hosts: Vec<String> = machines
         .iter()
         .take(NAMED)
-        .map(|((_, said), hosts)| format!("{}: {said}", crate::nodeset::fold(hosts)))
+        .map(|((_, answer), hosts)| format!("{}: {answer}", crate::nodeset::fold(hosts)))
         .collect();
     let more = machines.len().saturating_sub(NAMED);
     let more = if more > 0 {
@@ -133,7 +133,7 @@ mod tests {
             ],
         };
         assert_eq!(
-            words(&slow),
+            describe(&slow),
             "no answer for up to 1m 10s from n[001-002] (bm03: no answer; bm[01-02]: load 276.1 on 2 CPUs)"
         );
     }

@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::boot_slots::BootSlots;
 use super::fleet::Member;
 use crate::base::backoff::Pauses;
-use crate::base::name::NodeName;
+use crate::base::name::{ClusterName, NodeName};
+use crate::inventory::domain_name;
 use crate::plan::Plan;
 use crate::seed::{FAILED_MARKER, READY_MARKER};
 
@@ -45,7 +46,7 @@ pub(super) struct BootSignal {
 
 /// The watch of the guests of one host. Ends when dropped.
 pub(super) struct HostWatch {
-    signs: Arc<BootSignals>,
+    signals: Arc<BootSignals>,
     stop: CancellationToken,
     begun: Arc<Notify>,
 }
@@ -66,21 +67,21 @@ impl HostWatch {
         // All nodes from the start, so that updates for all of them also reach later followers.
         let here = plan.nodes.iter().filter(|node| node.host == *member.host.name());
         let here: Vec<NodeName> = here.map(|node| node.name.clone()).collect();
-        let signs: Arc<BootSignals> = Arc::new(Mutex::new(
+        let signals: Arc<BootSignals> = Arc::new(Mutex::new(
             here.iter()
                 .map(|node| (node.clone(), watch::Sender::default()))
                 .collect(),
         ));
         let stop = CancellationToken::new();
         let mut lines = member.host.watch_consoles(&plan.cluster_ref(), here).await?;
-        let (heard, stopped) = (Arc::clone(&signs), stop.clone());
+        let (of_consoles, stopped) = (Arc::clone(&signals), stop.clone());
         tokio::spawn(async move {
             while let Some(Some(line)) = stopped.run_until_cancelled(lines.recv()).await {
-                on_console_line(&heard, &line.node, &line.line);
+                on_console_line(&of_consoles, &line.node, &line.line);
             }
-            each(&heard, |sign| sign.console_lost = true);
+            each(&of_consoles, |signal| signal.console_lost = true);
         });
-        let (seen, stopped) = (Arc::clone(&signs), stop.clone());
+        let (seen, stopped) = (Arc::clone(&signals), stop.clone());
         let (host, slots, cluster) = (member.host.clone(), slots.clone(), plan.cluster.clone());
         let begun = Arc::new(Notify::new());
         let another = Arc::clone(&begun);
@@ -113,14 +114,14 @@ impl HostWatch {
                 match host.active().await {
                     Ok(active) => {
                         failed = 0;
-                        on_domains(&seen, cluster.as_str(), &judged, &active);
+                        on_domains(&seen, &cluster, &judged, &active);
                     }
                     // A single failed query is no evidence about the guests.
                     Err(error) => {
                         failed += 1;
                         if failed >= LOOKS {
                             let why = crate::base::failure::explain(&error);
-                            each(&seen, |sign| sign.lost = Some(why.clone()));
+                            each(&seen, |signal| signal.lost = Some(why.clone()));
                             return;
                         }
                         pauses.reset();
@@ -129,13 +130,13 @@ impl HostWatch {
                 next = Instant::now() + pauses.next();
             }
         });
-        Ok(Self { signs, stop, begun })
+        Ok(Self { signals, stop, begun })
     }
 
     /// Follows a node; call it before the node is started, so that nothing is missed.
     pub(super) fn follow(&self, node: &NodeName) -> watch::Receiver<BootSignal> {
-        let mut signs = self.signs.lock().unwrap_or_else(PoisonError::into_inner);
-        signs
+        let mut signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
+        signals
             .entry(node.clone())
             .or_insert_with(|| watch::Sender::new(BootSignal::default()))
             .subscribe()
@@ -143,41 +144,41 @@ impl HostWatch {
 
     /// Clears the result of an earlier boot; call it right before the domain is started.
     pub(super) fn starting(&self, node: &NodeName) {
-        let signs = self.signs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sender) = signs.get(node) {
-            sender.send_modify(|sign| {
-                sign.ready = None;
-                sign.failed = None;
+        let signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = signals.get(node) {
+            sender.send_modify(|signal| {
+                signal.ready = None;
+                signal.failed = None;
             });
         }
     }
 
     /// Records that the domain was started: from now on, not running means dead.
     pub(super) fn started(&self, node: &NodeName) {
-        let signs = self.signs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sender) = signs.get(node) {
-            sender.send_modify(|sign| sign.started = true);
+        let signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = signals.get(node) {
+            sender.send_modify(|signal| signal.started = true);
         }
         self.begun.notify_one();
     }
 }
 
 /// The nodes whose domains were started.
-fn started(signs: &BootSignals) -> HashSet<NodeName> {
-    let signs = signs.lock().unwrap_or_else(PoisonError::into_inner);
-    let started = signs.iter().filter(|(_, sender)| sender.borrow().started);
+fn started(signals: &BootSignals) -> HashSet<NodeName> {
+    let signals = signals.lock().unwrap_or_else(PoisonError::into_inner);
+    let started = signals.iter().filter(|(_, sender)| sender.borrow().started);
     started.map(|(node, _)| node.clone()).collect()
 }
 
 /// Updates all nodes.
-fn each(signs: &BootSignals, change: impl Fn(&mut BootSignal)) {
-    let signs = signs.lock().unwrap_or_else(PoisonError::into_inner);
-    for sender in signs.values() {
+fn each(signals: &BootSignals, change: impl Fn(&mut BootSignal)) {
+    let signals = signals.lock().unwrap_or_else(PoisonError::into_inner);
+    for sender in signals.values() {
         sender.send_modify(&change);
     }
 }
 
-fn on_console_line(signs: &BootSignals, node: &NodeName, line: &str) {
+fn on_console_line(signals: &BootSignals, node: &NodeName, line: &str) {
     let line = line.trim();
     // Other output may precede the marker on the same line: a prompt, a kernel message.
     let after = |mark: &str| {
@@ -188,27 +189,32 @@ fn on_console_line(signs: &BootSignals, node: &NodeName, line: &str) {
     if ready.is_none() && failed.is_none() {
         return;
     }
-    let mut signs = signs.lock().unwrap_or_else(PoisonError::into_inner);
-    let sender = signs
+    let mut signals = signals.lock().unwrap_or_else(PoisonError::into_inner);
+    let sender = signals
         .entry(node.clone())
         .or_insert_with(|| watch::Sender::new(BootSignal::default()));
-    sender.send_modify(|sign| {
+    sender.send_modify(|signal| {
         if ready.is_some() {
-            sign.ready = ready;
+            signal.ready = ready;
         }
         if failed.is_some() {
-            sign.failed = failed;
+            signal.failed = failed;
         }
     });
 }
 
-fn on_domains(signs: &BootSignals, cluster: &str, judged: &HashSet<NodeName>, active: &HashSet<String>) {
-    let signs = signs.lock().unwrap_or_else(PoisonError::into_inner);
-    for (node, sender) in signs.iter() {
-        sender.send_if_modified(|sign| {
-            let dead = judged.contains(node) && !active.contains(&format!("{cluster}.{node}"));
-            let changed = dead != sign.dead;
-            sign.dead = dead;
+fn on_domains(
+    signals: &BootSignals,
+    cluster: &ClusterName,
+    judged: &HashSet<NodeName>,
+    active: &HashSet<String>,
+) {
+    let signals = signals.lock().unwrap_or_else(PoisonError::into_inner);
+    for (node, sender) in signals.iter() {
+        sender.send_if_modified(|signal| {
+            let dead = judged.contains(node) && !active.contains(&domain_name(cluster, node));
+            let changed = dead != signal.dead;
+            signal.dead = dead;
             changed
         });
     }
@@ -220,37 +226,38 @@ mod tests {
 
     #[test]
     fn a_ready_line_is_found_after_other_output() {
-        let signs = Mutex::new(HashMap::new());
+        let signals = Mutex::new(HashMap::new());
         let node: NodeName = "n001".parse().unwrap();
-        on_console_line(&signs, &node, "[    1.0] random: VCLUSTER-READY i-1\r");
-        on_console_line(&signs, &node, "something else");
+        on_console_line(&signals, &node, "[    1.0] random: VCLUSTER-READY i-1\r");
+        on_console_line(&signals, &node, "something else");
         assert_eq!(
-            signs.lock().unwrap()[&node].borrow().ready.as_deref(),
+            signals.lock().unwrap()[&node].borrow().ready.as_deref(),
             Some("i-1")
         );
     }
 
     #[test]
     fn a_domain_that_is_off_is_dead_only_if_it_was_started_before_the_look() {
+        let cluster: ClusterName = "c".parse().unwrap();
         let node: NodeName = "n001".parse().unwrap();
-        let signs = Mutex::new(HashMap::from([(
+        let signals = Mutex::new(HashMap::from([(
             node.clone(),
             watch::Sender::new(BootSignal::default()),
         )]));
-        let dead = || signs.lock().unwrap()[&node].borrow().dead;
-        let before = started(&signs);
-        signs.lock().unwrap()[&node].send_modify(|sign| sign.started = true);
+        let dead = || signals.lock().unwrap()[&node].borrow().dead;
+        let before = started(&signals);
+        signals.lock().unwrap()[&node].send_modify(|signal| signal.started = true);
         // The query was already running when the domain was started.
-        on_domains(&signs, "c", &before, &HashSet::new());
+        on_domains(&signals, &cluster, &before, &HashSet::new());
         assert!(!dead());
         on_domains(
-            &signs,
-            "c",
-            &started(&signs),
+            &signals,
+            &cluster,
+            &started(&signals),
             &HashSet::from(["c.n001".to_owned()]),
         );
         assert!(!dead());
-        on_domains(&signs, "c", &started(&signs), &HashSet::new());
+        on_domains(&signals, &cluster, &started(&signals), &HashSet::new());
         assert!(dead());
     }
 }

@@ -13,7 +13,7 @@ use super::pieces::Pieces;
 use crate::base::name::NodeName;
 use crate::inventory::Mac;
 use crate::report::junit::{Case, Outcome, document};
-use crate::seed::{SeedFile, SeedInput, volume};
+use crate::seed::{SeedInput, volume};
 
 /// Parses a document: every attribute as `element@attribute`, every text as `element`.
 fn values(xml: &str) -> Vec<(String, String)> {
@@ -118,21 +118,15 @@ fn results(pieces: &mut Pieces<'_>) {
 fn seeds(pieces: &mut Pieces<'_>) {
     let key = PrivateKey::from(Ed25519Keypair::from(Ed25519PrivateKey::from_bytes(&[7; 32])));
     let name: NodeName = "n1".parse().unwrap();
-    let (instance, user, fqdn) = (pieces.text(), pieces.text(), pieces.text());
+    let (instance, user) = (pieces.text(), pieces.text());
     let (known, hosts) = (pieces.text(), pieces.text());
-    let files = [SeedFile {
-        path: pieces.text(),
-        mode: u32::from(pieces.byte()),
-        content: pieces.bytes().to_vec(),
-    }];
     let defaults = pieces.byte();
     let keys = [known];
     let input = SeedInput {
         instance_id: if defaults & 1 == 0 { "c1-n1" } else { &instance },
         hostname: &name,
-        fqdn: (defaults & 2 != 0).then_some(fqdn.as_str()),
-        user: if defaults & 4 == 0 { "debian" } else { &user },
-        authorized_keys: if defaults & 8 == 0 { &[] } else { &keys },
+        user: if defaults & 2 == 0 { "debian" } else { &user },
+        authorized_keys: if defaults & 4 == 0 { &[] } else { &keys },
         host_key: &key,
         address: "10.77.0.5/16".parse().unwrap(),
         mac: Mac([0x52, 0x54, 0, 1, 2, 3]),
@@ -140,7 +134,6 @@ fn seeds(pieces: &mut Pieces<'_>) {
         gateway: None,
         dns: &[],
         hosts_file: &hosts,
-        files: if defaults & 16 == 0 { &[] } else { &files },
     };
     let Ok(made) = input.files() else { return };
     let json: serde_json::Value =
@@ -161,12 +154,9 @@ fn seeds(pieces: &mut Pieces<'_>) {
         assert!(!path.starts_with('/') && !path.split('/').any(|part| part == ".."));
         let mut content = Vec::new();
         entry.read_to_end(&mut content).unwrap();
-        found.push((path, content));
+        found.push(content);
     }
-    assert_eq!(found[0].1, hosts.as_bytes());
-    if let Some(file) = input.files.first() {
-        assert_eq!(found[3], (file.path[1..].to_owned(), file.content.clone()));
-    }
+    assert_eq!(found[0], hosts.as_bytes());
     let system =
         fatfs::FileSystem::new(Cursor::new(volume(&made).unwrap()), fatfs::FsOptions::new()).unwrap();
     let mut content = String::new();

@@ -35,9 +35,9 @@ pub fn topology(data: &[u8]) {
             assert_eq!(topology.nodes.len(), again.nodes.len());
         }
         Err(mistakes) => {
-            let said = mistakes.to_string();
-            assert!(!said.is_empty());
-            let _ = sanitize(&said);
+            let message = mistakes.to_string();
+            assert!(!message.is_empty());
+            let _ = sanitize(&message);
             let _ = mistakes.hint();
         }
     }

@@ -245,8 +245,11 @@ impl Host {
     }
 
     /// Runs a script that changes nothing.
-    pub(super) async fn ask(&self, script: &str) -> Result<String, Cause> {
-        self.inner.link.ask(script, self.inner.options.call_timeout).await
+    pub(super) async fn query(&self, script: &str) -> Result<String, Cause> {
+        self.inner
+            .link
+            .query(script, self.inner.options.call_timeout)
+            .await
     }
 
     /// Runs libvirt calls on their own thread.

@@ -6,11 +6,12 @@ use uuid::Uuid;
 use super::guest::console::LineSplitter;
 use super::inspect::probe::Probe;
 use super::layout;
-use super::storage::artifact::{DiskFormat, HostDisk, HostImage};
+use super::storage::artifact::{HostDisk, HostImage};
 use super::transport::uri;
 use super::xml::{self, DomainInput, read_mark, write_mark};
 use crate::base::name::NodeName;
 use crate::base::units::MiB;
+use crate::image::Format;
 use crate::inventory::{ClusterRef, Mac, Mark, NodeSpec};
 use crate::network::Wanted;
 use crate::plan::{Acceleration, NodePlan, VxlanPlan};
@@ -73,7 +74,7 @@ pub(crate) fn documents(a: &str, b: &str, c: &str) -> Vec<(String, Vec<(&'static
         cmdline: c.to_owned(),
         disk: Some(HostDisk {
             path: b.to_owned(),
-            format: DiskFormat::Qcow2,
+            format: Format::Qcow2,
             bytes: 1,
         }),
     };
@@ -101,7 +102,7 @@ pub(crate) fn documents(a: &str, b: &str, c: &str) -> Vec<(String, Vec<(&'static
         ),
         (xml::pool(a, b), vec![("name", held(a)), ("path", held(b))]),
         (
-            xml::overlay_volume(a, 1, Some((b, DiskFormat::Raw))),
+            xml::overlay_volume(a, 1, Some((b, Format::Raw))),
             vec![("name", held(a)), ("path", held(b))],
         ),
         (

@@ -1,10 +1,13 @@
-//! Every path, object name and owner mark of vcluster on a host, and the script fragments that use them.
+//! Every path and owner mark of vcluster on a host, and the script fragments that use them. The names of a cluster's
+//! objects are in `inventory::id`, those of its network in `network`. The scripts in `*.sh` get their directories from
+//! here, but spell out the files in them.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::base::name::ClusterName;
+use crate::base::name::{ClusterName, NodeName};
 use crate::base::shell::with_variables;
+use crate::image::Role;
 use crate::inventory::ClusterRef;
 
 /// libvirt's default image directory. It always exists, so it also serves as the brief host-wide lock.
@@ -15,8 +18,18 @@ pub(crate) const ROOT: &str = "/var/lib/libvirt/images/vcluster";
 pub(super) const IMAGES_DIRECTORY: &str = "/var/lib/libvirt/images/vcluster/images";
 /// Pool of the images.
 pub(super) const IMAGES_POOL: &str = "vcluster-images";
+/// The result of the last KVM check.
+pub(super) const KVM_RESULT: &str = "/var/lib/libvirt/images/vcluster/images/kvm.json";
+/// The reaper, a script.
+pub(crate) const REAPER: &str = "/usr/local/sbin/vcluster-reaper";
+/// Directory of the reaper's systemd units.
+pub(super) const REAPER_UNITS: &str = "/etc/systemd/system";
+/// The file in a cluster's directory with its [`Owner`].
+pub(super) const OWNER_FILE: &str = "owner.json";
+/// The file in a cluster's directory with its claim.
+pub(super) const CLAIM_FILE: &str = "claim.json";
 
-/// The file `owner.json` in a cluster's directory. The order of the fields is part of the format.
+/// The content of [`OWNER_FILE`]. The order of the fields is part of the format.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Owner {
     pub(super) cluster: ClusterName,
@@ -39,6 +52,32 @@ impl Owner {
 /// Directory of a cluster.
 pub(super) fn directory(cluster: &ClusterRef) -> String {
     format!("{ROOT}/{}", cluster.directory_name())
+}
+
+/// A node's overlay, in the directory and the pool of its cluster.
+pub(super) fn overlay_file(node: &NodeName) -> String {
+    format!("{node}.qcow2")
+}
+
+/// A node's seed, in the directory of its cluster.
+pub(super) fn seed_file(node: &NodeName) -> String {
+    format!("{node}.seed")
+}
+
+/// The log of a node's console, in the directory of its cluster. The log daemon of libvirt may keep older logs as
+/// `NODE.console.0` and so on.
+pub(super) fn console_file(node: &NodeName) -> String {
+    format!("{node}.console")
+}
+
+/// A file of an image, in [`IMAGES_DIRECTORY`].
+pub(super) fn image_file(sha256: &str, role: Role) -> String {
+    format!("{sha256}.{}", role.as_str())
+}
+
+/// The file that an upload writes to until it is complete, in [`IMAGES_DIRECTORY`]. `sha256` is a digest in hex.
+pub(super) fn upload_file(sha256: &str, upload: Uuid) -> String {
+    format!("{}.{}.part", &sha256[..16], upload.simple())
 }
 
 /// The beginning of our owner file, by which scripts recognise the cluster's directory.

@@ -43,7 +43,7 @@ impl Networks for Host {
     async fn ensure_network(&self, wanted: &Wanted) -> Result<NetworkChange, HostError> {
         let doing = format!("create the bridge `{}`", wanted.bridge);
         let changes = async {
-            let output = self.ask(&network::seen_script(wanted)).await?;
+            let output = self.query(&network::seen_script(wanted)).await?;
             let seen = Seen::read(&output).map_err(|error| Cause::Nonsense(error.to_string()))?;
             Ok(network::changes(wanted, &seen)?)
         };
@@ -67,7 +67,7 @@ impl Networks for Host {
         }
         let doing = "send full-size packets to the other hosts";
         let output = self
-            .ask(&network::mtu_script(mtu, peers))
+            .query(&network::mtu_script(mtu, peers))
             .await
             .map_err(self.failed(doing))?;
         let (silent, narrow): (Vec<_>, Vec<_>) = network::read_mtu(&output, mtu, peers)

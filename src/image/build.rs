@@ -158,8 +158,8 @@ fn cause(tail: &VecDeque<String>, status: std::process::ExitStatus) -> String {
     if let Some(line) = tail.iter().rev().find_map(|line| line.strip_prefix("error: ")) {
         return line.to_owned();
     }
-    let said: Vec<&str> = tail.iter().map(String::as_str).collect();
-    format!("{status}\n{}", said.join("\n"))
+    let lines: Vec<&str> = tail.iter().map(String::as_str).collect();
+    format!("{status}\n{}", lines.join("\n"))
 }
 
 async fn stop(child: &mut Child) {

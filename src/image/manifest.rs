@@ -31,6 +31,17 @@ pub enum Role {
     Disk,
 }
 
+impl Role {
+    /// Its name, as in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Initrd => "initrd",
+            Self::Disk => "disk",
+        }
+    }
+}
+
 /// Format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -39,6 +50,15 @@ pub enum Format {
     Raw,
     /// QEMU copy-on-write, version 2 or 3.
     Qcow2,
+}
+
+impl std::fmt::Display for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+        })
+    }
 }
 
 /// A file of an image.

@@ -73,7 +73,7 @@ pub struct BuiltImage {
 
 impl BuiltImage {
     /// Whether the guest prints `VCLUSTER-READY INSTANCE-ID` on its console when it accepts logins.
-    pub fn says_ready(&self) -> bool {
+    pub fn has_ready_marker(&self) -> bool {
         self.manifest.ready_marker
     }
 

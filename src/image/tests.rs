@@ -127,7 +127,7 @@ fn an_incomplete_cached_image_is_an_error_with_a_hint() {
     std::fs::write(dir.join("image.json"), manifest("vmlinux")).unwrap();
     std::fs::write(dir.join("vmlinux"), "abc").unwrap();
     let found = cache.find("m", "k").unwrap().unwrap();
-    assert!(found.says_ready() && !found.has_cloud_init());
+    assert!(found.has_ready_marker() && !found.has_cloud_init());
     assert_eq!(found.file(Role::Kernel).unwrap().size, 3);
     assert_eq!(cache.list().unwrap(), [(dir.clone(), found.manifest)]);
     std::fs::write(dir.join("vmlinux"), "ab").unwrap();

@@ -65,15 +65,16 @@ pub fn mtu_script(mtu: u32, peers: &[(&HostName, IpAddr)]) -> String {
 
 /// Reads the script's output: the peers that a full packet does not reach.
 pub fn read_mtu(output: &str, mtu: u32, peers: &[(&HostName, IpAddr)]) -> Vec<MtuFailure> {
-    let said = |word: &str, address: IpAddr| output.lines().any(|line| line == format!("{word} {address}"));
+    let reported =
+        |word: &str, address: IpAddr| output.lines().any(|line| line == format!("{word} {address}"));
     peers
         .iter()
-        .filter(|(_, address)| !said("ok", *address))
+        .filter(|(_, address)| !reported("ok", *address))
         .map(|(peer, address)| MtuFailure {
             peer: (*peer).clone(),
             address: *address,
             size: packet(mtu, *address),
-            unreachable: !said("large", *address),
+            unreachable: !reported("large", *address),
         })
         .collect()
 }

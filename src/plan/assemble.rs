@@ -15,7 +15,7 @@ use super::site::Site;
 use crate::base::event::ActionKind;
 use crate::base::name::HostName;
 use crate::base::units::MiB;
-use crate::inventory::NodeSpec;
+use crate::inventory::{NodeSpec, domain_name};
 
 /// A node on its site.
 pub(super) fn node_plan(
@@ -34,7 +34,7 @@ pub(super) fn node_plan(
         group: node.group.clone(),
         index: node.index,
         host: host.clone(),
-        domain: format!("{}.{}", input.topology.name, node.name),
+        domain: domain_name(&input.topology.name, &node.name),
         uuid: Uuid::new_v5(&input.cluster_id, node.name.as_str().as_bytes()),
         user: image.map(|image| image.login_user().to_owned()),
         spec: NodeSpec {

@@ -69,7 +69,7 @@ impl FreeCapacity {
         if conflicts.iter().any(|group| self.groups.contains_key(group)) {
             Some(Shortage::Separate)
         } else if self.left.nodes == 0 {
-            Some(Shortage::Places)
+            Some(Shortage::MaxNodes)
         } else if self.left.memory.0 < needs.memory {
             Some(Shortage::Memory)
         } else if self.left.vcpus < needs.vcpus {

@@ -18,7 +18,7 @@ pub enum Shortage {
     /// Disk.
     Disk,
     /// `max_nodes` is reached.
-    Places,
+    MaxNodes,
     /// It holds a group that the node's group must be separate from.
     Separate,
     /// The `on:` of the node's group does not name the host.
@@ -161,7 +161,7 @@ impl PlanError {
                 Shortage::Memory => "add hosts, or lower `memory`".to_owned(),
                 Shortage::Vcpus => "add hosts, lower `vcpus`, or raise `overcommit` of the hosts".to_owned(),
                 Shortage::Disk => "add hosts, free disk on them, or lower `disk`".to_owned(),
-                Shortage::Places => "add hosts, or raise their `max_nodes`".to_owned(),
+                Shortage::MaxNodes => "add hosts, or raise their `max_nodes`".to_owned(),
                 Shortage::Separate => "add hosts, or relax `separate`".to_owned(),
                 Shortage::On => "widen `on` of the group".to_owned(),
                 Shortage::Failed => "add hosts, or fix the failed hosts".to_owned(),

@@ -1,5 +1,6 @@
 //! What a node takes from its host.
 
+use crate::base::text::plural;
 use crate::base::units::MiB;
 use crate::inventory::NodeSpec;
 use crate::topology;
@@ -42,5 +43,5 @@ impl std::fmt::Display for Needs {
 }
 
 pub(super) fn vcpus(count: u32) -> String {
-    format!("{count} vCPU{}", if count == 1 { "" } else { "s" })
+    plural(count as usize, "vCPU")
 }

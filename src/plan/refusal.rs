@@ -10,6 +10,7 @@ use super::needs::{Needs, vcpus};
 use super::site::Site;
 use super::task::{Item, PlacementFailure};
 use crate::base::name::GroupName;
+use crate::base::text::plural;
 use crate::base::units::MiB;
 use crate::nodeset;
 
@@ -26,7 +27,7 @@ pub(super) fn refuse(given: &Given<'_>, item: &Item<'_>, failure: &PlacementFail
         } else if item.avoid.contains(&site.index) {
             Shortage::Failed
         } else {
-            room.lacks(needs, &rules.conflicts).unwrap_or(Shortage::Places)
+            room.lacks(needs, &rules.conflicts).unwrap_or(Shortage::MaxNodes)
         };
         reasons.entry(lack).or_default().push(site.host.name.as_str());
         let share = share(room, needs);
@@ -94,7 +95,7 @@ fn rest(room: &FreeCapacity, needs: Needs) -> String {
     if needs.disk > 0 {
         parts.push(format!("{} of disk", MiB(left.disk.0)));
     }
-    let places = format!("{} place{}", left.nodes, if left.nodes == 1 { "" } else { "s" });
+    let places = plural(left.nodes as usize, "place");
     format!("{} and {places}", parts.join(", "))
 }
 
@@ -103,7 +104,7 @@ fn phrase(lack: Shortage, group: &GroupName) -> String {
         Shortage::Memory => "too little memory".to_owned(),
         Shortage::Vcpus => "too few vCPUs".to_owned(),
         Shortage::Disk => "too little disk".to_owned(),
-        Shortage::Places => "`max_nodes` is reached".to_owned(),
+        Shortage::MaxNodes => "`max_nodes` is reached".to_owned(),
         Shortage::Separate => format!("holds nodes that {group} must be separate from"),
         Shortage::On => format!("not in `on` of {group}"),
         Shortage::Failed => "failed there".to_owned(),

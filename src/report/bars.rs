@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::phrases;
 use super::render::{Render, ReportOptions};
 use super::summary::Summary;
 use super::tally::{Stage, Tally};
-use super::words;
 use crate::base::event::{Event, Stream};
 
 /// Redraws per second: drawing costs CPU that the guests could use.
@@ -46,8 +46,8 @@ impl Bars {
     }
 
     /// Prints above the bars.
-    fn say(&self, line: &str) {
-        self.screen.suspend(|| super::out::talk(line));
+    fn message(&self, line: &str) {
+        self.screen.suspend(|| super::out::message(line));
     }
 
     fn stage_bar(&mut self, stage: &Stage) -> ProgressBar {
@@ -111,14 +111,14 @@ fn style(template: &str) -> ProgressStyle {
 impl Render for Bars {
     fn event(&mut self, event: &Event, _tally: &Tally, _now: Duration) {
         if let Event::Output { node, stream, line } = event {
-            let text = words::output(node.as_str(), *stream, line);
+            let text = phrases::output_line(node.as_str(), *stream, line);
             match stream {
                 Stream::Stdout if self.stdout_terminal => self.screen.suspend(|| super::out::show(&text)),
                 Stream::Stdout => super::out::show(&text),
-                Stream::Stderr => self.say(text.trim_end_matches('\n')),
+                Stream::Stderr => self.message(text.trim_end_matches('\n')),
             }
-        } else if let Some(line) = words::alarm(event).or_else(|| words::news(event)) {
-            self.say(&line);
+        } else if let Some(line) = phrases::failure_line(event).or_else(|| phrases::progress_line(event)) {
+            self.message(&line);
         }
     }
 
@@ -127,7 +127,7 @@ impl Render for Bars {
             let bar = self.stage_bar(stage);
             bar.set_length(account.total() as u64);
             bar.set_position(account.ended() as u64);
-            bar.set_message(words::remark(account, now));
+            bar.set_message(phrases::stage_note(account, now));
         }
         for (key, bar) in &self.images {
             if !tally.images.contains_key(key) {
@@ -144,7 +144,7 @@ impl Render for Bars {
             bar.set_message(format!(
                 "{} {}",
                 crate::base::text::sanitize(&key.1),
-                words::bytes(*bytes)
+                phrases::bytes(*bytes)
             ));
             // Fifteen finished uploads would push the stages off the screen.
             if bytes.total > 0 && bytes.done >= bytes.total {
@@ -159,7 +159,7 @@ impl Render for Bars {
         }
         let _ = self.screen.clear();
         if self.summary {
-            super::out::talk(summary.human().trim_end_matches('\n'));
+            super::out::message(summary.human().trim_end_matches('\n'));
         }
     }
 }

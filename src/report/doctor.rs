@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::style::{ERROR, HINT, WARNING};
 use super::table;
+use crate::base::group::grouped;
 use crate::base::text::{self, plural};
 use crate::doctor::{Evidence, Finding, Fix, Remedy, Severity, Subject};
 use crate::nodeset::fold;
@@ -34,25 +35,16 @@ fn name<'a>(subjects: impl Iterator<Item = &'a Subject>) -> String {
 
 /// Folds equal findings, the worst first. Findings of hosts never fold with those of the controller.
 fn folded<'a>(findings: &'a [Finding], least: Severity) -> Vec<Folded<'a>> {
-    let is_host = |finding: &Finding| matches!(finding.subject, Subject::Host(_));
-    let mut groups: Vec<Folded<'a>> = Vec::new();
-    for finding in findings.iter().filter(|finding| finding.severity >= least) {
-        let same = groups.iter_mut().find(|group| {
-            let first = group.first;
-            first.severity == finding.severity
-                && first.check == finding.check
-                && first.what == finding.what
-                && first.why == finding.why
-                && is_host(first) == is_host(finding)
-        });
-        match same {
-            Some(group) => group.all.push(finding),
-            None => groups.push(Folded {
-                first: finding,
-                all: vec![finding],
-            }),
-        }
-    }
+    let shown = findings.iter().filter(|finding| finding.severity >= least);
+    let equal = grouped(shown.map(|finding| {
+        let is_host = matches!(finding.subject, Subject::Host(_));
+        let key = (finding.severity, finding.check, &finding.what, &finding.why);
+        ((key, is_host), finding)
+    }));
+    let mut groups: Vec<Folded<'a>> = equal
+        .into_values()
+        .map(|all| Folded { first: all[0], all })
+        .collect();
     groups.sort_by_key(|group| std::cmp::Reverse(group.first.severity));
     groups
 }
@@ -93,15 +85,11 @@ fn details(group: &Folded<'_>) -> String {
     if !first.why.is_empty() {
         out.push_str(&format!("  why:  {}\n", text::line(first.why.as_bytes())));
     }
-    let mut remedies: Vec<(&Remedy, Vec<&Subject>)> = Vec::new();
-    for finding in &group.all {
-        let Some(remedy) = &finding.remedy else { continue };
-        match remedies.iter_mut().find(|(known, _)| *known == remedy) {
-            Some((_, subjects)) => subjects.push(&finding.subject),
-            None => remedies.push((remedy, vec![&finding.subject])),
-        }
-    }
-    for (remedy, subjects) in remedies {
+    let remedies = group
+        .all
+        .iter()
+        .filter_map(|finding| Some((finding.remedy.as_ref()?, &finding.subject)));
+    for (remedy, subjects) in grouped(remedies) {
         let on = name(subjects.into_iter());
         let line = match remedy {
             Remedy::There { command, safe: true } => format!("on {on}, or with --fix:  {command}"),

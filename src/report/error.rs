@@ -131,7 +131,7 @@ pub fn error(error: &anyhow::Error, format: Format) -> ExitCode {
     let described = describe(error);
     match format {
         Format::Human => {
-            super::talk(described.human().trim_end_matches('\n'));
+            super::message(described.human().trim_end_matches('\n'));
         }
         Format::Json => {
             let diagnostics = error

@@ -1,8 +1,8 @@
 //! Gathers equal outputs under one header with their node set, as `clush -b` does.
 
-use std::collections::HashMap;
 use std::fmt::Write;
 
+use crate::base::group::grouped;
 use crate::nodeset;
 
 /// One output and the nodes that produced it.
@@ -24,20 +24,13 @@ impl Gathered {
 /// Gathers equal outputs; a missing newline at the end makes no difference, because it is invisible.
 /// The output of the most nodes comes first, ties in order of arrival.
 pub fn gather(outputs: impl IntoIterator<Item = (String, String)>) -> Vec<Gathered> {
-    let mut groups: Vec<Gathered> = Vec::new();
-    let mut known: HashMap<String, usize> = HashMap::new();
-    for (node, text) in outputs {
-        let text = text.strip_suffix('\n').unwrap_or(&text).to_owned();
-        if let Some(&at) = known.get(&text) {
-            groups[at].nodes.push(node);
-        } else {
-            known.insert(text.clone(), groups.len());
-            groups.push(Gathered {
-                nodes: vec![node],
-                text,
-            });
-        }
-    }
+    let texts = outputs
+        .into_iter()
+        .map(|(node, text)| (text.strip_suffix('\n').unwrap_or(&text).to_owned(), node));
+    let mut groups: Vec<Gathered> = grouped(texts)
+        .into_iter()
+        .map(|(text, nodes)| Gathered { nodes, text })
+        .collect();
     groups.sort_by_key(|group| std::cmp::Reverse(group.nodes.len()));
     groups
 }

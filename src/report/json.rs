@@ -244,8 +244,13 @@ mod tests {
 
     #[test]
     fn what_a_node_wrote_is_escaped_in_json_too_and_stays_the_same() {
-        let said = "a\u{9b}2J\u{7f}\u{202e}\u{e0041}é";
-        let text = format(1, Duration::ZERO, "exec", &serde_json::json!({ "stdout": said }));
+        let hazards = "a\u{9b}2J\u{7f}\u{202e}\u{e0041}é";
+        let text = format(
+            1,
+            Duration::ZERO,
+            "exec",
+            &serde_json::json!({ "stdout": hazards }),
+        );
         assert!(
             text.trim_end()
                 .chars()
@@ -253,7 +258,7 @@ mod tests {
             "{text}"
         );
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(value["stdout"], said);
+        assert_eq!(value["stdout"], hazards);
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
 
+use crate::base::group::grouped;
+
 /// Bytes kept of an output: its end, which usually has the reason of a failure.
 const TAIL: usize = 8 * 1024;
 
@@ -42,10 +44,7 @@ pub struct Case {
 
 /// The document for the results of a cluster; steps in order of appearance.
 pub fn document(cluster: &str, cases: &[Case]) -> Result<String, SerializeError> {
-    let mut suites: indexmap::IndexMap<&str, Vec<&Case>> = indexmap::IndexMap::new();
-    for case in cases {
-        suites.entry(&case.step).or_default().push(case);
-    }
+    let suites = grouped(cases.iter().map(|case| (case.step.as_str(), case)));
     let mut report = Report::new(cluster);
     for (step, cases) in suites {
         let mut suite = TestSuite::new(step);

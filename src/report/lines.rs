@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::phrases;
 use super::render::{Render, ReportOptions};
 use super::summary::Summary;
 use super::tally::{Stage, Tally};
-use super::words;
 use crate::base::event::{Event, HostStage, Progress, Stream};
 
 /// A stage gets another line at every tenth of its total, but not more often than this,
@@ -20,7 +20,7 @@ const FIRST: Duration = Duration::from_secs(2);
 
 /// The last line about a stage or an image.
 #[derive(Clone, Copy, Debug)]
-struct Said {
+struct LastLine {
     at: Duration,
     count: u64,
     complete: bool,
@@ -30,27 +30,27 @@ struct Said {
 
 /// Decides when progress is worth a line. Pure.
 #[derive(Debug, Default)]
-struct Pace(HashMap<String, Said>);
+struct Pace(HashMap<String, LastLine>);
 
 impl Pace {
     /// Whether a line is due for this key; if so, it counts as printed.
     fn due(&mut self, key: &str, count: u64, total: u64, complete: bool, now: Duration) -> bool {
-        let said = self.0.entry(key.to_owned()).or_insert(Said {
+        let last = self.0.entry(key.to_owned()).or_insert(LastLine {
             at: now,
             count: 0,
             complete: false,
             shown: false,
         });
-        let since = now.saturating_sub(said.at);
-        let standstill = if said.shown { STANDSTILL } else { FIRST };
+        let since = now.saturating_sub(last.at);
+        let standstill = if last.shown { STANDSTILL } else { FIRST };
         let step = (total / 10).max(1);
         // A complete stage may continue: more nodes have reached it.
-        let due = (complete && !(said.complete && said.count == count))
-            || (count >= said.count.saturating_add(step) && since >= AT_LEAST)
-            || (count != said.count && since >= AT_MOST)
+        let due = (complete && !(last.complete && last.count == count))
+            || (count >= last.count.saturating_add(step) && since >= AT_LEAST)
+            || (count != last.count && since >= AT_MOST)
             || (!complete && since >= standstill);
         if due {
-            *said = Said {
+            *last = LastLine {
                 at: now,
                 count,
                 complete,
@@ -62,7 +62,7 @@ impl Pace {
 
     /// Records that something else shows the beginning of this key.
     fn begin_shown(&mut self, key: &str, now: Duration) {
-        self.0.entry(key.to_owned()).or_insert(Said {
+        self.0.entry(key.to_owned()).or_insert(LastLine {
             at: now,
             count: 0,
             complete: false,
@@ -77,7 +77,7 @@ pub(super) struct Lines {
     verbose: bool,
     summary: bool,
     pace: Pace,
-    talk: String,
+    messages: String,
     data: String,
 }
 
@@ -88,14 +88,14 @@ impl Lines {
             verbose: options.verbose,
             summary: options.summary,
             pace: Pace::default(),
-            talk: String::new(),
+            messages: String::new(),
             data: String::new(),
         }
     }
 
-    fn say(&mut self, line: &str) {
-        self.talk.push_str(line);
-        self.talk.push('\n');
+    fn message(&mut self, line: &str) {
+        self.messages.push_str(line);
+        self.messages.push('\n');
     }
 
     /// Lines about the stages and images where one is due.
@@ -111,11 +111,11 @@ impl Lines {
             }
             let (ended, total) = (account.ended() as u64, account.total() as u64);
             if self.pace.due(stage.name(), ended, total, account.complete(), now) {
-                let remark = words::remark(account, now);
-                let remark = if remark.is_empty() {
-                    remark
+                let note = phrases::stage_note(account, now);
+                let note = if note.is_empty() {
+                    note
                 } else {
-                    format!(" ({remark})")
+                    format!(" ({note})")
                 };
                 let prefix = if matches!(stage, Stage::Step(..)) {
                     "step "
@@ -123,10 +123,7 @@ impl Lines {
                     ""
                 };
                 let name = crate::base::text::sanitize(stage.name());
-                self.say(&format!(
-                    "{prefix}{name}: {ended}/{total} {}{remark}",
-                    stage.unit()
-                ));
+                self.message(&format!("{prefix}{name}: {ended}/{total} {}{note}", stage.unit()));
             }
         }
         for ((image, doing), bytes) in &tally.images {
@@ -136,8 +133,8 @@ impl Lines {
             self.pace.begin_shown(&key, now);
             let total = bytes.total.max(640 << 20);
             if self.pace.due(&key, bytes.done, total, complete, now) {
-                let text = format!("image {image}: {doing} {}", words::bytes(*bytes));
-                self.say(crate::base::text::sanitize(text.trim_end()).as_ref());
+                let text = format!("image {image}: {doing} {}", phrases::bytes(*bytes));
+                self.message(crate::base::text::sanitize(text.trim_end()).as_ref());
             }
         }
     }
@@ -177,9 +174,9 @@ impl Lines {
             super::out::show(&self.data);
             self.data.clear();
         }
-        if !self.talk.is_empty() {
-            super::out::talk(self.talk.trim_end_matches('\n'));
-            self.talk.clear();
+        if !self.messages.is_empty() {
+            super::out::message(self.messages.trim_end_matches('\n'));
+            self.messages.clear();
         }
     }
 }
@@ -189,11 +186,11 @@ impl Render for Lines {
         if let Event::Output { node, stream, line } = event {
             let text = match stream {
                 Stream::Stdout => &mut self.data,
-                Stream::Stderr => &mut self.talk,
+                Stream::Stderr => &mut self.messages,
             };
-            text.push_str(&words::output(node.as_str(), *stream, line));
-        } else if let Some(line) = words::alarm(event) {
-            self.say(&line);
+            text.push_str(&phrases::output_line(node.as_str(), *stream, line));
+        } else if let Some(line) = phrases::failure_line(event) {
+            self.message(&line);
         } else if let Event::Image {
             image,
             doing,
@@ -202,16 +199,16 @@ impl Render for Lines {
         } = event
         {
             if !self.quiet {
-                self.say(crate::base::text::sanitize(&format!("image {image}: {doing}")).as_ref());
+                self.message(crate::base::text::sanitize(&format!("image {image}: {doing}")).as_ref());
             }
         } else if !self.quiet
-            && let Some(line) = words::news(event)
+            && let Some(line) = phrases::progress_line(event)
         {
-            self.say(&line);
+            self.message(&line);
         } else if self.verbose
             && let Some(line) = Self::detail(event)
         {
-            self.say(&line);
+            self.message(&line);
         }
     }
 
@@ -224,7 +221,7 @@ impl Render for Lines {
 
     fn finish(&mut self, summary: &Summary, _now: Duration) {
         if self.summary && !self.quiet {
-            self.talk.push_str(&summary.human());
+            self.messages.push_str(&summary.human());
         }
         self.flush();
     }
@@ -267,9 +264,13 @@ mod tests {
             tally.record(&node(&format!("n{index}"), NodeStage::Boot, done(1)), now);
             lines.progress(&tally, now);
         }
-        let count = lines.talk.lines().count();
-        assert!((8..=12).contains(&count), "{}", lines.talk);
-        assert!(lines.talk.ends_with("boot: 150/150 nodes\n"), "{}", lines.talk);
+        let count = lines.messages.lines().count();
+        assert!((8..=12).contains(&count), "{}", lines.messages);
+        assert!(
+            lines.messages.ends_with("boot: 150/150 nodes\n"),
+            "{}",
+            lines.messages
+        );
     }
 
     #[test]
@@ -304,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn output_goes_to_data_or_talk_with_the_node_before_it() {
+    fn output_goes_to_data_or_messages_with_the_node_before_it() {
         let mut lines = Lines::new(&options());
         for stream in [Stream::Stdout, Stream::Stderr] {
             let event = Event::Output {
@@ -314,11 +315,11 @@ mod tests {
             };
             lines.event(&event, &Tally::default(), Duration::ZERO);
         }
-        assert_eq!([plain(&lines.data), plain(&lines.talk)], ["n1: a^[[2Jb\n"; 2]);
+        assert_eq!([plain(&lines.data), plain(&lines.messages)], ["n1: a^[[2Jb\n"; 2]);
     }
 
     #[test]
-    fn quiet_keeps_the_alarms() {
+    fn quiet_keeps_failures_and_warnings() {
         let mut lines = Lines::new(&ReportOptions {
             quiet: true,
             ..options()
@@ -327,6 +328,6 @@ mod tests {
         let warning = Event::Warning { text: "y".into() };
         lines.event(&note, &Tally::default(), Duration::ZERO);
         lines.event(&warning, &Tally::default(), Duration::ZERO);
-        assert_eq!(plain(&lines.talk), "warning: y\n");
+        assert_eq!(plain(&lines.messages), "warning: y\n");
     }
 }

@@ -26,7 +26,7 @@ pub fn show(text: &str) {
 }
 
 /// Writes a message to standard error.
-pub fn talk(text: &str) {
+pub fn message(text: &str) {
     let text = fitting(text, Terminal::detect().colour);
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }

@@ -1,26 +1,26 @@
 //! A plan for people: per host what is promised of its capacity, and the actions with their reasons,
 //! with the nodes folded.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use crate::base::event::ActionKind;
+use crate::base::group::grouped;
+use crate::base::text::plural;
 use crate::base::units::MiB;
 use crate::nodeset::fold;
-use crate::plan::{Action, HostPlan, Plan};
+use crate::plan::{HostPlan, Plan};
 
 /// Renders a plan: a block of lines per host and a total at the end.
 pub fn plan(plan: &Plan) -> String {
-    let mut by_host: HashMap<&str, Vec<&Action>> = HashMap::new();
-    for action in &plan.actions {
-        by_host.entry(action.host.as_str()).or_default().push(action);
-    }
+    let by_host = grouped(plan.actions.iter().map(|action| (&action.host, action)));
     let mut out = head(plan);
     for host in &plan.hosts {
         out.push('\n');
         out.push_str(&host_line(host));
-        for (kind, reason, nodes) in grouped(by_host.get(host.name.as_str()).map_or(&[], Vec::as_slice)) {
-            let _ = writeln!(out, "  {:<8} {}  {reason}", word(kind), fold(nodes));
+        let actions = by_host.get(&host.name).into_iter().flatten();
+        let by_reason = grouped(actions.map(|action| ((action.kind, &action.reason), &action.node)));
+        for ((kind, reason), nodes) in by_reason {
+            let _ = writeln!(out, "  {:<8} {}  {reason}", kind.as_str(), fold(nodes));
         }
     }
     for (reason, nodes) in plan.missing_by_reason() {
@@ -41,8 +41,8 @@ fn head(plan: &Plan) -> String {
     let mut line = format!(
         "{}: {} on {}, {}, mtu {}",
         plan.cluster,
-        count(plan.nodes.len(), "node"),
-        count(plan.hosts.len(), "host"),
+        plural(plan.nodes.len(), "node"),
+        plural(plan.hosts.len(), "host"),
         network.subnet,
         network.mtu
     );
@@ -62,7 +62,7 @@ fn host_line(host: &HostPlan) -> String {
         "{}  {} of {}, memory {} of {}, vcpus {} of {}",
         host.name,
         host.nodes.len(),
-        count(capacity.nodes as usize, "node"),
+        plural(capacity.nodes as usize, "node"),
         host.memory,
         capacity.memory,
         host.vcpus,
@@ -72,21 +72,6 @@ fn host_line(host: &HostPlan) -> String {
         let _ = write!(line, ", disk {} of {}", host.disk, capacity.disk);
     }
     line + "\n"
-}
-
-/// Groups actions by kind and reason, in order of first appearance.
-fn grouped<'a>(actions: &[&'a Action]) -> Vec<(ActionKind, &'a str, Vec<&'a str>)> {
-    let mut groups: Vec<(ActionKind, &str, Vec<&str>)> = Vec::new();
-    let mut places: HashMap<(ActionKind, &str), usize> = HashMap::new();
-    for action in actions {
-        let key = (action.kind, action.reason.as_str());
-        let place = *places.entry(key).or_insert_with(|| {
-            groups.push((key.0, key.1, Vec::new()));
-            groups.len() - 1
-        });
-        groups[place].2.push(action.node.as_str());
-    }
-    groups
 }
 
 fn total(plan: &Plan) -> String {
@@ -101,7 +86,7 @@ fn total(plan: &Plan) -> String {
         .into_iter()
         .filter_map(|kind| {
             let count = plan.actions.iter().filter(|action| action.kind == kind).count();
-            (count > 0).then(|| format!("{count} to {}", word(kind)))
+            (count > 0).then(|| format!("{count} to {}", kind.as_str()))
         })
         .collect();
     let memory: u64 = plan.hosts.iter().map(|host| host.memory.0).sum();
@@ -112,18 +97,4 @@ fn total(plan: &Plan) -> String {
         parts.join(", ")
     };
     format!("total: {parts}; memory {}, vcpus {vcpus}\n", MiB(memory))
-}
-
-fn word(kind: ActionKind) -> &'static str {
-    match kind {
-        ActionKind::Keep => "keep",
-        ActionKind::Create => "create",
-        ActionKind::Recreate => "recreate",
-        ActionKind::Start => "start",
-        ActionKind::Remove => "remove",
-    }
-}
-
-fn count(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

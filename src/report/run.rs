@@ -9,10 +9,10 @@ use super::Format;
 use super::bars::Bars;
 use super::json::Json;
 use super::lines::Lines;
+use super::phrases;
 use super::render::{Render, ReportOptions};
 use super::summary::Summary;
 use super::tally::Tally;
-use super::words;
 use crate::base::event::Event;
 
 /// How often times on the screen advance.
@@ -68,9 +68,9 @@ pub fn spawn_waits(mut receiver: UnboundedReceiver<Event>, quiet: bool) {
         while let Some(event) = receiver.recv().await {
             if let Event::Slow { .. } = event
                 && !quiet
-                && let Some(line) = words::news(&event)
+                && let Some(line) = phrases::progress_line(&event)
             {
-                super::out::talk(&line);
+                super::out::message(&line);
             }
         }
     });

@@ -159,11 +159,6 @@ impl Summary {
         }
     }
 
-    /// Whether nothing failed.
-    pub fn is_clean(&self) -> bool {
-        self.failures.is_empty()
-    }
-
     /// Writes it as JSON, by rename, so that a reader never sees half of it.
     pub fn write(&self, path: &std::path::Path) -> std::io::Result<()> {
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -240,8 +235,7 @@ impl Summary {
         }
         let warnings: usize = self.warnings.iter().map(|(_, count)| count).sum();
         if warnings > 0 {
-            let plural = if warnings == 1 { "" } else { "s" };
-            parts.push(format!("{WARNING}{warnings} warning{plural}{WARNING:#}"));
+            parts.push(format!("{WARNING}{}{WARNING:#}", plural(warnings, "warning")));
         }
         let verb = format!("{HEADING}{} {}{HEADING:#}", self.verb, self.cluster);
         let hosts = plural(self.hosts, "host");

@@ -27,17 +27,6 @@ pub const READY_MARKER: &str = "VCLUSTER-READY";
 /// Precedes the reason on the console if the micro or the debian image fails to boot.
 pub const FAILED_MARKER: &str = "VCLUSTER-FAILED";
 
-/// An additional file of a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SeedFile {
-    /// Absolute path on the node.
-    pub path: String,
-    /// Permission bits, 0o7777 at most.
-    pub mode: u32,
-    /// Its bytes.
-    pub content: Vec<u8>,
-}
-
 /// Input for the seed of a node.
 #[derive(Clone, Debug)]
 pub struct SeedInput<'a> {
@@ -45,8 +34,6 @@ pub struct SeedInput<'a> {
     pub instance_id: &'a str,
     /// Host name.
     pub hostname: &'a NodeName,
-    /// Fully qualified name, if there is a domain.
-    pub fqdn: Option<&'a str>,
     /// Login user; `root` on the micro image.
     pub user: &'a str,
     /// Lines for `authorized_keys`.
@@ -65,8 +52,6 @@ pub struct SeedInput<'a> {
     pub dns: &'a [IpAddr],
     /// Whole content of `/etc/hosts`.
     pub hosts_file: &'a str,
-    /// Additional files.
-    pub files: &'a [SeedFile],
 }
 
 /// The files of a seed volume.
@@ -102,9 +87,6 @@ pub enum SeedError {
     /// Not a user name.
     #[error("`{}` is not a user name", .0.escape_debug())]
     User(String),
-    /// Not a domain name.
-    #[error("`{}` is not a fully qualified name", .0.escape_debug())]
-    Fqdn(String),
     /// Empty, or with a line break.
     #[error("an authorized key is not one line")]
     AuthorizedKey,
@@ -133,23 +115,18 @@ impl SeedInput<'_> {
     }
 
     fn check(&self) -> Result<(), SeedError> {
-        let plain = |text: &str, more: &[u8]| {
+        let plain = |text: &str| {
             !text.is_empty()
                 && text.len() <= 253
                 && text
                     .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte))
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
         };
-        if !plain(self.instance_id, b"._-") {
+        if !plain(self.instance_id) {
             return Err(SeedError::InstanceId(self.instance_id.to_owned()));
         }
-        if !plain(self.user, b"._-") || self.user.starts_with('-') {
+        if !plain(self.user) || self.user.starts_with('-') {
             return Err(SeedError::User(self.user.to_owned()));
-        }
-        if let Some(fqdn) = self.fqdn
-            && !plain(fqdn, b".-")
-        {
-            return Err(SeedError::Fqdn(fqdn.to_owned()));
         }
         let one_line = |key: &String| !key.trim().is_empty() && !key.contains(['\n', '\r', '\0']);
         if !self.authorized_keys.iter().all(one_line) {
@@ -165,9 +142,6 @@ impl SeedInput<'_> {
         archive.add("/etc/hosts", 0o644, self.hosts_file.as_bytes())?;
         archive.add("/etc/dropbear/host_key", 0o600, &self.dropbear_host_key()?)?;
         archive.add("/root/.ssh/authorized_keys", 0o600, keys.as_bytes())?;
-        for file in self.files {
-            archive.add(&file.path, file.mode, &file.content)?;
-        }
         Ok(archive.finish())
     }
 

@@ -13,7 +13,6 @@ struct Fixture {
     key: PrivateKey,
     keys: Vec<String>,
     dns: Vec<IpAddr>,
-    files: Vec<SeedFile>,
 }
 
 impl Fixture {
@@ -23,7 +22,6 @@ impl Fixture {
             key: key(),
             keys: vec!["ssh-ed25519 AAAA vcluster".into()],
             dns: vec!["10.77.0.1".parse().unwrap()],
-            files: Vec::new(),
         }
     }
 
@@ -31,7 +29,6 @@ impl Fixture {
         SeedInput {
             instance_id: "c1-redis001-1",
             hostname: &self.name,
-            fqdn: Some("redis001.c1"),
             user: "debian",
             authorized_keys: &self.keys,
             host_key: &self.key,
@@ -41,7 +38,6 @@ impl Fixture {
             gateway: Some(Ipv4Addr::new(10, 77, 0, 1)),
             dns: &self.dns,
             hosts_file: "127.0.0.1 localhost\n10.77.0.5 redis001\n",
-            files: &self.files,
         }
     }
 }
@@ -124,18 +120,15 @@ fn every_size_of_contents_fits_its_volume() {
 fn hostile_values_stay_values() {
     let mut fixture = Fixture::new();
     fixture.keys = vec!["ssh-ed25519 AAAA x\"}]: !!python/object # &a *b".into()];
-    fixture.files = vec![SeedFile {
-        path: "/etc/a: \"b\"".into(),
-        mode: 0o600,
-        content: b"\x00\xff\x7f".to_vec(),
-    }];
-    let text = fixture.input().files().unwrap().user_data;
+    let mut input = fixture.input();
+    input.hosts_file = "\0\u{ff}\x7f";
+    let text = input.files().unwrap().user_data;
     let json: serde_json::Value =
         serde_json::from_str(text.strip_prefix("#cloud-config\n").unwrap()).unwrap();
     assert_eq!(json["users"][0]["ssh_authorized_keys"][0], fixture.keys[0]);
-    assert_eq!(json["write_files"][1]["path"], "/etc/a: \"b\"");
-    assert_eq!(json["write_files"][1]["encoding"], "b64");
-    assert_eq!(json["write_files"][1]["content"], "AP9/");
+    assert_eq!(json["write_files"][0]["path"], "/etc/hosts");
+    assert_eq!(json["write_files"][0]["encoding"], "b64");
+    assert_eq!(json["write_files"][0]["content"], "AMO/fw==");
 }
 
 #[test]
@@ -147,21 +140,10 @@ fn hostile_names_paths_and_keys_are_refused() {
     let mut input = fixture.input();
     input.user = "-x";
     assert!(matches!(input.files(), Err(SeedError::User(_))));
-    let mut input = fixture.input();
-    input.fqdn = Some("a b");
-    assert!(matches!(input.files(), Err(SeedError::Fqdn(_))));
     for path in ["relative", "/../x", "/a//b", "/", "/a/./b"] {
-        fixture.files = vec![SeedFile {
-            path: path.into(),
-            mode: 0o644,
-            content: Vec::new(),
-        }];
-        assert!(
-            matches!(fixture.input().files(), Err(SeedError::Path(_))),
-            "{path}"
-        );
+        let added = archive::Archive::new().add(path, 0o644, b"");
+        assert!(matches!(added, Err(SeedError::Path(_))), "{path}");
     }
-    fixture.files.clear();
     fixture.keys = vec!["two\nlines".into()];
     assert!(matches!(fixture.input().files(), Err(SeedError::AuthorizedKey)));
 }
@@ -196,11 +178,6 @@ fn seed_for_a_boot_by_hand() {
             .to_owned(),
     ];
     fixture.dns = vec!["10.0.2.3".parse().unwrap()];
-    fixture.files = vec![SeedFile {
-        path: "/etc/vcluster/deep/extra".into(),
-        mode: 0o640,
-        content: b"extra \x00\xff\n".to_vec(),
-    }];
     let lines: Vec<String> = (0..150)
         .map(|node| format!("10.77.0.{node} redis{node:03}\n"))
         .collect();

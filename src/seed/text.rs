@@ -66,11 +66,7 @@ pub(super) fn user_data(input: &SeedInput<'_>) -> Result<String, SeedError> {
     if input.user != "root" {
         user["sudo"] = json!("ALL=(ALL) NOPASSWD:ALL");
     }
-    let mut written = vec![write_file("/etc/hosts", 0o644, input.hosts_file.as_bytes())];
-    for file in input.files {
-        written.push(write_file(&file.path, file.mode, &file.content));
-    }
-    let mut config = json!({
+    let config = json!({
         "users": [user],
         "disable_root": input.user != "root",
         "ssh_pwauth": false,
@@ -82,26 +78,22 @@ pub(super) fn user_data(input: &SeedInput<'_>) -> Result<String, SeedError> {
         "preserve_hostname": false,
         "hostname": input.hostname.as_str(),
         "manage_etc_hosts": false,
-        "write_files": written,
+        "write_files": [hosts_file(input.hosts_file)],
         // cloud-init writes it to the console when it is done: the same line as of the micro image.
         "final_message": format!("{READY_MARKER} {}", input.instance_id),
     });
-    if let Some(fqdn) = input.fqdn {
-        config["fqdn"] = json!(fqdn);
-    }
     Ok(format!("#cloud-config\n{config:#}\n"))
 }
 
-fn write_file(path: &str, mode: u32, content: &[u8]) -> Value {
-    let mut file = json!({ "path": path, "permissions": format!("{mode:04o}") });
+/// The entry of `write_files` for `/etc/hosts`.
+fn hosts_file(content: &str) -> Value {
+    let mut file = json!({ "path": "/etc/hosts", "permissions": "0644" });
     // Readable if it is plain text; everything else would be subject to YAML's rules on characters.
-    let plain = content.iter().all(|byte| matches!(byte, b'\n' | b' '..=b'~'));
-    match std::str::from_utf8(content) {
-        Ok(text) if plain => file["content"] = json!(text),
-        _ => {
-            file["encoding"] = json!("b64");
-            file["content"] = json!(STANDARD.encode(content));
-        }
+    if content.bytes().all(|byte| matches!(byte, b'\n' | b' '..=b'~')) {
+        file["content"] = json!(content);
+    } else {
+        file["encoding"] = json!("b64");
+        file["content"] = json!(STANDARD.encode(content));
     }
     file
 }

@@ -84,12 +84,12 @@ async fn with_config(target: &HostTarget, config: &SshConfig, may_jump: bool) ->
 
 /// Retries while the refusals look temporary.
 async fn connect_with_retry(route: &Route, jump: Option<&Session>) -> Result<Session, SshError> {
-    let gate = gate(&format!("{}:{}", route.address, route.port));
+    let slots = login_slots(&format!("{}:{}", route.address, route.port));
     let mut pauses = Pauses::new(Duration::from_millis(150), Duration::MAX, 200);
     let mut attempt = 1;
     loop {
         let error = {
-            let _turn = gate
+            let _turn = slots
                 .acquire()
                 .await
                 .map_err(|error| SshError::Other(error.to_string()))?;
@@ -136,11 +136,11 @@ async fn once(route: &Route, jump: Option<&Session>) -> Result<Session, SshError
 }
 
 /// One semaphore for all connections of this process to an address.
-fn gate(address: &str) -> Arc<Semaphore> {
-    static GATES: Mutex<Option<HashMap<String, Arc<Semaphore>>>> = Mutex::new(None);
-    let mut gates = GATES.lock().unwrap_or_else(PoisonError::into_inner);
-    let gates = gates.get_or_insert_with(HashMap::new);
-    gates
+fn login_slots(address: &str) -> Arc<Semaphore> {
+    static SLOTS: Mutex<Option<HashMap<String, Arc<Semaphore>>>> = Mutex::new(None);
+    let mut slots = SLOTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let slots = slots.get_or_insert_with(HashMap::new);
+    slots
         .entry(address.to_owned())
         .or_insert_with(|| Arc::new(Semaphore::new(LOGINS_AT_ONCE)))
         .clone()

@@ -211,8 +211,8 @@ async fn hash(handle: &Handle<Client>, algorithm: &Algorithm) -> Option<HashAlg>
     if !matches!(algorithm, Algorithm::Rsa { .. }) {
         return None;
     }
-    let said = handle.best_supported_rsa_hash().await.ok().flatten().flatten();
-    Some(said.unwrap_or(HashAlg::Sha512))
+    let announced = handle.best_supported_rsa_hash().await.ok().flatten().flatten();
+    Some(announced.unwrap_or(HashAlg::Sha512))
 }
 
 /// The public half of a key file, which is readable even if the key is encrypted.

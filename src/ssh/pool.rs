@@ -288,7 +288,7 @@ impl Nodes {
         loop {
             let (error, began) = {
                 let _turn = match self.inner.per_host.get(&reach.host) {
-                    Some(gate) => Some(gate.acquire().await.map_err(broken)?),
+                    Some(slots) => Some(slots.acquire().await.map_err(broken)?),
                     None => None,
                 };
                 let _turn_of_all = self.inner.overall.acquire().await.map_err(broken)?;

@@ -88,8 +88,8 @@ impl Load {
                     limit: 4 << 10,
                     ..ExecRequest::default()
                 };
-                let ask = async { way.session().await.ok()?.exec(&request).await.ok() };
-                String::from_utf8_lossy(&timeout(ANSWER, ask).await.ok()??.stdout).into_owned()
+                let output = async { way.session().await.ok()?.exec(&request).await.ok() };
+                String::from_utf8_lossy(&timeout(ANSWER, output).await.ok()??.stdout).into_owned()
             }
         };
         Self::read(&text)

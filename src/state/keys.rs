@@ -52,16 +52,6 @@ impl ClusterKeys {
         })
     }
 
-    /// Loads the keys, or generates and stores them.
-    pub fn ensure(dir: &ClusterDir) -> Result<Self, StateError> {
-        if let Some(keys) = Self::load(dir)? {
-            return Ok(keys);
-        }
-        let keys = Self::generate()?;
-        keys.store(dir)?;
-        Ok(keys)
-    }
-
     /// Writes the keys, mode 0600, and the public client key beside them.
     pub fn store(&self, dir: &ClusterDir) -> Result<(), StateError> {
         let damaged = |error: russh::keys::ssh_key::Error| StateError::Damaged {
@@ -134,7 +124,8 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let dir = super::super::StateRoot::at(temp.path().into()).cluster(&"a".parse().unwrap());
         dir.create().unwrap();
-        let made = ClusterKeys::ensure(&dir).unwrap();
+        let made = ClusterKeys::generate().unwrap();
+        made.store(&dir).unwrap();
         let read = ClusterKeys::load(&dir).unwrap().unwrap();
         let node = "n001".parse().unwrap();
         assert_eq!(made.fingerprint(), read.fingerprint());

@@ -15,15 +15,15 @@ use crate::ssh::{Session, Waits};
 
 /// How often a node with a silent step is probed. The answer decides nothing: it shows which nodes are slow, and a
 /// rebooted node refuses the old connection.
-const ASK: Duration = Duration::from_mins(1);
+const PROBE_INTERVAL: Duration = Duration::from_mins(1);
 
 /// How much error output is kept when a step cannot be started, in bytes.
-const COMPLAINT: usize = 4 << 10;
+const ERRORS_KEPT: usize = 4 << 10;
 
 /// Probes the node periodically. Never returns.
-pub(super) async fn ask(way: &Way<'_>, session: &Session) {
+pub(super) async fn probe(way: &Way<'_>, session: &Session) {
     loop {
-        sleep(patience(ASK)).await;
+        sleep(patience(PROBE_INTERVAL)).await;
         let _waits = way.nodes.waits(way.node);
         if session.ping().await.is_err() {
             // The output ends as well, with the reason.
@@ -35,7 +35,7 @@ pub(super) async fn ask(way: &Way<'_>, session: &Session) {
 pub(super) struct Connection {
     pub(super) orders: mpsc::Sender<Vec<u8>>,
     pub(super) frames: Frames,
-    complaint: Vec<u8>,
+    errors: Vec<u8>,
     pub(super) greeted: bool,
     /// Bytes that will arrive a second time.
     pub(super) skip: [u64; 2],
@@ -54,7 +54,7 @@ impl Connection {
         Self {
             orders,
             frames: Frames::default(),
-            complaint: Vec::new(),
+            errors: Vec::new(),
             greeted: false,
             skip: [0; 2],
             brings,
@@ -70,14 +70,14 @@ impl Connection {
     }
 
     /// Collects error output for the case that the step cannot be started.
-    pub(super) fn complaint(&mut self, bytes: &[u8]) {
-        let room = COMPLAINT.saturating_sub(self.complaint.len()).min(bytes.len());
-        self.complaint.extend_from_slice(&bytes[..room]);
+    pub(super) fn keep_errors(&mut self, bytes: &[u8]) {
+        let room = ERRORS_KEPT.saturating_sub(self.errors.len()).min(bytes.len());
+        self.errors.extend_from_slice(&bytes[..room]);
     }
 
     /// The error of a step that could not be started.
-    pub(super) fn complains(&self, how: &str) -> StepError {
-        let text = String::from_utf8_lossy(&self.complaint);
+    pub(super) fn start_error(&self, how: &str) -> StepError {
+        let text = String::from_utf8_lossy(&self.errors);
         let text = text.trim();
         StepError::NotStarted(match text {
             "" => format!("the step could not be started: {how}"),

@@ -25,13 +25,6 @@ pub struct Lost {
     pub stderr: u64,
 }
 
-impl Lost {
-    /// Whether anything is missing.
-    pub fn is_nothing(self) -> bool {
-        self == Self::default()
-    }
-}
-
 /// Why the end of a step is unknown, or was forced.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use super::connection::{Connection, ask, signal_name};
+use super::connection::{Connection, probe, signal_name};
 use super::ended::{End, Lost, StepError};
 use super::frame::Frame;
 use super::way::{Gate, Sink, Way};
@@ -279,8 +279,8 @@ impl Follower<'_, '_> {
             }
         }
         let mut connection = Connection::new(session.clone(), orders, brings, waits);
-        let ask = ask(self.way, session);
-        tokio::pin!(ask);
+        let probe = probe(self.way, session);
+        tokio::pin!(probe);
         let dead = self.way.nodes.dead(self.way.node);
         tokio::pin!(dead);
         loop {
@@ -293,11 +293,11 @@ impl Follower<'_, '_> {
                 () = sleep_until(limit) => Happened::Time,
                 () = cancel.cancelled(), if self.ending.is_none() => Happened::Cancel,
                 why = &mut dead => Happened::Dead(why),
-                () = &mut ask => continue,
+                () = &mut probe => continue,
             };
             match happened {
                 Happened::Output(Some(event)) => {
-                    if let Some(once) = self.heard(&mut connection, event)? {
+                    if let Some(once) = self.on_event(&mut connection, event)? {
                         if matches!(once, Once::Ended(_) | Once::Forced(_)) {
                             // Lets the last order be sent. The channel's slot is free only when the node has closed
                             // the channel.
@@ -340,7 +340,7 @@ impl Follower<'_, '_> {
         }
     }
 
-    fn heard(&mut self, connection: &mut Connection, event: ExecEvent) -> Result<Option<Once>, StepError> {
+    fn on_event(&mut self, connection: &mut Connection, event: ExecEvent) -> Result<Option<Once>, StepError> {
         match event {
             ExecEvent::Stdout(bytes) => {
                 let frames = connection.frames.push(&bytes);
@@ -353,7 +353,7 @@ impl Follower<'_, '_> {
                 Ok(None)
             }
             ExecEvent::Stderr(bytes) => {
-                connection.complaint(&bytes);
+                connection.keep_errors(&bytes);
                 Ok(None)
             }
             ExecEvent::Lost(why) => Ok(Some(Once::Lost(why))),
@@ -371,7 +371,7 @@ impl Follower<'_, '_> {
                 }
                 _ => StepError::Rebooted,
             }),
-            ExecEvent::Ended(ended) => Err(connection.complains(&ended.reason())),
+            ExecEvent::Ended(ended) => Err(connection.start_error(&ended.reason())),
             ExecEvent::TimedOut(_) => Ok(None),
         }
     }

@@ -266,10 +266,10 @@ fn a_lease_is_four_hours_by_default_and_never_has_no_end() {
         ("ttl: 30s\n", "out of bounds"),
         ("ttl: 400days\n", "out of bounds"),
     ] {
-        let said = bad(&with(text));
+        let message = bad(&with(text));
         assert!(
-            said.contains(words) && said.contains("topology.yaml:2:6"),
-            "{said}"
+            message.contains(words) && message.contains("topology.yaml:2:6"),
+            "{message}"
         );
     }
 }

@@ -56,7 +56,7 @@ impl Workload<'_> {
             async move {
                 let turn = self.nodes.turn_unless(name, self.cancel);
                 let _turn = OptionFuture::from(takes_turns.then_some(turn)).await;
-                self.told(step, name, dir, barrier).await
+                self.run_on(step, name, dir, barrier).await
             }
         })
         .await;
@@ -78,23 +78,23 @@ impl Workload<'_> {
     }
 
     /// Runs the step on a node and emits its events.
-    async fn told(
+    async fn run_on(
         &self,
         step: &WorkloadStep,
         node: &NodeName,
         dir: &Path,
         barrier: Option<&Barrier>,
     ) -> NodeResult {
-        let tell = |progress: Progress| {
+        let emit = |progress: Progress| {
             self.events.emit(Event::StepNode {
                 name: step.name.clone(),
                 node: node.clone(),
                 progress,
             });
         };
-        tell(Progress::Begun);
+        emit(Progress::Begun);
         let result = node::run(self, step, node, dir, barrier).await;
-        tell(match &result.outcome {
+        emit(match &result.outcome {
             Outcome::Passed => Progress::Done {
                 changed: true,
                 took: result.took,

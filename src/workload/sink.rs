@@ -52,14 +52,15 @@ impl<'a> Kept<'a> {
         if self.workload.live {
             let (workload, node, stream) = (self.workload, self.node, self.stream);
             let shown = shown(before, bytes);
-            self.lines.push(shown, |line| say(workload, node, stream, line));
+            self.lines
+                .push(shown, |line| emit_line(workload, node, stream, line));
             if before <= SHOWN && self.bytes > SHOWN {
                 let rest = self.lines.finish();
                 for line in rest
                     .into_iter()
                     .chain(["[truncated; the file has the rest]".to_owned()])
                 {
-                    say(workload, node, stream, line);
+                    emit_line(workload, node, stream, line);
                 }
             }
         }
@@ -68,7 +69,7 @@ impl<'a> Kept<'a> {
 
     fn finish(&mut self) -> u64 {
         if let Some(line) = self.lines.finish() {
-            say(self.workload, self.node, self.stream, line);
+            emit_line(self.workload, self.node, self.stream, line);
         }
         self.bytes
     }
@@ -80,7 +81,7 @@ fn shown(before: u64, bytes: &[u8]) -> &[u8] {
     &bytes[..bytes.len().min(room)]
 }
 
-fn say(workload: &Workload<'_>, node: &NodeName, stream: Stream, line: String) {
+fn emit_line(workload: &Workload<'_>, node: &NodeName, stream: Stream, line: String) {
     workload.events.emit(Event::Output {
         node: node.clone(),
         stream,

@@ -1,4 +1,4 @@
-//! What other tools are told of a cluster: no host is asked.
+//! The formats for other tools: no host is contacted.
 
 use crate::recorded::recorded;
 

@@ -21,7 +21,7 @@ pub(crate) fn recorded() -> Vcluster {
 pub(crate) fn recorded_as(program: Vcluster, name: &str) -> Vcluster {
     let dir = directory(&program, name);
     dir.create().unwrap();
-    ClusterKeys::ensure(&dir).unwrap();
+    ClusterKeys::generate().unwrap().store(&dir).unwrap();
     for (file, text) in FILES {
         dir.write(file, text.as_bytes()).unwrap();
     }

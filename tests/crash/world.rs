@@ -221,10 +221,10 @@ impl World {
             &["exec", "-c", NAME, "-w", "@all", "--", "cat", "/root/configured"],
             Kill::Never,
         );
-        let mut said: Vec<&str> = exec.stdout.lines().collect();
-        said.sort_unstable();
+        let mut answers: Vec<&str> = exec.stdout.lines().collect();
+        answers.sort_unstable();
         let wanted = shape.nodes().iter().map(|node| format!("{node}: done"));
-        if exec.code != Some(0) || !said.iter().copied().eq(wanted) {
+        if exec.code != Some(0) || !answers.iter().copied().eq(wanted) {
             return Some(format!(
                 "not all nodes are configured: {} {}",
                 exec.stdout,

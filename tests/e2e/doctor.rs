@@ -216,10 +216,10 @@ fn clusters_without_a_record_here_are_reported_and_wrong_input_is_refused() {
         .env("XDG_STATE_HOME", world.path("elsewhere"))
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&other.stdout);
+    let message = String::from_utf8_lossy(&other.stdout);
     assert!(
-        said.contains("has no record here") && said.contains("vcluster down"),
-        "{said}"
+        message.contains("has no record here") && message.contains("vcluster down"),
+        "{message}"
     );
     world.run(&["down", "-y"]).code(0);
 

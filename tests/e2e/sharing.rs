@@ -15,7 +15,7 @@ fn both(one: &World, two: &World, args: &[&str]) -> (Ran, Ran) {
 }
 
 /// The output of a script on a host.
-fn said(host: &str, script: &str) -> String {
+fn output_of(host: &str, script: &str) -> String {
     let output = on_host(host, script);
     assert!(output.status.success(), "{output:?}");
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -23,7 +23,10 @@ fn said(host: &str, script: &str) -> String {
 
 /// The claim of a cluster on a host, read without vcluster.
 fn claim(world: &World, host: &str) -> serde_json::Value {
-    json(&said(host, &format!("cat {ROOT}/{}.*/claim.json", world.name)))
+    json(&output_of(
+        host,
+        &format!("cat {ROOT}/{}.*/claim.json", world.name),
+    ))
 }
 
 /// Sets the lease of a cluster to an expired one, on all hosts.
@@ -33,7 +36,7 @@ fn expire(world: &World) {
             "for c in {ROOT}/{}.*/claim.json; do [ ! -f $c ] || sed -i 's/\"expires\":[^,]*/\"expires\":\"2020-01-31T12:00:00Z\"/' $c; done",
             world.name
         );
-        said(host, &script);
+        output_of(host, &script);
     }
 }
 
@@ -42,7 +45,7 @@ fn wait_held(world: &World, host: &str) {
     let began = Instant::now();
     // The holder writes its name into the lock.
     let script = format!("[ ! -s {ROOT}/{}.*/lock ] || echo 1", world.name);
-    while said(host, &script).trim() != "1" {
+    while output_of(host, &script).trim() != "1" {
         assert!(began.elapsed() < Duration::from_mins(1), "the lock is never held");
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -217,20 +220,21 @@ fn the_reaper_removes_what_has_ended(one: &World, two: &World) {
     let hosts = ["--hosts", "bm[01-02]"];
     for host in ["bm01", "bm02"] {
         // The hosts of the lab share a read-only root file system.
-        said(host, "mount -t tmpfs tmpfs /usr/local/sbin");
+        output_of(host, "mount -t tmpfs tmpfs /usr/local/sbin");
     }
     let with = |verb: &str| one.run(&["reaper", verb, hosts[0], hosts[1], "--format", "json"]);
     let installed = json(&with("install").code(0).stdout);
     assert_eq!(installed["hosts"][1]["current"], true, "{installed}");
     one.run(&["up"]).code(0);
     let reap = "/usr/local/sbin/vcluster-reaper";
-    assert_eq!(said("bm01", reap), "", "nothing has ended");
+    assert_eq!(output_of("bm01", reap), "", "nothing has ended");
     expire(one);
     assert!(
-        said("bm01", &format!("{reap} --dry-run")).contains(&format!("would remove cluster {}", one.name))
+        output_of("bm01", &format!("{reap} --dry-run"))
+            .contains(&format!("would remove cluster {}", one.name))
     );
     for host in ["bm01", "bm02"] {
-        let words = said(host, reap);
+        let words = output_of(host, reap);
         assert!(
             words.contains(&format!("removed domain {}.n00", one.name)),
             "{words}"
@@ -242,8 +246,8 @@ fn the_reaper_removes_what_has_ended(one: &World, two: &World) {
     let gone = json(&with("remove").code(0).stdout);
     assert_eq!(gone["hosts"][0]["installed"], false, "{gone}");
     for host in ["bm01", "bm02"] {
-        assert_eq!(said(host, "ls /usr/local/sbin"), "");
-        said(host, "umount /usr/local/sbin");
+        assert_eq!(output_of(host, "ls /usr/local/sbin"), "");
+        output_of(host, "umount /usr/local/sbin");
     }
     one.run(&["down", "-y"]).code(0);
 }
@@ -255,7 +259,7 @@ fn gc_removes_what_crashes_and_a_down_left_and_nothing_foreign() {
     world.run(&["up"]).code(0);
     // A crash in the middle of a removal: links remain, the directory with its claim is gone. And other leftovers.
     let name = &world.name;
-    said(
+    output_of(
         "bm02",
         &format!(
             "virsh -q destroy {name}.n002 && virsh -q undefine {name}.n002 && p=$(virsh -q pool-list --name | grep '[.]{name}[.]') && \
@@ -274,7 +278,7 @@ fn gc_removes_what_crashes_and_a_down_left_and_nothing_foreign() {
     let seen = world.traces();
     assert!(!seen.iter().any(|trace| trace.starts_with("bm02: ")), "{seen:?}");
     assert!(seen.iter().any(|trace| trace.starts_with("bm01: ")), "{seen:?}");
-    let left = said(
+    let left = output_of(
         "bm02",
         &format!(
             "ls -A {ROOT} {ROOT}/images; ip -br link show vcb00000000; ip link del vcb00000000; rmdir {ROOT}/foreign"

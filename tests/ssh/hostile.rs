@@ -328,13 +328,13 @@ async fn a_node_with_another_host_key_is_an_error_with_both_keys_and_gets_no_log
     let mut target = server.node("n1");
     target.host_key = other.host_key();
     let error = Session::connect_node(None, &target).await.err().unwrap();
-    let (said, hint) = (error.to_string(), error.hint().unwrap());
+    let (message, hint) = (error.to_string(), error.hint().unwrap());
     for key in [server.host_key(), other.host_key()] {
-        assert!(said.contains(&vcluster::ssh::fingerprint(&key)), "{said}");
+        assert!(message.contains(&vcluster::ssh::fingerprint(&key)), "{message}");
     }
     assert!(
-        said.contains("n1") && hint.contains("vcluster console"),
-        "{said} {hint}"
+        message.contains("n1") && hint.contains("vcluster console"),
+        "{message} {hint}"
     );
     let log = server.log();
     assert!(

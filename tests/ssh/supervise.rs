@@ -217,7 +217,7 @@ async fn lost_connections(server: Server) {
     assert_eq!(end.ended, Ended::Exit(0));
     assert_eq!(String::from_utf8(kept.stdout).unwrap(), wanted(""));
     assert_eq!(String::from_utf8(kept.stderr).unwrap(), wanted("e"));
-    assert!(end.lost.is_nothing());
+    assert_eq!(end.lost, supervise::Lost::default());
 
     // Much more than any buffer between them holds.
     let size = 40_000_000;

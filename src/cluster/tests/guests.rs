@@ -43,13 +43,13 @@ pub(super) fn isolated() -> bool {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let texts = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     // A name that selects no test would pass without running anything.
     assert!(
-        output.status.success() && said[0].contains("1 passed"),
+        output.status.success() && texts[0].contains("1 passed"),
         "{}{}",
-        said[0],
-        said[1]
+        texts[0],
+        texts[1]
     );
     false
 }

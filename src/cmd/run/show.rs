@@ -33,7 +33,7 @@ fn doing_words(doing: Option<&str>) -> String {
 }
 
 /// The head of a node's output, for a report.
-fn said(results: &Results, step: &str, node: &str) -> String {
+fn output_head(results: &Results, step: &str, node: &str) -> String {
     const HEAD: u64 = 16 << 10;
     let read = |ending: &str| {
         use std::io::Read;
@@ -68,7 +68,7 @@ pub(super) fn show(reports: &[StepReport], results: &Results, context: &Context)
             step.nodes.len()
         ));
         let outputs = step.nodes.iter().map(|node| {
-            let mut text = said(results, &step.step, node.node.as_str());
+            let mut text = output_head(results, &step.step, node.node.as_str());
             if node.lost > 0 {
                 text.push_str(&format!("[{} bytes of its output are lost]\n", node.lost));
             }
@@ -82,7 +82,7 @@ pub(super) fn show(reports: &[StepReport], results: &Results, context: &Context)
         });
         report::data(&report::gather::render(&report::gather::gather(outputs)));
     }
-    report::talk(&format!("results: {}", results.path().display()));
+    report::message(&format!("results: {}", results.path().display()));
 }
 
 /// The results for JUnit. Steps that were not run because an earlier one failed are skipped.
@@ -113,7 +113,7 @@ pub(super) fn cases(reports: &[StepReport], record: &Record, results: &Results) 
 fn outcome(outcome: &Outcome, results: &Results, step: &str, node: &str) -> junit::Outcome {
     let mut output = match outcome {
         Outcome::Passed => return junit::Outcome::Passed,
-        _ => said(results, step, node),
+        _ => output_head(results, step, node),
     };
     if let Outcome::TimedOut { doing } = outcome {
         output.push_str(&doing_words(doing.as_deref()));

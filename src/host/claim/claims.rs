@@ -12,7 +12,7 @@ use crate::base::crash_point;
 use crate::base::name::HostName;
 use crate::host::connect::{ConnectOptions, Host};
 use crate::host::error::{Cause, HostError, Leftovers};
-use crate::host::layout::directory;
+use crate::host::layout::{CLAIM_FILE, directory};
 use crate::host::transport::link::HostLink;
 use crate::inventory::claim::LIMIT;
 use crate::inventory::{Claim, ClusterRef};
@@ -48,10 +48,10 @@ impl Claims for Host {
         if let Some(held) = own(&holds, request.cluster).filter(|held| !held.is_lost()) {
             let script = hold_script(request, &held.holder, true);
             crash_point::point!("hold again before");
-            let said = self.inner.link.ask(&script, allowed).await;
+            let answer = self.inner.link.query(&script, allowed).await;
             crash_point::point!("hold again after");
-            let standing = said
-                .and_then(|said| read_answer(request, &said))
+            let standing = answer
+                .and_then(|answer| read_answer(request, &answer))
                 .map_err(self.failed(&doing))?;
             if standing != LockState::Nothing {
                 return Ok(standing);
@@ -98,13 +98,13 @@ impl Claims for Host {
 
     async fn claim_of(&self, cluster: &ClusterRef) -> Result<Option<Claim>, HostError> {
         let directory = directory(cluster);
-        let said = self
-            .ask(&format!(
-                "head -c {LIMIT} {directory}/claim.json 2>/dev/null || :"
+        let json = self
+            .query(&format!(
+                "head -c {LIMIT} {directory}/{CLAIM_FILE} 2>/dev/null || :"
             ))
             .await
             .map_err(self.failed(format!("read the claim of `{}`", cluster.name)))?;
-        Ok(Claim::read(&cluster.directory_name(), said.trim()))
+        Ok(Claim::read(&cluster.directory_name(), json.trim()))
     }
 
     async fn suspended(&self) -> bool {

@@ -64,21 +64,21 @@ pub(super) async fn keep_alive(
 ) -> Result<(LockState, Option<HostLock>), Cause> {
     // Before the host starts to wait, so that our timeout never ends after the host's.
     let heartbeat = Arc::new(Heartbeat::new(Instant::now()));
-    let (input, mut pieces) = link.attend(script, allowed).await?;
+    let (input, mut pieces) = link.stream_with_input(script, allowed).await?;
     let first = async {
-        let mut said = Vec::new();
-        while !said.contains(&b'\n') && said.len() < 2 * LIMIT {
+        let mut answer = Vec::new();
+        while !answer.contains(&b'\n') && answer.len() < 2 * LIMIT {
             match pieces.recv().await {
-                Some(piece) => said.extend(piece),
+                Some(piece) => answer.extend(piece),
                 None => break,
             }
         }
-        said
+        answer
     };
-    let said = tokio::time::timeout(allowed, first)
+    let answer = tokio::time::timeout(allowed, first)
         .await
         .map_err(|_| Cause::Timeout(allowed))?;
-    let standing = read_answer(request, &String::from_utf8_lossy(&said))?;
+    let standing = read_answer(request, &String::from_utf8_lossy(&answer))?;
     if !matches!(standing, LockState::Held { .. }) {
         return Ok((standing, None));
     }

@@ -7,8 +7,8 @@ use crate::host::error::{Cause, shown};
 use crate::host::layout::{Owner, controller, directory, enter, token};
 use crate::inventory::{Claim, ClusterRef};
 
-pub(super) fn read_answer(request: &LockRequest<'_>, said: &str) -> Result<LockState, Cause> {
-    let mut parts = said.trim_end_matches('\n').split('\t');
+pub(super) fn read_answer(request: &LockRequest<'_>, answer: &str) -> Result<LockState, Cause> {
+    let mut parts = answer.trim_end_matches('\n').split('\t');
     let verb = parts.next().unwrap_or_default();
     let mut next = || parts.next().filter(|text| !text.is_empty());
     Ok(match verb {

@@ -9,20 +9,16 @@ use crate::base::digest::sha256;
 use crate::base::shell::with_variables;
 use crate::host::connect::Host;
 use crate::host::error::HostError;
-use crate::host::layout::{BASE, DIRECTORY_FUNCTIONS, ROOT};
+use crate::host::layout::{BASE, DIRECTORY_FUNCTIONS, REAPER, REAPER_UNITS, ROOT};
 use crate::host::xml::MARK_URI;
 use crate::network;
 
-/// Where the script is.
-const SCRIPT: &str = "/usr/local/sbin/vcluster-reaper";
-/// Its first lines.
+/// The first lines of the script.
 const HEAD: &str = "#!/bin/sh
 # Removes clusters of vcluster whose lease has ended, for controllers that never come back.
 # Put here by `vcluster reaper install`; `vcluster reaper remove` removes it.
 # usage: vcluster-reaper [--dry-run]
 ";
-/// Where its units are.
-const UNITS: &str = "/etc/systemd/system";
 
 /// The state of the reaper on a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,11 +61,11 @@ impl Reaper for Host {
 
 impl Host {
     async fn reaper(&self, doing: &str, script: &str) -> Result<ReaperState, HostError> {
-        let said = self
+        let output = self
             .script(&format!("{script}{}", state_script()))
             .await
             .map_err(self.failed(doing))?;
-        let mut words = said.split_ascii_whitespace();
+        let mut words = output.split_ascii_whitespace();
         let digest = words.next().unwrap_or_default();
         Ok(ReaperState {
             installed: digest != "none",
@@ -86,7 +82,7 @@ impl Host {
 /// Prints the digest of the script, or `none`; then the state of the timer: `active`, `off` or `nosystemd`.
 fn state_script() -> String {
     format!(
-        "if [ -f {SCRIPT} ]; then sha256sum {SCRIPT} | cut -c1-64; else echo none; fi\n\
+        "if [ -f {REAPER} ]; then sha256sum {REAPER} | cut -c1-64; else echo none; fi\n\
          if [ ! -d /run/systemd/system ]; then echo nosystemd\n\
          elif systemctl -q is-active vcluster-reaper.timer; then echo active; else echo off; fi\n"
     )
@@ -103,7 +99,7 @@ pub fn reaper_install_script(every: Duration) -> String {
 fn install(every: Duration) -> String {
     let service = format!(
         "[Unit]\nDescription=Remove clusters of vcluster whose lease has ended\n\n\
-         [Service]\nType=oneshot\nExecStart={SCRIPT}\nStandardOutput=null\n"
+         [Service]\nType=oneshot\nExecStart={REAPER}\nStandardOutput=null\n"
     );
     let seconds = every.as_secs();
     let timer = format!(
@@ -112,8 +108,8 @@ fn install(every: Duration) -> String {
     );
     let reaper = reaper_script();
     let variables = [
-        ("script", SCRIPT),
-        ("units", UNITS),
+        ("script", REAPER),
+        ("units", REAPER_UNITS),
         ("reaper", reaper.as_str()),
         ("service", service.as_str()),
         ("timer", timer.as_str()),
@@ -123,7 +119,7 @@ fn install(every: Duration) -> String {
 
 fn removal() -> String {
     with_variables(
-        &[("script", SCRIPT), ("units", UNITS)],
+        &[("script", REAPER), ("units", REAPER_UNITS)],
         include_str!("reaper_remove.sh"),
     )
 }
@@ -212,12 +208,15 @@ mod tests {
         assert!(would.contains("would remove cluster ended (0000000a)"), "{would}");
         assert!(ended.exists() && !would.contains("alive") && !would.contains("foreign"));
 
-        let said = run(temp, &[]);
-        assert!(said.contains("ended: removed domain ended.n1"), "{said}");
-        assert!(said.contains("ended: removed directory ended.0000000a"), "{said}");
+        let output = run(temp, &[]);
+        assert!(output.contains("ended: removed domain ended.n1"), "{output}");
+        assert!(
+            output.contains("ended: removed directory ended.0000000a"),
+            "{output}"
+        );
         assert!(!ended.exists());
         for kept in [&held, &alive, &forever, &strange, &foreign] {
-            assert!(kept.join("claim.json").exists(), "{}\n{said}", kept.display());
+            assert!(kept.join("claim.json").exists(), "{}\n{output}", kept.display());
         }
         let domains = std::fs::read_to_string(temp.join("bin/virsh.domains")).unwrap();
         assert_eq!(domains, "alive.n1\nendedmore.n1\nmine\n");

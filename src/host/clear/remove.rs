@@ -47,8 +47,8 @@ impl Removal for Host {
         let work = async {
             let domain = self.with_domain(node.uuid, cluster, remove).await?;
             // The files only once nothing has them open. After a kill, the next `up` or `down` removes the rest.
-            let said = self.script(&files).await?;
-            Ok(domain || said.trim() == "removed")
+            let output = self.script(&files).await?;
+            Ok(domain || output.trim() == "removed")
         };
         work.await
             .map_err(self.failed(doing))
@@ -152,8 +152,8 @@ impl Host {
             sweep_script(),
         );
         match self.script(&format!("{script}exit 0\n")).await {
-            Ok(said) => {
-                for line in said.lines() {
+            Ok(output) => {
+                for line in output.lines() {
                     let mut words = line.splitn(3, ' ');
                     let (Some(verb), Some(kind), Some(name)) = (words.next(), words.next(), words.next())
                     else {
@@ -255,12 +255,15 @@ mod tests {
             assert!(!ours.exists(), "removed after its creation was cut at {cut}");
 
             run_cut(&make, root.path(), cut);
-            let said = run(&make, root.path());
-            assert!(said == "made" || said == "ours", "cut at {cut}: {said}");
+            let output = run(&make, root.path());
+            assert!(output == "made" || output == "ours", "cut at {cut}: {output}");
             std::fs::write(ours.join("n1.seed"), "x").unwrap();
             let killed_again = run_cut(&remove, root.path(), cut);
-            let said = run(&make, root.path());
-            assert!(said == "made" || said == "ours", "removal cut at {cut}: {said}");
+            let output = run(&make, root.path());
+            assert!(
+                output == "made" || output == "ours",
+                "removal cut at {cut}: {output}"
+            );
             run_cut(&remove, root.path(), cut);
             run(&remove, root.path());
             assert!(!ours.exists(), "removed after its removal was cut at {cut}");

@@ -13,7 +13,7 @@ use crate::base::name::NodeName;
 use crate::base::shell::{quote, with_variables};
 use crate::host::connect::{Connection, Host};
 use crate::host::error::{Cause, HostError};
-use crate::host::layout::directory;
+use crate::host::layout::{console_file, directory};
 use crate::host::transport::forward::Forward;
 use crate::host::transport::libvirt::Libvirt;
 use crate::inventory::ClusterRef;
@@ -75,7 +75,7 @@ impl Consoles for Host {
         let mut pieces = self
             .inner
             .link
-            .stream(&script, self.inner.options.call_timeout)
+            .stream_output(&script, self.inner.options.call_timeout)
             .await
             .map_err(self.failed(doing))?;
         tokio::spawn(async move {
@@ -102,13 +102,13 @@ impl Consoles for Host {
         node: &NodeName,
         lines: usize,
     ) -> Result<String, HostError> {
-        let directory = directory(cluster);
+        let (directory, file) = (directory(cluster), console_file(node));
         let script = format!(
-            "cd {} 2>/dev/null || exit 0; [ ! -f {node}.console ] || tail -n {} {node}.console | tail -c 65536",
+            "cd {} 2>/dev/null || exit 0; [ ! -f {file} ] || tail -n {} {file} | tail -c 65536",
             quote(&directory),
             lines.min(TAIL)
         );
-        self.ask(&script)
+        self.query(&script)
             .await
             .map_err(self.failed(format!("read the console of `{node}`")))
     }
@@ -215,7 +215,7 @@ impl std::fmt::Debug for InteractiveConsole {
 /// One `tail` for all logs. It polls three times a second instead of using inotify: QEMU writes the log byte by
 /// byte, and every byte would become a packet. It ends with the connection (`$2` is sshd's process for it).
 fn watch_script(directory: &str, nodes: &[NodeName]) -> String {
-    let files: Vec<String> = nodes.iter().map(|node| format!("{node}.console")).collect();
+    let files: Vec<String> = nodes.iter().map(console_file).collect();
     let files = files.join(" ");
     let variables = [("directory", directory), ("files", files.as_str())];
     with_variables(&variables, include_str!("console.sh"))
@@ -240,7 +240,7 @@ impl LineSplitter {
         let header = |name: &str| format!("==> {name} <==").into_bytes();
         let mut headers = HashMap::from([(header("/dev/null"), None)]);
         for (at, node) in nodes.iter().enumerate() {
-            headers.insert(header(&format!("{node}.console")), Some(at));
+            headers.insert(header(&console_file(node)), Some(at));
         }
         Self {
             headers,
@@ -363,7 +363,7 @@ mod tests {
         let script = watch_script(directory.path().to_str().unwrap(), &nodes());
         let link = crate::host::transport::link::HostLink::local();
         let mut pieces = link
-            .stream(&script, std::time::Duration::from_secs(5))
+            .stream_output(&script, std::time::Duration::from_secs(5))
             .await
             .unwrap();
         // The header of /dev/null: `tail` runs and has found no logs yet.

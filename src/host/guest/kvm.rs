@@ -14,7 +14,7 @@ use crate::base::shell::quote;
 use crate::host::connect::{Connection, Host};
 use crate::host::error::{Cause, HostError};
 use crate::host::inspect::probe::{KvmKnown, Probe};
-use crate::host::layout::{IMAGES_DIRECTORY, directory};
+use crate::host::layout::{KVM_RESULT, console_file, directory};
 use crate::host::storage::artifact::HostImage;
 use crate::host::xml::probe_domain;
 use crate::inventory::{Mark, PROBE_NODE};
@@ -63,7 +63,7 @@ impl KvmCheck for Host {
 impl Host {
     async fn prove(&self, like: &Mark, image: &HostImage) -> Result<bool, Cause> {
         let (output, version) = (
-            self.ask(&crate::host::inspect::probe::script()).await?,
+            self.query(&crate::host::inspect::probe::script()).await?,
             self.call(virt::connect::Connect::hyp_version).await?,
         );
         let probe = Probe::read(&output).map_err(Cause::Nonsense)?;
@@ -86,7 +86,7 @@ impl Host {
         };
         let json = serde_json::to_string(&known).unwrap_or_default();
         // A torn write is invalid JSON and just triggers another probe.
-        let remember = format!("printf '%s\\n' {} >{IMAGES_DIRECTORY}/kvm.json", quote(&json));
+        let remember = format!("printf '%s\\n' {} >{KVM_RESULT}", quote(&json));
         self.script(&remember).await?;
         if let Ok(mut facts) = self.inner.facts.lock()
             && let Some(facts) = facts.as_mut()
@@ -97,10 +97,10 @@ impl Host {
     }
 
     async fn own_kernel(&self) -> Result<Option<String>, Cause> {
-        let said = self
-            .ask("k=/boot/vmlinuz-$(uname -r); [ ! -f \"$k\" ] || echo \"$k\"")
+        let output = self
+            .query("k=/boot/vmlinuz-$(uname -r); [ ! -f \"$k\" ] || echo \"$k\"")
             .await?;
-        let path = said.trim();
+        let path = output.trim();
         Ok((!path.is_empty()).then(|| path.to_owned()))
     }
 
@@ -109,7 +109,7 @@ impl Host {
             return Ok(false);
         };
         let cluster = mark.cluster_ref();
-        let log = format!("{}/{PROBE_NODE}.console", directory(&cluster));
+        let log = format!("{}/{}", directory(&cluster), console_file(&mark.node));
         // No node can have this UUID: node names contain no colon.
         let uuid = Uuid::new_v5(&mark.cluster_id, b"probe:kvm");
         let xml = probe_domain(&mark, uuid, kernel, &log);
@@ -140,10 +140,10 @@ impl Host {
             }
             Err(cause) => return Err(cause),
         };
-        let said = self
+        let output = self
             .inner
             .link
-            .ask(&await_boot(&log, PATIENCE), PATIENCE * 2)
+            .query(&await_boot(&log, PATIENCE), PATIENCE * 2)
             .await;
         let ended = self
             .call(move |_| {
@@ -154,10 +154,10 @@ impl Host {
             })
             .await;
         let cleared = self.script(&clear).await;
-        let said = said?;
+        let output = output?;
         ended?;
         cleared?;
-        Ok(said.trim() == "yes")
+        Ok(output.trim() == "yes")
     }
 }
 
@@ -173,8 +173,8 @@ mod tests {
         let log = temp.path().join("console");
         let is_up = || {
             let script = await_boot(log.to_str().unwrap(), Duration::from_millis(100));
-            let said = Command::new("sh").args(["-c", &script]).output().unwrap();
-            String::from_utf8(said.stdout).unwrap() == "yes\n"
+            let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+            String::from_utf8(output.stdout).unwrap() == "yes\n"
         };
         assert!(!is_up());
         let first = "[    0.000000] Linux version 6.1.0\n[    0.000000] BIOS-e820: [mem 0x0\n";

@@ -51,7 +51,7 @@ pub trait Observation: Send + Sync {
 impl Observation for Host {
     async fn observe(&self) -> Result<ObservedHost, HostError> {
         let script = probe::script();
-        let (output, listing) = tokio::join!(self.ask(&script), self.call(list_domains));
+        let (output, listing) = tokio::join!(self.query(&script), self.call(list_domains));
         let listing = listing.map_err(self.failed("query libvirt"))?;
         let probe = output
             .and_then(|output| Probe::read(&output).map_err(Cause::Nonsense))
@@ -120,11 +120,11 @@ impl Observation for Host {
     }
 
     async fn cpu_pressure(&self) -> Result<Option<f64>, HostError> {
-        let said = self
-            .ask("cat /proc/pressure/cpu 2>/dev/null || :")
+        let output = self
+            .query("cat /proc/pressure/cpu 2>/dev/null || :")
             .await
             .map_err(self.failed("read the CPU pressure"))?;
-        let average = said
+        let average = output
             .lines()
             .find(|line| line.starts_with("some "))
             .and_then(|line| line.split(' ').find_map(|word| word.strip_prefix("avg10=")));

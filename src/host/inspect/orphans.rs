@@ -25,21 +25,21 @@ pub trait Sweep: Send + Sync {
 #[async_trait]
 impl Sweep for Host {
     async fn orphans(&self) -> Result<Orphans, HostError> {
-        let said = self
+        let output = self
             .script(&script())
             .await
             .map_err(self.failed("look for leftovers"))?;
-        Ok(read(&said))
+        Ok(read(&output))
     }
 
     async fn remove_orphan(&self, orphan: &Orphan) -> Result<bool, HostError> {
         let path = quote(&format!("{ROOT}/{}", orphan.0));
         let script = format!("[ -e {path} ] || exit 0; rm -rf -- {path} && echo removed");
-        let said = self
+        let output = self
             .script(&script)
             .await
             .map_err(self.failed(format!("remove {orphan}")))?;
-        Ok(said.trim() == "removed")
+        Ok(output.trim() == "removed")
     }
 }
 
@@ -48,9 +48,9 @@ fn script() -> String {
     with_variables(&variables, include_str!("orphans.sh"))
 }
 
-fn read(said: &str) -> Orphans {
+fn read(output: &str) -> Orphans {
     let mut orphans = Orphans::default();
-    for line in said.lines() {
+    for line in output.lines() {
         let mut parts = line.split('\t');
         let (Some(kind), Some(name), Some(age), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
@@ -96,12 +96,12 @@ mod tests {
     #[test]
     fn only_names_that_vcluster_uses_are_leftovers() {
         let id = "0123456789abcdef0123456789abcdef";
-        let said = format!(
+        let output = format!(
             "file\timages/0011223344556677.{id}.part\t90\nfile\timages/kvm.json\t90\nfile\t.new.a1B2c3\t7\n\
              file\t.new.../..\t7\nfile\timages/../x.part\t7\n\
              seen\tdemo.00000000\t100\ndomain\tdemo.n1\t50\ndomain\tdemo.n1\t40\nseen\tvcb00000000\t-5\nbad line\n"
         );
-        let orphans = read(&said);
+        let orphans = read(&output);
         let files: Vec<String> = orphans
             .files
             .iter()

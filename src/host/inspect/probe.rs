@@ -11,13 +11,13 @@ use crate::base::name::ClusterName;
 use crate::base::shell::with_variables;
 use crate::base::units::MiB;
 use crate::host::error::shown;
-use crate::host::layout::{BASE, DIRECTORY_FUNCTIONS, IMAGES_DIRECTORY, Owner, ROOT, token};
+use crate::host::layout::{BASE, DIRECTORY_FUNCTIONS, KVM_RESULT, Owner, ROOT, token};
 use crate::inventory::{Claim, ClusterRef, ObservedClaim, ObservedObject, ShortId};
 use crate::network::{self, Link, section};
 
 /// The script. `$1` is `SSH_CONNECTION`.
 pub(crate) fn script() -> String {
-    let variables = [("base", BASE), ("root", ROOT), ("images", IMAGES_DIRECTORY)];
+    let variables = [("base", BASE), ("root", ROOT), ("kvm", KVM_RESULT)];
     token() + DIRECTORY_FUNCTIONS + &with_variables(&variables, include_str!("probe.sh"))
 }
 

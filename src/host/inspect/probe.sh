@@ -1,5 +1,5 @@
-# Prints what libvirt does not report, in sections that begin with @@NAME. $1 is SSH_CONNECTION; "$base", "$root" and
-# "$images" are directories. Uses directory.sh and token.sh.
+# Prints what libvirt does not report, in sections that begin with @@NAME. $1 is SSH_CONNECTION; "$base" and "$root" are
+# directories, "$kvm" is the result of the KVM check. Uses directory.sh and token.sh.
 # shellcheck shell=sh disable=SC2154 # set by the caller
 claims() {
   token
@@ -33,5 +33,5 @@ echo @@tables; if command -v nft >/dev/null; then
 fi
 echo @@boot; cat /proc/sys/kernel/random/boot_id
 echo @@kvm; [ -c /dev/kvm ] && echo yes
-echo @@kvmknown; cat "$images/kvm.json" 2>/dev/null
+echo @@kvmknown; cat "$kvm" 2>/dev/null
 echo; echo @@end

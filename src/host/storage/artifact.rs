@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use flate2::Compression;
@@ -11,52 +11,14 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
 use crate::host::error::Cause;
-use crate::host::layout::IMAGES_DIRECTORY;
+use crate::host::layout::{IMAGES_DIRECTORY, image_file};
+use crate::image::{Format, ImageFile};
 
-/// What a file of an image is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PartRole {
-    /// Kernel of a direct boot.
-    Kernel,
-    /// Its initial RAM file system.
-    Initrd,
-    /// Disk.
-    Disk,
-}
-
-/// Format of a disk image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DiskFormat {
-    /// Plain bytes.
-    Raw,
-    /// QEMU's copy-on-write format.
-    Qcow2,
-}
-
-impl std::fmt::Display for DiskFormat {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Self::Raw => "raw",
-            Self::Qcow2 => "qcow2",
-        })
-    }
-}
-
-/// A file of an image on the controller.
+/// A file of an image, to be sent to hosts.
 #[derive(Clone, Debug)]
 pub struct ImagePart {
-    /// What it is for.
-    pub role: PartRole,
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its digest: 64 lower-case hex digits.
-    pub sha256: String,
-    /// Its size in bytes.
-    pub size: u64,
-    /// Its format, if it is a disk.
-    pub format: DiskFormat,
+    /// The file on the controller.
+    pub file: ImageFile,
     /// Its compressed form, shared by all hosts that it is sent to.
     pub packed: Packed,
 }
@@ -67,7 +29,7 @@ pub struct HostDisk {
     /// File on the host.
     pub path: String,
     /// Its format.
-    pub format: DiskFormat,
+    pub format: Format,
     /// Size that a guest sees, in bytes.
     pub bytes: u64,
 }
@@ -88,13 +50,16 @@ pub struct HostImage {
 }
 
 impl ImagePart {
+    /// A file that is not compressed yet.
+    pub fn of(file: &ImageFile) -> Self {
+        Self {
+            file: file.clone(),
+            packed: Packed::default(),
+        }
+    }
+
     pub(crate) fn volume(&self) -> String {
-        let role = match self.role {
-            PartRole::Kernel => "kernel",
-            PartRole::Initrd => "initrd",
-            PartRole::Disk => "disk",
-        };
-        format!("{}.{role}", self.sha256)
+        image_file(&self.file.sha256, self.file.role)
     }
 
     pub(crate) fn path_on_host(&self) -> String {
@@ -102,35 +67,14 @@ impl ImagePart {
     }
 
     pub(crate) fn check(&self) -> Result<(), Cause> {
-        let digest = self.sha256.len() == 64
-            && self
-                .sha256
-                .bytes()
-                .all(|byte| b"0123456789abcdef".contains(&byte));
+        let sha256 = &self.file.sha256;
+        let digest = sha256.len() == 64 && sha256.bytes().all(|byte| b"0123456789abcdef".contains(&byte));
         if digest {
             Ok(())
         } else {
             Err(Cause::Other("its digest is malformed".into()))
         }
     }
-}
-
-/// The size that a guest sees. In qcow2: big-endian at byte 24 (docs/interop/qcow2.txt of QEMU).
-pub(crate) fn virtual_size(part: &ImagePart) -> Result<u64, Cause> {
-    if part.format == DiskFormat::Raw {
-        return Ok(part.size);
-    }
-    let local = |error: std::io::Error| Cause::local("cannot read its header", &error);
-    let mut header = [0; 32];
-    let mut file = File::open(&part.path).map_err(local)?;
-    file.read_exact(&mut header).map_err(local)?;
-    let (magic, rest) = header.split_at(4);
-    if magic != b"QFI\xfb" {
-        return Err(Cause::Other("it is not a qcow2 image".into()));
-    }
-    let mut size = [0; 8];
-    size.copy_from_slice(&rest[20..28]);
-    Ok(u64::from_be_bytes(size))
 }
 
 /// Where compressed files are stored during a command: on a disk, unlike `/tmp`. They have no name, so nothing stays
@@ -177,29 +121,20 @@ pub(crate) fn pack(path: &Path) -> std::io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::Role;
 
     #[test]
-    fn the_size_of_a_qcow2_image_is_read_from_its_header() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("x");
-        let mut header = b"QFI\xfb\0\0\0\x03".to_vec();
-        header.extend([0; 16]);
-        header.extend((5_u64 << 30).to_be_bytes());
-        std::fs::write(&path, &header).unwrap();
-        let mut part = ImagePart {
-            role: PartRole::Disk,
-            path: path.clone(),
+    fn only_a_digest_names_a_file_on_a_host() {
+        let mut part = ImagePart::of(&ImageFile {
+            role: Role::Disk,
+            path: "x".into(),
             sha256: "0".repeat(64),
             size: 32,
-            format: DiskFormat::Qcow2,
-            packed: Packed::default(),
-        };
-        assert_eq!(virtual_size(&part).unwrap(), 5 << 30);
-        std::fs::write(&path, vec![0; 32]).unwrap();
-        assert!(virtual_size(&part).is_err());
-        part.format = DiskFormat::Raw;
-        assert_eq!(virtual_size(&part).unwrap(), 32);
-        part.sha256 = "../x".into();
+            format: Format::Raw,
+            virtual_size: Some(32),
+        });
+        assert!(part.check().is_ok());
+        part.file.sha256 = "../x".into();
         assert!(part.check().is_err());
     }
 }

@@ -8,7 +8,7 @@ use super::artifact::HostImage;
 use crate::base::crash_point;
 use crate::host::connect::{Host, Inner};
 use crate::host::error::HostError;
-use crate::host::layout::directory;
+use crate::host::layout::{directory, overlay_file, seed_file};
 use crate::host::transport::libvirt::is;
 use crate::host::xml;
 use crate::inventory::ClusterRef;
@@ -45,7 +45,7 @@ impl Disks for Host {
                 (None, Some(wanted)) => wanted.bytes(),
                 (None, None) => return Ok(()),
             };
-            let name = format!("{}.qcow2", node.name);
+            let name = overlay_file(&node.name);
             let base = image.disk.as_ref().map(|base| (base.path.as_str(), base.format));
             let volume = xml::overlay_volume(&name, bytes, base);
             let pool = cluster.pool_name();
@@ -57,7 +57,7 @@ impl Disks for Host {
             let Inner {
                 seeds, link, options, ..
             } = &*self.inner;
-            let name = format!("{}.seed", node.name);
+            let name = seed_file(&node.name);
             seeds
                 .write(link, options.call_timeout, &directory, name, seed)
                 .await

@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 
 use async_trait::async_trait;
 
-use super::artifact::{HostDisk, HostImage, ImagePart, PartRole, virtual_size};
+use super::artifact::{HostDisk, HostImage, ImagePart};
 use crate::host::connect::Host;
 use crate::host::error::{Cause, HostError};
 use crate::host::layout::{IMAGES_DIRECTORY, IMAGES_POOL, ROOT, sweep_script};
+use crate::image::Role;
 
 /// The images on a host.
 #[async_trait]
@@ -43,29 +44,32 @@ impl Images for Host {
             .missing(parts)
             .await
             .map_err(self.failed("look for images"))?;
-        let total: u64 = missing.iter().map(|part| part.size).sum();
+        let total: u64 = missing.iter().map(|part| part.file.size).sum();
         let mut done = 0;
         for part in &missing {
-            let doing = format!("upload `{}`", part.path.display());
+            let doing = format!("upload `{}`", part.file.path.display());
             self.upload(part, &mut |bytes| progress(done + bytes, total))
                 .await
                 .map_err(self.failed(doing))?;
-            done += part.size;
+            done += part.file.size;
         }
         if !missing.is_empty() {
             self.refresh_images().await;
         }
         for part in parts {
-            let path = part.path_on_host();
-            match part.role {
-                PartRole::Kernel => image.kernel = Some(path),
-                PartRole::Initrd => image.initrd = Some(path),
-                PartRole::Disk => {
-                    let bytes =
-                        virtual_size(part).map_err(self.failed(format!("read `{}`", part.path.display())))?;
+            let (path, file) = (part.path_on_host(), &part.file);
+            match file.role {
+                Role::Kernel => image.kernel = Some(path),
+                Role::Initrd => image.initrd = Some(path),
+                Role::Disk => {
+                    let unknown = || Cause::Other("the size of its disk is unknown".into());
+                    let bytes = file
+                        .virtual_size
+                        .ok_or_else(unknown)
+                        .map_err(self.failed(format!("read `{}`", file.path.display())))?;
                     image.disk = Some(HostDisk {
                         path,
-                        format: part.format,
+                        format: file.format,
                         bytes,
                     });
                 }
@@ -97,10 +101,11 @@ impl Host {
             // Writing to a string cannot fail.
             let _ = writeln!(script, "[ ! -f {0} ] || stat -c '%n %s' {0}", part.volume());
         }
-        let said = self.script(&script).await?;
+        let output = self.script(&script).await?;
         let there = |part: &ImagePart| {
-            said.lines()
-                .any(|line| line == format!("{} {}", part.volume(), part.size))
+            output
+                .lines()
+                .any(|line| line == format!("{} {}", part.volume(), part.file.size))
         };
         Ok(parts.iter().filter(|part| !there(part)).cloned().collect())
     }

@@ -112,11 +112,11 @@ impl Pools for Host {
         let name = owner.cluster_ref().pool_name();
         let path = directory(&owner.cluster_ref());
         let doing = format!("create the pool `{name}`");
-        let said = self
+        let output = self
             .script(&directory_script(&path, &owner, keep))
             .await
             .map_err(self.failed(&doing))?;
-        if said.trim() == "foreign" {
+        if output.trim() == "foreign" {
             let cause = Cause::Foreign(format!("{path} exists and does not belong to this cluster"));
             return Err(self.failed(doing)(cause));
         }
@@ -129,7 +129,7 @@ impl Pools for Host {
             .await
             .map_err(self.failed(doing))
             .map_err(|error| error.leaving(format!("the pool `{name}`")))?;
-        Ok(changed || said.trim() == "made")
+        Ok(changed || output.trim() == "made")
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::base::shell::quote;
 use crate::host::error::Cause;
+use crate::host::layout::OWNER_FILE;
 use crate::host::transport::link::HostLink;
 
 /// Seeds that wait to be written. One command costs about as much for ten files as for one, so seeds that
@@ -64,11 +65,11 @@ impl SeedQueue {
             waiting.extend(rest);
         }
         let written = write_files(link, allowed, &directory, &batch).await;
-        let words = written.as_ref().err().map(ToString::to_string);
+        let error = written.as_ref().err().map(ToString::to_string);
         for seed in batch {
-            let told = words.clone().map_or(Ok(()), Err);
+            let outcome = error.clone().map_or(Ok(()), Err);
             // The waiting task may have been cancelled.
-            let _ = seed.done.send(told);
+            let _ = seed.done.send(outcome);
         }
         written
     }
@@ -84,11 +85,11 @@ async fn write_files(
     let data = archive(files).map_err(local)?;
     // A seed contains the node's private host key. The rename makes it appear complete.
     let script = format!(
-        "cd {directory} && [ -f owner.json ] && umask 077 && rm -rf .new && mkdir .new && tar -x -o -C .new && \
+        "cd {directory} && [ -f {OWNER_FILE} ] && umask 077 && rm -rf .new && mkdir .new && tar -x -o -C .new && \
          mv -f .new/* . && rmdir .new",
         directory = quote(directory)
     );
-    link.feed(&script, data, allowed).await?;
+    link.script_with_input(&script, data, allowed).await?;
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use super::artifact::ImagePart;
 use crate::base::shell::with_variables;
 use crate::host::connect::Host;
 use crate::host::error::Cause;
-use crate::host::layout::IMAGES_DIRECTORY;
+use crate::host::layout::{IMAGES_DIRECTORY, upload_file};
 
 /// Bytes per piece.
 const PIECE: usize = 128 << 10;
@@ -48,27 +48,28 @@ impl Host {
         part: &ImagePart,
         progress: &mut (dyn FnMut(u64) + Send),
     ) -> Result<(), Cause> {
-        let packed = part.packed.of(&part.path).await?;
+        let packed = part.packed.of(&part.file.path).await?;
         let length = packed
             .metadata()
             .map_err(|error| Cause::local("cannot read the compressed file", &error))?
             .len()
             .max(1);
         // A unique name for every attempt: two controllers may upload the same image at once.
-        let temporary = format!("{}.{}.part", &part.sha256[..16], Uuid::new_v4().simple());
-        let script = script(&temporary, &part.sha256, &part.volume());
-        let deadline = UPLOAD_FLOOR + Duration::from_secs(part.size / UPLOAD_BYTES_PER_SECOND);
+        let (sha256, size) = (&part.file.sha256, part.file.size);
+        let temporary = upload_file(sha256, Uuid::new_v4());
+        let script = script(&temporary, sha256, &part.volume());
+        let deadline = UPLOAD_FLOOR + Duration::from_secs(size / UPLOAD_BYTES_PER_SECOND);
         let (pieces, incoming) = mpsc::channel(PIECES);
-        let (sent, mut told) = mpsc::unbounded_channel();
+        let (sent, mut counts) = mpsc::unbounded_channel();
         tokio::task::spawn_blocking(move || read(&packed, &pieces, &sent));
-        let work = self.inner.link.pour(&script, incoming, deadline);
+        let work = self.inner.link.script_with_pieces(&script, incoming, deadline);
         tokio::pin!(work);
         loop {
             tokio::select! {
-                Some(bytes) = told.recv() => progress(part.size * bytes / length),
+                Some(bytes) = counts.recv() => progress(size * bytes / length),
                 result = &mut work => {
                     result?;
-                    progress(part.size);
+                    progress(size);
                     return Ok(());
                 }
             }

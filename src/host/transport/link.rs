@@ -78,59 +78,65 @@ impl HostLink {
         script: &str,
         timeout: Duration,
     ) -> impl Future<Output = Result<String, Cause>> {
-        around!("script", self.ask(script, timeout))
+        around!("script", self.query(script, timeout))
     }
 
     /// Like `script`, for one that changes nothing.
-    pub(crate) async fn ask(&self, script: &str, timeout: Duration) -> Result<String, Cause> {
+    pub(crate) async fn query(&self, script: &str, timeout: Duration) -> Result<String, Cause> {
         let sudo = self.sudo(timeout).await?;
         let command = format!("exec sh -c 'exec {sudo}sh -s -- \"$SSH_CONNECTION\" \"$PPID\"'");
-        let stdin = whole(script).into_bytes();
+        let stdin = as_block(script).into_bytes();
         let output = self.run(command, Input::Bytes(stdin), timeout).await?;
-        good(output, sudo)
+        check_status(output, sudo)
     }
 
     /// Runs a script as root with data on its standard input.
     #[cfg_attr(feature = "fault-points", track_caller)]
-    pub(crate) fn feed(
+    pub(crate) fn script_with_input(
         &self,
         script: &str,
         data: Vec<u8>,
         timeout: Duration,
     ) -> impl Future<Output = Result<String, Cause>> {
-        around!("feed", self.run_fed(script, Input::Bytes(data), timeout))
+        around!(
+            "script_with_input",
+            self.run_with_input(script, Input::Bytes(data), timeout)
+        )
     }
 
     /// Runs a script as root with data in pieces on its standard input.
     #[cfg_attr(feature = "fault-points", track_caller)]
-    pub(crate) fn pour(
+    pub(crate) fn script_with_pieces(
         &self,
         script: &str,
         data: mpsc::Receiver<Vec<u8>>,
         timeout: Duration,
     ) -> impl Future<Output = Result<String, Cause>> {
-        around!("pour", self.run_fed(script, Input::Pieces(data), timeout))
+        around!(
+            "script_with_pieces",
+            self.run_with_input(script, Input::Pieces(data), timeout)
+        )
     }
 
-    async fn run_fed(&self, script: &str, data: Input, timeout: Duration) -> Result<String, Cause> {
+    async fn run_with_input(&self, script: &str, data: Input, timeout: Duration) -> Result<String, Cause> {
         let sudo = self.sudo(timeout).await?;
         let script = quote(&format!("{PREAMBLE}{script}"));
         let command = format!("exec {sudo}sh -c {script} vcluster");
         let output = self.run(command, data, timeout).await?;
-        good(output, sudo)
+        check_status(output, sudo)
     }
 
     /// Runs a script as root until the receiver is dropped; its standard output arrives in pieces.
-    pub(crate) async fn stream(
+    pub(crate) async fn stream_output(
         &self,
         script: &str,
         timeout: Duration,
     ) -> Result<mpsc::Receiver<Vec<u8>>, Cause> {
         let sudo = self.sudo(timeout).await?;
         let command = format!("exec sh -c 'exec {sudo}sh -s -- \"$SSH_CONNECTION\" \"$PPID\"'");
-        let stdin = whole(script).into_bytes();
+        let stdin = as_block(script).into_bytes();
         let (sender, receiver) = mpsc::channel(64);
-        crash_point::point!("stream before");
+        crash_point::point!("stream_output before");
         match &self.way {
             Way::Local => {
                 let mut child = start_local(&command)?;
@@ -140,7 +146,7 @@ impl HostLink {
                         let _ = input.write_all(&stdin).await;
                     }
                 });
-                tokio::spawn(relay(child, sender));
+                tokio::spawn(forward_local(child, sender));
             }
             Way::Ssh(session) => {
                 let request = ExecRequest {
@@ -149,16 +155,16 @@ impl HostLink {
                     ..ExecRequest::default()
                 };
                 let events = session.stream(&request).await?;
-                tokio::spawn(pass_on(events, sender));
+                tokio::spawn(forward(events, sender));
             }
         }
-        crash_point::point!("stream after");
+        crash_point::point!("stream_output after");
         Ok(receiver)
     }
 
     /// Runs a script as root whose standard input stays open until the sender is dropped or this process ends.
     /// Its standard output arrives in pieces; dropping the receiver ends it too.
-    pub(crate) async fn attend(
+    pub(crate) async fn stream_with_input(
         &self,
         script: &str,
         timeout: Duration,
@@ -180,7 +186,7 @@ impl HostLink {
                         }
                     }
                 });
-                tokio::spawn(relay(child, sender));
+                tokio::spawn(forward_local(child, sender));
             }
             Way::Ssh(session) => {
                 let request = ExecRequest {
@@ -188,7 +194,7 @@ impl HostLink {
                     ..ExecRequest::default()
                 };
                 let events = session.stream_with_input(&request, typed).await?;
-                tokio::spawn(pass_on(events, sender));
+                tokio::spawn(forward(events, sender));
             }
         }
         Ok((input, receiver))
@@ -242,12 +248,12 @@ impl HostLink {
 
 /// Makes the shell read the whole script before it runs any of it. `sh -s` runs what it has read so far, so a
 /// connection that ends in the middle would make it run half a script, or half a word of its last line.
-fn whole(script: &str) -> String {
+fn as_block(script: &str) -> String {
     format!("{PREAMBLE}{{\n{script}\n}}\n")
 }
 
-/// Like `pass_on`, for a local process; ends it when the receiver is dropped.
-async fn relay(mut child: Child, sender: mpsc::Sender<Vec<u8>>) {
+/// Like `forward`, for a local process; ends it when the receiver is dropped.
+async fn forward_local(mut child: Child, sender: mpsc::Sender<Vec<u8>>) {
     let Some(mut output) = child.stdout.take() else {
         return;
     };
@@ -266,7 +272,7 @@ async fn relay(mut child: Child, sender: mpsc::Sender<Vec<u8>>) {
 }
 
 /// Passes on a command's output until it ends or the receiver is dropped.
-async fn pass_on(mut events: mpsc::Receiver<ExecEvent>, sender: mpsc::Sender<Vec<u8>>) {
+async fn forward(mut events: mpsc::Receiver<ExecEvent>, sender: mpsc::Sender<Vec<u8>>) {
     loop {
         let event = tokio::select! {
             event = events.recv() => event,
@@ -301,7 +307,7 @@ fn start_local(command: &str) -> Result<tokio::process::Child, Cause> {
 async fn run_local(command: &str, data: Input) -> Result<Output, Cause> {
     let mut child = start_local(command)?;
     let mut input = child.stdin.take();
-    let feed = async move {
+    let write_input = async move {
         // If a script ends before it has read all of its input, its status shows the failure.
         match (input.as_mut(), data) {
             (None, _) => {}
@@ -318,7 +324,7 @@ async fn run_local(command: &str, data: Input) -> Result<Output, Cause> {
         }
         drop(input);
     };
-    let (output, ()) = tokio::join!(child.wait_with_output(), feed);
+    let (output, ()) = tokio::join!(child.wait_with_output(), write_input);
     let output = output.map_err(|error| Cause::local("cannot wait for sh", &error))?;
     Ok(Output {
         ended: output
@@ -332,7 +338,7 @@ async fn run_local(command: &str, data: Input) -> Result<Output, Cause> {
     })
 }
 
-fn good(output: Output, sudo: &str) -> Result<String, Cause> {
+fn check_status(output: Output, sudo: &str) -> Result<String, Cause> {
     if output.is_success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
@@ -368,7 +374,7 @@ mod tests {
     #[tokio::test]
     async fn data_reaches_a_script_whatever_quotes_it_holds() {
         let output = HostLink::local()
-            .feed("echo \"it's\"; cat", b"a'b\"c".to_vec(), SECOND)
+            .script_with_input("echo \"it's\"; cat", b"a'b\"c".to_vec(), SECOND)
             .await
             .unwrap();
         assert_eq!(output, "it's\na'b\"c");
@@ -388,7 +394,7 @@ mod tests {
         use std::io::Write as _;
         let temp = tempfile::tempdir().unwrap();
         let mark = temp.path().join("ran");
-        let script = whole(&format!(
+        let script = as_block(&format!(
             "f() {{ touch {0}; }}\nf\ncat >{0} <<'EOF'\nsome\nlines\nEOF\nexit 0",
             mark.display()
         ));
@@ -413,7 +419,7 @@ mod tests {
     #[tokio::test]
     async fn a_stream_ends_with_its_script() {
         let mut pieces = HostLink::local()
-            .stream("echo one; echo two", SECOND)
+            .stream_output("echo one; echo two", SECOND)
             .await
             .unwrap();
         let mut all = Vec::new();

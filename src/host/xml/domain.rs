@@ -3,8 +3,10 @@
 use super::metadata::write_mark;
 use super::tree::{Element, element};
 use crate::base::units::MiB;
-use crate::host::storage::artifact::{DiskFormat, HostImage};
-use crate::inventory::Mark;
+use crate::host::layout::{console_file, overlay_file, seed_file};
+use crate::host::storage::artifact::HostImage;
+use crate::image::Format;
+use crate::inventory::{Mark, domain_name};
 use crate::plan::{Acceleration, NodePlan};
 
 /// QEMU's cache of translated code: below 32 MiB a booting Linux thrashes, the default takes far more memory.
@@ -30,16 +32,16 @@ pub(in crate::host) struct DomainInput<'a> {
 /// The domain of a node.
 pub(in crate::host) fn domain(input: &DomainInput<'_>) -> String {
     let node = input.node;
-    let file = |end: &str| format!("{}/{}.{end}", input.directory, node.name);
+    let path = |file: String| format!("{}/{file}", input.directory);
     let has_disk = input.image.disk.is_some() || node.spec.disk.is_some();
     let mut disks = Vec::new();
     if has_disk {
-        disks.push(overlay(input, &file("qcow2")));
+        disks.push(overlay(input, &path(overlay_file(&node.name))));
     }
     disks.push(
         disk(
-            DiskFormat::Raw,
-            &file("seed"),
+            Format::Raw,
+            &path(seed_file(&node.name)),
             if has_disk { "vdb" } else { "vda" },
         )
         .child(element("readonly")),
@@ -57,7 +59,7 @@ pub(in crate::host) fn domain(input: &DomainInput<'_>) -> String {
                 // Nodes do not boot from the network: the ROM would only cost memory and boot time.
                 .child(element("rom").attribute("enabled", "no")),
         )
-        .children(console(&file("console")));
+        .children(console(&path(console_file(&node.name))));
     if input.image.disk.is_some() {
         // A full distribution needs entropy early; a micro node has the driver only as an unloaded module.
         devices = devices.child(
@@ -91,7 +93,7 @@ pub(in crate::host) fn domain(input: &DomainInput<'_>) -> String {
 
 /// A temporary domain that boots a kernel under KVM to check whether it prints anything.
 pub(in crate::host) fn probe_domain(mark: &Mark, uuid: uuid::Uuid, kernel: &str, log: &str) -> String {
-    frame(&format!("{}.{}", mark.cluster, mark.node), Acceleration::Kvm)
+    frame(&domain_name(&mark.cluster, &mark.node), Acceleration::Kvm)
         .child(element("uuid").text(uuid))
         .child(element("metadata").child(write_mark(mark)))
         .children(machine(MiB(128), 1, Acceleration::Kvm, TB_CACHE))
@@ -200,7 +202,7 @@ fn lean_controllers() -> Vec<Element> {
 }
 
 fn overlay(input: &DomainInput<'_>, path: &str) -> Element {
-    let element_disk = disk(DiskFormat::Qcow2, path, "vda");
+    let element_disk = disk(Format::Qcow2, path, "vda");
     // The complete chain, so that libvirt does not probe the files.
     match &input.image.disk {
         None => element_disk.child(element("backingStore")),
@@ -214,7 +216,7 @@ fn overlay(input: &DomainInput<'_>, path: &str) -> Element {
     }
 }
 
-fn disk(format: DiskFormat, path: &str, target: &str) -> Element {
+fn disk(format: Format, path: &str, target: &str) -> Element {
     element("disk")
         .attribute("type", "file")
         .attribute("device", "disk")
@@ -313,7 +315,7 @@ pub(in crate::host) mod tests {
             cmdline: String::new(),
             disk: Some(HostDisk {
                 path: "/images/d.disk".into(),
-                format: DiskFormat::Qcow2,
+                format: Format::Qcow2,
                 bytes: 4 << 30,
             }),
         }

@@ -1,7 +1,7 @@
 //! Pools and volumes.
 
 use super::tree::element;
-use crate::host::storage::artifact::DiskFormat;
+use crate::image::Format;
 
 /// A directory pool.
 pub(in crate::host) fn pool(name: &str, directory: &str) -> String {
@@ -14,7 +14,7 @@ pub(in crate::host) fn pool(name: &str, directory: &str) -> String {
 
 /// A qcow2 volume of a node, over a read-only base if there is one. The format of the base is always
 /// given: otherwise QEMU would guess it from bytes that a guest can write.
-pub(in crate::host) fn overlay_volume(name: &str, bytes: u64, base: Option<(&str, DiskFormat)>) -> String {
+pub(in crate::host) fn overlay_volume(name: &str, bytes: u64, base: Option<(&str, Format)>) -> String {
     let volume = element("volume")
         .child(element("name").text(name))
         .child(element("capacity").attribute("unit", "bytes").text(bytes))
@@ -50,10 +50,7 @@ mod tests {
         insta::assert_snapshot!(overlay_volume(
             "n1.qcow2",
             1 << 30,
-            Some((
-                "/var/lib/libvirt/images/vcluster/images/abc.disk",
-                DiskFormat::Qcow2
-            ))
+            Some(("/var/lib/libvirt/images/vcluster/images/abc.disk", Format::Qcow2))
         ));
         insta::assert_snapshot!(overlay_volume("n1.qcow2", 1 << 30, None));
     }

@@ -54,7 +54,7 @@ fn object(mut host: ObservedHost, kind: &str, name: &str, cluster: &str) -> Obse
     host
 }
 
-fn said(
+fn described(
     observed: &[ObservedHost],
     orphans: &BTreeMap<HostName, Orphans>,
     known: &[KnownCluster],
@@ -88,7 +88,7 @@ fn a_lease_ends_with_the_latest_of_its_claims_and_takes_the_cluster_from_all_hos
         object(host("bm03"), "vxlan", "vcx00000001", "a"),
     ];
     assert_eq!(
-        said(&ended, &none, &[]),
+        described(&ended, &none, &[]),
         ["a on bm[01-03]: its lease ended at 2026-01-31T12:00:00Z"]
     );
     // An extension that reached one of two hosts, and one without an end.
@@ -97,7 +97,7 @@ fn a_lease_ends_with_the_latest_of_its_claims_and_takes_the_cluster_from_all_hos
             claimed(host("bm01"), "a", Some(-1)),
             claimed(host("bm02"), "a", hours),
         ];
-        assert_eq!(said(&extended, &none, &[]), Vec::<String>::new());
+        assert_eq!(described(&extended, &none, &[]), Vec::<String>::new());
     }
 }
 
@@ -115,7 +115,7 @@ fn an_object_without_a_claim_is_removed_once_it_is_old_enough() {
     ];
     let young = ages(&[("bm01", "vcb00000001", 90), ("bm02", "vcb00000001", 30)]);
     assert_eq!(
-        said(&observed, &young, &[]),
+        described(&observed, &young, &[]),
         ["a on bm[01,03]: no claim exists (leftover of a crash)"]
     );
     // Also if the cluster is live but has left this host.
@@ -124,7 +124,7 @@ fn an_object_without_a_claim_is_removed_once_it_is_old_enough() {
         object(host("bm02"), "bridge", "vcb00000001", "a"),
     ];
     assert_eq!(
-        said(&emptied, &ages(&[("bm02", "vcb00000001", 90)]), &[]),
+        described(&emptied, &ages(&[("bm02", "vcb00000001", 90)]), &[]),
         ["a on bm02: no claim exists (leftover of a crash)"]
     );
 }
@@ -146,29 +146,29 @@ fn a_cluster_that_was_taken_down_is_removed_whatever_its_lease() {
     let none = BTreeMap::new();
     let stranded = [claimed(host("bm01"), "a", Some(1))];
     assert_eq!(
-        said(&stranded, &none, &known(false, &[Some("bm01")])),
+        described(&stranded, &none, &known(false, &[Some("bm01")])),
         Vec::<String>::new()
     );
     assert_eq!(
-        said(&stranded, &none, &known(true, &[Some("bm01")])),
+        described(&stranded, &none, &known(true, &[Some("bm01")])),
         ["a on bm01: its removal did not reach all its hosts"]
     );
     // A host that was unreachable when the cluster was updated: removed from that host only.
-    let mut went_on = known(false, &[Some("bm01"), Some("bm02")]);
-    went_on[0].stranded = vec!["bm02".parse().unwrap()];
+    let mut updated = known(false, &[Some("bm01"), Some("bm02")]);
+    updated[0].stranded = vec!["bm02".parse().unwrap()];
     let both = [
         claimed(host("bm01"), "a", Some(1)),
         claimed(host("bm02"), "a", Some(1)),
     ];
     assert_eq!(
-        said(&both, &none, &went_on),
+        described(&both, &none, &updated),
         ["a on bm02: was unreachable when the cluster was updated"]
     );
     // Only the record is left, once every host was observed.
     let empty = [host("bm01")];
-    assert_eq!(said(&empty, &none, &known(true, &[Some("bm01")])).len(), 1);
+    assert_eq!(described(&empty, &none, &known(true, &[Some("bm01")])).len(), 1);
     assert_eq!(
-        said(&empty, &none, &known(true, &[Some("bm01"), None])),
+        described(&empty, &none, &known(true, &[Some("bm01"), None])),
         Vec::<String>::new()
     );
 }
@@ -178,7 +178,7 @@ fn an_object_whose_claim_cannot_be_read_is_left_alone() {
     let mut newer = object(host("bm01"), "bridge", "vcb00000001", "a");
     newer.unreadable = vec![crate::inventory::ClusterRef::of_directory("a.00000001").unwrap()];
     let old = ages(&[("bm01", "vcb00000001", 90)]);
-    assert_eq!(said(&[newer], &old, &[]), Vec::<String>::new());
+    assert_eq!(described(&[newer], &old, &[]), Vec::<String>::new());
 }
 
 fn names(hosts: &[&str]) -> BTreeSet<HostName> {
@@ -208,7 +208,7 @@ fn a_cluster_whose_claim_cannot_be_read_is_named_unless_it_is_removed_anyway() {
     // A lease that has ended on a third host may have been extended on these.
     let [one, two] = observed;
     let observed = [one, two, claimed(host("bm03"), "a", Some(-1))];
-    assert_eq!(said(&observed, &BTreeMap::new(), &[]), Vec::<String>::new());
+    assert_eq!(described(&observed, &BTreeMap::new(), &[]), Vec::<String>::new());
     // But a cluster that was taken down is removed.
     let down = KnownCluster {
         cluster: cluster.name.clone(),

@@ -86,8 +86,8 @@ fn checked(node: &str, output: Output) -> Result<Output, TransferError> {
     if output.is_success() {
         return Ok(output);
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let last: Vec<&str> = said.lines().rev().take(3).collect();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let last: Vec<&str> = errors.lines().rev().take(3).collect();
     let words = last.into_iter().rev().collect::<Vec<_>>().join("; ");
     let words: String = words.chars().filter(|c| !c.is_control()).take(300).collect();
     let status = match &output.ended {

@@ -26,12 +26,12 @@ pub async fn push(
     let directory = quote(&archive.directory);
     let mut command = String::from("set -e; ");
     if let Some(file) = &archive.file {
-        let told = quote(&format!(
+        let refusal = quote(&format!(
             "{file} is a directory there: end the destination with / to send into it"
         ));
         let _ = write!(
             command,
-            "if [ -d {} ]; then echo {told} >&2; exit 1; fi; ",
+            "if [ -d {} ]; then echo {refusal} >&2; exit 1; fi; ",
             quote(file)
         );
     }
@@ -121,8 +121,8 @@ async fn verify(session: &Session, archive: &Archive, limit: Option<Duration>) -
     if output.is_success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stdout);
-    let bad = said.lines().filter(|line| !line.ends_with(": OK"));
+    let checks = String::from_utf8_lossy(&output.stdout);
+    let bad = checks.lines().filter(|line| !line.ends_with(": OK"));
     let names: Vec<String> = bad.take(10).map(|line| line.escape_debug().to_string()).collect();
     if names.is_empty() {
         checked(session.name(), output)?;

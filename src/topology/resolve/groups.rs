@@ -384,7 +384,7 @@ impl NodeValues<'_> {
     }
 
     fn image(&self, span: &Span, text: &str) -> Option<ImageName> {
-        if !self.images.knows(text) {
+        if !self.images.is_defined(text) {
             self.scope.sink.error_hint(
                 span,
                 format!("unknown image `{}`", shorten(text)),

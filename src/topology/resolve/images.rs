@@ -26,7 +26,7 @@ pub(super) struct Images {
 
 impl Images {
     /// Whether an image with that name is defined or built in.
-    pub(super) fn knows(&self, name: &str) -> bool {
+    pub(super) fn is_defined(&self, name: &str) -> bool {
         self.named.contains(name)
     }
 

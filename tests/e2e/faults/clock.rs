@@ -148,6 +148,6 @@ fn a_hosts_clock_that_jumps_has_no_effect() {
 
 /// The time on a host, queried as vcluster does.
 fn seen_on(name: &str) -> u64 {
-    let said = on_host(name, "date +%s");
-    String::from_utf8(said.stdout).unwrap().trim().parse().unwrap()
+    let output = on_host(name, "date +%s");
+    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
 }

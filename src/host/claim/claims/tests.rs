@@ -90,8 +90,8 @@ impl Place {
     async fn hold_again(&self, claim: &Claim, held: &HostLock, token: &str) -> LockState {
         let cluster = claim.cluster_ref();
         let request = request(claim, &cluster, LockMode::Exclusive, Some(token));
-        let said = self.run(&hold_script(&request, &held.holder, true)).await;
-        read_answer(&request, &said).unwrap()
+        let output = self.run(&hold_script(&request, &held.holder, true)).await;
+        read_answer(&request, &output).unwrap()
     }
 }
 
@@ -285,8 +285,8 @@ async fn the_probe_returns_claims_with_their_holders() {
     let (_, _held) = place.hold(&one, LockMode::Exclusive, Some("")).await;
     let (_, other) = place.hold(&two, LockMode::Exclusive, Some("")).await;
     other.unwrap().release().await;
-    let said = place.run(&crate::host::inspect::probe::script()).await;
-    let probe = Probe::read(&said).unwrap();
+    let output = place.run(&crate::host::inspect::probe::script()).await;
+    let probe = Probe::read(&output).unwrap();
     assert_eq!(probe.token, place.token().await);
     let seen: Vec<(&Claim, bool)> = probe
         .claims

@@ -12,7 +12,7 @@ use super::machine::{self, Machine};
 use crate::base::event::Events;
 use crate::base::failure::explain;
 use crate::base::name::{ClusterName, HostName, ImageName};
-use crate::engine::Pending;
+use crate::engine::{HOSTS_AT_ONCE, Pending};
 use crate::host::{Cause, ConnectOptions, Connection, Host, HostError, HostLogin, Observation};
 use crate::inventory::{ObservedHost, ShortId};
 use crate::network;
@@ -21,8 +21,6 @@ use crate::topology::{self, Topology};
 
 /// The URI of this machine.
 pub(super) const LOCAL_URI: &str = "qemu:///system";
-/// Hosts that are examined at the same time.
-const AT_ONCE: usize = 64;
 /// Peers that one host pings at the same time.
 const PINGS: usize = 16;
 /// How often a host's clock is read; the fastest answer counts.
@@ -32,7 +30,7 @@ const ETHERNET: u32 = 1500;
 
 /// What the examination needs.
 #[derive(Clone, Debug)]
-pub struct Look<'a> {
+pub struct Examination<'a> {
     /// The topology.
     pub topology: &'a Topology,
     /// The cluster's id.
@@ -54,15 +52,15 @@ struct Visit {
     host: Option<Host>,
 }
 
-/// Gathers the evidence. The events only say which hosts are waited for.
-pub async fn look<'a>(look: &Look<'a>, events: &Events) -> Evidence<'a> {
+/// Gathers the evidence. The events only name the hosts that are waited for.
+pub async fn examine<'a>(examination: &Examination<'a>, events: &Events) -> Evidence<'a> {
     let mut visits = Pending::each(
         events,
         "an answer from",
-        AT_ONCE,
-        &look.topology.hosts,
+        HOSTS_AT_ONCE,
+        &examination.topology.hosts,
         |config| &config.name,
-        |config| visit(config, &look.options),
+        |config| visit(config, &examination.options),
     )
     .await;
     let observed: Vec<ObservedHost> = visits
@@ -71,15 +69,15 @@ pub async fn look<'a>(look: &Look<'a>, events: &Events) -> Evidence<'a> {
         .collect();
     let plan = (!observed.is_empty()).then(|| {
         plan(&PlanInput {
-            topology: look.topology,
-            cluster_id: look.cluster_id,
-            image_keys: look.image_keys.clone(),
-            client_key: look.client_key.clone(),
+            topology: examination.topology,
+            cluster_id: examination.cluster_id,
+            image_keys: examination.image_keys.clone(),
+            client_key: examination.client_key.clone(),
             observed,
             trouble: crate::plan::KnownFailures::default(),
         })
     });
-    let (tried, paths) = paths(look.topology, plan.as_ref(), &mut visits, events).await;
+    let (tried, paths) = paths(examination.topology, plan.as_ref(), &mut visits, events).await;
     let mut hosts = Vec::with_capacity(visits.len());
     for visit in visits {
         if let Some(host) = visit.host {
@@ -90,13 +88,13 @@ pub async fn look<'a>(look: &Look<'a>, events: &Events) -> Evidence<'a> {
         hosts.push(visit.evidence);
     }
     Evidence {
-        topology: look.topology,
+        topology: examination.topology,
         plan,
         controller: controller(),
         hosts,
         tried,
         paths,
-        known: look.known.clone(),
+        known: examination.known.clone(),
     }
 }
 
@@ -124,8 +122,8 @@ async fn visit(config: &topology::Host, options: &ConnectOptions) -> Visit {
     visit.evidence.local = login.is_local();
     visit.login = Some(login.clone());
     match login.script("examine the machine", &machine::script()).await {
-        Ok(said) => {
-            visit.evidence.machine = Machine::read(&said);
+        Ok(output) => {
+            visit.evidence.machine = Machine::read(&output);
             if visit.evidence.machine.is_none() {
                 visit.note(
                     Stage::Examine,
@@ -178,10 +176,10 @@ async fn clock(login: &HostLogin) -> Option<Clock> {
     let mut best: Option<Clock> = None;
     for _ in 0..CLOCKS {
         let (before, began) = (SystemTime::now(), Instant::now());
-        let said = login.script("read the clock", "date +%s.%N\n").await.ok()?;
+        let output = login.script("read the clock", "date +%s.%N\n").await.ok()?;
         let bound = began.elapsed() / 2;
         let middle = before.duration_since(UNIX_EPOCH).ok()? + bound;
-        let apart = read_time(&said)?.abs_diff(middle);
+        let apart = read_time(&output)?.abs_diff(middle);
         if best.is_none_or(|best| bound < best.bound) {
             best = Some(Clock { apart, bound });
         }
@@ -190,8 +188,8 @@ async fn clock(login: &HostLogin) -> Option<Clock> {
 }
 
 /// `1763844000.123456789`.
-fn read_time(said: &str) -> Option<Duration> {
-    let (seconds, nanos) = said.trim().split_once('.')?;
+fn read_time(text: &str) -> Option<Duration> {
+    let (seconds, nanos) = text.trim().split_once('.')?;
     let nanos = nanos.parse().ok().filter(|nanos| *nanos < 1_000_000_000)?;
     Some(Duration::new(seconds.parse().ok()?, nanos))
 }
@@ -231,10 +229,10 @@ async fn paths(
     let names = with_login.map(|visit| &visit.evidence.config.name);
     let pending = Pending::new("the pings to the other hosts from", names);
     let all = &all;
-    let said = pending
+    let results = pending
         .each_of(
             events,
-            AT_ONCE,
+            HOSTS_AT_ONCE,
             visits.iter(),
             |visit| &visit.evidence.config.name,
             |visit| async move {
@@ -251,8 +249,8 @@ async fn paths(
         .await;
     let mut paths = Vec::new();
     let mut ways = 0;
-    for (visit, said) in visits.iter_mut().zip(said) {
-        match said {
+    for (visit, result) in visits.iter_mut().zip(results) {
+        match result {
             Some(Ok((tried, mut failed))) => {
                 ways += tried;
                 paths.append(&mut failed);
@@ -273,9 +271,9 @@ async fn ping(
     let mut failed = Vec::new();
     for some in peers.chunks(PINGS) {
         let script = network::mtu_script(mtu, some);
-        let said = login.script("ping the other hosts", &script).await?;
+        let output = login.script("ping the other hosts", &script).await?;
         failed.extend(
-            network::read_mtu(&said, mtu, some)
+            network::read_mtu(&output, mtu, some)
                 .into_iter()
                 .map(|failure| Path {
                     from: from.clone(),

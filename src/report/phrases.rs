@@ -11,7 +11,7 @@ use crate::base::event::{ActionKind, Event, Progress, Stream};
 use crate::base::text::{self, plural};
 
 /// What a stage is doing now: `2 failed, slowest redis017 12.3 s`.
-pub(super) fn remark(tally: &StageTally, now: Duration) -> String {
+pub(super) fn stage_note(tally: &StageTally, now: Duration) -> String {
     let mut parts = Vec::new();
     if tally.failed > 0 {
         parts.push(format!("{} failed", tally.failed));
@@ -54,16 +54,7 @@ pub(super) fn planned(actions: &[(ActionKind, usize)]) -> String {
     let parts: Vec<String> = actions
         .iter()
         .filter(|(_, count)| *count > 0)
-        .map(|(kind, count)| {
-            let verb = match kind {
-                ActionKind::Keep => "keep",
-                ActionKind::Create => "create",
-                ActionKind::Recreate => "recreate",
-                ActionKind::Start => "start",
-                ActionKind::Remove => "remove",
-            };
-            format!("{count} to {verb}")
-        })
+        .map(|(kind, count)| format!("{count} to {}", kind.as_str()))
         .collect();
     if parts.is_empty() {
         "plan: nothing to do".into()
@@ -73,8 +64,8 @@ pub(super) fn planned(actions: &[(ActionKind, usize)]) -> String {
 }
 
 /// What is always shown, and at once: failures, warnings.
-pub(super) fn alarm(event: &Event) -> Option<String> {
-    let (word, style, said) = match event {
+pub(super) fn failure_line(event: &Event) -> Option<String> {
+    let (word, style, text) = match event {
         Event::Warning { text } => ("warning", WARNING, text.clone()),
         Event::Missing { nodes, reason } => (
             "warning",
@@ -103,11 +94,11 @@ pub(super) fn alarm(event: &Event) -> Option<String> {
         } => ("failed", ERROR, format!("{node}: {name}: {error}")),
         _ => return None,
     };
-    Some(format!("{style}{word}{style:#}: {}", block(&said)))
+    Some(format!("{style}{word}{style:#}: {}", block(&text)))
 }
 
 /// What gets its own line in any progress display.
-pub(super) fn news(event: &Event) -> Option<String> {
+pub(super) fn progress_line(event: &Event) -> Option<String> {
     Some(match event {
         Event::Started {
             verb,
@@ -141,7 +132,7 @@ pub(super) fn news(event: &Event) -> Option<String> {
 }
 
 /// A line that a node wrote, prefixed with its name as in clush.
-pub(super) fn output(node: &str, stream: Stream, line: &str) -> String {
+pub(super) fn output_line(node: &str, stream: Stream, line: &str) -> String {
     let style = match stream {
         Stream::Stdout => HINT,
         Stream::Stderr => ERROR,
@@ -150,8 +141,8 @@ pub(super) fn output(node: &str, stream: Stream, line: &str) -> String {
 }
 
 /// Text of several lines, escaped for a terminal, the later lines indented.
-fn block(said: &str) -> String {
-    said.lines()
+fn block(text: &str) -> String {
+    text.lines()
         .map(|line| text::line(line.as_bytes()))
         .collect::<Vec<_>>()
         .join("\n    ")
@@ -168,7 +159,7 @@ mod tests {
     fn a_failure_names_node_host_and_stage_and_cannot_move_the_cursor() {
         let event = node("n1", NodeStage::Boot, failed("died\n\x1b[2Jpanic"));
         assert_eq!(
-            plain(&alarm(&event).unwrap()),
+            plain(&failure_line(&event).unwrap()),
             "failed: n1 on bm01: boot: died\n    ^[[2Jpanic"
         );
     }
@@ -183,15 +174,18 @@ mod tests {
     }
 
     #[test]
-    fn the_remark_names_the_slowest_with_whole_seconds() {
+    fn the_note_names_the_slowest_with_whole_seconds() {
         let mut tally = StageTally {
             failed: 1,
             ..StageTally::default()
         };
         tally.at_work.insert("n2".into(), Duration::from_millis(1500));
-        assert_eq!(remark(&tally, Duration::from_secs(6)), "1 failed, slowest n2 4 s");
         assert_eq!(
-            remark(&tally, Duration::from_secs(200)),
+            stage_note(&tally, Duration::from_secs(6)),
+            "1 failed, slowest n2 4 s"
+        );
+        assert_eq!(
+            stage_note(&tally, Duration::from_secs(200)),
             "1 failed, slowest n2 3m 18s"
         );
     }
