@@ -12,6 +12,7 @@ use crate::base::event::Events;
 use crate::base::exit::ExitCode;
 use crate::base::failure::UserError;
 use crate::base::name::NodeName;
+use crate::base::suggest::suggest;
 use crate::base::text::sanitize;
 use crate::configure;
 use crate::engine::tell_slowness;
@@ -84,7 +85,8 @@ impl Runs<'_> {
         events: &Events,
     ) -> anyhow::Result<Vec<StepReport>> {
         let Connected { nodes, holds } = connected;
-        let journal = Journal::open(results).context("failed to open the journal of the run")?;
+        let journal =
+            Journal::open(results).with_context(|| unwritten("failed to open the journal of the run"))?;
         let _slow = tell_slowness(&nodes, events);
         let renderer = configure::context(&self.cluster.plan, self.topology);
         let workload = Workload {
@@ -105,15 +107,22 @@ impl Runs<'_> {
             _ => workload
                 .run(&record.steps)
                 .await
-                .context("failed to write results")?,
+                .with_context(|| unwritten("failed to write results"))?,
         };
         close(&nodes, events).await;
         holds.release(events).await;
         results
             .write(self.cluster.record.name.as_str(), &reports)
-            .context("failed to write results.json")?;
+            .with_context(|| unwritten("failed to write results.json"))?;
         Ok(reports)
     }
+}
+
+/// The error for a file or directory of a run that cannot be written.
+pub fn unwritten(what: impl Into<String>) -> UserError {
+    UserError::new(ExitCode::Unexpected, what).with_hint(
+        "check the permissions and the free space of the results directory; `--results` names another one",
+    )
 }
 
 /// The nodes of these steps, each once.
@@ -132,7 +141,8 @@ pub fn choose(
 ) -> Result<Vec<WorkloadStep>, UserError> {
     if steps.is_empty() {
         let text = "the topology has no `workload:` steps";
-        return Err(UserError::new(ExitCode::Usage, text));
+        let hint = "add steps to it, such as `workload: [{ name: load, run: COMMAND }]`";
+        return Err(UserError::new(ExitCode::Usage, text).with_hint(hint));
     }
     for name in names {
         let known: Vec<&str> = steps.iter().map(|step| step.name.as_str()).collect();
@@ -142,7 +152,9 @@ pub fn choose(
                 sanitize(name),
                 known.join(", ")
             );
-            return Err(UserError::new(ExitCode::Usage, text));
+            let mut unknown = UserError::new(ExitCode::Usage, text);
+            unknown.hint = suggest(name, known.iter().copied());
+            return Err(unknown);
         }
     }
     Ok(steps

@@ -14,7 +14,7 @@ use crate::base::event::Event;
 use crate::base::exit::ExitCode;
 use crate::base::failure::UserError;
 use crate::cluster::Cluster;
-use crate::cluster::run::{Mode, RunOptions, Runs, choose, nodes_of};
+use crate::cluster::run::{Mode, RunOptions, Runs, choose, nodes_of, unwritten};
 use crate::engine::EngineError;
 use crate::report::{self, junit};
 use crate::state::Lock;
@@ -114,10 +114,14 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     }
     let nodes = steps.clone();
     verb.perform(&nodes, Mode::Run, || {
-        let results = Results::create(&parent, std::time::SystemTime::now())
-            .with_context(|| format!("failed to create a results directory in {}", parent.display()))?;
+        let results = Results::create(&parent, std::time::SystemTime::now()).with_context(|| {
+            let place = parent.display();
+            unwritten(format!("failed to create a results directory in {place}"))
+        })?;
         let record = Record::new(cluster.plan.cluster_id, steps);
-        let running = record.begin(&results).context("failed to write run.json")?;
+        let running = record
+            .begin(&results)
+            .with_context(|| unwritten("failed to write run.json"))?;
         Ok(InterruptedRun {
             results,
             record,
@@ -175,7 +179,11 @@ impl Verb<'_> {
                 cluster.record.name.as_str(),
                 &show::cases(&reports, record, results),
             )?;
-            std::fs::write(file, text).with_context(|| format!("failed to write {}", file.display()))?;
+            std::fs::write(file, text).with_context(|| {
+                let text = format!("failed to write {}", file.display());
+                let hint = "give `--junit` a file in a directory that exists and can be written";
+                UserError::new(ExitCode::Unexpected, text).with_hint(hint)
+            })?;
         }
         show::show(&reports, results, self.context);
         if self.context.cancel.is_cancelled() {
