@@ -13,9 +13,10 @@ pub enum ExitCode {
     InvalidTopology,
     /// The nodes do not fit on the hosts.
     DoesNotFit,
-    /// A host, an image or a node could not be brought to the planned state, or is not in it (`status`).
+    /// A host, an image or a node could not be brought to the planned state, which includes its configuration, or is
+    /// not in it (`status`).
     ApplyFailed,
-    /// A step of the configuration or workload, or a criterion, failed.
+    /// A step of the workload failed (`run`), or a command of the user did on a node (`exec`).
     WorkloadFailed,
     /// Objects of ours are still on a host.
     LeftBehind,

@@ -70,7 +70,7 @@ pub fn failures(plan: &Plan, faults: Vec<NodeFault>) -> Vec<Failure> {
             host: planned.map(|node| node.host.clone()),
             node: Some(fault.node),
             error: fault.fault.to_string(),
-            hint: None,
+            hint: Some("fix the step, then run `vcluster configure` or `vcluster up` again".into()),
             console: None,
         }
     });

@@ -7,7 +7,9 @@ use anyhow::Context as _;
 use crate::base::exit::ExitCode;
 use crate::base::failure::UserError;
 use crate::base::name::{ClusterName, NodeName};
+use crate::base::suggest::{nearest, suggest};
 use crate::base::text::sanitize;
+use crate::nodeset::{NodeSet, NodeSetError, NodeSetErrorKind};
 use crate::plan::Plan;
 use crate::state::{ClusterDir, ClusterKeys, ClusterRecord, LockGuard, StateError, StateRoot};
 use crate::topology::Topology;
@@ -81,8 +83,8 @@ impl Cluster {
         let text = self
             .dir
             .read("topology.yaml")?
-            .context("the copy of the topology is missing")?;
-        let text = String::from_utf8(text).context("the copy of the topology is damaged")?;
+            .ok_or_else(|| no_topology("is missing"))?;
+        let text = String::from_utf8(text).with_context(|| no_topology("is damaged"))?;
         let name = self.dir.join("topology.yaml").display().to_string();
         Ok(Topology::parse(&text, &name, &self.record.base_dir)?)
     }
@@ -90,8 +92,10 @@ impl Cluster {
     /// Selects nodes by node set, `@group` and `@all`; all of them by default. In plan order.
     pub fn select(&self, wanted: Option<&str>, excluded: Option<&str>) -> anyhow::Result<Vec<NodeName>> {
         let names = |text: &str| -> anyhow::Result<BTreeSet<NodeName>> {
-            let set = crate::nodeset::NodeSet::parse(text, |group: &str| self.group(group))
-                .with_context(|| format!("failed to read the node set `{}`", sanitize(text)))?;
+            let set = NodeSet::parse(text, |group: &str| self.group(group)).map_err(|error| {
+                let context = self.unreadable(text, &error);
+                anyhow::Error::new(error).context(context)
+            })?;
             let mut nodes = BTreeSet::new();
             for name in set.iter() {
                 let node = self
@@ -99,21 +103,7 @@ impl Cluster {
                     .nodes
                     .iter()
                     .find(|node| node.name.as_str() == name)
-                    .ok_or_else(|| {
-                        let mut missing = self.plan.missing.iter();
-                        if let Some(missing) = missing.find(|missing| missing.node.as_str() == name) {
-                            let text = format!("`{}` is missing: {}", missing.node, missing.reason);
-                            let hint = "`vcluster up` tries to create it again";
-                            return UserError::new(ExitCode::Usage, text).with_hint(hint);
-                        }
-                        let all = crate::nodeset::fold(self.plan.nodes.iter().map(|node| node.name.as_str()));
-                        let text = format!(
-                            "cluster `{}` has no node `{}` (it has {all})",
-                            self.plan.cluster,
-                            sanitize(&name)
-                        );
-                        UserError::new(ExitCode::Usage, text)
-                    })?;
+                    .ok_or_else(|| self.no_node(&name))?;
                 nodes.insert(node.name.clone());
             }
             Ok(nodes)
@@ -131,9 +121,56 @@ impl Cluster {
             .cloned()
             .collect();
         if chosen.is_empty() {
-            return Err(UserError::new(ExitCode::Usage, "the selection contains no nodes").into());
+            let hint = format!(
+                "select some of {} with `-w`, and exclude fewer with `-x`",
+                crate::nodeset::fold(self.node_names())
+            );
+            return Err(UserError::new(ExitCode::Usage, "the selection contains no nodes")
+                .with_hint(hint)
+                .into());
         }
         Ok(chosen)
+    }
+
+    /// The error for a node set that cannot be read.
+    fn unreadable(&self, text: &str, error: &NodeSetError) -> UserError {
+        let message = format!("failed to read the node set `{}`", sanitize(text));
+        let mut wrong = UserError::new(ExitCode::Usage, message);
+        wrong.hint = match &error.kind {
+            NodeSetErrorKind::UnknownGroup(name) => {
+                let groups: BTreeSet<&str> = self.plan.nodes.iter().map(|node| node.group.as_str()).collect();
+                suggest(name, groups)
+            }
+            _ => error.hint(),
+        };
+        wrong
+    }
+
+    /// The error for a node that the cluster does not have.
+    fn no_node(&self, name: &str) -> UserError {
+        let mut missing = self.plan.missing.iter();
+        if let Some(missing) = missing.find(|missing| missing.node.as_str() == name) {
+            let text = format!("`{}` is missing: {}", missing.node, missing.reason);
+            let hint = "`vcluster up` tries to create it again";
+            return UserError::new(ExitCode::Usage, text).with_hint(hint);
+        }
+        let cluster = &self.plan.cluster;
+        let text = format!(
+            "cluster `{cluster}` has no node `{}` (it has {})",
+            sanitize(name),
+            crate::nodeset::fold(self.node_names())
+        );
+        // Nodes of one group differ in their number: any of them would be near.
+        let others = self.node_names().filter(|other| stem(other) != stem(name));
+        let hint = match nearest(name, others.take(5_000)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("`vcluster status {cluster}` shows the nodes; `@GROUP` selects those of a group"),
+        };
+        UserError::new(ExitCode::Usage, text).with_hint(hint)
+    }
+
+    fn node_names(&self) -> impl Iterator<Item = &str> {
+        self.plan.nodes.iter().map(|node| node.name.as_str())
     }
 
     /// How many hosts hold these nodes.
@@ -151,6 +188,18 @@ impl Cluster {
         let names: Vec<String> = members.map(|node| node.name.to_string()).collect();
         (!names.is_empty()).then_some(names)
     }
+}
+
+/// A node's name without its number.
+fn stem(name: &str) -> &str {
+    name.trim_end_matches(|c: char| c.is_ascii_digit())
+}
+
+/// The error for a stored copy of the topology that cannot be used.
+fn no_topology(state: &str) -> UserError {
+    let text = format!("the copy of the topology {state}");
+    let hint = "`vcluster up TOPOLOGY` stores it again";
+    UserError::new(ExitCode::Unexpected, text).with_hint(hint)
 }
 
 /// The cluster name of an argument, which is a name or a topology file. Without an argument, the only recorded cluster.

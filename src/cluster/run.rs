@@ -13,6 +13,7 @@ use crate::base::event::Events;
 use crate::base::exit::ExitCode;
 use crate::base::failure::UserError;
 use crate::base::name::NodeName;
+use crate::base::suggest::suggest;
 use crate::base::text::sanitize;
 use crate::configure;
 use crate::engine::report_slow_nodes;
@@ -66,10 +67,16 @@ pub struct Runs<'a> {
 impl Runs<'_> {
     /// Begins a run of these steps, in a new directory below `parent`.
     pub fn begin(&self, parent: &Path, steps: Vec<WorkloadStep>) -> anyhow::Result<InterruptedRun> {
-        let results = Results::create(parent, std::time::SystemTime::now())
-            .with_context(|| format!("failed to create a results directory in {}", parent.display()))?;
+        let results = Results::create(parent, std::time::SystemTime::now()).with_context(|| {
+            unwritten(format!(
+                "failed to create a results directory in {}",
+                parent.display()
+            ))
+        })?;
         let record = Record::new(self.cluster.plan.cluster_id, steps);
-        let running = record.begin(&results).context("failed to write run.json")?;
+        let running = record
+            .begin(&results)
+            .with_context(|| unwritten("failed to write run.json"))?;
         Ok(InterruptedRun {
             results,
             record,
@@ -115,7 +122,8 @@ impl Runs<'_> {
         events: &Events,
     ) -> anyhow::Result<Vec<StepReport>> {
         let Connected { nodes, holds } = connected;
-        let journal = Journal::open(results).context("failed to open the journal of the run")?;
+        let journal =
+            Journal::open(results).with_context(|| unwritten("failed to open the journal of the run"))?;
         let _slow = report_slow_nodes(&nodes, events);
         let renderer = configure::context(&self.cluster.plan, self.topology);
         let workload = Workload {
@@ -136,15 +144,22 @@ impl Runs<'_> {
             _ => workload
                 .run(&record.steps)
                 .await
-                .context("failed to write results")?,
+                .with_context(|| unwritten("failed to write results"))?,
         };
         close(&nodes, events).await;
         holds.release(events).await;
         results
             .write(self.cluster.record.name.as_str(), &reports)
-            .context("failed to write results.json")?;
+            .with_context(|| unwritten("failed to write results.json"))?;
         Ok(reports)
     }
+}
+
+/// The error for a file or directory of a run that cannot be written.
+fn unwritten(what: impl Into<String>) -> UserError {
+    UserError::new(ExitCode::Unexpected, what).with_hint(
+        "check the permissions and the free space of the results directory; `--results` names another one",
+    )
 }
 
 /// The nodes of these steps, each once.
@@ -163,7 +178,8 @@ pub fn choose(
 ) -> Result<Vec<WorkloadStep>, UserError> {
     if steps.is_empty() {
         let text = "the topology has no `workload:` steps";
-        return Err(UserError::new(ExitCode::Usage, text));
+        let hint = "add steps to it, such as `workload: [{ name: load, run: COMMAND }]`";
+        return Err(UserError::new(ExitCode::Usage, text).with_hint(hint));
     }
     for name in names {
         let known: Vec<&str> = steps.iter().map(|step| step.name.as_str()).collect();
@@ -173,7 +189,9 @@ pub fn choose(
                 sanitize(name),
                 known.join(", ")
             );
-            return Err(UserError::new(ExitCode::Usage, text));
+            let mut unknown = UserError::new(ExitCode::Usage, text);
+            unknown.hint = suggest(name, known.iter().copied());
+            return Err(unknown);
         }
     }
     Ok(steps

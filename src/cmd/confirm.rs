@@ -8,13 +8,15 @@ use crate::base::exit::ExitCode;
 use crate::base::failure::UserError;
 use crate::report;
 
+/// The hint where it is not possible to ask.
+const SKIP: &str = "pass -y to skip the confirmation";
+
 /// Asks for confirmation. Without a terminal (stdin and stderr) this is an error with a hint about `-y`.
 /// Anything but `y` or `yes` is `Ok(false)`. Cancelling counts as an interruption.
 pub(super) async fn confirm(question: &str, cancel: &CancellationToken) -> Result<bool, UserError> {
     if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
         return Err(
-            UserError::new(ExitCode::Usage, "cannot ask for confirmation without a terminal")
-                .with_hint("pass -y to skip the confirmation"),
+            UserError::new(ExitCode::Usage, "cannot ask for confirmation without a terminal").with_hint(SKIP),
         );
     }
     let (sender, answer) = tokio::sync::oneshot::channel();
@@ -29,7 +31,7 @@ pub(super) async fn confirm(question: &str, cancel: &CancellationToken) -> Resul
             Ok(Ok(yes)) => Ok(yes),
             Ok(Err(error)) => {
                 let text = format!("failed to ask for confirmation: {error}");
-                Err(UserError::new(ExitCode::Unexpected, text))
+                Err(UserError::new(ExitCode::Unexpected, text).with_hint(SKIP))
             }
             Err(_) => Ok(false),
         },

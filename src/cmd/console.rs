@@ -16,6 +16,7 @@ use crate::cluster::Cluster;
 use crate::engine::Pending;
 use crate::host::Backend;
 use crate::report;
+use crate::state::StateError;
 
 /// The key that leaves the console: Ctrl-], as in `virsh console` and telnet.
 const ESCAPE: u8 = 0x1d;
@@ -42,7 +43,10 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let planned = cluster.plan.nodes.iter().find(|node| node.name == args.node);
     let node = planned.context("the node is not in the plan")?;
     let record = cluster.record.hosts.iter().find(|host| host.name == node.host);
-    let record = record.with_context(|| format!("host `{}` is not in the record", node.host))?;
+    let record = record.ok_or_else(|| StateError::Damaged {
+        path: cluster.dir.join("cluster.json"),
+        cause: format!("host `{}` is missing in it", node.host),
+    })?;
     let waits = waits(context);
     let pending = Pending::new("connecting to", [&record.name]);
     let access = args.hosts.access();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 
 use crate::base::exit::ExitCode;
+use crate::base::failure::UserError;
 use crate::report;
 
 /// Print the man page, or write the pages of all verbs to a directory.
@@ -25,7 +26,11 @@ pub fn run(args: &Args, command: clap::Command) -> anyhow::Result<ExitCode> {
     };
     std::fs::create_dir_all(dir)
         .and_then(|()| clap_mangen::generate_to(command, dir))
-        .with_context(|| format!("failed to write man pages to {}", dir.display()))?;
+        .with_context(|| {
+            let text = format!("failed to write man pages to {}", dir.display());
+            let hint = "give `--dir` a directory that can be created or written";
+            UserError::new(ExitCode::Unexpected, text).with_hint(hint)
+        })?;
     Ok(ExitCode::Ok)
 }
 

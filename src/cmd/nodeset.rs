@@ -14,6 +14,9 @@ use crate::report::{self, Format};
 /// Maximum size of standard input: a million names of 63 characters.
 const MAX_INPUT: u64 = LIMIT as u64 * 64;
 
+/// The hint where there are too many names.
+const SPLIT: &str = "split them over several calls";
+
 #[derive(Clone, Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("command").required(true))]
 struct Flags {
@@ -158,11 +161,8 @@ fn read(text: &str) -> anyhow::Result<NodeSet> {
             .read_to_string(&mut input)
             .context("failed to read node sets from standard input")?;
         if input.len() as u64 > MAX_INPUT {
-            return Err(UserError::new(
-                ExitCode::Usage,
-                format!("standard input contains more than {LIMIT} names"),
-            )
-            .into());
+            let text = format!("standard input contains more than {LIMIT} names");
+            return Err(UserError::new(ExitCode::Usage, text).with_hint(SPLIT).into());
         }
         input.split_whitespace().collect()
     } else {
@@ -180,10 +180,8 @@ fn read(text: &str) -> anyhow::Result<NodeSet> {
 }
 
 fn too_many() -> UserError {
-    UserError::new(
-        ExitCode::Usage,
-        format!("the node sets contain more than {LIMIT} nodes"),
-    )
+    let text = format!("the node sets contain more than {LIMIT} nodes");
+    UserError::new(ExitCode::Usage, text).with_hint(SPLIT)
 }
 
 /// The error with the text and a caret under the mistake.

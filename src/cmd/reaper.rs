@@ -89,6 +89,17 @@ enum Operation {
     Look,
 }
 
+impl Operation {
+    /// What it does, as a verb phrase.
+    fn describe(self) -> &'static str {
+        match self {
+            Self::Install(_) => "install the reaper",
+            Self::Remove => "remove the reaper",
+            Self::Look => "check the reaper",
+        }
+    }
+}
+
 async fn on_hosts(on: &On, context: &Context, operation: Operation) -> anyhow::Result<ExitCode> {
     let records = on.choice.endpoints()?;
     if records.is_empty() {
@@ -117,7 +128,12 @@ async fn on_hosts(on: &On, context: &Context, operation: Operation) -> anyhow::R
         }
     }
     show(&rows, context);
-    let what = format!("failed on {} of {} hosts", failures.len(), records.len());
+    let what = format!(
+        "failed to {} on {} of {} hosts",
+        operation.describe(),
+        failures.len(),
+        records.len()
+    );
     EngineError::from_failures(&what, failures)?;
     Ok(ExitCode::Ok)
 }

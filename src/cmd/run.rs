@@ -155,7 +155,11 @@ impl Verb<'_> {
                 cluster.record.name.as_str(),
                 &show::cases(&reports, record, results),
             )?;
-            std::fs::write(file, text).with_context(|| format!("failed to write {}", file.display()))?;
+            std::fs::write(file, text).with_context(|| {
+                let text = format!("failed to write {}", file.display());
+                let hint = "give `--junit` a file in a directory that exists and can be written";
+                UserError::new(ExitCode::Unexpected, text).with_hint(hint)
+            })?;
         }
         show::show(&reports, results, self.context);
         if self.context.cancel.is_cancelled() {

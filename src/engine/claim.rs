@@ -86,7 +86,7 @@ impl ClaimError {
             }
             Self::Failed(error) => error.hint(),
             Self::LocksExpired { cluster } => Some(format!(
-                "see `vcluster status -c {cluster}`; `up` continues from what is there, `down` removes the cluster"
+                "see `vcluster status {cluster}`; `up` continues from what is there, `down` removes the cluster"
             )),
             Self::Stuck { .. } => Some("run `vcluster gc` when the hosts are reachable again".into()),
         }

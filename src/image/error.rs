@@ -80,10 +80,14 @@ impl ImageError {
             Self::Unusable { hint, .. } => Some(hint.clone()),
             Self::Digest { .. } => Some("fetch the file again, or correct `sha256` in the topology".into()),
             Self::Build { log, .. } => Some(format!("see the full output in {}", log.display())),
-            Self::Incomplete { image, .. } => {
-                Some(format!("build it again: vcluster image build {image} --rebuild"))
+            Self::Incomplete { image, .. } => Some(format!(
+                "build it again with `vcluster image build {image} --rebuild`, and `-t FILE` if a topology defines it"
+            )),
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                Some("free space on the file system of this path".into())
             }
-            Self::Cancelled(_) | Self::Io { .. } => None,
+            Self::Io { .. } => Some("check the type, owner and permissions of this path".into()),
+            Self::Cancelled(_) => None,
         }
     }
 

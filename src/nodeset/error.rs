@@ -15,7 +15,7 @@ pub struct NodeSetError {
 impl NodeSetError {
     /// What to write instead.
     pub fn hint(&self) -> Option<String> {
-        self.kind.hint().map(str::to_owned)
+        Some(self.kind.hint().to_owned())
     }
 }
 
@@ -67,8 +67,8 @@ pub enum NodeSetErrorKind {
 }
 
 impl NodeSetErrorKind {
-    fn hint(&self) -> Option<&'static str> {
-        Some(match self {
+    fn hint(&self) -> &'static str {
+        match self {
             Self::MissingOperand(_) => {
                 "write `a,b` (union), `a!b` (without), `a&b` (both) or `a^b` (one of the two)"
             }
@@ -80,8 +80,12 @@ impl NodeSetErrorKind {
             Self::StepWithoutRange(_) | Self::ZeroStep(_) => {
                 "write a step after a range, as in `node[0-6/2]`"
             }
+            Self::Reopened => "put a letter between two ranges, as in `rack[1-2]n[01-10]`",
+            Self::TooLong(_) => "write a number of at most 19 digits",
             Self::Character(c) if c.is_whitespace() => "separate names with `,`",
-            _ => return None,
-        })
+            Self::Character(_) => "remove this character",
+            Self::TooMany => "split the node set into smaller ones",
+            Self::UnknownGroup(_) => "write the names of the nodes, or `@GROUP` with a group of the topology",
+        }
     }
 }

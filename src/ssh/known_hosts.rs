@@ -112,7 +112,11 @@ impl HostKeyError {
                         .into(),
                 )
             }
-            Self::Revoked { .. } | Self::File { .. } => None,
+            Self::Revoked { file, line, .. } => Some(format!(
+                "nothing was sent to it. Give the host a new key, or delete line {line} of {} if the key is trusted",
+                file.display()
+            )),
+            Self::File { .. } => Some("check the owner, permissions and content of this file".into()),
         }
     }
 }

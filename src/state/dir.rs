@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::base::crash_point;
 use crate::base::exit::ExitCode;
 use crate::base::name::ClusterName;
+use crate::base::suggest::nearest;
 
 /// Why the state directory could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -43,40 +44,81 @@ pub enum StateError {
         holder: String,
     },
     /// There is no such cluster.
-    #[error("there is no cluster `{cluster}` on this machine{others}")]
+    #[error("there is no cluster `{cluster}` on this machine{}", existing(known))]
     Unknown {
         /// The requested name.
         cluster: ClusterName,
-        /// The existing names, for people.
-        others: String,
+        /// The clusters that exist.
+        known: Vec<ClusterName>,
     },
-    /// No cluster was named, and there are none or several.
-    #[error("{0}")]
-    Ambiguous(String),
+    /// No cluster was named, and there is none.
+    #[error("there is no cluster on this machine")]
+    NoCluster,
+    /// No cluster was named, and there are several.
+    #[error("there are {} clusters on this machine: {}", known.len(), listed(known))]
+    Several {
+        /// The clusters.
+        known: Vec<ClusterName>,
+    },
+}
+
+/// Names of clusters, for people.
+fn listed(names: &[ClusterName]) -> String {
+    let names: Vec<&str> = names.iter().map(ClusterName::as_str).collect();
+    names.join(", ")
+}
+
+/// The end of the message about an unknown cluster.
+fn existing(names: &[ClusterName]) -> String {
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(" (existing: {})", listed(names))
+    }
 }
 
 impl StateError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Io { .. } => return None,
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                "free space on the file system of this path".into()
+            }
+            Self::Io { .. } => {
+                "check the type, owner and permissions of this path; XDG_STATE_HOME sets another place for state"
+                    .into()
+            }
+            // `down` reads the journal, whatever hosts it is given.
+            Self::Damaged { path, .. } if path.ends_with("journal.jsonl") => {
+                "delete this file, then run `vcluster down NAME --hosts HOSTS`: it finds the cluster on these hosts"
+                    .into()
+            }
             Self::Damaged { .. } => {
                 "`vcluster down NAME --hosts ...` finds and removes the cluster on its hosts without this file"
                     .into()
             }
             Self::NoPlace => "set HOME or XDG_STATE_HOME".into(),
             Self::Busy { .. } => "wait for it to end, or stop it; nothing was changed".into(),
-            Self::Unknown { cluster, .. } => format!(
-                "`vcluster list` shows the clusters; to remove one created on another machine: `vcluster down {cluster} --hosts HOSTS`"
-            ),
-            Self::Ambiguous(_) => "name it with an argument, its topology file or VCLUSTER_NAME".into(),
+            Self::Unknown { cluster, known } => {
+                let near = nearest(cluster.as_str(), known.iter().map(ClusterName::as_str));
+                let near = near.map_or_else(String::new, |near| format!("did you mean `{near}`? "));
+                format!(
+                    "{near}`vcluster list` shows the clusters; to remove one created on another machine: `vcluster down {cluster} --hosts HOSTS`"
+                )
+            }
+            Self::NoCluster => {
+                "`vcluster up TOPOLOGY` raises one; to remove one created by another user or on another machine: \
+                 `vcluster down NAME --hosts HOSTS`"
+                    .into()
+            }
+            Self::Several { .. } => "name it with an argument, its topology file or VCLUSTER_NAME".into(),
         })
     }
 
     /// The exit code of this error.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Unknown { .. } | Self::Ambiguous(_) => ExitCode::Usage,
+            Self::Unknown { .. } | Self::NoCluster | Self::Several { .. } => ExitCode::Usage,
             _ => ExitCode::Unexpected,
         }
     }
@@ -136,33 +178,19 @@ impl StateRoot {
 
     /// The error for a cluster without a record here.
     pub fn unknown(&self, cluster: &ClusterName) -> Result<StateError, StateError> {
-        let names = self.clusters()?;
-        let names: Vec<&str> = names.iter().map(ClusterName::as_str).collect();
-        let others = match names.as_slice() {
-            [] => String::new(),
-            names => format!(" (existing: {})", names.join(", ")),
-        };
         Ok(StateError::Unknown {
             cluster: cluster.clone(),
-            others,
+            known: self.clusters()?,
         })
     }
 
     /// The only recorded cluster.
     pub fn only(&self) -> Result<ClusterName, StateError> {
-        let mut names = self.clusters()?;
-        match names.len() {
-            1 => Ok(names.remove(0)),
-            0 => Err(StateError::Ambiguous(
-                "there is no cluster on this machine".into(),
-            )),
-            n => {
-                let list: Vec<&str> = names.iter().map(ClusterName::as_str).collect();
-                Err(StateError::Ambiguous(format!(
-                    "there are {n} clusters on this machine: {}",
-                    list.join(", ")
-                )))
-            }
+        let mut known = self.clusters()?;
+        match known.len() {
+            0 => Err(StateError::NoCluster),
+            1 => Ok(known.remove(0)),
+            _ => Err(StateError::Several { known }),
         }
     }
 }
@@ -437,6 +465,31 @@ mod tests {
             }
         }
         assert!(root.only().unwrap_err().to_string().contains("one, two"));
+    }
+
+    #[test]
+    fn a_name_that_is_nearly_right_is_suggested() {
+        let (_temp, root) = root();
+        let dir = root.cluster(&"redis".parse().unwrap());
+        dir.create().unwrap();
+        dir.write("cluster.json", b"{}").unwrap();
+        let hint = |name: &str| root.unknown(&name.parse().unwrap()).unwrap().hint().unwrap();
+        assert!(hint("redsi").starts_with("did you mean `redis`? "));
+        assert!(hint("web").starts_with("`vcluster list`"));
+    }
+
+    #[test]
+    fn a_damaged_journal_has_to_be_deleted_before_down_and_no_other_file_has() {
+        let (_temp, root) = root();
+        let hint = |file: &str| {
+            let damaged = StateError::Damaged {
+                path: root.cluster(&"a".parse().unwrap()).join(file),
+                cause: "x".into(),
+            };
+            damaged.hint().unwrap()
+        };
+        assert!(hint("journal.jsonl").starts_with("delete this file"));
+        assert!(hint("cluster.json").contains("without this file"));
     }
 
     #[test]

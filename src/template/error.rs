@@ -25,7 +25,8 @@ pub struct TemplateError {
 impl TemplateError {
     /// What to write instead.
     pub fn hint(&self) -> Option<String> {
-        self.hint.clone()
+        let general = || "docs/topology.md describes the template language and its helpers".to_owned();
+        Some(self.hint.clone().unwrap_or_else(general))
     }
 
     /// A template is part of the topology.

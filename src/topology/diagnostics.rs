@@ -247,20 +247,13 @@ impl<'a> Sink<'a> {
         Some(begin + inner..begin + inner + length)
     }
 
-    pub(super) fn error(&self, span: &Range<usize>, message: impl Into<String>) {
-        self.push(span, message.into(), None);
-    }
-
+    /// Records a mistake with what to write instead.
     pub(super) fn error_hint(
         &self,
         span: &Range<usize>,
         message: impl Into<String>,
         hint: impl Into<Option<String>>,
     ) {
-        self.push(span, message.into(), hint.into());
-    }
-
-    fn push(&self, span: &Range<usize>, message: String, hint: Option<String>) {
         let mut found = self.found.borrow_mut();
         if found.0.len() >= MAX_DIAGNOSTICS {
             found.1 += 1;
@@ -269,8 +262,8 @@ impl<'a> Sink<'a> {
         let start = self.floor(span.start);
         let end = self.floor(span.end).max(start);
         let diagnostic = Diagnostic {
-            message,
-            hint,
+            message: message.into(),
+            hint: hint.into(),
             at: self.locate(start),
             span: start..end,
         };

@@ -51,14 +51,20 @@ impl Topology {
                         "the topology is not UTF-8: invalid byte at offset {}",
                         error.utf8_error().valid_up_to()
                     ),
-                    None,
+                    Some("save it as UTF-8".to_owned()),
                 )),
             },
             Err(error) => Err(Diagnostics::of_file(
                 name,
                 format!("the topology cannot be read: {error}"),
-                (error.kind() == std::io::ErrorKind::NotFound)
-                    .then(|| "give the path of a topology file, or `-` for standard input".to_owned()),
+                Some(
+                    if error.kind() == std::io::ErrorKind::PermissionDenied {
+                        "check its owner and permissions"
+                    } else {
+                        "give the path of a topology file, or `-` for standard input"
+                    }
+                    .to_owned(),
+                ),
             )),
         }
     }

@@ -13,7 +13,7 @@ use serde::de::{
 
 use super::diagnostics::Sink;
 use super::tree::{Key, Kind, Tree};
-use crate::base::suggest::suggest;
+use crate::base::suggest::{nearest, suggest};
 
 /// A value with its place; empty if it was wrong, which is then already recorded.
 #[derive(Clone, Debug)]
@@ -141,6 +141,28 @@ fn friendly(expected: &str) -> String {
     .to_owned()
 }
 
+/// What to write in place of a value of the wrong type.
+fn advice(found: &Kind, message: &str) -> &'static str {
+    let is_scalar = matches!(
+        found,
+        Kind::Int(_) | Kind::Unsigned(_) | Kind::Float(_) | Kind::Bool(_)
+    );
+    match message.strip_prefix("expected ").unwrap_or_default() {
+        "text" if is_scalar => {
+            "write it as text in quotes; sizes and times need a unit, such as 112MiB or 30s"
+        }
+        "text" => "write one text, in quotes if it begins with `{`, `[` or `@`",
+        "`true` or `false`" => "write one of the two, without quotes",
+        "a list" => "write `[a, b]`, or each item on a line of its own after `- `",
+        wanted if wanted.contains("mapping") => {
+            "write `{ key: value }`, or each `key: value` on a line of its own"
+        }
+        wanted if wanted.contains("percentage") => "write a share such as 95%, or a number of nodes",
+        wanted if wanted.contains("number") => "write digits, without quotes and without a unit",
+        _ => "`vcluster schema` prints what each key takes",
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Reader<'de> {
     tree: &'de Tree,
@@ -153,17 +175,7 @@ impl<'de> Reader<'de> {
         result.map_err(|mistake| {
             if let Mistake::New(message) = mistake {
                 let found = self.tree.kind.describe();
-                let hint = match self.tree.kind {
-                    Kind::Int(_) | Kind::Unsigned(_) | Kind::Float(_) | Kind::Bool(_)
-                        if message == "expected text" =>
-                    {
-                        Some(
-                            "write it as text in quotes; sizes and times need a unit, such as 112MiB or 30s"
-                                .to_owned(),
-                        )
-                    }
-                    _ => None,
-                };
+                let hint = advice(&self.tree.kind, &message).to_owned();
                 let message = if message.starts_with("expected ") {
                     format!("{message}, found {found}")
                 } else {
@@ -294,8 +306,20 @@ impl<'de> Deserializer<'de> for Reader<'de> {
             _ => None,
         };
         let Some(text) = choice.filter(|text| variants.contains(text)) else {
-            let wanted = variants.join("`, `");
-            return self.judge(Err(Mistake::New(format!("expected one of `{wanted}`"))));
+            let near = choice.and_then(|text| nearest(text, variants.iter().copied()));
+            self.sink.error_hint(
+                &self.tree.span,
+                format!(
+                    "expected one of `{}`, found {}",
+                    variants.join("`, `"),
+                    self.tree.kind.describe()
+                ),
+                near.map_or_else(
+                    || "write one of these words".to_owned(),
+                    |near| format!("did you mean `{near}`?"),
+                ),
+            );
+            return Err(Mistake::Recorded);
         };
         let value: StrDeserializer<'_, Mistake> = text.into_deserializer();
         self.judge(visitor.visit_enum(value))

@@ -10,6 +10,9 @@ use serde_saphyr::{DuplicateKeyPolicy, Location, MergeKeyPolicy, Spanned};
 use super::diagnostics::Sink;
 use super::limits::{MAX_ALIASED_VALUES, MAX_DEPTH, MAX_FILE_BYTES, MAX_VALUES};
 
+/// The hint for a topology that is too large.
+const FOLD: &str = "name many nodes or hosts at once with node sets, such as `bm[01-15]`";
+
 /// A value and its place.
 #[derive(Clone, Debug)]
 pub(super) struct Tree {
@@ -64,12 +67,13 @@ pub(super) fn shorten(text: &str) -> String {
 /// Reads one YAML document; a mistake in the syntax goes into the sink.
 pub(super) fn parse(text: &str, sink: &Sink<'_>) -> Option<Tree> {
     if text.len() as u64 > MAX_FILE_BYTES {
-        sink.error(
+        sink.error_hint(
             &(0..0),
             format!(
                 "the topology has {} bytes; at most {MAX_FILE_BYTES} are allowed",
                 text.len()
             ),
+            FOLD.to_owned(),
         );
         return None;
     }
@@ -105,8 +109,13 @@ pub(super) fn parse(text: &str, sink: &Sink<'_>) -> Option<Tree> {
             });
             let line = text[..offset].lines().count().max(1);
             let braces = text.lines().nth(line - 1).is_some_and(|line| line.contains("{{"));
-            let hint = braces.then(|| "put a value that contains `{{` in quotes".to_owned());
-            sink.error_hint(&(offset..offset + 1), message(&error), hint);
+            let (message, hint) = explain(&error);
+            let hint = if braces {
+                "put a value that contains `{{` in quotes"
+            } else {
+                hint
+            };
+            sink.error_hint(&(offset..offset + 1), message, hint.to_owned());
             None
         }
     }
@@ -120,8 +129,8 @@ fn alias_limits() -> serde_saphyr::options::AliasLimits {
     limits
 }
 
-/// The reader's message as a fragment of one line, without its position.
-fn message(error: &serde_saphyr::Error) -> String {
+/// The reader's message as a fragment of one line, without its position, and what to do about it.
+fn explain(error: &serde_saphyr::Error) -> (String, &'static str) {
     let text = error.without_snippet().to_string();
     let line = text.lines().next().unwrap_or_default().trim();
     let line = line.split(" at line ").next().unwrap_or(line);
@@ -129,37 +138,54 @@ fn message(error: &serde_saphyr::Error) -> String {
         (
             "budget breached: Nodes",
             format!("the topology contains more than {MAX_VALUES} values"),
+            FOLD,
         ),
         (
             "budget breached: Events",
             format!("the topology contains more than {MAX_VALUES} values"),
+            FOLD,
         ),
         (
             "budget breached: Depth",
             format!("lists and mappings are nested deeper than {MAX_DEPTH} levels"),
+            "nest them less deeply",
         ),
         (
             "recursion limit",
             format!("lists and mappings are nested deeper than {MAX_DEPTH} levels"),
+            "nest them less deeply",
         ),
         (
             "budget breached: Documents",
             "the file contains more than one YAML document".to_owned(),
+            "remove what follows the second `---`",
         ),
         (
             "alias replay limit",
             format!("aliases add more than {MAX_ALIASED_VALUES} values"),
+            "use fewer aliases",
         ),
         (
             "recursive references",
             "an alias is inside its own anchor".to_owned(),
+            "write the value out in place of the alias",
         ),
-        ("cannot deserialize null into string", "a key is empty".to_owned()),
+        (
+            "cannot deserialize null into string",
+            "a key is empty".to_owned(),
+            "write a name before the `:`",
+        ),
     ];
-    known
+    let found = known
         .into_iter()
-        .find(|(beginning, _)| line.starts_with(beginning))
-        .map_or_else(|| format!("the YAML is invalid: {line}"), |(_, message)| message)
+        .find(|(beginning, ..)| line.starts_with(beginning));
+    found.map_or_else(
+        || {
+            let hint = "check the indentation, quotes and brackets here and in the lines before";
+            (format!("the YAML is invalid: {line}"), hint)
+        },
+        |(_, message, hint)| (message, hint),
+    )
 }
 
 /// A value as the YAML reader returns it.

@@ -85,7 +85,10 @@ fn extend_that_reaches_no_host_keeps_the_lease() {
 
 #[test]
 fn a_step_that_does_not_exist_is_named_with_those_that_do() {
-    let ran = on_demo("run --step laod").code(2).says("`laod`").says("load");
+    let ran = on_demo("run --step laod")
+        .code(2)
+        .says("`laod`")
+        .says("did you mean `load`?");
     assert_output!(ran);
 }
 
@@ -109,7 +112,8 @@ fn a_workload_without_steps_is_wrong_usage() {
     directory(&program, "demo")
         .write("topology.yaml", topology.as_bytes())
         .unwrap();
-    let ran = program.args(["run"]).run().code(2).says("`workload:`");
+    let ran = program.args(["run"]).run().code(2);
+    let ran = ran.says("`workload:`").says("hint: ");
     assert_output!(ran);
 }
 

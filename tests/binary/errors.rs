@@ -1,16 +1,22 @@
 //! Errors for people and for programs: the same words, the same hint, the same exit code.
 
+use serde_json::Value;
+
 use crate::hosts::{CLOSED, topology};
 use crate::program::{Ran, Vcluster};
 use crate::recorded::recorded;
 
 /// Command lines with their exit codes, run where the cluster `demo` is recorded.
-const LINES: [(&str, i32); 14] = [
+const LINES: [(&str, i32); 18] = [
     ("list --results", 2),
     ("status nowhere", 2),
     ("hosts --nodes web009", 2),
     ("hosts --nodes web003", 2),
     ("hosts --nodes @db", 2),
+    ("hosts --nodes web[001", 2),
+    ("exec --exclude @all true", 2),
+    ("nodeset --expand web[2-1]", 2),
+    ("image build nowhere", 2),
     ("gc --hosts root@", 2),
     ("reaper status", 2),
     ("extend --to 2020-01-01T00:00:00Z", 2),
@@ -21,6 +27,20 @@ const LINES: [(&str, i32); 14] = [
     ("down --yes", 7),
     ("man --dir /dev/null/man", 1),
 ];
+
+/// The hints of an error: one, or one for each mistake of a topology. An error without a hint fails the test.
+fn hints(line: &str, error: &Value) -> Vec<String> {
+    let hints: Vec<&Value> = match error["mistakes"].as_array() {
+        Some(mistakes) => mistakes.iter().map(|mistake| &mistake["hint"]).collect(),
+        None => vec![&error["hint"]],
+    };
+    let texts = hints.into_iter().map(|hint| {
+        let text = hint.as_str().filter(|text| !text.is_empty());
+        text.unwrap_or_else(|| panic!("{line}: no hint in {error}"))
+            .to_owned()
+    });
+    texts.collect()
+}
 
 fn run(line: &str, format: &str) -> Ran {
     recorded()
@@ -51,20 +71,23 @@ fn an_error_is_the_same_in_both_formats() {
                 human.stderr
             );
         }
+        let hints = hints(line, &error);
         if line == "list --results" {
             // clap prints the usage in a form of its own.
             continue;
         }
-        if let Some(hint) = error["hint"].as_str() {
-            let hint = format!("\nhint: {hint}\n");
-            assert!(
-                human.stderr.ends_with(&hint),
-                "{line}: no `{hint}` in\n{}",
-                human.stderr
-            );
-        } else {
-            assert!(!human.stderr.contains("\nhint: "), "{line}: {}", human.stderr);
+        let is_topology = error["mistakes"].is_array();
+        for hint in hints {
+            // Those of a topology stand at its mistakes, any other one at the end.
+            let is_there = if is_topology {
+                human.stderr.contains(&format!("\n = hint: {hint}\n"))
+            } else {
+                human.stderr.ends_with(&format!("\nhint: {hint}\n"))
+            };
+            assert!(is_there, "{line}: no `{hint}` in\n{}", human.stderr);
         }
+        let has_one_of_its_own = human.stderr.contains("\nhint: ");
+        assert_eq!(has_one_of_its_own, !is_topology, "{line}: {}", human.stderr);
     }
 }
 

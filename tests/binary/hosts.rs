@@ -209,4 +209,10 @@ fn reaper_fails_on_a_host_that_it_cannot_reach() {
         .says("bm01")
         .says("hint: ");
     assert_output!(ran);
+    for (line, what) in [
+        ("reaper install demo.yaml", "failed to install the reaper"),
+        ("reaper remove demo.yaml", "failed to remove the reaper"),
+    ] {
+        closed(line.split(' ')).code(5).says(what);
+    }
 }

@@ -1,10 +1,14 @@
 //! Runs the binary in a place of its own: a temporary directory, which is its current directory and has its state,
 //! its cache and its home directory below it.
 
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::pty::{Winsize, openpty};
+use nix::sys::termios::Termios;
 use serde_json::Value;
 
 use crate::filter;
@@ -93,14 +97,35 @@ impl Vcluster {
 
     /// Waits for the end of what was started. Its output must fit into a pipe.
     pub(crate) fn finish(self, mut child: Child) -> Ran {
-        let began = Instant::now();
-        while child.try_wait().unwrap().is_none() {
-            if began.elapsed() > LIMIT {
-                child.kill().unwrap();
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait(&mut child);
         let output = child.wait_with_output().unwrap();
+        self.ended(output)
+    }
+
+    /// Runs it to its end with a terminal as standard input and standard error, on which this is typed.
+    pub(crate) fn run_on_terminal(self, typed: &str) -> Ran {
+        let terminal = openpty(None::<&Winsize>, None::<&Termios>).unwrap();
+        let mut command = self.command();
+        command
+            // Without cursor movement and colours.
+            .env("TERM", "dumb")
+            .stdin(terminal.slave.try_clone().unwrap())
+            .stdout(Stdio::piped())
+            .stderr(terminal.slave);
+        let mut child = command.spawn().unwrap();
+        // The terminal ends with the last process that has it open, so it must not stay open here.
+        drop(command);
+        let mut master = File::from(terminal.master);
+        master.write_all(typed.as_bytes()).unwrap();
+        let shown = std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            // At the end of a terminal, reading is an error.
+            let _ = master.read_to_end(&mut bytes);
+            bytes
+        });
+        wait(&mut child);
+        let mut output = child.wait_with_output().unwrap();
+        output.stderr = shown.join().unwrap();
         self.ended(output)
     }
 
@@ -137,6 +162,17 @@ impl Vcluster {
             .env("LC_ALL", "C")
             .envs(self.environment.clone());
         command
+    }
+}
+
+/// Waits for the end of a process. One that hangs is killed, so that the test fails with its output.
+fn wait(child: &mut Child) {
+    let began = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if began.elapsed() > LIMIT {
+            child.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -38,6 +38,17 @@ pub(crate) fn recorded_at(uri: &str) -> Vcluster {
     program
 }
 
+/// The binary in a place where the cluster `demo` is recorded on this machine. Its nodes refuse every login: they have
+/// multicast addresses, and for those the kernel refuses a TCP connection at once and sends nothing.
+pub(crate) fn recorded_without_route() -> Vcluster {
+    let program = recorded_at("qemu+unix:///system?socket=/nowhere/libvirt-sock");
+    let plan = include_str!("demo/plan.json").replace(r#""address": "10.77.0."#, r#""address": "224.0.0."#);
+    directory(&program, "demo")
+        .write("plan.json", plan.as_bytes())
+        .unwrap();
+    program
+}
+
 /// The state directory of a cluster.
 pub(crate) fn directory(program: &Vcluster, name: &str) -> ClusterDir {
     StateRoot::at(program.path("state/vcluster")).cluster(&name.parse().unwrap())

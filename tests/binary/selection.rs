@@ -14,8 +14,9 @@ fn wrong(set: &str) -> Ran {
 
 #[test]
 fn a_node_that_does_not_exist_is_named_with_those_that_do() {
-    let ran = wrong("web[007-009]").says("web[001-002]");
+    let ran = wrong("web[007-009]").says("web[001-002]").says("hint: ");
     assert_output!(ran);
+    wrong("wbe001").says("hint: did you mean `web001`?");
 }
 
 #[test]
@@ -29,7 +30,8 @@ fn a_node_that_the_cluster_does_without_is_missing_for_a_reason() {
 
 #[test]
 fn a_group_that_does_not_exist_is_named() {
-    let ran = wrong("@db").says("`db`");
+    let ran = wrong("@db").says("`db`").says("hint: ");
+    wrong("@wbe").says("hint: did you mean `web`?");
     assert_output!(ran);
 }
 
@@ -55,7 +57,8 @@ fn a_choice_that_leaves_no_node_is_wrong_usage() {
         .args(["exec", "--nodes", "@web", "--exclude", "web[001-002]", "true"])
         .run()
         .code(2)
-        .says("error: ");
+        .says("error: ")
+        .says("hint: ");
     assert_output!(ran);
 }
 

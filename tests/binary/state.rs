@@ -75,7 +75,8 @@ fn of_several_clusters_one_has_to_be_named() {
         .run()
         .code(2)
         .says("demo, other")
-        .says("hint: ");
+        .says("hint: ")
+        .says("VCLUSTER_NAME");
     assert_output!(ran);
     two()
         .args(["hosts", "--cluster", "third"])
@@ -111,7 +112,8 @@ fn a_state_directory_that_cannot_be_used_is_named() {
             .code(1)
             .prints_nothing()
             .says("/dev/null/state/vcluster")
-            .says("Not a directory");
+            .says("Not a directory")
+            .says("hint: ");
     }
     let ran = Vcluster::new()
         .env("XDG_STATE_HOME", "/dev/null/state")

@@ -289,7 +289,7 @@ fn a_cluster_that_does_not_exist_is_wrong_usage_with_a_hint() {
 }
 
 #[test]
-fn without_any_cluster_the_verbs_of_one_say_how_to_name_it() {
+fn without_any_cluster_the_verbs_of_one_say_how_to_raise_one() {
     for line in [
         "status",
         "down",
@@ -299,7 +299,10 @@ fn without_any_cluster_the_verbs_of_one_say_how_to_name_it() {
         "exec true",
         "hosts",
     ] {
-        usage(line).says("hint: ").says("VCLUSTER_NAME");
+        usage(line)
+            .says("hint: ")
+            .says("vcluster up")
+            .says("vcluster down");
     }
     let ran = usage("status");
     assert_output!(ran);

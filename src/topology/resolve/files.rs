@@ -8,21 +8,30 @@ use super::values::Span;
 use crate::topology::limits::MAX_TEMPLATE_BYTES;
 use crate::topology::tree::shorten;
 
+/// The hint for a path on a node that [`check_remote_path`] refuses.
+pub(super) const REMOTE: &str = "write the absolute path of a file on the node, such as /etc/app.conf";
+
+/// The hint for a file here that cannot be read.
+const READABLE: &str = "check its owner and permissions";
+
 /// A file that the topology names, inside its directory: a foreign topology cannot read
 /// `../../etc/shadow`, neither by its path nor through a symbolic link.
 pub(super) fn inside(scope: &Scope<'_>, span: &Span, text: &str, what: &str) -> Option<PathBuf> {
-    let refuse = |message: String, hint: Option<String>| {
+    let refuse = |message: String, hint: String| {
         scope.sink.error_hint(span, message, hint);
         None
     };
     let shown = shorten(text);
     if text.is_empty() || text.chars().any(char::is_control) {
-        return refuse(format!("`{shown}` is not a valid path of a {what}"), None);
+        return refuse(
+            format!("`{shown}` is not a valid path of a {what}"),
+            "write a relative path, without control characters".to_owned(),
+        );
     }
     let leaves = || {
         refuse(
             format!("the {what} `{shown}` is outside of the topology's directory"),
-            Some("move it next to the topology file and give its relative path".to_owned()),
+            "move it next to the topology file and give its relative path".to_owned(),
         )
     };
     let path = std::path::Path::new(text);
@@ -36,13 +45,22 @@ pub(super) fn inside(scope: &Scope<'_>, span: &Span, text: &str, what: &str) -> 
     let joined = scope.base_dir.join(path);
     match joined.canonicalize() {
         Ok(path) if !path.starts_with(&scope.base_dir) => leaves(),
-        Ok(path) if !path.is_file() => refuse(format!("the {what} `{shown}` is not a file"), None),
+        Ok(path) if !path.is_file() => refuse(
+            format!("the {what} `{shown}` is not a file"),
+            "name one file; a step copies no directory".to_owned(),
+        ),
         Ok(path) => Some(path),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => refuse(
             format!("the {what} `{shown}` does not exist"),
-            near_file(&joined).map(|name| format!("did you mean `{name}`?")),
+            near_file(&joined).map_or_else(
+                || "paths are relative to the directory of the topology".to_owned(),
+                |name| format!("did you mean `{name}`?"),
+            ),
         ),
-        Err(error) => refuse(format!("the {what} `{shown}` cannot be read: {error}"), None),
+        Err(error) => refuse(
+            format!("the {what} `{shown}` cannot be read: {error}"),
+            READABLE.to_owned(),
+        ),
     }
 }
 
@@ -66,15 +84,18 @@ pub(super) fn template(scope: &Scope<'_>, span: &Span, text: &str) -> Option<Str
     let shown = shorten(text);
     match read {
         Err(error) => {
-            scope
-                .sink
-                .error(span, format!("the template `{shown}` cannot be read: {error}"));
+            scope.sink.error_hint(
+                span,
+                format!("the template `{shown}` cannot be read: {error}"),
+                READABLE.to_owned(),
+            );
             None
         }
         Ok(size) if size as u64 > MAX_TEMPLATE_BYTES => {
-            scope.sink.error(
+            scope.sink.error_hint(
                 span,
                 format!("the template `{shown}` is larger than {MAX_TEMPLATE_BYTES} bytes"),
+                "use `file:` for a file that is copied unchanged".to_owned(),
             );
             None
         }

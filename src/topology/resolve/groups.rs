@@ -209,9 +209,11 @@ fn names(
 }
 
 fn too_many(scope: &Scope<'_>, span: &Span) {
-    scope
-        .sink
-        .error(span, format!("the topology has more than {MAX_NODES} nodes"));
+    scope.sink.error_hint(
+        span,
+        format!("the topology has more than {MAX_NODES} nodes"),
+        "use fewer nodes, or split the topology into several clusters".to_owned(),
+    );
 }
 
 /// Every name stands for one machine, node or host.

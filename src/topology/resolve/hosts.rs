@@ -64,9 +64,11 @@ pub(super) fn resolve(scope: &Scope<'_>, raw: Option<&At<Entries<RawHost>>>) -> 
             }
             seen.insert(name.clone(), key.span.clone());
             if hosts.len() >= MAX_HOSTS {
-                scope
-                    .sink
-                    .error(&key.span, format!("the topology has more than {MAX_HOSTS} hosts"));
+                scope.sink.error_hint(
+                    &key.span,
+                    format!("the topology has more than {MAX_HOSTS} hosts"),
+                    "use fewer hosts, or split the topology into several clusters".to_owned(),
+                );
                 return hosts;
             }
             let good = (!mistaken)
@@ -122,9 +124,10 @@ fn host(scope: &Scope<'_>, name: &HostName, index: usize, raw: &RawHost, span: &
     let overcommit = field(raw.overcommit.as_ref(), OVERCOMMIT, |span, value| {
         let good = (0.01..=1_000.0).contains(value);
         if !good {
-            scope.sink.error(
+            scope.sink.error_hint(
                 span,
                 format!("overcommit: {value} is not a number from 0.01 to 1000"),
+                "it is vCPUs per CPU thread: 10 is the default, 1 suits a benchmark".to_owned(),
             );
         }
         good.then_some(*value)
@@ -135,7 +138,7 @@ fn host(scope: &Scope<'_>, name: &HostName, index: usize, raw: &RawHost, span: &
     });
     let address = field(raw.address.as_ref(), None, |span, value| {
         let text = values::rendered(scope, span, &value.0, "address", &context)?;
-        values::parsed::<IpAddr>(scope, span, &text, "an IP address").map(Some)
+        values::address::<IpAddr>(scope, span, &text, "an IP address").map(Some)
     });
     let identity = field(raw.identity.as_ref(), None, |span, value| {
         let text = values::rendered(scope, span, &value.0, "identity", &context)?;
@@ -168,7 +171,11 @@ fn field<T, U>(raw: Option<&At<T>>, default: U, read: impl Fn(&Span, &T) -> Opti
 /// A private key file: absolute, below the home directory, or relative to the topology.
 fn identity(scope: &Scope<'_>, span: &Span, text: &str) -> Option<PathBuf> {
     if text.is_empty() || text.chars().any(char::is_control) {
-        scope.sink.error(span, "`identity` is not a path");
+        scope.sink.error_hint(
+            span,
+            "`identity` is not a path",
+            "write the path of a private key, such as ~/.ssh/id_ed25519".to_owned(),
+        );
         return None;
     }
     let Some(rest) = text.strip_prefix("~/") else {
@@ -176,9 +183,11 @@ fn identity(scope: &Scope<'_>, span: &Span, text: &str) -> Option<PathBuf> {
     };
     let home = std::env::home_dir();
     if home.is_none() {
-        scope
-            .sink
-            .error(span, "`~/` is used, but there is no home directory");
+        scope.sink.error_hint(
+            span,
+            "`~/` is used, but there is no home directory",
+            "set HOME, or write an absolute path".to_owned(),
+        );
     }
     home.map(|home| home.join(rest))
 }

@@ -241,9 +241,10 @@ fn own_packages(scope: &Scope<'_>, raw: &RawImage) -> Option<Vec<String>> {
                     .chars()
                     .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c));
             if !good {
-                scope.sink.error(
+                scope.sink.error_hint(
                     &package.span,
                     format!("`{}` is not the name of a Debian package", shorten(name)),
+                    "use lower-case letters, digits, `+`, `-` and `.`, without a version".to_owned(),
                 );
             }
             good.then(|| name.clone())
@@ -266,9 +267,11 @@ fn digest(scope: &Scope<'_>, span: &Span, text: &str) -> Option<String> {
 fn login(scope: &Scope<'_>, span: &Span, text: &str) -> Option<String> {
     let good = super::files::is_login(text);
     if !good {
-        scope
-            .sink
-            .error(span, format!("`{}` is not a valid user name", shorten(text)));
+        scope.sink.error_hint(
+            span,
+            format!("`{}` is not a valid user name", shorten(text)),
+            "use up to 32 lower-case letters, digits, `_` and `-`, beginning with a letter or `_`".to_owned(),
+        );
     }
     good.then(|| text.to_owned())
 }
@@ -282,15 +285,18 @@ fn file(scope: &Scope<'_>, span: &Span, text: &str) -> Option<PathBuf> {
     match path.canonicalize() {
         Ok(path) if path.is_file() => Some(path),
         Ok(_) => {
-            scope
-                .sink
-                .error(span, format!("the image `{}` is not a file", shorten(text)));
+            scope.sink.error_hint(
+                span,
+                format!("the image `{}` is not a file", shorten(text)),
+                "name a qcow2 or raw file".to_owned(),
+            );
             None
         }
         Err(error) => {
-            scope.sink.error(
+            scope.sink.error_hint(
                 span,
                 format!("the image `{}` cannot be read: {error}", shorten(text)),
+                "relative paths are relative to the directory of the topology".to_owned(),
             );
             None
         }

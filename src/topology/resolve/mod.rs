@@ -37,9 +37,10 @@ pub(super) fn topology(raw: &RawTopology, sink: &Sink<'_>, base_dir: &Path) -> O
     let base_dir = match base_dir.canonicalize() {
         Ok(base_dir) => base_dir,
         Err(error) => {
-            sink.error(
+            sink.error_hint(
                 &(0..0),
                 format!("the directory `{}` cannot be read: {error}", base_dir.display()),
+                "relative paths in the topology are relative to it: it must exist".to_owned(),
             );
             return None;
         }

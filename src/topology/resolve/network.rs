@@ -35,13 +35,14 @@ pub(super) fn resolve(
         .as_ref()
         .and_then(|at| bridge(scope, &at.span, at.get()?));
     let gateway = fields.gateway.as_ref().and_then(|at| {
-        let gateway: Ipv4Addr = values::parsed(scope, &at.span, at.get()?, "an IPv4 address")?;
+        let gateway: Ipv4Addr = values::address(scope, &at.span, at.get()?, "an IPv4 address")?;
         if let Some(subnet) = subnet
             && !subnet.contains(&gateway)
         {
-            scope.sink.error(
+            scope.sink.error_hint(
                 &at.span,
                 format!("the gateway {gateway} is not in the subnet {subnet}"),
+                "give it an address of the subnet, or change `subnet`".to_owned(),
             );
         }
         Some(gateway)
@@ -58,7 +59,10 @@ pub(super) fn resolve(
                 format!(
                     "the subnet {subnet} is too small: {needed} addresses are needed ({nodes} nodes, {hosts} hosts), {usable} are usable"
                 ),
-                larger(needed).map(|prefix| format!("a /{prefix} is large enough")),
+                larger(needed).map_or_else(
+                    || "use fewer nodes".to_owned(),
+                    |prefix| format!("a /{prefix} is large enough"),
+                ),
             );
         }
     }
@@ -66,9 +70,11 @@ pub(super) fn resolve(
         let mtu = *at.get()?;
         let good = (576..=65_535).contains(&mtu);
         if !good {
-            scope
-                .sink
-                .error(&at.span, format!("mtu: {mtu} is not a number from 576 to 65535"));
+            scope.sink.error_hint(
+                &at.span,
+                format!("mtu: {mtu} is not a number from 576 to 65535"),
+                "leave out `mtu` to use what the hosts' network allows".to_owned(),
+            );
         }
         good.then_some(mtu)
     });
@@ -90,7 +96,7 @@ pub(super) fn resolve(
         .and_then(At::get)
         .map_or_else(Vec::new, |list| {
             list.iter()
-                .filter_map(|at| values::parsed::<IpAddr>(scope, &at.span, at.get()?, "an IP address"))
+                .filter_map(|at| values::address::<IpAddr>(scope, &at.span, at.get()?, "an IP address"))
                 .collect()
         });
     Network {

@@ -19,19 +19,22 @@ pub(super) fn plain(
 ) -> Option<Vec<String>> {
     let set = parse(scope, span, text, |_| None, &[])?;
     if set.is_empty() {
-        scope
-            .sink
-            .error(span, format!("`{}` is an empty set", shorten(text)));
+        scope.sink.error_hint(
+            span,
+            format!("`{}` is an empty set", shorten(text)),
+            format!("write the names of {what}, such as `name[1-3]`"),
+        );
         return None;
     }
     if set.len() > limit {
-        scope.sink.error(
+        scope.sink.error_hint(
             span,
             format!(
                 "`{}` contains {} {what}; at most {limit} are allowed",
                 shorten(text),
                 set.len()
             ),
+            "shorten the range".to_owned(),
         );
         return None;
     }
@@ -80,9 +83,11 @@ where
         found.push(i);
     }
     if found.is_empty() {
-        scope
-            .sink
-            .error(span, format!("`{}` contains no {what}", shorten(text)));
+        scope.sink.error_hint(
+            span,
+            format!("`{}` contains no {what}", shorten(text)),
+            "widen it: `!` and `&` leave nothing of it".to_owned(),
+        );
         return None;
     }
     found.sort_unstable();
@@ -100,7 +105,7 @@ fn suggest_name<T: AsRef<str>>(name: &str, names: &[T], groups: &[&str], what: &
             first.as_ref(),
             last.as_ref()
         )),
-        _ => None,
+        _ => Some(format!("the topology has no {what}")),
     }
 }
 
@@ -114,7 +119,9 @@ fn parse(
     NodeSet::parse(text, groups)
         .inspect_err(|error: &NodeSetError| {
             let hint = match &error.kind {
-                NodeSetErrorKind::UnknownGroup(name) => suggest(name, known.iter().copied()),
+                NodeSetErrorKind::UnknownGroup(name) => {
+                    suggest(name, known.iter().copied()).or_else(|| error.hint())
+                }
                 _ => error.hint(),
             };
             scope

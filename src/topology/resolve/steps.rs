@@ -46,12 +46,10 @@ pub(super) fn configure(
                 let text = name.get()?;
                 let good = (1..=100).contains(&text.chars().count()) && !text.chars().any(char::is_control);
                 if !good {
-                    scope.sink.error(
+                    scope.sink.error_hint(
                         &name.span,
-                        format!(
-                            "`{}` is not a valid step name: 1 to 100 characters on one line",
-                            shorten(text)
-                        ),
+                        format!("`{}` is not a valid step name", shorten(text)),
+                        "write 1 to 100 characters on one line".to_owned(),
                     );
                     return None;
                 }
@@ -131,9 +129,11 @@ fn run_action(
     ];
     for (key, place) in extra {
         if let Some(place) = place {
-            scope
-                .sink
-                .error(place, format!("`{key}` is for files, but the step has `run`"));
+            scope.sink.error_hint(
+                place,
+                format!("`{key}` is for files, but the step has `run`"),
+                format!("leave out `{key}`, or write the file in a step of its own"),
+            );
         }
     }
     Some(ConfigureAction::Run {
@@ -189,7 +189,9 @@ fn remote(scope: &Scope<'_>, span: &Span, path: &RemotePath) -> Option<String> {
     if !is_template(&path.0)
         && let Err(message) = files::check_remote_path(&path.0)
     {
-        scope.sink.error(span, format!("to: {message}"));
+        scope
+            .sink
+            .error_hint(span, format!("to: {message}"), files::REMOTE.to_owned());
         return None;
     }
     Some(path.0.clone())
@@ -226,11 +228,15 @@ fn owner(scope: &Scope<'_>, span: &Span, owner: &Owner) -> Option<String> {
 
 fn command_text(scope: &Scope<'_>, span: &Span, text: &str) -> Option<String> {
     if text.trim().is_empty() {
-        scope.sink.error(span, "the command is empty");
+        let hint = "write a command for `sh`, or remove the step".to_owned();
+        scope.sink.error_hint(span, "the command is empty", hint);
         return None;
     }
     if text.contains('\0') {
-        scope.sink.error(span, "the command contains a NUL character");
+        let hint = "remove the character: no command can contain it".to_owned();
+        scope
+            .sink
+            .error_hint(span, "the command contains a NUL character", hint);
         return None;
     }
     Some(text.to_owned())

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::Scope;
-use super::files::check_remote_path;
+use super::files::{REMOTE, check_remote_path};
 use super::steps::Placed;
 use super::values::Span;
 use crate::base::name::NodeName;
@@ -96,7 +96,8 @@ impl Checker<'_> {
     fn path(&self, span: &Span, text: &str, nodes: &[NodeName]) {
         for path in self.text(span, text, Kind::Inline("to"), nodes) {
             if let Err(message) = check_remote_path(&path) {
-                self.scope.sink.error(span, format!("to: {message}"));
+                let hint = REMOTE.to_owned();
+                self.scope.sink.error_hint(span, format!("to: {message}"), hint);
                 return;
             }
         }

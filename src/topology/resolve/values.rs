@@ -40,12 +40,13 @@ pub(super) fn size(scope: &Scope<'_>, span: &Span, text: &str, what: &str, least
         }
     };
     if !(least..=MAX_MIB).contains(&size.0) {
-        scope.sink.error(
+        scope.sink.error_hint(
             span,
             format!(
                 "{what}: {size} is out of bounds; {} to 16 TiB are allowed",
                 MiB(least)
             ),
+            "write a size within these bounds, such as 512MiB or 4GiB".to_owned(),
         );
         return None;
     }
@@ -63,12 +64,13 @@ pub(super) fn time(scope: &Scope<'_>, span: &Span, text: &str) -> Option<Duratio
         return None;
     };
     if time.is_zero() || time.as_secs() > MAX_TIMEOUT_SECONDS {
-        scope.sink.error(
+        scope.sink.error_hint(
             span,
             format!(
                 "a timeout of {} is out of bounds; up to 30 days are allowed",
                 shorten(text)
             ),
+            "write a time above 0, such as 30s, 5m or 1h".to_owned(),
         );
         return None;
     }
@@ -98,19 +100,22 @@ pub(super) fn number(scope: &Scope<'_>, span: &Span, text: &str, what: &str, lim
                 "{what}: `{}` is not a whole number from 1 to {limit}",
                 shorten(text)
             );
-            scope.sink.error(span, message);
+            let hint = "write digits only, within these bounds".to_owned();
+            scope.sink.error_hint(span, message, hint);
             None
         }
     }
 }
 
-/// Any type that parses; `wanted` describes it in the message.
-pub(super) fn parsed<T: FromStr>(scope: &Scope<'_>, span: &Span, text: &str, wanted: &str) -> Option<T> {
+/// An IP address; `wanted` describes its kind in the message.
+pub(super) fn address<T: FromStr>(scope: &Scope<'_>, span: &Span, text: &str, wanted: &str) -> Option<T> {
     let value = text.trim().parse().ok();
     if value.is_none() {
-        scope
-            .sink
-            .error(span, format!("`{}` is not {wanted}", shorten(text)));
+        scope.sink.error_hint(
+            span,
+            format!("`{}` is not {wanted}", shorten(text)),
+            "write it in numbers, such as 192.0.2.7; names are not resolved here".to_owned(),
+        );
     }
     value
 }

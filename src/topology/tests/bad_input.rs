@@ -14,6 +14,7 @@ fn messages(text: &str) -> Vec<String> {
             .list()
             .iter()
             .map(|diagnostic| {
+                assert!(diagnostic.hint.is_some(), "no hint: {}", diagnostic.message);
                 format!(
                     "{}:{}: {}",
                     diagnostic.at.line, diagnostic.at.column, diagnostic.message
