@@ -299,8 +299,12 @@ impl Nodes {
                 let via = reach.way().await?;
                 match Session::connect_node(via.as_deref(), &reach.target).await {
                     Ok(session) => return Ok(session),
-                    Err(error) if via.is_some_and(|via| via.is_closed()) => return Err(error),
-                    Err(error) => (error, began),
+                    Err(error) => match via.filter(|via| via.is_closed()) {
+                        // The path was lost, whatever that looks like on the way to the node.
+                        Some(via) if !error.is_refusal() => return Err(via.lost()),
+                        Some(_) => return Err(error),
+                        None => (error, began),
+                    },
                 }
             };
             if !error.is_transient() || matches!(error, SshError::Timeout { .. }) {

@@ -8,6 +8,7 @@ mod configure;
 mod fan;
 mod hostile;
 mod hosts;
+mod paths;
 mod server;
 mod supervise;
 mod workload;
