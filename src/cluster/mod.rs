@@ -19,6 +19,7 @@ mod seeds;
 mod situation;
 mod steps;
 mod store;
+pub mod transfer;
 mod undo;
 pub mod up;
 

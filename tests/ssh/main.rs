@@ -11,4 +11,5 @@ mod hosts;
 mod paths;
 mod server;
 mod supervise;
+mod turns;
 mod workload;
