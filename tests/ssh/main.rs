@@ -10,6 +10,7 @@ mod hostile;
 mod hosts;
 mod paths;
 mod server;
+mod slowness;
 mod supervise;
 mod turns;
 mod workload;
