@@ -2,6 +2,8 @@
 
 mod usage;
 
+use std::time::Duration;
+
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -53,6 +55,9 @@ struct Cli {
 
 /// Heading of the options that every command has.
 const GLOBAL: &str = "Global options";
+
+/// Time for blocking calls to return before the process ends.
+const SHUTDOWN: Duration = Duration::from_secs(1);
 
 const EXIT_CODES: &str = "Exit codes: 0 ok, 1 unexpected, 2 usage, 3 invalid topology, 4 does not fit, \
 5 apply failed, 6 workload or command failed, 7 something left behind, 8 declined, 124 timeout, 130 interrupted.";
@@ -128,7 +133,7 @@ pub fn main() -> std::process::ExitCode {
         }
     });
     // A libvirt call that never returns must not delay the exit: its connection is already closed.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    runtime.shutdown_timeout(SHUTDOWN);
     code.into()
 }
 

@@ -22,6 +22,7 @@ mod situation;
 pub mod status;
 mod steps;
 mod store;
+pub mod transfer;
 mod undo;
 pub mod up;
 

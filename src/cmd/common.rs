@@ -9,6 +9,7 @@ use clap::error::{ContextKind, ContextValue};
 use crate::base::event::Events;
 use crate::base::name::NodeName;
 use crate::cluster::Cluster;
+use crate::cluster::transfer::TransferOptions;
 use crate::engine::report_slow_logins;
 use crate::host::{Access, ConnectOptions};
 use crate::ssh::Nodes;
@@ -99,9 +100,9 @@ pub struct Selection {
     /// Exclude these nodes
     #[arg(short = 'x', long, value_name = "NODESET")]
     exclude: Option<String>,
-    /// Maximum number of nodes in parallel
-    #[arg(short = 'f', long, value_name = "N", default_value_t = 150, value_parser = at_least_one())]
-    pub fanout: usize,
+    /// Maximum number of nodes in parallel [default: 150]
+    #[arg(short = 'f', long, value_name = "N", value_parser = at_least_one())]
+    pub fanout: Option<usize>,
     /// Time limit for each node
     #[arg(short = 't', long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub timeout: Option<Duration>,
@@ -127,5 +128,13 @@ impl Selection {
         let nodes = cluster.nodes(chosen, &self.hosts.access(), events).await?;
         nodes.keep(report_slow_logins(&nodes, events));
         Ok(nodes)
+    }
+
+    /// The limits of a transfer to or from these nodes.
+    pub fn transfer(&self) -> TransferOptions {
+        TransferOptions {
+            fanout: self.fanout,
+            timeout: self.timeout,
+        }
     }
 }

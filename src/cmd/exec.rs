@@ -10,6 +10,7 @@ use crate::base::exit::ExitCode;
 use crate::base::group::grouped;
 use crate::base::text::sanitize;
 use crate::cluster::nodes::close;
+use crate::cluster::transfer::NODES_AT_ONCE;
 use crate::engine::EngineError;
 use crate::report::{self, Format};
 use crate::ssh::fanout::{self, FanEnd, FanEvent, FanRequest};
@@ -56,7 +57,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             timeout: args.selection.timeout,
             ..ExecRequest::default()
         },
-        fanout: args.selection.fanout,
+        fanout: args.selection.fanout.unwrap_or(NODES_AT_ONCE),
         cancel: context.cancel.child_token(),
     };
     let mut unread = false;

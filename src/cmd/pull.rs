@@ -6,14 +6,12 @@ use super::Context;
 use super::common::Selection;
 use super::output::waits;
 use crate::base::exit::ExitCode;
-use crate::base::failure::{Failure, explain};
-use crate::base::name::NodeName;
 use crate::base::text::{plural, sanitize};
 use crate::cluster::nodes::close;
-use crate::engine::{EngineError, Pending};
+use crate::cluster::transfer::{self, Wanted};
+use crate::engine::EngineError;
 use crate::report;
-use crate::ssh::Nodes;
-use crate::ssh::transfer::{self, PullLimits, Pulled};
+use crate::ssh::transfer::Pulled;
 
 /// Fetch files and directories from many nodes into DESTINATION/NODE/
 #[derive(Debug, clap::Args)]
@@ -36,15 +34,13 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let (cluster, chosen) = args.selection.open()?;
     let waits = waits(context);
     let nodes = args.selection.connect(&cluster, &chosen, &waits).await?;
-    // Those whose session is open; the others are reported while they are logged in to.
-    let pending = &Pending::new("fetching from", std::iter::empty::<&str>());
-    let work = pending.each_of(
-        &waits,
-        args.selection.fanout,
-        &chosen,
-        |node| *node,
-        |node| from_node(node, &nodes, &args, pending),
-    );
+    let wanted = Wanted {
+        sources: args.sources,
+        into: args.destination,
+        limit: args.limit.as_u64(),
+    };
+    let options = args.selection.transfer();
+    let work = transfer::pull(&nodes, &chosen, &wanted, options, &waits);
     let results = context.cancel.run_until_cancelled(work).await;
     close(&nodes, &waits).await;
     let mut failures = Vec::new();
@@ -58,13 +54,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
                     report::message(&format!("warning: {node}: skipped {}", sanitize(&skipped)));
                 }
             }
-            Err(error) => failures.push(Failure {
-                host: None,
-                node: Some(node.clone()),
-                error,
-                hint: None,
-                console: None,
-            }),
+            Err(failure) => failures.push(failure),
         }
     }
     EngineError::from_failures("failed to fetch", failures)?;
@@ -77,31 +67,4 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         ));
     }
     Ok(ExitCode::Ok)
-}
-
-async fn from_node(node: &NodeName, nodes: &Nodes, args: &Args, pending: &Pending) -> Result<Pulled, String> {
-    let session = nodes.session_within(node, args.selection.timeout).await;
-    let session = session.map_err(|error| explain(&error))?;
-    pending.begin(node);
-    let _turn = nodes.turn(node).await;
-    let into = args.destination.join(node.as_str());
-    let mut sum = Pulled::default();
-    for source in &args.sources {
-        let left = args.limit.as_u64().saturating_sub(sum.bytes);
-        let limits = PullLimits {
-            bytes: left,
-            entries: PullLimits::default().entries.saturating_sub(sum.entries),
-        };
-        let pulled = tokio::select! {
-            pulled = transfer::pull(&session, source, &into, limits, true, args.selection.timeout) => {
-                pulled.map_err(|error| explain(&error))?
-            }
-            why = nodes.dead(node) => return Err(why),
-        };
-        sum.files += pulled.files;
-        sum.entries += pulled.entries;
-        sum.bytes += pulled.bytes;
-        sum.skipped.extend(pulled.skipped);
-    }
-    Ok(sum)
 }

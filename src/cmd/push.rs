@@ -7,13 +7,13 @@ use super::Context;
 use super::common::Selection;
 use super::output::waits;
 use crate::base::exit::ExitCode;
-use crate::base::failure::{Failure, explain};
 use crate::base::text::plural;
 use crate::base::waiting;
 use crate::cluster::nodes::close;
-use crate::engine::{EngineError, Pending};
+use crate::cluster::transfer;
+use crate::engine::EngineError;
 use crate::report;
-use crate::ssh::transfer::{self, Archive};
+use crate::ssh::transfer::Archive;
 
 /// Send files and directories to many nodes
 #[derive(Debug, clap::Args)]
@@ -38,48 +38,11 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let waits = waits(context);
     let archive = Arc::new(waiting::shown(&waits, what, packing).await??);
     let nodes = args.selection.connect(&cluster, &chosen, &waits).await?;
-    // Those whose session is open; the others are reported while they are logged in to.
-    let pending = &Pending::new("sending to", std::iter::empty::<&str>());
-    let work = pending.each_of(
-        &waits,
-        args.selection.fanout,
-        &chosen,
-        |node| *node,
-        |node| {
-            let (nodes, archive) = (&nodes, &archive);
-            async move {
-                let pushed = match nodes.session_within(node, args.selection.timeout).await {
-                    Ok(session) => {
-                        pending.begin(node);
-                        let _turn = nodes.turn(node).await;
-                        tokio::select! {
-                            pushed = transfer::push(&session, archive, args.selection.timeout) => {
-                                pushed.map_err(|error| explain(&error))
-                            }
-                            why = nodes.dead(node) => Err(why),
-                        }
-                    }
-                    Err(error) => Err(explain(&error)),
-                };
-                let failed = |error| Failure {
-                    host: None,
-                    node: Some(node.clone()),
-                    error,
-                    hint: None,
-                    console: None,
-                };
-                pushed.err().map(failed)
-            }
-        },
-    );
+    let options = args.selection.transfer();
+    let work = transfer::push(&nodes, &chosen, &archive, options, &waits);
     let failures = context.cancel.run_until_cancelled(work).await;
     close(&nodes, &waits).await;
-    let failures: Vec<Failure> = failures
-        .ok_or(EngineError::Interrupted)?
-        .into_iter()
-        .flatten()
-        .collect();
-    EngineError::from_failures("failed to send", failures)?;
+    EngineError::from_failures("failed to send", failures.ok_or(EngineError::Interrupted)?)?;
     if !context.quiet {
         report::message(&format!(
             "sent {} ({}) to {}",

@@ -52,7 +52,8 @@ impl Configuration<'_> {
                 });
             }
             let began = Instant::now();
-            let fanout = members.iter().find_map(|step| step.fanout).or(self.fanout);
+            // The same for all steps of a wave.
+            let fanout = members.first().and_then(|step| step.fanout).or(self.fanout);
             let results: Vec<(&NodeName, NodeResult)> = each(nodes, fanout.unwrap_or(FANOUT), |node| {
                 let (wave, members) = (&wave, &members);
                 async move {

@@ -1,13 +1,13 @@
-//! Steps in waves. Files touch only their own node, so consecutive file steps form one wave and go
-//! to a node as one script; a command may need other nodes, so it waits until the previous wave is
-//! done everywhere.
+//! Steps in waves. Files touch only their own node, so consecutive file steps with the same fan-out form
+//! one wave and go to a node as one script; a command may need other nodes, so it waits until the previous
+//! wave is done everywhere.
 
 use crate::topology::{ConfigureAction, ConfigureStep};
 
 /// Steps that run together.
 #[derive(Clone, Debug)]
 pub enum Wave<'a> {
-    /// Files and rendered templates, in order.
+    /// Files and rendered templates, in order, all with the same fan-out.
     Files(Vec<&'a ConfigureStep>),
     /// One command.
     Run(&'a ConfigureStep),
@@ -19,7 +19,9 @@ pub fn waves(steps: &[ConfigureStep]) -> Vec<Wave<'_>> {
     for step in steps {
         match (&step.action, waves.last_mut()) {
             (ConfigureAction::Run { .. }, _) => waves.push(Wave::Run(step)),
-            (_, Some(Wave::Files(files))) => files.push(step),
+            (_, Some(Wave::Files(files))) if files.iter().all(|file| file.fanout == step.fanout) => {
+                files.push(step);
+            }
             (_, _) => waves.push(Wave::Files(vec![step])),
         }
     }
@@ -64,13 +66,33 @@ mod tests {
             step("d", true),
             step("e", false),
         ];
-        let shape: Vec<String> = waves(&steps)
+        assert_eq!(shape(&steps), ["ab", "run c", "run d", "e"]);
+    }
+
+    #[test]
+    fn files_with_different_fan_outs_do_not_go_together() {
+        let with = |name: &str, fanout| ConfigureStep {
+            fanout,
+            ..step(name, false)
+        };
+        let steps = [
+            with("a", None),
+            with("b", Some(2)),
+            with("c", Some(2)),
+            with("d", Some(1)),
+            with("e", None),
+            with("f", None),
+        ];
+        assert_eq!(shape(&steps), ["a", "bc", "d", "ef"]);
+    }
+
+    fn shape(steps: &[ConfigureStep]) -> Vec<String> {
+        waves(steps)
             .iter()
             .map(|wave| match wave {
                 Wave::Files(steps) => steps.iter().map(|step| step.name.as_str()).collect::<String>(),
                 Wave::Run(step) => format!("run {}", step.name),
             })
-            .collect();
-        assert_eq!(shape, ["ab", "run c", "run d", "e"]);
+            .collect()
     }
 }

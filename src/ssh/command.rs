@@ -32,6 +32,11 @@ const EVENTS: usize = 256;
 /// How long a refused session channel is retried.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
+/// Time to close the channel of an abandoned command, for another channel to kill it, and to kill it.
+const CLOSING: Duration = Duration::from_secs(2);
+const KILL_PATIENCE: Duration = Duration::from_secs(4);
+const KILLING: Duration = Duration::from_secs(5);
+
 /// Where standard input comes from.
 #[derive(Debug)]
 pub enum Input {
@@ -312,14 +317,12 @@ impl RunningCommand {
             }
             let _ = write.close().await;
         };
-        if timeout(Duration::from_secs(2), closing).await.is_err() || self.session.handle.is_closed() {
+        if timeout(CLOSING, closing).await.is_err() || self.session.handle.is_closed() {
             return;
         }
         let Some(token) = &self.token else { return };
         let reaping = async {
-            let mut channel = session_channel(&self.session, Duration::from_secs(4))
-                .await
-                .ok()?;
+            let mut channel = session_channel(&self.session, KILL_PATIENCE).await.ok()?;
             channel.exec(true, reaper(token)).await.ok()?;
             while !matches!(
                 channel.wait().await,
@@ -327,7 +330,7 @@ impl RunningCommand {
             ) {}
             channel.close().await.ok()
         };
-        let _ = timeout(Duration::from_secs(5), reaping).await;
+        let _ = timeout(KILLING, reaping).await;
     }
 }
 

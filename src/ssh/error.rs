@@ -188,6 +188,7 @@ impl SshError {
                     | io::ErrorKind::ConnectionReset
                     | io::ErrorKind::ConnectionAborted
                     | io::ErrorKind::HostUnreachable
+                    | io::ErrorKind::NetworkDown
                     | io::ErrorKind::NetworkUnreachable
                     | io::ErrorKind::TimedOut
             ),
@@ -195,6 +196,12 @@ impl SshError {
             Self::Timeout { .. } | Self::Channel { .. } | Self::Lost { .. } => true,
             _ => false,
         }
+    }
+
+    /// Whether the remote side is another one than it was, or rejects the login: waiting does not help. For a machine
+    /// that was reached before, every other error may be a network or a name service that has failed for a while.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::HostKey(_) | Self::Login { .. })
     }
 }
 /// Rounds to whole seconds: the timeout of a last attempt is the rest of the total time.

@@ -13,6 +13,7 @@ pub(crate) mod fuzzing;
 mod host;
 mod known_hosts;
 mod lines;
+mod load;
 mod login;
 mod monitor;
 mod node;
@@ -33,13 +34,14 @@ pub use config::{HostSettings, SshConfig};
 pub use ended::Ended;
 pub use error::SshError;
 pub use known_hosts::{HostKeyError, KnownHosts, Strictness, fingerprint};
+pub use load::Load;
 pub use node::{LoginRetry, login_with_retry};
 pub use pool::{Evidence, Nodes, Reach, SlowNodes};
 pub use request::{ByteStream, Bytes, ExecEvent, ExecRequest, HostTarget, NodeTarget, Output};
 pub use session::Session;
 pub use shell::{Shell, ShellRequest};
 pub use slow::Waits;
-pub use turns::{FANOUT, Load, Turn};
+pub use turns::{FANOUT, Turn};
 pub use way::{HostWay, Via};
 
 /// Raises the soft limit of open files to the hard one: each node reached directly is one socket.

@@ -11,11 +11,12 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::error::SshError;
+use super::load::Load;
 use super::node::{LoginRetry, login_with_retry};
 use super::request::NodeTarget;
 use super::session::Session;
 use super::slow::{self, Waiting, Waits};
-use super::turns::{Load, Turn, Turns};
+use super::turns::{Turn, Turns};
 use super::way::Via;
 use crate::base::backoff::Pauses;
 use crate::base::patience::patience;
@@ -67,6 +68,15 @@ pub trait Evidence: Send + Sync {
 struct Entry {
     reach: Reach,
     session: Mutex<Option<Arc<Session>>>,
+    /// Cancelled when the node's last turn has ended.
+    turn_over: std::sync::Mutex<Option<CancellationToken>>,
+}
+
+impl Entry {
+    fn has_turn(&self) -> bool {
+        let over = self.turn_over.lock().unwrap_or_else(PoisonError::into_inner);
+        over.as_ref().is_some_and(|over| !over.is_cancelled())
+    }
 }
 
 /// The nodes' sessions. Cheap to clone.
@@ -112,6 +122,7 @@ impl Nodes {
                 Entry {
                     reach,
                     session: Mutex::new(None),
+                    turn_over: std::sync::Mutex::default(),
                 },
             );
         }
@@ -197,10 +208,16 @@ impl Nodes {
         }
     }
 
-    /// Waits for a turn to start something heavy on a node: see [`Turn`].
+    /// Waits for a turn to start something heavy on a node: see [`Turn`]. A node that has one continues with it: the
+    /// transfer after a short step is part of its turn.
     pub async fn turn(&self, node: impl AsRef<str>) -> Option<Turn> {
         let entry = self.inner.entries.get(node.as_ref())?;
-        Some(self.inner.turns.turn(&entry.reach.host).await)
+        if entry.has_turn() {
+            return Some(Turn::default());
+        }
+        let turn = self.inner.turns.turn(&entry.reach.host).await;
+        *entry.turn_over.lock().unwrap_or_else(PoisonError::into_inner) = Some(turn.over());
+        Some(turn)
     }
 
     /// Like [`Self::turn`]; `None` once the user interrupts.
@@ -299,8 +316,12 @@ impl Nodes {
                 let via = reach.way().await?;
                 match Session::connect_node(via.as_deref(), &reach.target).await {
                     Ok(session) => return Ok(session),
-                    Err(error) if via.is_some_and(|via| via.is_closed()) => return Err(error),
-                    Err(error) => (error, began),
+                    Err(error) => match via.filter(|via| via.is_closed()) {
+                        // The path was lost, whatever that looks like on the way to the node.
+                        Some(via) if !error.is_refusal() => return Err(via.lost()),
+                        Some(_) => return Err(error),
+                        None => (error, began),
+                    },
                 }
             };
             if !error.is_transient() || matches!(error, SshError::Timeout { .. }) {

@@ -18,6 +18,12 @@ use super::shell::{self, Shell, ShellRequest};
 use super::transport::{Client, Shared};
 use super::{monitor, tunnel};
 
+/// Time for abandoned commands to be killed.
+const SETTLING: Duration = Duration::from_secs(8);
+
+/// Time to end a connection cleanly.
+const GOODBYE: Duration = Duration::from_secs(2);
+
 /// An authenticated connection. It ends when it is closed, or when it and everything that was
 /// opened over it are dropped.
 pub struct Session {
@@ -122,7 +128,7 @@ impl Session {
     /// as long as that may take.
     pub async fn settle(&self) {
         let count = session_channels(&self.inner.shared);
-        let _ = tokio::time::timeout(Duration::from_secs(8), self.inner.slots.acquire_many(count)).await;
+        let _ = tokio::time::timeout(SETTLING, self.inner.slots.acquire_many(count)).await;
     }
 
     /// Sends a ping and waits for the response; an error means that the connection has ended.
@@ -160,6 +166,6 @@ impl Session {
     pub async fn close(&self) {
         let goodbye = self.inner.handle.disconnect(Disconnect::ByApplication, "", "");
         // A peer that no longer reads must not block us.
-        let _ = tokio::time::timeout(Duration::from_secs(2), goodbye).await;
+        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
     }
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use russh::client::{self, ChannelOpenHandle, DisconnectReason, Handle, Msg};
 use russh::keys::{Algorithm, PublicKey, PublicKeyOrCertificate};
@@ -16,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 use super::cuttable::Cuttable;
 use super::error::SshError;
 use super::known_hosts::{HostKeyError, KnownHosts, fingerprint};
+
+/// How long the kernel of a host may leave sent data unacknowledged.
+const UNACKNOWLEDGED: Duration = Duration::from_mins(2);
 
 /// How the host key is checked.
 pub(super) enum KeyCheck {
@@ -286,8 +290,8 @@ fn config(peer: Peer, known: Vec<Algorithm>) -> client::Config {
     }
 }
 
-/// Opens the socket, with TCP_NODELAY. Data sent to a host must be acknowledged within two minutes: its kernel
-/// does that however busy the host is. A node may be paused for longer.
+/// Opens the socket, with TCP_NODELAY. Data sent to a host must be acknowledged in time: its kernel does that however
+/// busy the host is. A node may be paused for longer.
 pub(super) async fn socket(
     target: &str,
     addresses: &[SocketAddr],
@@ -300,7 +304,8 @@ pub(super) async fn socket(
                 let _ = stream.set_nodelay(true);
                 if peer == Peer::Host {
                     let limit = nix::sys::socket::sockopt::TcpUserTimeout;
-                    let _ = nix::sys::socket::setsockopt(&stream, limit, &120_000);
+                    let milliseconds = UNACKNOWLEDGED.as_millis() as u32;
+                    let _ = nix::sys::socket::setsockopt(&stream, limit, &milliseconds);
                 }
                 return Ok(stream);
             }

@@ -4,13 +4,14 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, OnceCell, oneshot};
+use tokio::sync::{Notify, OnceCell};
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
-use super::request::ExecRequest;
+use super::load::{Load, Report};
 use super::way::Via;
 use crate::base::counted::Counted;
 use crate::base::patience::patience;
@@ -27,74 +28,8 @@ pub const FANOUT: usize = 64;
 /// How often a machine's load is read while a node waits for a turn there.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Time for a host to report its load.
-const ANSWER: Duration = Duration::from_secs(10);
-
 /// Turns at once per CPU of a machine that is short of CPU time.
 const PER_CPU: usize = 4;
-
-/// Boot id, CPU pressure, load and CPUs of a machine.
-const SCRIPT: &str = "cat /proc/sys/kernel/random/boot_id; cat /proc/loadavg; grep -c '^cpu[0-9]' /proc/stat; \
-                      cat /proc/pressure/cpu 2>/dev/null; true";
-
-/// The load of a machine.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Load {
-    /// Identifies the machine: simulated hosts share one.
-    pub boot_id: String,
-    /// Load average of the last minute.
-    pub average: f64,
-    /// CPU threads.
-    pub cpus: usize,
-    /// Microseconds in which something waited for a CPU, since boot, if the kernel counts them.
-    pub(crate) stalled: Option<u64>,
-}
-
-impl Load {
-    /// Whether the load average exceeds the number of CPUs: responses may be slow.
-    pub fn is_busy(&self) -> bool {
-        self.average > self.cpus as f64
-    }
-
-    /// Parses the script's output.
-    fn read(text: &str) -> Option<Self> {
-        let mut lines = text.lines();
-        let boot_id = lines.next()?.trim().to_owned();
-        let average = lines.next()?.split(' ').next()?.parse().ok()?;
-        let cpus = lines.next()?.trim().parse().ok()?;
-        let some = lines.find(|line| line.starts_with("some "));
-        let stalled = some.and_then(|line| line.split("total=").nth(1)?.trim().parse().ok());
-        (!boot_id.is_empty()).then_some(Self {
-            boot_id,
-            average,
-            cpus,
-            stalled,
-        })
-    }
-
-    /// Reads the load of a host.
-    pub(super) async fn of(via: &Via) -> Option<Self> {
-        let text = match via {
-            Via::Lost(_) => return None,
-            Via::Direct => {
-                let mut command = tokio::process::Command::new("sh");
-                let output = command.args(["-c", SCRIPT]).kill_on_drop(true).output();
-                String::from_utf8_lossy(&timeout(ANSWER, output).await.ok()?.ok()?.stdout).into_owned()
-            }
-            Via::Host(way) => {
-                let request = ExecRequest {
-                    command: SCRIPT.to_owned(),
-                    timeout: Some(ANSWER),
-                    limit: 4 << 10,
-                    ..ExecRequest::default()
-                };
-                let output = async { way.session().await.ok()?.exec(&request).await.ok() };
-                String::from_utf8_lossy(&timeout(ANSWER, output).await.ok()??.stdout).into_owned()
-            }
-        };
-        Self::read(&text)
-    }
-}
 
 /// One physical machine.
 #[derive(Debug)]
@@ -109,12 +44,20 @@ struct Machine {
     freed: Notify,
 }
 
+/// A host, and its machine once it is known.
+struct Host {
+    via: Via,
+    /// Its machine, once it has answered; `None` if it reports no load.
+    machine: OnceLock<Option<Arc<Machine>>>,
+    /// Stands for its machine until then: one with a single CPU, which is busy.
+    unknown: Arc<Machine>,
+    /// Whether the first question has ended.
+    asked: OnceCell<()>,
+}
+
 /// The turns on all machines. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Turns(Arc<Inner>);
-
-/// The path to a host, and its machine once known; `None` if it reports no load.
-type Host = (Via, OnceCell<Option<Arc<Machine>>>);
 
 struct Inner {
     hosts: HashMap<String, Host>,
@@ -122,37 +65,53 @@ struct Inner {
 }
 
 /// Permission to start something heavy on one node. Ends when it is dropped, or after a few seconds.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Turn {
-    _over: Option<oneshot::Sender<()>>,
+    over: CancellationToken,
+}
+
+impl Turn {
+    /// Is cancelled when the turn ends.
+    pub(super) fn over(&self) -> CancellationToken {
+        self.over.clone()
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.over.cancel();
+    }
 }
 
 impl Turns {
     pub(super) fn new(hosts: impl IntoIterator<Item = (String, Via)>) -> Self {
-        let hosts = hosts
-            .into_iter()
-            .map(|(name, via)| (name, (via, OnceCell::new())))
-            .collect();
+        let hosts = hosts.into_iter().map(|(name, via)| {
+            let host = Host {
+                via,
+                machine: OnceLock::new(),
+                unknown: Machine::new(&name, 1),
+                asked: OnceCell::new(),
+            };
+            (name, host)
+        });
         Self(Arc::new(Inner {
-            hosts,
+            hosts: hosts.collect(),
             machines: Mutex::default(),
         }))
     }
 
     /// Waits for a turn on a host's machine. Returns at once if the host reports no load.
     pub(super) async fn turn(&self, host: &str) -> Turn {
-        let Some(machine) = self.machine(host).await else {
-            return Turn { _over: None };
-        };
         loop {
+            let Some(machine) = self.machine(host).await else {
+                return Turn::default();
+            };
             let freed = machine.freed.notified();
             {
                 let mut taken = machine.taken.lock().unwrap_or_else(PoisonError::into_inner);
                 if *taken < machine.window.load(Ordering::Relaxed) {
                     *taken += 1;
-                    return Turn {
-                        _over: Some(hold(machine.clone())),
-                    };
+                    return hold(machine.clone());
                 }
             }
             let _waiting = Counted::on(&machine.waiting);
@@ -161,26 +120,30 @@ impl Turns {
         }
     }
 
-    async fn machine(&self, host: &str) -> Option<Arc<Machine>> {
-        let (via, known) = self.0.hosts.get(host)?;
-        let machine = known.get_or_init(|| async {
-            let load = Load::of(via).await?;
-            let mut machines = self.0.machines.lock().unwrap_or_else(PoisonError::into_inner);
-            let machine = machines.entry(load.boot_id.clone()).or_insert_with(|| {
-                let least = (load.cpus * PER_CPU).max(PER_CPU);
-                Arc::new(Machine {
-                    host: host.to_owned(),
-                    least,
-                    window: AtomicUsize::new(least),
-                    taken: Mutex::new(0),
-                    waiting: AtomicUsize::new(0),
-                    looked_at: Mutex::new(false),
-                    freed: Notify::new(),
-                })
-            });
-            Some(machine.clone())
-        });
-        machine.await.clone()
+    /// The machine of a host; `None` if the host reports no load.
+    async fn machine(&self, name: &str) -> Option<Arc<Machine>> {
+        let host = self.0.hosts.get(name)?;
+        host.asked.get_or_init(|| self.ask(name, host)).await;
+        match host.machine.get() {
+            Some(known) => known.clone(),
+            None => Some(host.unknown.clone()),
+        }
+    }
+
+    /// Asks a host for its load, which shows on which machine it is. Without an answer that stays unknown.
+    async fn ask(&self, name: &str, host: &Host) {
+        let machine = match Load::ask(&host.via).await {
+            Report::Silent => return,
+            Report::Nothing => None,
+            Report::Load(load) => {
+                let mut machines = self.0.machines.lock().unwrap_or_else(PoisonError::into_inner);
+                let machine = machines
+                    .entry(load.boot_id)
+                    .or_insert_with(|| Machine::new(name, load.cpus));
+                Some(machine.clone())
+            }
+        };
+        let _ = host.machine.set(machine);
     }
 
     /// Polls the load of the machine while a node waits for a turn there.
@@ -191,33 +154,68 @@ impl Turns {
         }
         let (turns, machine) = (self.clone(), machine.clone());
         tokio::spawn(async move {
-            let mut last: Option<(Instant, u64)> = None;
-            while machine.waiting.load(Ordering::Relaxed) > 0 {
-                let via = turns.0.hosts.get(&machine.host).map(|(via, _)| via);
-                let load = match via {
-                    Some(via) => Load::of(via).await,
-                    None => None,
-                };
-                let now = Instant::now();
-                let stalled = load.and_then(|load| load.stalled);
-                if let (Some((at, before)), Some(stalled)) = (last, stalled) {
-                    let share = stalled.saturating_sub(before) as f64 / (now - at).as_micros().max(1) as f64;
-                    machine.turn_to(share);
-                } else if stalled.is_none() {
-                    // Without this counter, assume that the machine has CPU time to spare.
-                    machine.turn_to(0.0);
-                }
-                last = stalled.map(|stalled| (now, stalled));
-                sleep(LOOK).await;
+            match turns.0.hosts.get(&machine.host) {
+                Some(host) if Arc::ptr_eq(&machine, &host.unknown) => turns.identify(&machine, host).await,
+                Some(host) => poll(&machine, &host.via).await,
+                None => {}
             }
             *machine.looked_at.lock().unwrap_or_else(PoisonError::into_inner) = false;
-            // For nodes that started to wait after the last poll.
+            // For nodes that started to wait after the last poll, and for those whose machine is known now.
             machine.freed.notify_waiters();
         });
+    }
+
+    /// Asks a host until its machine is known, while a node waits for a turn there.
+    async fn identify(&self, machine: &Machine, host: &Host) {
+        while machine.waiting.load(Ordering::Relaxed) > 0 {
+            self.ask(&machine.host, host).await;
+            if host.machine.get().is_some() {
+                return;
+            }
+            sleep(LOOK).await;
+        }
+    }
+}
+
+/// Adapts the number of turns to the load of a machine, while a node waits for a turn there.
+async fn poll(machine: &Machine, via: &Via) {
+    let mut last: Option<(Instant, u64)> = None;
+    while machine.waiting.load(Ordering::Relaxed) > 0 {
+        let report = Load::ask(via).await;
+        let now = Instant::now();
+        let stalled = match &report {
+            Report::Load(load) => load.stalled,
+            Report::Nothing | Report::Silent => None,
+        };
+        match (last, stalled) {
+            (Some((at, before)), Some(stalled)) => {
+                let share = stalled.saturating_sub(before) as f64 / (now - at).as_micros().max(1) as f64;
+                machine.turn_to(share);
+            }
+            (None, Some(_)) => {}
+            (_, None) if matches!(report, Report::Silent) => machine.turn_to(1.0),
+            // Without this counter, assume that the machine has CPU time to spare.
+            (_, None) => machine.turn_to(0.0),
+        }
+        last = stalled.map(|stalled| (now, stalled));
+        sleep(LOOK).await;
     }
 }
 
 impl Machine {
+    fn new(host: &str, cpus: usize) -> Arc<Self> {
+        let least = (cpus * PER_CPU).max(PER_CPU);
+        Arc::new(Self {
+            host: host.to_owned(),
+            least,
+            window: AtomicUsize::new(least),
+            taken: Mutex::new(0),
+            waiting: AtomicUsize::new(0),
+            looked_at: Mutex::new(false),
+            freed: Notify::new(),
+        })
+    }
+
     /// Allows more turns while CPU time is to spare, fewer while it is short.
     fn turn_to(&self, share: f64) {
         let before = self.window.load(Ordering::Relaxed);
@@ -233,32 +231,22 @@ impl Machine {
     }
 }
 
-/// Holds a turn until it is dropped or its time is over.
-fn hold(machine: Arc<Machine>) -> oneshot::Sender<()> {
-    let (sender, over) = oneshot::channel();
+/// Begins a turn, which ends when it is dropped or when its time is over.
+fn hold(machine: Arc<Machine>) -> Turn {
+    let turn = Turn::default();
+    let over = turn.over();
     tokio::spawn(async move {
-        let _ = timeout(patience(TURN), over).await;
+        let _ = timeout(patience(TURN), over.cancelled()).await;
+        over.cancel();
         *machine.taken.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
         machine.freed.notify_waiters();
     });
-    sender
+    turn
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_load_of_a_machine_is_parsed_with_and_without_pressure() {
-        let text = "0badcafe\n276.10 200.0 99.9 150/999 12345\n2\nsome avg10=99.00 avg60=1.0 avg300=0.1 total=123\n\
-                    full avg10=0.00 avg60=0.00 avg300=0.00 total=0\n";
-        let load = Load::read(text).unwrap();
-        assert_eq!((load.cpus, load.stalled), (2, Some(123)));
-        assert!((load.average - 276.1).abs() < 0.01);
-        assert_eq!(Load::read("id\n0.5 0 0\n8\n").unwrap().stalled, None);
-        assert_eq!(Load::read("\n0.5 0 0\n8\n"), None);
-        assert_eq!(Load::read("command not found"), None);
-    }
 
     #[tokio::test]
     async fn turns_of_hosts_on_one_machine_are_shared_end_by_themselves_and_grow_at_ease() {

@@ -23,6 +23,8 @@ pub struct HostWay {
 struct State {
     session: Arc<Session>,
     failed: Option<(Instant, String)>,
+    /// Whether the last attempt was a rejected login.
+    rejected: bool,
 }
 
 impl HostWay {
@@ -40,6 +42,7 @@ impl HostWay {
         let state = State {
             session,
             failed: None,
+            rejected: false,
         };
         Arc::new(Self {
             target,
@@ -47,7 +50,8 @@ impl HostWay {
         })
     }
 
-    /// The session, reopened if it was lost.
+    /// The session, reopened if it was lost. As the host was reached before, an error means that the path to it is still
+    /// lost, except if the host is another one now or rejects the login twice in a row.
     pub async fn session(&self) -> Result<Arc<Session>, SshError> {
         let mut state = self.state.lock().await;
         if !state.session.is_closed() {
@@ -67,15 +71,18 @@ impl HostWay {
             Ok(session) => {
                 state.session = Arc::new(session);
                 state.failed = None;
+                state.rejected = false;
                 Ok(state.session.clone())
             }
             Err(error) => {
                 state.failed = Some((Instant::now(), error.to_string()));
-                // A changed host key is not a lost connection.
-                if error.is_transient() {
-                    return Err(lost(error.to_string()));
+                let is_rejection = matches!(error, SshError::Login { .. });
+                let rejected_before = std::mem::replace(&mut state.rejected, is_rejection);
+                // A connection that is lost during the login can look like one, so only a second one counts.
+                if error.is_refusal() && (!is_rejection || rejected_before) {
+                    return Err(error);
                 }
-                Err(error)
+                Err(lost(error.to_string()))
             }
         }
     }

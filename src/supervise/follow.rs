@@ -160,7 +160,7 @@ impl Follower<'_, '_> {
             Ok(Err(SshError::Stopped(why))) => Err(StepError::Dead(why)),
             // Wait for a broken path to return; once the step was sent, wait for its node in any case.
             Ok(Err(error))
-                if error.is_transient() && (self.sent || matches!(error, SshError::Lost { .. })) =>
+                if matches!(error, SshError::Lost { .. }) || (self.sent && !error.is_refusal()) =>
             {
                 *last = Some(error.to_string());
                 Ok(None)

@@ -3,14 +3,18 @@
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+use futures::future::OptionFuture;
+
+use super::job::Workload;
 use crate::base::failure::explain;
 use crate::base::name::NodeName;
 use crate::base::patience::patience;
 use crate::base::shell::quote;
 use crate::ssh::transfer::{PullLimits, pull};
-use crate::ssh::{ExecRequest, Nodes, Session, SshError};
+use crate::ssh::{ExecRequest, Session, SshError};
+use crate::topology::WorkloadStep;
 
-/// Time allowed for the files of one node.
+/// Time allowed for the files of one node, from its turn.
 const ALLOWED: Duration = Duration::from_mins(10);
 
 /// The most files that one pattern may match on a node.
@@ -19,14 +23,22 @@ const MATCHES: usize = 10_000;
 /// The pause before a retry after a lost connection.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Fetches the files that the patterns match into `target`, under their directories on the node. Starts again if the
-/// connection is lost.
+/// Fetches the files of a step into `target`, under their directories on the node. Starts again if the connection is
+/// lost.
 pub(super) async fn collect(
-    nodes: &Nodes,
+    workload: &Workload<'_>,
+    step: &WorkloadStep,
     node: &NodeName,
-    patterns: &[String],
     target: &Path,
 ) -> Result<(), String> {
+    let nodes = workload.nodes;
+    // A barrier lets all nodes start at once, but they need not transfer at once.
+    let takes_turns = step.barrier || step.fanout.or(workload.fanout).is_none();
+    let turn = nodes.turn_unless(node, workload.cancel);
+    let _turn = OptionFuture::from(takes_turns.then_some(turn)).await;
+    if workload.cancel.is_cancelled() {
+        return Ok(());
+    }
     let all = async {
         loop {
             let session = match nodes.session(node).await {
@@ -38,7 +50,7 @@ pub(super) async fn collect(
                 Err(error) => return Err(explain(&error)),
             };
             let fetched = tokio::select! {
-                fetched = fetch(&session, patterns, target) => fetched,
+                fetched = fetch(&session, &step.collect, target) => fetched,
                 why = nodes.dead(node) => Err(why),
             };
             match fetched {

@@ -184,7 +184,7 @@ async fn collect(
         return Ok(());
     }
     let target = dir.join(node.as_str());
-    super::collect::collect(workload.nodes, node, &step.collect, &target)
+    super::collect::collect(workload, step, node, &target)
         .await
         .map_err(|error| format!("failed to collect files: {error}"))
 }

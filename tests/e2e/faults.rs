@@ -74,21 +74,21 @@ fn heal(name: &str) {
 fn begin_until(world: &World, args: &[&str], words: &[&str]) -> Running {
     use std::io::BufRead as _;
     let mut child = world.begin(args);
-    let mut lines = std::io::BufReader::new(child.stdout.take().unwrap());
-    let mut seen = String::new();
-    loop {
-        let from = seen.len();
-        let count = lines.read_line(&mut seen).unwrap();
-        assert_ne!(count, 0, "the command ended early: {seen}");
-        if words.iter().all(|word| seen[from..].contains(word)) {
-            break;
+    let output = std::io::BufReader::new(child.stdout.take().unwrap());
+    let (sender, lines) = std::sync::mpsc::channel();
+    // Reads on while the test does something else, so that the command never waits for its reader.
+    std::thread::spawn(move || {
+        for line in output.lines().map_while(Result::ok) {
+            let _ = sender.send(line);
         }
-    }
-    let rest = std::thread::spawn(move || {
-        let _ = std::io::Read::read_to_string(&mut lines, &mut seen);
-        seen
     });
-    Running { child, rest }
+    let mut running = Running {
+        child,
+        lines,
+        seen: String::new(),
+    };
+    running.until(words);
+    running
 }
 
 /// Starts `down`, and waits until it removes things.
@@ -113,13 +113,35 @@ fn restart_sshd() -> String {
 
 struct Running {
     child: Begun,
-    rest: std::thread::JoinHandle<String>,
+    lines: std::sync::mpsc::Receiver<String>,
+    seen: String,
 }
 
 impl Running {
+    /// Waits until a further line contains all of these words.
+    fn until(&mut self, words: &[&str]) {
+        loop {
+            let Ok(line) = self.lines.recv_timeout(BOUND) else {
+                panic!(
+                    "no line with {words:?} in time, or the command ended: {}",
+                    self.seen
+                );
+            };
+            self.seen.push_str(&line);
+            self.seen.push('\n');
+            if words.iter().all(|word| line.contains(word)) {
+                return;
+            }
+        }
+    }
+
     fn finish(self) -> Ran {
         let mut ran = finish(self.child);
-        ran.stdout = self.rest.join().unwrap();
+        ran.stdout = self.seen;
+        for line in self.lines {
+            ran.stdout.push_str(&line);
+            ran.stdout.push('\n');
+        }
         ran
     }
 }

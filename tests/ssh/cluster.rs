@@ -2,17 +2,20 @@
 //! which share its files.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
-use std::sync::Mutex;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 use vcluster::base::event::{Event, Events, Progress};
+use vcluster::base::failure::Failure;
 use vcluster::base::name::NodeName;
+use vcluster::cluster::transfer::{self, TransferOptions};
 use vcluster::configure::{Configuration, DoneCommands, NodeFault};
-use vcluster::ssh::{Nodes, Reach, Via};
+use vcluster::ssh::transfer::Archive;
+use vcluster::ssh::{HostWay, Nodes, Reach, Via};
 use vcluster::template::{Data, Place, Shared};
 use vcluster::topology::Topology;
 use vcluster::workload::{Journal, Results, StepReport, Workload};
@@ -41,7 +44,7 @@ impl Cluster {
         let names: Vec<NodeName> = topology.nodes.iter().map(|node| node.name.clone()).collect();
         let (events, received) = Events::channel();
         Self {
-            nodes: connect(&servers, &names),
+            nodes: connect(&servers, &names, &Via::Direct),
             renderer: renderer(&names),
             topology,
             servers,
@@ -59,7 +62,26 @@ impl Cluster {
 
     /// New connections, as another command would open them.
     pub(crate) fn reconnect(&mut self) {
-        self.nodes = connect(&self.servers, &self.names());
+        self.nodes = connect(&self.servers, &self.names(), &Via::Direct);
+    }
+
+    /// New connections through a host, with all nodes logged in to.
+    pub(crate) async fn reconnect_through(&mut self, host: &Server) {
+        let way = HostWay::fixed(Arc::new(host.host_session().await));
+        self.nodes = connect(&self.servers, &self.names(), &Via::Host(way));
+        for name in self.names() {
+            self.nodes.session(&name).await.unwrap();
+        }
+    }
+
+    /// Sends a file to the login directories of all nodes.
+    pub(crate) async fn push(&self, file: &Path, fanout: Option<usize>) -> Vec<Failure> {
+        let archive = Arc::new(Archive::pack(&[file.to_owned()], "pushed/").unwrap());
+        let options = TransferOptions {
+            fanout,
+            timeout: None,
+        };
+        transfer::push(&self.nodes, &self.names(), &archive, options, &self.events).await
     }
 
     pub(crate) fn names(&self) -> Vec<NodeName> {
@@ -193,10 +215,10 @@ fn topology(servers: &[Server], steps: &str) -> Topology {
     Topology::parse(&text, "topology.yaml", directory).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn connect(servers: &[Server], names: &[NodeName]) -> Nodes {
+fn connect(servers: &[Server], names: &[NodeName], via: &Via) -> Nodes {
     Nodes::new(servers.iter().zip(names).map(|(server, name)| Reach {
         target: server.node(name.as_str()),
-        via: Via::Direct,
+        via: via.clone(),
         host: "host".into(),
     }))
 }

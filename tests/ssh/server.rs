@@ -13,6 +13,9 @@ use nix::unistd::Pid;
 use russh::keys::{PrivateKey, PublicKey};
 use vcluster::ssh::{HostTarget, NodeTarget, Session, SshConfig};
 
+/// Where the programs of this machine are.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// A server with its keys.
 pub(crate) struct Server {
     child: Child,
@@ -82,7 +85,17 @@ impl Server {
         Self::start_openssh(new_keys(), extra, "true")
     }
 
-    /// OpenSSH servers with the same keys, each with supervised steps of its own, as nodes have.
+    /// A host that runs no commands, but reports the load of a busy machine with one CPU.
+    pub(crate) fn busy_host() -> Self {
+        // More than one second of waiting per second: `total` counts microseconds.
+        let total = "$(($(date +%s%N) / 100))";
+        Self::openssh(&format!(
+            "ForceCommand echo busy; echo 276.10 0 0 1/1 1; echo 1; echo some total={total}"
+        ))
+    }
+
+    /// OpenSSH servers with the same keys, each with supervised steps of its own, as nodes have. Commands there use the
+    /// programs of [`Self::replace`].
     pub(crate) fn nodes(count: usize) -> Vec<Self> {
         let keys = new_keys();
         let start = |_| {
@@ -91,7 +104,8 @@ impl Server {
                 fs::copy(keys.path().join(name), directory.path().join(name)).unwrap();
             }
             let own_steps = "mkdir -p /run/vcluster && mount -t tmpfs -o mode=0755 tmpfs /run/vcluster";
-            Self::start_openssh(directory, "", own_steps)
+            let own_programs = format!("SetEnv PATH={}/bin:{PATH}", directory.path().display());
+            Self::start_openssh(directory, &own_programs, own_steps)
         };
         (0..count).map(start).collect()
     }
@@ -191,6 +205,14 @@ impl Server {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
+    }
+
+    /// Replaces a program by a script, which finds the real one in its `PATH`.
+    pub(crate) fn replace(&self, program: &str, script: &str) {
+        fs::create_dir_all(self.path("bin")).unwrap();
+        let path = self.path("bin").join(program);
+        fs::write(&path, format!("#!/bin/sh\nPATH={PATH}\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     /// Suspends the server: connections are still accepted by the kernel, but nobody answers.

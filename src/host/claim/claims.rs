@@ -18,6 +18,9 @@ use crate::inventory::claim::LIMIT;
 use crate::inventory::{Claim, ClusterRef};
 use crate::ssh::Session;
 
+/// The pause while a lock of this same command has not expired yet.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// The claims and the locks of clusters on a host.
 #[async_trait]
 pub trait Claims: Send + Sync {
@@ -69,7 +72,7 @@ impl Claims for Host {
                     if holder.starts_with(&myself(request.verb))
                         && began.elapsed() < LOCK_TIMEOUT + HEARTBEAT_INTERVAL =>
                 {
-                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    tokio::time::sleep(PAUSE).await;
                 }
                 answer => break answer.map_err(self.failed(doing))?,
             }

@@ -15,6 +15,9 @@ use crate::host::transport::link::HostLink;
 use crate::inventory::ClusterRef;
 use crate::inventory::claim::LIMIT;
 
+/// Time to wait until a released lock is free.
+const RELEASING: Duration = Duration::from_secs(5);
+
 /// A lock on a host: freed when this is dropped, and when this process ends, however it ends.
 #[derive(Debug)]
 pub struct HostLock {
@@ -50,7 +53,7 @@ impl HostLock {
     pub async fn release(mut self) {
         drop(self.stop);
         let end = async { while self.pieces.recv().await.is_some() {} };
-        let _ = tokio::time::timeout(Duration::from_secs(5), end).await;
+        let _ = tokio::time::timeout(RELEASING, end).await;
     }
 }
 

@@ -13,6 +13,9 @@ use crate::host::error::Cause;
 /// Calls in flight on one connection; libvirtd accepts five from one client before it stops reading.
 const CALLS: usize = 4;
 
+/// Time to close a connection cleanly.
+const CLOSING: Duration = Duration::from_secs(1);
+
 /// One open connection.
 pub(crate) struct Libvirt {
     // `None` once it is closed.
@@ -131,7 +134,7 @@ impl Libvirt {
         Ok(opened)
     }
 
-    /// Closes the connection cleanly, within a second.
+    /// Closes the connection cleanly, if that is possible in time.
     pub(crate) async fn close(&self) {
         let taken = self
             .connection
@@ -141,7 +144,7 @@ impl Libvirt {
         if let Some(connection) = taken {
             let close = tokio::task::spawn_blocking(move || drop(connection));
             // The forward is closed next, which ends a close call that hangs.
-            let _ = tokio::time::timeout(Duration::from_secs(1), close).await;
+            let _ = tokio::time::timeout(CLOSING, close).await;
         }
     }
 }

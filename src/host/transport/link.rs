@@ -16,6 +16,8 @@ use crate::ssh::{Ended, ExecEvent, ExecRequest, Input, Output, Session};
 
 /// The most bytes of output that are read from a script.
 const OUTPUT_LIMIT: usize = 16 << 20;
+/// Added to the timeout of a script, which the session applies itself: for a session that hangs.
+const SPARE: Duration = Duration::from_secs(2);
 /// The beginning of every script. `$1` is `$SSH_CONNECTION`, `$2` the process that lives as long as the connection.
 const PREAMBLE: &str = "export LC_ALL=C PATH=\"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH\"; umask 022\n";
 
@@ -224,8 +226,8 @@ impl HostLink {
     }
 
     async fn run(&self, command: String, input: Input, timeout: Duration) -> Result<Output, Cause> {
-        // The session's own deadline expires first and cleans up; ours is for a session that hangs.
-        let spare = timeout + Duration::from_secs(2);
+        // The session's own deadline expires first and cleans up.
+        let spare = timeout + SPARE;
         let run = async {
             match &self.way {
                 Way::Local => run_local(&command, input).await,
