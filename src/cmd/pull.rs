@@ -1,19 +1,20 @@
 //! `vcluster pull`: fetches files and directories from many nodes, into a directory per node.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::Context;
 use super::common::Selection;
 use super::output::waits;
 use crate::base::exit::ExitCode;
-use crate::base::failure::{Failure, explain};
+use crate::base::failure::Failure;
 use crate::base::name::NodeName;
 use crate::base::text::{plural, sanitize};
 use crate::cluster::nodes::close;
 use crate::engine::{EngineError, Pending};
 use crate::report;
-use crate::ssh::Nodes;
-use crate::ssh::transfer::{self, PullLimits, Pulled};
+use crate::ssh::transfer::{self, PullLimits, Pulled, TransferError};
+use crate::ssh::{Nodes, SshError};
 
 /// Fetch files and directories from many nodes into DESTINATION/NODE/
 #[derive(Debug, clap::Args)]
@@ -59,11 +60,8 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
                 }
             }
             Err(error) => failures.push(Failure {
-                host: None,
                 node: Some(node.clone()),
-                error,
-                hint: None,
-                console: None,
+                ..Failure::new(Arc::new(error))
             }),
         }
     }
@@ -79,9 +77,13 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::Ok)
 }
 
-async fn from_node(node: &NodeName, nodes: &Nodes, args: &Args, pending: &Pending) -> Result<Pulled, String> {
-    let session = nodes.session_within(node, args.selection.timeout).await;
-    let session = session.map_err(|error| explain(&error))?;
+async fn from_node(
+    node: &NodeName,
+    nodes: &Nodes,
+    args: &Args,
+    pending: &Pending,
+) -> Result<Pulled, TransferError> {
+    let session = nodes.session_within(node, args.selection.timeout).await?;
     pending.begin(node);
     let _turn = nodes.turn(node).await;
     let into = args.destination.join(node.as_str());
@@ -93,10 +95,8 @@ async fn from_node(node: &NodeName, nodes: &Nodes, args: &Args, pending: &Pendin
             entries: PullLimits::default().entries.saturating_sub(sum.entries),
         };
         let pulled = tokio::select! {
-            pulled = transfer::pull(&session, source, &into, limits, true, args.selection.timeout) => {
-                pulled.map_err(|error| explain(&error))?
-            }
-            why = nodes.dead(node) => return Err(why),
+            pulled = transfer::pull(&session, source, &into, limits, true, args.selection.timeout) => pulled?,
+            why = nodes.dead(node) => return Err(SshError::Stopped(why).into()),
         };
         sum.files += pulled.files;
         sum.entries += pulled.entries;

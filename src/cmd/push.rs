@@ -7,13 +7,14 @@ use super::Context;
 use super::common::Selection;
 use super::output::waits;
 use crate::base::exit::ExitCode;
-use crate::base::failure::{Failure, explain};
+use crate::base::failure::Failure;
 use crate::base::text::plural;
 use crate::base::waiting;
 use crate::cluster::nodes::close;
 use crate::engine::{EngineError, Pending};
 use crate::report;
-use crate::ssh::transfer::{self, Archive};
+use crate::ssh::SshError;
+use crate::ssh::transfer::{self, Archive, TransferError};
 
 /// Send files and directories to many nodes
 #[derive(Debug, clap::Args)]
@@ -48,25 +49,21 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         |node| {
             let (nodes, archive) = (&nodes, &archive);
             async move {
-                let pushed = match nodes.session_within(node, args.selection.timeout).await {
+                let session = nodes.session_within(node, args.selection.timeout).await;
+                let pushed: Result<(), TransferError> = match session {
                     Ok(session) => {
                         pending.begin(node);
                         let _turn = nodes.turn(node).await;
                         tokio::select! {
-                            pushed = transfer::push(&session, archive, args.selection.timeout) => {
-                                pushed.map_err(|error| explain(&error))
-                            }
-                            why = nodes.dead(node) => Err(why),
+                            pushed = transfer::push(&session, archive, args.selection.timeout) => pushed,
+                            why = nodes.dead(node) => Err(SshError::Stopped(why).into()),
                         }
                     }
-                    Err(error) => Err(explain(&error)),
+                    Err(error) => Err(error.into()),
                 };
-                let failed = |error| Failure {
-                    host: None,
+                let failed = |error: TransferError| Failure {
                     node: Some(node.clone()),
-                    error,
-                    hint: None,
-                    console: None,
+                    ..Failure::new(Arc::new(error))
                 };
                 pushed.err().map(failed)
             }

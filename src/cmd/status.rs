@@ -109,7 +109,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     }
     for failure in &failures {
         let host = failure.host.as_ref().map(HostName::as_str).unwrap_or_default();
-        report::talk(&format!("warning: {host}: {}", sanitize(&failure.error)));
+        report::talk(&format!("warning: {host}: {}", sanitize(&failure.error())));
     }
     for text in &leftovers {
         report::talk(&format!("warning: {text}"));

@@ -11,6 +11,7 @@ use super::job::{Configuration, NodeResult};
 use super::tail::Tail;
 use super::wave::{Wave, waves};
 use crate::base::event::{Event, Progress};
+use crate::base::failure::UserFacing;
 use crate::base::name::NodeName;
 use crate::ssh::FANOUT;
 use crate::supervise::{self, Kind, Step, Way};
@@ -144,8 +145,12 @@ impl Configuration<'_> {
                 }
             }
             Err(fault) => {
-                let error = fault.short();
-                say(fault.step(), Progress::Failed { error });
+                let failed = Progress::Failed {
+                    error: fault.short(),
+                    kind: Some(fault.kind()),
+                    left: None,
+                };
+                say(fault.step(), failed);
             }
         }
         result

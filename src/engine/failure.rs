@@ -1,7 +1,8 @@
 //! Why a command of the engine failed.
 
 use crate::base::exit::ExitCode;
-use crate::base::failure::Failure;
+use crate::base::failure::{Failure, UserFacing};
+use crate::base::failure_kind::FailureKind;
 use crate::base::name::{HostName, NodeName};
 use crate::nodeset::{About, fold_texts};
 
@@ -38,9 +39,11 @@ impl EngineError {
             failures,
         })
     }
+}
 
-    /// What to do about it: the first hint of a failure.
-    pub fn hint(&self) -> Option<String> {
+impl UserFacing for EngineError {
+    /// The first hint of a failure.
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Failed { failures, .. } => failures.iter().find_map(|failure| failure.hint.clone()),
             Self::Interrupted => None,
@@ -48,14 +51,20 @@ impl EngineError {
         }
     }
 
-    /// The exit code that fits.
-    pub fn exit_code(&self) -> ExitCode {
+    fn exit_code(&self) -> ExitCode {
         match self {
+            Self::Failed { failures, .. } if !failures.is_empty() && failures.iter().all(is_interrupted) => {
+                ExitCode::Interrupted
+            }
             Self::Failed { .. } => ExitCode::ApplyFailed,
             Self::Interrupted => ExitCode::Interrupted,
             Self::LeftBehind { .. } => ExitCode::LeftBehind,
         }
     }
+}
+
+fn is_interrupted(failure: &Failure) -> bool {
+    failure.kind() == FailureKind::Interrupted
 }
 
 fn count(left: &[String]) -> String {
@@ -96,11 +105,12 @@ fn list(failures: &[Failure]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::failure::UserError;
 
     fn failures(of: &[(&str, &str)]) -> Vec<Failure> {
         let failures = of.iter().map(|(node, text)| {
-            let (node, host) = (node.parse().unwrap(), "bm01".parse().unwrap());
-            Failure::of_node(node, host, (*text).to_owned(), None)
+            let error = UserError::new(ExitCode::ApplyFailed, *text);
+            Failure::of_node(node.parse().unwrap(), "bm01".parse().unwrap(), error)
         });
         failures.collect()
     }

@@ -109,7 +109,7 @@ pub async fn remove(
             Ok((changed, ()))
         })
         .await;
-    let (_, mut failures) = split(done);
+    let (_, mut failures) = split(HostStage::Clean, done);
     let audit = fleet
         .stage(HostStage::Audit, events, |member| async move {
             let left = member
@@ -119,7 +119,7 @@ pub async fn remove(
             Ok((false, (member.endpoint.name.clone(), left)))
         })
         .await;
-    let (audited, unaudited) = split(audit);
+    let (audited, unaudited) = split(HostStage::Audit, audit);
     let mut left: Vec<String> = audited
         .iter()
         .flat_map(|(host, left)| {
@@ -160,7 +160,7 @@ pub async fn remove_nodes_only(
             Ok((changed, left))
         })
         .await;
-    let (left, failures) = split(done);
+    let (left, failures) = split(HostStage::Clean, done);
     let mut left: Vec<String> = left.into_iter().flatten().collect();
     left.extend(unknown(&failures));
     nothing_left(left)
@@ -191,7 +191,7 @@ pub fn unknown(failures: &[Failure]) -> Vec<String> {
             failure
                 .host
                 .as_ref()
-                .map(|host| format!("unknown objects on {host} ({})", failure.error))
+                .map(|host| format!("unknown objects on {host} ({})", failure.error()))
         })
         .collect();
     hosts.sort();
@@ -208,7 +208,8 @@ async fn remove_nodes(member: &Member, seen: &ObservedHost, target: &Target, eve
                 let changed = member.host.remove_node(&node.mark.cluster_ref(), node).await?;
                 Ok((changed, changed))
             };
-            let removed: Result<bool, HostError> = stage::run(emit, |error| explain(error), removal).await;
+            let failed = |error: &HostError| stage::failed(error, None);
+            let removed: Result<bool, HostError> = stage::run(emit, failed, removal).await;
             removed.unwrap_or(false)
         })
         .buffer_unordered(16)

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::tally::Failure;
+use crate::base::failure_kind::FailureKind;
 use crate::nodeset::{About, fold_texts};
 
 /// One error and everything that it happened to.
@@ -16,6 +17,9 @@ pub struct FailureGroup {
     pub count: usize,
     /// The error; `<node>` and `<host>` replace names that differ.
     pub error: String,
+    /// What it is about, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<FailureKind>,
 }
 
 /// Folds failures: those of one stage whose errors differ only in the names of node and host are one group.
@@ -28,15 +32,16 @@ pub(super) fn group(failures: &[Failure]) -> Vec<FailureGroup> {
             host: failure.host.as_deref(),
             text: &failure.error,
         };
-        (failure.stage.as_str(), about)
+        ((failure.stage.as_str(), failure.kind), about)
     });
     let mut groups: Vec<FailureGroup> = fold_texts(texts)
         .into_iter()
-        .map(|(stage, folded)| FailureGroup {
+        .map(|((stage, kind), folded)| FailureGroup {
             stage: stage.to_owned(),
             nodes: folded.names,
             count: folded.count,
             error: folded.text,
+            kind,
         })
         .collect();
     groups.sort_by_key(|group| std::cmp::Reverse(group.count));
@@ -54,6 +59,7 @@ mod tests {
             subject: node.into(),
             host: Some(host.into()),
             error: error.into(),
+            kind: None,
         }
     }
 

@@ -8,6 +8,8 @@ use super::known_hosts::HostKeyError;
 use super::reason::{LoginNote, Requested, UnsupportedSetting};
 use super::request::Output;
 use crate::base::exit::ExitCode;
+use crate::base::failure::UserFacing;
+use crate::base::failure_kind::FailureKind;
 
 /// Why SSH failed.
 #[derive(Debug, thiserror::Error)]
@@ -136,9 +138,8 @@ fn tried_words(tried: &[String], notes: &[LoginNote]) -> String {
     words
 }
 
-impl SshError {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
+impl UserFacing for SshError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::HostKey(error) => error.hint(),
             Self::Unsupported {
@@ -171,8 +172,7 @@ impl SshError {
         }
     }
 
-    /// The exit code of a command that ends with this.
-    pub fn exit_code(&self) -> ExitCode {
+    fn exit_code(&self) -> ExitCode {
         match self {
             Self::CommandTimeout { .. } => ExitCode::Timeout,
             Self::Other(_) => ExitCode::Unexpected,
@@ -180,6 +180,32 @@ impl SshError {
         }
     }
 
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Connect { .. }
+            | Self::Handshake { .. }
+            | Self::Lost { .. }
+            | Self::Unreachable { .. }
+            | Self::Channel {
+                what: Requested::Address(_) | Requested::Socket(_),
+                ..
+            } => FailureKind::Unreachable,
+            Self::Timeout { .. } | Self::CommandTimeout { .. } => FailureKind::Timeout,
+            Self::HostKey(_) | Self::Login { .. } => FailureKind::LoginRefused,
+            // The host reports that the node no longer runs.
+            Self::Stopped(_) => FailureKind::GuestDied,
+            Self::Config { .. }
+            | Self::Unsupported { .. }
+            | Self::Channel {
+                what: Requested::Session,
+                ..
+            }
+            | Self::Other(_) => FailureKind::Other,
+        }
+    }
+}
+
+impl SshError {
     /// Whether a later retry may succeed without a fix.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::crash_point;
 use crate::base::exit::ExitCode;
+use crate::base::failure::UserFacing;
 use crate::base::name::ClusterName;
 
 /// Why the state directory could not be used.
@@ -55,9 +56,8 @@ pub enum StateError {
     Ambiguous(String),
 }
 
-impl StateError {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
+impl UserFacing for StateError {
+    fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Io { .. } => return None,
             Self::Damaged { .. } => {
@@ -73,14 +73,15 @@ impl StateError {
         })
     }
 
-    /// The exit code of this error.
-    pub fn exit_code(&self) -> ExitCode {
+    fn exit_code(&self) -> ExitCode {
         match self {
             Self::Unknown { .. } | Self::Ambiguous(_) => ExitCode::Usage,
             _ => ExitCode::Unexpected,
         }
     }
+}
 
+impl StateError {
     pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { doing, path, source }
