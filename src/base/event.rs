@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use super::failure_kind::FailureKind;
 use super::name::{ClusterName, HostName, NodeName};
 
 /// Work done once per host, before its nodes.
@@ -78,6 +79,27 @@ impl NodeStage {
     }
 }
 
+/// A stage of a host or of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Of a host.
+    Host(HostStage),
+    /// Of a node.
+    Node(NodeStage),
+}
+
+impl From<HostStage> for Stage {
+    fn from(stage: HostStage) -> Self {
+        Self::Host(stage)
+    }
+}
+
+impl From<NodeStage> for Stage {
+    fn from(stage: NodeStage) -> Self {
+        Self::Node(stage)
+    }
+}
+
 /// What is done to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -136,6 +158,12 @@ pub enum Progress {
     Failed {
         /// The error.
         error: String,
+        /// What it is about, if known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        kind: Option<FailureKind>,
+        /// What it may have left on the host, if anything.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        left: Option<String>,
     },
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod directories;
 pub mod event;
 pub mod exit;
 pub mod failure;
+pub mod failure_kind;
 pub(crate) mod group;
 pub mod name;
 pub(crate) mod patience;

@@ -16,12 +16,10 @@ pub(crate) struct ClaimRetry(u32);
 
 impl ClaimRetry {
     /// Whether to try again, after a short random pause, so that colliding commands do not collide again.
-    pub(crate) async fn again(&mut self, error: &anyhow::Error, cancel: &CancellationToken) -> bool {
+    pub(crate) async fn again(&mut self, error: &ClaimError, cancel: &CancellationToken) -> bool {
         let tried = self.0;
         self.0 += 1;
-        let passing = error
-            .downcast_ref::<ClaimError>()
-            .is_some_and(|error| error.is_passing() || (error.is_of_hosts() && tried == 0));
+        let passing = error.is_passing() || (error.is_of_hosts() && tried == 0);
         if !passing || self.0 >= TRIES || cancel.is_cancelled() {
             return false;
         }

@@ -1,10 +1,11 @@
 //! Which nodes are configured, and how failures of the configuration are reported.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::base::event::ActionKind;
+use crate::base::event::{ActionKind, NodeStage};
 use crate::base::failure::Failure;
 use crate::base::name::NodeName;
 use crate::configure::NodeFault;
@@ -66,13 +67,12 @@ fn record(dir: &ClusterDir, nodes: &impl Serialize) -> anyhow::Result<()> {
 pub fn failures(plan: &Plan, faults: Vec<NodeFault>) -> Vec<Failure> {
     let failures = faults.into_iter().map(|fault| {
         let planned = plan.nodes.iter().find(|node| node.name == fault.node);
-        Failure {
+        let failure = Failure {
             host: planned.map(|node| node.host.clone()),
             node: Some(fault.node),
-            error: fault.fault.to_string(),
-            hint: Some("fix the step, then run `vcluster configure` or `vcluster up` again".into()),
-            console: None,
-        }
+            ..Failure::new(Arc::new(fault.fault))
+        };
+        failure.at(NodeStage::Configure)
     });
     failures.collect()
 }

@@ -145,7 +145,7 @@ pub async fn inspect(options: &GcOptions, root: &StateRoot, events: &Events) -> 
                 observed.push(seen);
                 orphans.insert(host, found);
             }
-            Err(error) => failures.push(Failure::of_host(host, error)),
+            Err(error) => failures.push(Failure::of_host(host, error).at(HostStage::Probe)),
         }
     }
     // A host is identified by its URI: a record may use a different name for it than this command.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::Cluster;
 use super::locks::ClusterLocks;
-use crate::base::event::Events;
-use crate::base::failure::{Failure, explain};
+use crate::base::event::{Events, HostStage};
+use crate::base::exit::ExitCode;
+use crate::base::failure::{Failure, UserError};
 use crate::base::name::{HostName, NodeName};
 use crate::base::waiting;
 use crate::engine::{Deaths, EngineError, Fleet, HOSTS_AT_ONCE, Pending};
@@ -101,24 +102,22 @@ async fn ways(
                     let session = Session::connect_host(&target).await;
                     session
                         .map(|session| Via::Host(HostWay::new(Arc::new(session), target)))
-                        .map_err(|error| (explain(&error), error.hint()))
+                        .map_err(|error| Failure::of_host(host.name.clone(), error))
                 }
-                Err(error) => Err((error, None)),
+                Err(error) => {
+                    let error = UserError::new(ExitCode::ApplyFailed, error);
+                    Err(Failure::of_host(host.name.clone(), error))
+                }
             };
             (host.name, way)
         },
     )
     .await;
     for (host, way) in connected {
-        let way = way.unwrap_or_else(|(error, hint)| {
-            failures.push(Failure {
-                host: Some(host.clone()),
-                node: None,
-                error: error.clone(),
-                hint,
-                console: None,
-            });
-            Via::Lost(error)
+        let way = way.unwrap_or_else(|failure| {
+            let lost = Via::Lost(failure.error());
+            failures.push(failure.at(HostStage::Connect));
+            lost
         });
         ways.insert(host, way);
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Context as _;
 
 use crate::base::exit::ExitCode;
-use crate::base::failure::UserError;
+use crate::base::failure::{UserError, UserFacing};
 use crate::base::name::{ClusterName, NodeName};
 use crate::base::suggest::{nearest, suggest};
 use crate::base::text::sanitize;

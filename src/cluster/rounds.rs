@@ -2,7 +2,7 @@
 //! hosts. A node that still does not come up counts as missing if `min_ready` allows it, and nothing of it is left on a
 //! reachable host.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use anyhow::Context as _;
 
@@ -14,12 +14,13 @@ use super::situation::Situation;
 use super::steps;
 use super::store::store;
 use crate::base::event::Events;
+use crate::base::failure::Failure;
 use crate::base::name::{ClusterName, ImageName, NodeName};
 use crate::configure::DoneCommands;
 use crate::engine::{Apply, ClaimError, EngineError, Fleet};
 use crate::image::{self, BuildOptions, BuiltImage};
 use crate::plan::PlanError;
-use crate::plan::retry::{RoundFailures, failed_nodes};
+use crate::plan::retry::failed_nodes;
 use crate::state::{Intent, Journal};
 
 /// Rounds after the first that retry failed nodes.
@@ -40,7 +41,7 @@ pub(crate) async fn raise(
     let mut claiming = ClaimRetry::default();
     for number in 1..=ROUNDS {
         let lost = loop {
-            match round(options, situation, &mut images, &mut done, events).await {
+            match round(options, situation, &mut images, &mut done, events).await? {
                 // Another command claimed something between observing and claiming.
                 Err(error) if claiming.again(&error, &options.cancel).await => {
                     situation.observe_again(&options.connect, events).await;
@@ -52,7 +53,7 @@ pub(crate) async fn raise(
         if options.cancel.is_cancelled() {
             return Err(EngineError::Interrupted.into());
         }
-        if lost.failures.is_empty() {
+        if lost.is_empty() {
             return Ok(());
         }
         let back = tokio::select! {
@@ -63,7 +64,7 @@ pub(crate) async fn raise(
         situation
             .retry
             .record_round(&situation.plan, &lost, &back, is_over);
-        let failed = failed_nodes(&situation.plan, &lost.failures);
+        let failed: Vec<NodeName> = failed_nodes(&situation.plan, &lost).into_keys().collect();
         if situation.retry.given_up() > situation.may_miss() || number == ROUNDS {
             return Err(too_few(situation, lost));
         }
@@ -82,14 +83,15 @@ pub(crate) async fn raise(
     Ok(())
 }
 
-/// Applies the plan once, then configures the cluster if every node is up.
+/// Applies the plan once, then configures the cluster if every node is up. Returns what failed, or why the hosts could
+/// not be claimed.
 async fn round(
     options: &UpOptions,
     situation: &mut Situation,
     images: &mut Images,
     done: &mut DoneCommands,
     events: &Events,
-) -> anyhow::Result<RoundFailures> {
+) -> anyhow::Result<Result<Vec<Failure>, ClaimError>> {
     let busy = steps::started(&situation.plan).next().is_some();
     let unfinished = steps::unfinished(&situation.dir, &situation.plan)?;
     if busy || !unfinished.is_empty() {
@@ -102,7 +104,10 @@ async fn round(
     for node in steps::started(&situation.plan) {
         done.forget(node);
     }
-    let (journal, fleet) = claim(options, situation, events).await?;
+    let (journal, fleet) = match claim(options, situation, events).await? {
+        Ok(claimed) => claimed,
+        Err(error) => return Ok(Err(error)),
+    };
     let situation = &*situation;
     let Situation { keys, plan, .. } = situation;
     let nodes = nodes_of(plan, keys, &fleet)?;
@@ -126,21 +131,16 @@ async fn round(
     .await;
     let lost = match applied {
         Ok(failures) if failures.is_empty() && options.configure => {
-            let failures = steps::configure(options, situation, &nodes, &unfinished, done, events).await;
-            failures.map(|failures| RoundFailures {
-                failures,
-                configuring: true,
-            })
+            steps::configure(options, situation, &nodes, &unfinished, done, events).await
         }
-        Ok(failures) => Ok(RoundFailures {
-            failures,
-            configuring: false,
-        }),
+        Ok(failures) => Ok(failures),
         Err(error) => Err(error.into()),
     };
     nodes::close(&nodes, events).await;
-    check_locks(&fleet, &plan.cluster).await?;
-    lost
+    if let Err(error) = check_locks(&fleet, &plan.cluster).await {
+        return Ok(Err(error));
+    }
+    lost.map(Ok)
 }
 
 /// Writes what later commands need to find the objects that are created from here on, and claims the hosts.
@@ -148,7 +148,7 @@ async fn claim(
     options: &UpOptions,
     situation: &mut Situation,
     events: &Events,
-) -> anyhow::Result<(Journal, Fleet)> {
+) -> anyhow::Result<Result<(Journal, Fleet), ClaimError>> {
     // The record of an existing cluster stays unchanged until its hosts are claimed.
     if situation.record.is_none() {
         store(options, situation)?;
@@ -160,9 +160,11 @@ async fn claim(
     });
     journal.write(&intents.collect::<Vec<_>>())?;
     situation.begin_round();
-    situation.claim(events).await?;
+    if let Err(error) = situation.claim(events).await {
+        return Ok(Err(error));
+    }
     store(options, situation)?;
-    Ok((journal, fleet))
+    Ok(Ok((journal, fleet)))
 }
 
 /// A lost connection is re-established, but after a suspension another command may have changed the cluster.
@@ -202,9 +204,9 @@ async fn build_images(
     Ok(())
 }
 
-fn say_what_next(situation: &Situation, failed: &BTreeMap<NodeName, String>, events: &Events) {
+fn say_what_next(situation: &Situation, failed: &[NodeName], events: &Events) {
     let again: Vec<&NodeName> = failed
-        .keys()
+        .iter()
         .filter(|name| situation.plan.nodes.iter().any(|node| node.name == **name))
         .collect();
     if !again.is_empty() {
@@ -213,10 +215,10 @@ fn say_what_next(situation: &Situation, failed: &BTreeMap<NodeName, String>, eve
 }
 
 /// The error if too few nodes are up.
-fn too_few(situation: &Situation, lost: RoundFailures) -> anyhow::Error {
+fn too_few(situation: &Situation, failures: Vec<Failure>) -> anyhow::Error {
     let total = situation.topology.nodes.len();
-    let failed = failed_nodes(&situation.plan, &lost.failures).len();
-    let mut what = if lost.configuring {
+    let failed = failed_nodes(&situation.plan, &failures).len();
+    let mut what = if failures.iter().any(Failure::is_of_configuration) {
         format!(
             "configuration failed on {failed} of {} nodes",
             situation.plan.nodes.len()
@@ -230,9 +232,5 @@ fn too_few(situation: &Situation, lost: RoundFailures) -> anyhow::Error {
         let wanted = situation.topology.min_ready.of(total);
         what.push_str(&format!(" (`min_ready` requires {wanted} of {total})"));
     }
-    EngineError::Failed {
-        what,
-        failures: lost.failures,
-    }
-    .into()
+    EngineError::Failed { what, failures }.into()
 }

@@ -56,6 +56,8 @@ pub struct Situation {
     pub(crate) expires: Option<Moment>,
     /// Whether its hosts are claimed: nothing is created before that.
     claimed: bool,
+    /// Whether a claim may still be on a host, although claiming failed.
+    stuck: bool,
     cluster_id: Uuid,
     image_keys: IndexMap<ImageName, String>,
     /// Hosts that took part in an earlier round or `up`.
@@ -100,6 +102,7 @@ pub(crate) async fn observe(
     Ok(Situation {
         expires: topology.ttl.map(|ttl| Moment::now().after(ttl)),
         claimed: false,
+        stuck: false,
         touched: took_part(trouble.before.as_ref(), record.as_ref()),
         topology,
         dir: dir.clone(),
@@ -175,9 +178,9 @@ fn leave_out(
         return Ok(BTreeMap::new());
     }
     let lost = failures.into_iter().filter_map(|failure| {
-        let host = failure.host?;
-        events.warn(format!("{host} is left out: {}", failure.error));
-        Some((host, failure.error))
+        let host = failure.host.clone()?;
+        events.warn(format!("{host} is left out: {}", failure.error()));
+        Some((host, failure.summary()))
     });
     Ok(lost.collect())
 }
@@ -252,14 +255,20 @@ impl Situation {
             },
             expires: self.expires,
         };
-        reserve.run(&self.taking_part(), events).await?;
-        self.claimed = true;
-        Ok(())
+        let claimed = reserve.run(&self.taking_part(), events).await;
+        self.stuck |= claimed.as_ref().is_err_and(|error| !error.left_nothing());
+        self.claimed |= claimed.is_ok();
+        claimed
     }
 
     /// Whether its hosts are claimed.
     pub(crate) fn is_claimed(&self) -> bool {
         self.claimed
+    }
+
+    /// Whether a claim may still be on a host, although claiming failed.
+    pub(crate) fn has_stuck_claims(&self) -> bool {
+        self.stuck
     }
 
     /// Plans again from the current knowledge.
@@ -309,9 +318,9 @@ impl Situation {
         }
         observed.extend(seen);
         for failure in lost {
-            if let Some(host) = failure.host {
-                events.warn(format!("{host} is lost: {}", failure.error));
-                self.retry.lost.insert(host, failure.error);
+            if let Some(host) = &failure.host {
+                events.warn(format!("{host} is lost: {}", failure.error()));
+                self.retry.lost.insert(host.clone(), failure.summary());
             }
         }
         let lost = &self.retry.lost;

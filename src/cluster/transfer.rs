@@ -7,11 +7,11 @@ use std::time::Duration;
 use futures::future::OptionFuture;
 
 use crate::base::event::Events;
-use crate::base::failure::{Failure, explain};
+use crate::base::failure::Failure;
 use crate::base::name::NodeName;
 use crate::engine::Pending;
-use crate::ssh::transfer::{self, Archive, PullLimits, Pulled};
-use crate::ssh::{Nodes, Session, Turn};
+use crate::ssh::transfer::{self, Archive, PullLimits, Pulled, TransferError};
+use crate::ssh::{Nodes, Session, SshError, Turn};
 
 /// Nodes at once that a command works on if the user sets no limit.
 pub const NODES_AT_ONCE: usize = 150;
@@ -69,10 +69,8 @@ pub async fn push(
                     let session = session(nodes, node, options, pending).await?;
                     let _turn = options.turn(nodes, node).await;
                     tokio::select! {
-                        pushed = transfer::push(&session, archive, options.timeout) => {
-                            pushed.map_err(|error| explain(&error))
-                        }
-                        why = nodes.dead(node) => Err(why),
+                        pushed = transfer::push(&session, archive, options.timeout) => pushed,
+                        why = nodes.dead(node) => Err(SshError::Stopped(why).into()),
                     }
                 };
                 pushed.await.err().map(|error| failure(node, error))
@@ -111,7 +109,7 @@ async fn pull_from(
     wanted: &Wanted,
     options: TransferOptions,
     pending: &Pending,
-) -> Result<Pulled, String> {
+) -> Result<Pulled, TransferError> {
     let session = session(nodes, node, options, pending).await?;
     let _turn = options.turn(nodes, node).await;
     let into = wanted.into.join(node.as_str());
@@ -122,10 +120,8 @@ async fn pull_from(
             entries: PullLimits::default().entries.saturating_sub(sum.entries),
         };
         let pulled = tokio::select! {
-            pulled = transfer::pull(&session, source, &into, limits, true, options.timeout) => {
-                pulled.map_err(|error| explain(&error))?
-            }
-            why = nodes.dead(node) => return Err(why),
+            pulled = transfer::pull(&session, source, &into, limits, true, options.timeout) => pulled?,
+            why = nodes.dead(node) => return Err(SshError::Stopped(why).into()),
         };
         sum.files += pulled.files;
         sum.entries += pulled.entries;
@@ -140,19 +136,15 @@ async fn session(
     node: &NodeName,
     options: TransferOptions,
     pending: &Pending,
-) -> Result<Arc<Session>, String> {
-    let session = nodes.session_within(node, options.timeout).await;
-    let session = session.map_err(|error| explain(&error))?;
+) -> Result<Arc<Session>, SshError> {
+    let session = nodes.session_within(node, options.timeout).await?;
     pending.begin(node);
     Ok(session)
 }
 
-fn failure(node: &NodeName, error: String) -> Failure {
+fn failure(node: &NodeName, error: TransferError) -> Failure {
     Failure {
-        host: None,
         node: Some(node.clone()),
-        error,
-        hint: None,
-        console: None,
+        ..Failure::new(Arc::new(error))
     }
 }

@@ -9,7 +9,7 @@ use super::situation::{self, Situation};
 use super::undo::undo;
 use crate::base::event::{ActionKind, Event, Events};
 use crate::base::units::Moment;
-use crate::engine::{ClaimError, EngineError};
+use crate::engine::EngineError;
 use crate::plan::Plan;
 use crate::state::ClusterDir;
 use crate::topology::Topology;
@@ -64,8 +64,7 @@ pub async fn raise(mut situation: Situation, options: &UpOptions, events: &Event
 
 /// Ends an `up` that has claimed no host, and so created nothing.
 async fn leave(error: anyhow::Error, situation: &Situation) -> anyhow::Error {
-    let claim = error.downcast_ref::<ClaimError>();
-    let left_nothing = claim.is_none_or(ClaimError::left_nothing) && situation.stranded().is_empty();
+    let left_nothing = !situation.has_stuck_claims() && situation.stranded().is_empty();
     situation.fleet.close().await;
     if situation.record.is_none() && left_nothing {
         // No host has objects of it, so the controller keeps nothing either.

@@ -7,7 +7,7 @@ use clap::{ArgMatches, Command, FromArgMatches};
 
 use super::Context;
 use crate::base::exit::ExitCode;
-use crate::base::failure::UserError;
+use crate::base::failure::{UserError, UserFacing};
 use crate::nodeset::{LIMIT, NodeSet, NodeSetError};
 use crate::report::{self, Format};
 

@@ -62,7 +62,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let status = status(&cluster, &options, &waits(context)).await?;
     for failure in &status.unreached {
         let host = failure.host.as_ref().map(HostName::as_str).unwrap_or_default();
-        report::message(&format!("warning: {host}: {}", sanitize(&failure.error)));
+        report::message(&format!("warning: {host}: {}", sanitize(&failure.error())));
     }
     for text in &status.leftovers {
         report::message(&format!("warning: {text}"));

@@ -1,6 +1,8 @@
 //! Why a step failed, as text.
 
-use crate::base::failure::explain;
+use crate::base::exit::ExitCode;
+use crate::base::failure::{UserFacing, explain};
+use crate::base::failure_kind::FailureKind;
 use crate::base::name::NodeName;
 use crate::base::text::sanitize;
 use crate::supervise::StepError;
@@ -117,6 +119,37 @@ impl StepFault {
             | Self::Source { step, .. }
             | Self::Ssh { step, .. }
             | Self::Interrupted { step } => step,
+        }
+    }
+}
+
+impl UserFacing for StepFault {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Interrupted { .. } => None,
+            _ => Some("fix the step, then run `vcluster configure` or `vcluster up` again".to_owned()),
+        }
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Interrupted { .. } => ExitCode::Interrupted,
+            _ => ExitCode::ApplyFailed,
+        }
+    }
+
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Interrupted { .. } => FailureKind::Interrupted,
+            _ => FailureKind::StepFailed,
+        }
+    }
+
+    fn brief(&self) -> Option<String> {
+        match self {
+            Self::Failed { step, how, .. } => Some(format!("step `{step}` failed: {how}")),
+            Self::Timeout { step, allowed, .. } => Some(format!("step `{step}` timed out after {allowed}")),
+            _ => None,
         }
     }
 }

@@ -9,6 +9,7 @@ use super::job::{Configuration, NodeResult};
 use super::tail::Tail;
 use super::wave::{Wave, waves};
 use crate::base::event::{Event, Progress};
+use crate::base::failure::UserFacing;
 use crate::base::name::NodeName;
 use crate::ssh::FANOUT;
 use crate::ssh::fanout::each;
@@ -141,8 +142,12 @@ impl Configuration<'_> {
                 }
             }
             Err(fault) => {
-                let error = fault.short();
-                emit(fault.step(), Progress::Failed { error });
+                let failed = Progress::Failed {
+                    error: fault.short(),
+                    kind: Some(fault.kind()),
+                    left: None,
+                };
+                emit(fault.step(), failed);
             }
         }
         result

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::evidence::{Clock, Controller, Evidence, HostEvidence, Path, ProbeError, Stage};
 use super::machine::{self, Machine};
 use crate::base::event::Events;
-use crate::base::failure::explain;
+use crate::base::failure::{UserFacing, explain};
 use crate::base::name::{ClusterName, HostName, ImageName};
 use crate::engine::{HOSTS_AT_ONCE, Pending};
 use crate::host::{Cause, ConnectOptions, Connection, Host, HostError, HostLogin, Observation};

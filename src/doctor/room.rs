@@ -2,6 +2,7 @@
 
 use super::evidence::Evidence;
 use super::finding::{Finding, Severity};
+use crate::base::failure::UserFacing;
 use crate::base::text::plural;
 use crate::base::units::MiB;
 use crate::plan::Plan;

@@ -1,6 +1,7 @@
 //! `up`: applies a plan. Removals, hosts, nodes, configuration, in this order; makes no choices.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -14,7 +15,7 @@ use super::pending::Pending;
 use super::raise::Raise;
 use super::watch::HostWatch;
 use crate::base::event::{ActionKind, Event, Events, NodeStage};
-use crate::base::failure::{Failure, explain};
+use crate::base::failure::Failure;
 use crate::base::name::{HostName, ImageName, NodeName};
 use crate::host::HostImage;
 use crate::image::BuiltImage;
@@ -156,13 +157,7 @@ impl Round<'_> {
         let intents: Vec<Intent> = hosts.chain(nodes).collect();
         self.journal.write(&intents).map_err(|error| EngineError::Failed {
             what: "failed to write the journal".into(),
-            failures: vec![Failure {
-                host: None,
-                node: None,
-                error: explain(&error),
-                hint: error.hint(),
-                console: None,
-            }],
+            failures: vec![Failure::new(Arc::new(error))],
         })
     }
 

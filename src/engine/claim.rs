@@ -2,6 +2,7 @@
 //! what to claim; nothing is chosen here.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::failure::EngineError;
 use super::fleet::{Fleet, HOSTS_AT_ONCE, Member};
@@ -9,12 +10,15 @@ use super::pending::Pending;
 use super::remove::Target;
 use crate::base::event::Events;
 use crate::base::exit::ExitCode;
-use crate::base::failure::Failure;
+use crate::base::failure::{Failure, UserFacing};
 use crate::base::name::{ClusterName, HostName};
 use crate::base::units::Moment;
 use crate::host::{HostError, LockMode, LockRequest, LockState};
 use crate::inventory::{CLAIM_VERSION, Claim, ClusterRef, ObservedHost};
 use crate::plan::Plan;
+
+/// What a host answered to a claim. The error is shared with the failure that is made of it.
+type Answer = Result<LockState, Arc<HostError>>;
 
 /// Why a cluster could not be claimed or locked. Its new claims are already withdrawn.
 #[derive(Debug, thiserror::Error)]
@@ -76,9 +80,10 @@ impl ClaimError {
     pub fn left_nothing(&self) -> bool {
         !matches!(self, Self::Stuck { .. } | Self::LocksExpired { .. })
     }
+}
 
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
+impl UserFacing for ClaimError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Busy { .. } => Some("wait for it to end, or stop it; nothing was changed".into()),
             Self::Changed { .. } => {
@@ -92,8 +97,7 @@ impl ClaimError {
         }
     }
 
-    /// The exit code that fits.
-    pub fn exit_code(&self) -> ExitCode {
+    fn exit_code(&self) -> ExitCode {
         match self {
             Self::Failed(error) => error.exit_code(),
             Self::LocksExpired { .. } => ExitCode::ApplyFailed,
@@ -195,11 +199,7 @@ impl ClaimAll<'_> {
         stuck.into_iter().flatten().collect()
     }
 
-    async fn claim<'m>(
-        &self,
-        member: &'m Member,
-        cluster: &ClusterRef,
-    ) -> (&'m Member, Result<LockState, HostError>) {
+    async fn claim<'m>(&self, member: &'m Member, cluster: &ClusterRef) -> (&'m Member, Answer) {
         let name = &member.endpoint.name;
         let promise = self.plan.claimed_capacity(name);
         let before = self.before(name);
@@ -225,7 +225,7 @@ impl ClaimAll<'_> {
             // A host without nodes in this plan is only locked, not claimed.
             claim: (promise.nodes > 0).then_some((&claim, token)),
         };
-        (member, member.host.hold(&request).await)
+        (member, member.host.hold(&request).await.map_err(Arc::new))
     }
 
     fn seen(&self, host: &HostName) -> Option<&ObservedHost> {
@@ -317,7 +317,8 @@ pub async fn hold(
                     claim: None,
                 };
                 let name = &member.endpoint.name;
-                (name, cluster, member.host.hold(&request).await)
+                let answer = member.host.hold(&request).await.map_err(Arc::new);
+                (name, cluster, answer)
             },
         );
         answers.extend(more.await);
@@ -339,14 +340,14 @@ pub async fn hold(
         .collect())
 }
 
-fn is_held(answer: &Result<LockState, HostError>) -> bool {
+fn is_held(answer: &Answer) -> bool {
     matches!(answer, Ok(LockState::Held { .. } | LockState::Nothing))
 }
 
 /// The first reason to stop: another command holds the cluster, hosts failed, claims changed.
 fn judge<'a>(
     cluster: &ClusterName,
-    answers: impl Iterator<Item = (&'a HostName, &'a Result<LockState, HostError>)>,
+    answers: impl Iterator<Item = (&'a HostName, &'a Answer)>,
 ) -> Result<(), ClaimError> {
     let mut busy: BTreeMap<&str, Vec<&HostName>> = BTreeMap::new();
     let (mut failures, mut changed) = (Vec::new(), None);
@@ -364,10 +365,7 @@ fn judge<'a>(
             }
             Err(error) => failures.push(Failure {
                 host: Some(host.clone()),
-                node: None,
-                error: crate::base::failure::explain(error),
-                hint: error.hint(),
-                console: None,
+                ..Failure::new(error.clone())
             }),
         }
     }

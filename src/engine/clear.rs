@@ -40,10 +40,11 @@ impl Round<'_> {
             }
             let emit = stage::of_node(self.events, &action.node, &action.host, NodeStage::Remove);
             let removal = async { Ok((member.host.remove_node(cluster, node).await?, ())) };
-            let removed: Result<(), HostError> = stage::run(emit, |error| explain(error), removal).await;
+            let failed = |error: &HostError| stage::failed(error, None);
+            let removed: Result<(), HostError> = stage::run(emit, failed, removal).await;
             removed.err().map(|error| {
                 let (node, host) = (action.node.clone(), action.host.clone());
-                Failure::of_node(node, host, explain(&error), error.hint())
+                Failure::of_node(node, host, error).at(NodeStage::Remove)
             })
         });
         self.losses.nodes(removals.await.into_iter().flatten());
@@ -68,10 +69,10 @@ impl Round<'_> {
             })
             .await;
         // Only a warning: no node needs these hosts, and the record keeps them for `down`.
-        for failure in split(done).1 {
+        for failure in split(HostStage::Clean, done).1 {
             self.events.warn(format!(
                 "{}; `vcluster down` will check this host again",
-                failure.error
+                failure.error()
             ));
         }
         self.check_interrupt()

@@ -1,8 +1,10 @@
 //! Why a command of the engine failed.
 
 use crate::base::exit::ExitCode;
-use crate::base::failure::Failure;
+use crate::base::failure::{Failure, UserFacing};
+use crate::base::failure_kind::FailureKind;
 use crate::base::name::{HostName, NodeName};
+use crate::nodeset::{About, fold_texts};
 
 /// Why a command of the engine failed.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +39,11 @@ impl EngineError {
             failures,
         })
     }
+}
 
-    /// What to do about it: the first hint of a failure.
-    pub fn hint(&self) -> Option<String> {
+impl UserFacing for EngineError {
+    /// The first hint of a failure.
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Failed { failures, .. } => failures.iter().find_map(|failure| failure.hint.clone()),
             Self::Interrupted => None,
@@ -47,14 +51,20 @@ impl EngineError {
         }
     }
 
-    /// The exit code that fits.
-    pub fn exit_code(&self) -> ExitCode {
+    fn exit_code(&self) -> ExitCode {
         match self {
+            Self::Failed { failures, .. } if !failures.is_empty() && failures.iter().all(is_interrupted) => {
+                ExitCode::Interrupted
+            }
             Self::Failed { .. } => ExitCode::ApplyFailed,
             Self::Interrupted => ExitCode::Interrupted,
             Self::LeftBehind { .. } => ExitCode::LeftBehind,
         }
     }
+}
+
+fn is_interrupted(failure: &Failure) -> bool {
+    failure.kind() == FailureKind::Interrupted
 }
 
 fn count(left: &[String]) -> String {
@@ -66,27 +76,56 @@ fn count(left: &[String]) -> String {
 
 /// Folds failures: an error that many nodes share is listed once.
 fn list(failures: &[Failure]) -> String {
-    let mut folded: Vec<(String, Vec<&str>)> = Vec::new();
-    for failure in failures {
+    let texts: Vec<String> = failures.iter().map(Failure::text).collect();
+    let about = failures.iter().zip(&texts).map(|(failure, text)| {
         let node = failure.node.as_ref().map(NodeName::as_str);
         let host = failure.host.as_ref().map(HostName::as_str);
-        let subject = node.or(host).unwrap_or("controller");
-        // The subject is printed before the error anyway, and without it more errors are equal.
-        let text = failure.text();
-        let error = text.strip_prefix(subject).and_then(|rest| rest.strip_prefix(' '));
-        let error = error.unwrap_or(&text);
-        match folded.iter_mut().find(|(known, _)| known == error) {
-            Some((_, subjects)) => subjects.push(subject),
-            None => folded.push((error.to_owned(), vec![subject])),
-        }
-    }
-    let lines: Vec<String> = folded
+        let name = node.or(host).unwrap_or("controller");
+        // The name is printed before the error anyway.
+        let error = text.strip_prefix(name).and_then(|rest| rest.strip_prefix(' '));
+        let about = About {
+            name,
+            is_host: node.is_none(),
+            host: host.filter(|_| node.is_some()),
+            text: error.unwrap_or(text),
+        };
+        ((), about)
+    });
+    let lines: Vec<String> = fold_texts(about)
         .into_iter()
-        .map(|(error, subjects)| format!("{}: {error}", crate::nodeset::fold(subjects)))
+        .map(|((), folded)| format!("{}: {}", folded.names, folded.text))
         .collect();
     if lines.len() == 1 {
         format!(" {}", lines.concat())
     } else {
         format!("\n  {}", lines.join("\n  "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::failure::UserError;
+
+    fn failures(of: &[(&str, &str)]) -> Vec<Failure> {
+        let failures = of.iter().map(|(node, text)| {
+            let error = UserError::new(ExitCode::ApplyFailed, *text);
+            Failure::of_node(node.parse().unwrap(), "bm01".parse().unwrap(), error)
+        });
+        failures.collect()
+    }
+
+    #[test]
+    fn errors_that_differ_only_in_the_names_are_one_line() {
+        let failures = failures(&[
+            ("n1", "n1 has no room"),
+            ("n2", "failed to start `n2` on `bm01`: no memory"),
+            ("n3", "failed to start `n3` on `bm01`: no memory"),
+        ]);
+        let error = EngineError::from_failures("2 nodes failed", failures).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "2 nodes failed:\n  n1: has no room\n  n[2-3]: failed to start `<node>` on `bm01`: no memory"
+        );
     }
 }

@@ -8,7 +8,7 @@ use futures::StreamExt;
 use super::pending::Pending;
 use super::stage;
 use crate::base::event::{Event, Events, HostStage};
-use crate::base::failure::{Failure, explain};
+use crate::base::failure::Failure;
 use crate::base::name::HostName;
 use crate::host::{Access, Backend};
 use crate::inventory::{HostEndpoint, ObservedHost};
@@ -67,7 +67,7 @@ impl Fleet {
         for (name, result) in results {
             match result {
                 Ok(member) => members.push(member),
-                Err(error) => failures.push(Failure::of_host(name, error)),
+                Err(error) => failures.push(Failure::of_host(name, error).at(HostStage::Connect)),
             }
         }
         (Self { members }, failures)
@@ -136,7 +136,7 @@ impl Fleet {
                 Ok((false, member.host.observe().await?))
             })
             .await;
-        split(results)
+        split(HostStage::Probe, results)
     }
 
     /// Closes all connections.
@@ -147,8 +147,9 @@ impl Fleet {
     }
 }
 
-/// Separates results, in order, from failures.
+/// Separates the results of a stage, in order, from failures.
 pub(super) fn split<T>(
+    stage: HostStage,
     results: Vec<(HostName, Result<T, crate::host::HostError>)>,
 ) -> (Vec<T>, Vec<Failure>) {
     let mut good = Vec::new();
@@ -156,7 +157,7 @@ pub(super) fn split<T>(
     for (name, result) in results {
         match result {
             Ok(value) => good.push(value),
-            Err(error) => failures.push(Failure::of_host(name, error)),
+            Err(error) => failures.push(Failure::of_host(name, error).at(stage)),
         }
     }
     (good, failures)
@@ -191,7 +192,7 @@ where
                         progress,
                     });
                 };
-                let result = stage::run(emit, |error| explain(error), future).await;
+                let result = stage::run(emit, |error| stage::failed(error, None), future).await;
                 (host, result)
             }
         })

@@ -62,19 +62,20 @@ impl Losses {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::exit::ExitCode;
+    use crate::base::failure::UserError;
 
     #[test]
     fn only_the_first_failure_of_a_host_is_reported() {
         let losses = Losses::default();
-        let of = |error: &str| Failure {
-            host: Some("a".parse().unwrap()),
-            node: None,
-            error: error.into(),
-            hint: None,
-            console: None,
+        let of = |error: &str| {
+            let error = UserError::new(ExitCode::ApplyFailed, error);
+            Failure::of_host("a".parse().unwrap(), error)
         };
         losses.hosts([of("first"), of("second")]);
         assert!(losses.has_host(&"a".parse().unwrap()));
-        assert_eq!(losses.take(), [of("first")]);
+        let taken = losses.take();
+        let errors: Vec<String> = taken.iter().map(Failure::error).collect();
+        assert_eq!(errors, ["first"]);
     }
 }

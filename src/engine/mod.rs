@@ -9,6 +9,7 @@ mod deaths;
 mod failure;
 mod fleet;
 mod losses;
+mod node_error;
 mod pending;
 mod prepare;
 mod raise;
@@ -23,6 +24,7 @@ pub use deaths::Deaths;
 pub use failure::EngineError;
 pub(crate) use fleet::HOSTS_AT_ONCE;
 pub use fleet::{Fleet, Member};
+pub use node_error::NodeError;
 pub(crate) use pending::Pending;
 pub use slowness::{report_slow_logins, report_slow_nodes};
 

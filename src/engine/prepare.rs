@@ -7,7 +7,8 @@ use super::failure::EngineError;
 use super::fleet::{HOSTS_AT_ONCE, Member, split};
 use super::pending::Pending;
 use crate::base::event::{Event, HostStage};
-use crate::base::failure::Failure;
+use crate::base::exit::ExitCode;
+use crate::base::failure::{Failure, UserError};
 use crate::base::name::{HostName, ImageName, NodeName};
 use crate::host::{Cause, HostError, HostImage, ImagePart};
 use crate::network::{Wanted, mtu_peers};
@@ -35,7 +36,7 @@ impl Round<'_> {
                 Ok((made || change.changed, ()))
             })
             .await;
-        self.losses.hosts(split(done).1);
+        self.losses.hosts(split(HostStage::Network, done).1);
         self.check_interrupt()
     }
 
@@ -98,7 +99,7 @@ impl Round<'_> {
                 Ok((changed, images))
             })
             .await;
-        let (images, failures) = split(done);
+        let (images, failures) = split(HostStage::Image, done);
         self.losses.hosts(failures);
         self.check_interrupt()?;
         Ok(images.into_iter().flatten().collect())
@@ -154,15 +155,12 @@ impl Round<'_> {
                 Ok(Some(acceleration)) => {
                     chosen.insert(name.clone(), acceleration);
                 }
-                Ok(None) => failures.push(Failure {
-                    host: Some(name.clone()),
-                    node: None,
-                    error: "a test guest with KVM did not boot".into(),
-                    hint: Some(
-                        "enable virtualisation in the firmware, or set `accel: auto` for this host".into(),
-                    ),
-                    console: None,
-                }),
+                Ok(None) => {
+                    let text = "a test guest with KVM did not boot";
+                    let hint = "enable virtualisation in the firmware, or set `accel: auto` for this host";
+                    let error = UserError::new(ExitCode::ApplyFailed, text).with_hint(hint);
+                    failures.push(Failure::of_host(name.clone(), error));
+                }
                 Err(error) => failures.push(Failure::of_host(name.clone(), error)),
             }
         }
@@ -218,9 +216,12 @@ impl Round<'_> {
             match result {
                 Ok((host, silent)) => broken.extend(silent.into_iter().map(|peer| (host.clone(), peer))),
                 Err(error) if matches!(error.cause, Cause::Path(_)) => {
-                    narrow.push(Failure::of_host(host, error));
+                    narrow.push(Failure::of_host(host, error).at(HostStage::Mtu));
                 }
-                Err(error) => self.losses.hosts([Failure::of_host(host, error)]),
+                Err(error) => {
+                    let failure = Failure::of_host(host, error).at(HostStage::Mtu);
+                    self.losses.hosts([failure]);
+                }
             }
         }
         EngineError::from_failures(
@@ -234,13 +235,11 @@ impl Round<'_> {
             let others = crate::nodeset::fold(&others);
             let error = format!("ping fails between `{host}` and {others}");
             self.events.warn(error.clone());
-            self.losses.hosts([Failure {
-                host: Some(host),
-                node: None,
-                error,
-                hint: Some("check the network between the hosts, and allow ICMP and the VXLAN port in their firewalls".into()),
-                console: None,
-            }]);
+            let hint =
+                "check the network between the hosts, and allow ICMP and the VXLAN port in their firewalls";
+            let error = UserError::new(ExitCode::ApplyFailed, error).with_hint(hint);
+            let failure = Failure::of_host(host, error).at(HostStage::Mtu);
+            self.losses.hosts([failure]);
         }
         self.check_interrupt()
     }

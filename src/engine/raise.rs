@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -10,12 +10,13 @@ use tokio_util::sync::CancellationToken;
 use super::boot_slots::BootSlots;
 use super::cloud_init::{self, CloudInit};
 use super::fleet::Member;
+use super::node_error::NodeError;
 use super::stage;
 use super::watch::{BootSignal, HostWatch};
-use crate::base::event::{ActionKind, Events, NodeStage};
-use crate::base::failure::{Failure, explain, with_console};
+use crate::base::event::{ActionKind, Events, NodeStage, Progress, Stage};
+use crate::base::failure::Failure;
 use crate::base::name::{HostName, ImageName};
-use crate::host::{Definition, HostImage};
+use crate::host::{Definition, HostError, HostImage};
 use crate::image::BuiltImage;
 use crate::plan::{Acceleration, NodePlan, Plan};
 use crate::ssh::{ExecRequest, Nodes, Session, SshError};
@@ -38,36 +39,63 @@ pub(super) struct Raise<'a> {
     pub(super) boot_timeout: Duration,
 }
 
-/// Why a node was not raised, for people.
+/// Why a node was not raised, and where.
 struct Fault {
-    error: String,
-    hint: Option<String>,
+    error: NodeError,
+    stage: Option<NodeStage>,
     /// The last lines of the guest's console.
     console: Option<String>,
 }
 
 impl Fault {
-    fn text(&self) -> String {
-        with_console(&self.error, self.console.as_deref())
+    fn progress(&self) -> Progress {
+        stage::failed(&self.error, self.console.as_deref())
     }
 }
 
-impl From<crate::host::HostError> for Fault {
-    fn from(error: crate::host::HostError) -> Self {
+impl From<NodeError> for Fault {
+    fn from(error: NodeError) -> Self {
         Self {
-            error: explain(&error),
-            hint: error.hint(),
+            error,
+            stage: None,
             console: None,
         }
     }
 }
 
-impl From<String> for Fault {
-    fn from(error: String) -> Self {
-        Self {
-            error,
-            hint: None,
-            console: None,
+impl From<HostError> for Fault {
+    fn from(error: HostError) -> Self {
+        NodeError::from(error).into()
+    }
+}
+
+/// What ends the wait for a login early.
+struct Early<'a> {
+    cancel: &'a CancellationToken,
+    sign: Option<tokio::sync::watch::Receiver<BootSignal>>,
+    /// The last reason that was given: the error of a wait has only its text.
+    reason: Mutex<Option<NodeError>>,
+}
+
+impl Early<'_> {
+    /// The reason to stop waiting, if there is one.
+    fn reason(&self) -> Option<String> {
+        let reason = if self.cancel.is_cancelled() {
+            NodeError::Interrupted
+        } else {
+            verdict(&self.sign.as_ref()?.borrow())?
+        };
+        let text = reason.to_string();
+        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+        Some(text)
+    }
+
+    /// The error of a wait: the reason for which it was ended, or what SSH reported.
+    fn error(&self, error: SshError) -> NodeError {
+        let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (error, reason) {
+            (SshError::Stopped(_), Some(reason)) => reason,
+            (error, _) => NodeError::Login(Box::new(error)),
         }
     }
 }
@@ -77,8 +105,9 @@ impl Raise<'_> {
     pub(super) async fn node(&self, member: &Member, node: &NodePlan, kind: ActionKind) -> Option<Failure> {
         let result = self.stages(member, node, kind).await;
         result.err().map(|fault| Failure {
+            stage: fault.stage.map(Stage::Node),
             console: fault.console,
-            ..Failure::of_node(node.name.clone(), node.host.clone(), fault.error, fault.hint)
+            ..Failure::of_node(node.name.clone(), node.host.clone(), fault.error)
         })
     }
 
@@ -88,9 +117,12 @@ impl Raise<'_> {
             let image = self
                 .host_images
                 .get(&(node.host.clone(), node.spec.image.clone()))
-                .ok_or_else(|| format!("image `{}` is not on `{}`", node.spec.image, node.host))?;
+                .ok_or_else(|| NodeError::NoImage {
+                    image: node.spec.image.clone(),
+                    host: node.host.clone(),
+                })?;
             self.stage(node, NodeStage::Disk, async {
-                let seed = (self.seeds)(node)?;
+                let seed = (self.seeds)(node).map_err(NodeError::Seed)?;
                 Ok(host
                     .ensure_disk(&self.plan.cluster_ref(), node, image, seed)
                     .await?)
@@ -99,7 +131,7 @@ impl Raise<'_> {
             let acceleration = *self
                 .acceleration
                 .get(&node.host)
-                .ok_or_else(|| format!("the acceleration of guests on `{}` was not determined", node.host))?;
+                .ok_or_else(|| NodeError::NoAcceleration(node.host.clone()))?;
             self.stage(node, NodeStage::Define, async {
                 let definition = Definition {
                     mark: &self.plan.mark(node),
@@ -125,8 +157,8 @@ impl Raise<'_> {
         self.stage(node, NodeStage::Start, async {
             slot = Some(tokio::select! {
                 slot = self.slots.slot(&node.host) => slot
-                    .ok_or_else(|| format!("the boot limits of `{}` were not determined", node.host))?,
-                () = self.cancel.cancelled() => return Err(interrupted()),
+                    .ok_or_else(|| Fault::from(NodeError::NoAcceleration(node.host.clone())))?,
+                () = self.cancel.cancelled() => return Err(Fault::from(NodeError::Interrupted)),
             });
             if let Some(watch) = watch {
                 watch.starting(&node.name);
@@ -173,26 +205,19 @@ impl Raise<'_> {
                 if now.console_lost && now.lost.is_none() {
                     return Ok(false);
                 }
-                if let Some(fault) = verdict(&now) {
-                    return Err(self.with_console(member, node, fault).await);
+                if let Some(error) = verdict(&now) {
+                    return Err(self.with_console(member, node, error.into()).await);
                 }
             }
-            let fault = tokio::select! {
+            let error = tokio::select! {
                 changed = sign.changed() => match changed {
                     Ok(()) => continue,
-                    Err(_) => Fault::from("the watch of its console ended".to_owned()),
+                    Err(_) => NodeError::Unwatched,
                 },
-                () = &mut deadline => Fault {
-                    error: format!(
-                        "did not become ready within {}",
-                        humantime::format_duration(self.boot_timeout)
-                    ),
-                    hint: Some("raise `--boot-timeout`, or watch the boot with `vcluster console NODE`".into()),
-                    console: None,
-                },
-                () = self.cancel.cancelled() => return Err(interrupted()),
+                () = &mut deadline => NodeError::NotReady(self.boot_timeout),
+                () = self.cancel.cancelled() => return Err(NodeError::Interrupted.into()),
             };
-            return Err(self.with_console(member, node, fault).await);
+            return Err(self.with_console(member, node, error.into()).await);
         }
     }
 
@@ -202,28 +227,23 @@ impl Raise<'_> {
         node: &NodePlan,
         sign: Option<tokio::sync::watch::Receiver<BootSignal>>,
     ) -> Result<bool, Fault> {
-        let stop = || {
-            if self.cancel.is_cancelled() {
-                return Some("interrupted".to_owned());
-            }
-            sign.as_ref()
-                .and_then(|sign| verdict(&sign.borrow()).map(|fault| fault.error))
+        let early = Early {
+            cancel: self.cancel,
+            sign,
+            reason: Mutex::default(),
         };
+        let stop = || early.reason();
         let session = self
             .nodes
             .await_login(&node.name, self.boot_timeout, &stop)
             .await
-            .map_err(|error| Fault {
-                error: explain(&error),
-                hint: error.hint(),
-                console: None,
-            })?;
+            .map_err(|error| early.error(error))?;
         if self
             .images
             .get(&node.spec.image)
             .is_some_and(BuiltImage::has_cloud_init)
         {
-            self.cloud_init(node, session, &stop).await?;
+            self.cloud_init(node, session, &early).await?;
         }
         Ok(true)
     }
@@ -234,7 +254,7 @@ impl Raise<'_> {
         &self,
         node: &NodePlan,
         mut session: Arc<Session>,
-        stop: &(dyn Fn() -> Option<String> + Sync),
+        early: &Early<'_>,
     ) -> Result<(), Fault> {
         let deadline = Instant::now() + self.boot_timeout;
         let output = loop {
@@ -246,18 +266,16 @@ impl Raise<'_> {
             };
             let output = match session.exec(&request).await {
                 Err(SshError::Lost { .. }) => {
-                    self.nodes.await_login(&node.name, left, stop).await.map(|again| {
+                    let stop = || early.reason();
+                    let again = self.nodes.await_login(&node.name, left, &stop).await;
+                    again.map(|again| {
                         session = again;
                         None
                     })
                 }
                 other => other.map(Some),
             };
-            let output = output.map_err(|error| Fault {
-                error: format!("waiting for cloud-init: {}", explain(&error)),
-                hint: error.hint(),
-                console: None,
-            })?;
+            let output = output.map_err(|error| NodeError::Waiting(Box::new(early.error(error))))?;
             if let Some(output) = output {
                 break output;
             }
@@ -271,14 +289,10 @@ impl Raise<'_> {
                 ));
                 Ok(())
             }
-            CloudInit::Failed(said) => Err(Fault {
-                error: format!("cloud-init failed: {said}"),
-                hint: Some(format!(
-                    "see /var/log/cloud-init-output.log with `vcluster ssh {}`",
-                    node.name
-                )),
-                console: None,
-            }),
+            CloudInit::Failed(said) => {
+                let node = node.name.clone();
+                Err(NodeError::CloudInit { node, said }.into())
+            }
         }
     }
 
@@ -304,28 +318,25 @@ impl Raise<'_> {
         work: impl Future<Output = Result<bool, Fault>>,
     ) -> Result<(), Fault> {
         if self.cancel.is_cancelled() {
-            return Err(interrupted());
+            return Err(NodeError::Interrupted.into());
         }
         let emit = stage::of_node(self.events, &node.name, &node.host, stage);
         // Boxed: it is part of the future of each node.
         let work = Box::pin(async { Ok((work.await?, ())) });
-        stage::run(emit, Fault::text, work).await
+        let result = stage::run(emit, Fault::progress, work).await;
+        result.map_err(|fault| Fault {
+            stage: Some(stage),
+            ..fault
+        })
     }
 }
 
-fn verdict(sign: &BootSignal) -> Option<Fault> {
+fn verdict(sign: &BootSignal) -> Option<NodeError> {
     if let Some(reason) = &sign.failed {
-        return Some(Fault::from(format!(
-            "the guest reported a boot failure: {reason}"
-        )));
+        return Some(NodeError::BootFailed(reason.clone()));
     }
     if let Some(why) = &sign.lost {
-        return Some(Fault::from(format!("host unreachable: {why}")));
+        return Some(NodeError::HostLost(why.clone()));
     }
-    sign.dead
-        .then(|| Fault::from("the guest stopped while it was booting".to_owned()))
-}
-
-fn interrupted() -> Fault {
-    Fault::from("interrupted".to_owned())
+    sign.dead.then_some(NodeError::Died)
 }

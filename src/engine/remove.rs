@@ -117,7 +117,7 @@ pub async fn remove(
             Ok((changed, ()))
         })
         .await;
-    let (_, mut failures) = split(done);
+    let (_, mut failures) = split(HostStage::Clean, done);
     let audit = fleet
         .stage(HostStage::Audit, events, |member| async move {
             let left = member
@@ -127,7 +127,7 @@ pub async fn remove(
             Ok((false, (member.endpoint.name.clone(), left)))
         })
         .await;
-    let (audited, unaudited) = split(audit);
+    let (audited, unaudited) = split(HostStage::Audit, audit);
     let mut left: Vec<String> = audited
         .iter()
         .flat_map(|(host, left)| {
@@ -168,7 +168,7 @@ pub async fn remove_nodes_only(
             Ok((changed, left))
         })
         .await;
-    let (left, failures) = split(done);
+    let (left, failures) = split(HostStage::Clean, done);
     let mut left: Vec<String> = left.into_iter().flatten().collect();
     left.extend(unknown(&failures));
     check_leftovers(left)
@@ -199,7 +199,7 @@ pub fn unknown(failures: &[Failure]) -> Vec<String> {
             failure
                 .host
                 .as_ref()
-                .map(|host| format!("unknown objects on {host} ({})", failure.error))
+                .map(|host| format!("unknown objects on {host} ({})", failure.error()))
         })
         .collect();
     hosts.sort();
@@ -216,7 +216,8 @@ async fn remove_nodes(member: &Member, seen: &ObservedHost, target: &Target, eve
             let changed = member.host.remove_node(&node.mark.cluster_ref(), node).await?;
             Ok((changed, changed))
         };
-        let removed: Result<bool, HostError> = stage::run(emit, |error| explain(error), removal).await;
+        let failed = |error: &HostError| stage::failed(error, None);
+        let removed: Result<bool, HostError> = stage::run(emit, failed, removal).await;
         removed.unwrap_or(false)
     });
     removals.await.into_iter().any(|changed| changed)

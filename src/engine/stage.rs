@@ -3,12 +3,13 @@
 use std::time::Instant;
 
 use crate::base::event::{Event, Events, NodeStage, Progress};
+use crate::base::failure::{UserFacing, explain, with_console};
 use crate::base::name::{HostName, NodeName};
 
-/// Runs a stage. `work` also returns whether it changed anything; `describe` is the text of an error.
+/// Runs a stage. `work` also returns whether it changed anything; `failed` is its end with an error.
 pub(super) async fn run<T, E>(
     emit: impl Fn(Progress),
-    describe: impl Fn(&E) -> String,
+    failed: impl Fn(&E) -> Progress,
     work: impl Future<Output = Result<(bool, T), E>>,
 ) -> Result<T, E> {
     emit(Progress::Begun);
@@ -19,11 +20,18 @@ pub(super) async fn run<T, E>(
             changed: *changed,
             took: began.elapsed(),
         },
-        Err(error) => Progress::Failed {
-            error: describe(error),
-        },
+        Err(error) => failed(error),
     });
     result.map(|(_, value)| value)
+}
+
+/// The end of a stage with an error, which the last lines of a console may follow.
+pub(super) fn failed(error: &dyn UserFacing, console: Option<&str>) -> Progress {
+    Progress::Failed {
+        error: with_console(&explain(error), console),
+        kind: Some(error.kind()),
+        left: error.leftovers().what(),
+    }
 }
 
 /// Emits the progress of a node's stage.

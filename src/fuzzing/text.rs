@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use crate::base::failure::UserFacing;
 use crate::base::text::sanitize;
 use crate::nodeset::{NodeSet, expand, fold};
 use crate::topology::Topology;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::claim::HostLock;
-use super::error::{Cause, HostError, Leftovers};
+use super::error::{Cause, HostError};
 use super::storage::seed_queue::SeedQueue;
 use super::transport::forward::{FarEnd, Forward};
 use super::transport::libvirt::Libvirt;
@@ -84,7 +84,7 @@ impl std::fmt::Debug for HostLogin {
 impl HostLogin {
     /// Opens the SSH session (none for this machine).
     pub async fn open(host: &HostEndpoint, options: &ConnectOptions) -> Result<Self, HostError> {
-        let fail = |cause: Cause| failed(&host.name, "log in", cause);
+        let fail = |cause: Cause| HostError::new(&host.name, "log in", cause);
         let place = uri::parse(&host.uri).map_err(|why| fail(Cause::Uri(why)))?;
         let socket = place.socket().map(Into::into);
         let (link, far) = match place.into_target(host, options.timeout) {
@@ -118,7 +118,7 @@ impl HostLogin {
         let (forward, libvirt) = tokio::time::timeout(options.timeout, open)
             .await
             .unwrap_or(Err(Cause::Timeout(options.timeout)))
-            .map_err(|cause| failed(&self.name, "connect to libvirt", cause))?;
+            .map_err(|cause| HostError::new(&self.name, "connect to libvirt", cause))?;
         Ok(Host {
             inner: Arc::new(Inner {
                 name: self.name.clone(),
@@ -140,7 +140,7 @@ impl HostLogin {
         self.link
             .script(script, self.options.call_timeout)
             .await
-            .map_err(|cause| failed(&self.name, doing, cause))
+            .map_err(|cause| HostError::new(&self.name, doing, cause))
     }
 
     /// Whether the host is this machine.
@@ -153,15 +153,6 @@ impl HostLogin {
         if let Some(session) = self.link.session() {
             session.close().await;
         }
-    }
-}
-
-fn failed(host: &HostName, doing: &str, cause: Cause) -> HostError {
-    HostError {
-        host: host.clone(),
-        doing: doing.to_owned(),
-        cause,
-        leaves: Leftovers::Nothing,
     }
 }
 
@@ -217,12 +208,7 @@ impl Host {
     /// A cause as an error that names this host and what was being done.
     pub(super) fn failed(&self, doing: impl Into<String>) -> impl FnOnce(Cause) -> HostError {
         let (host, doing) = (self.inner.name.clone(), doing.into());
-        move |cause| HostError {
-            host,
-            doing,
-            cause,
-            leaves: Leftovers::Nothing,
-        }
+        move |cause| HostError::new(&host, doing, cause)
     }
 
     /// Runs a script that changes something.

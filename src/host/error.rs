@@ -1,15 +1,21 @@
 //! Why an operation on a host failed, and what it may have left there.
 
-use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::reason::Reason;
 use crate::base::exit::ExitCode;
-use crate::base::failure::Hinted;
+use crate::base::failure::{Leftovers, UserFacing};
+use crate::base::failure_kind::FailureKind;
 use crate::base::name::HostName;
-use crate::ssh::SshError;
+use crate::ssh::{Requested, SshError};
 
 /// The most characters of a host's output that are shown.
 const SHOWN: usize = 600;
+
+/// What to do about a guest that does not run.
+const START_AGAIN: &str =
+    "run `vcluster up` to start it again; `vcluster console NODE --log` prints its last output";
 
 /// An operation on a bare-metal host failed.
 #[derive(Debug, thiserror::Error)]
@@ -25,16 +31,6 @@ pub struct HostError {
     pub leaves: Leftovers,
 }
 
-/// What a failed action may have left on a host.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Leftovers {
-    /// Nothing.
-    #[default]
-    Nothing,
-    /// Possibly this.
-    Maybe(String),
-}
-
 /// Why an operation on a host failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Cause {
@@ -45,8 +41,13 @@ pub enum Cause {
     #[error(transparent)]
     Ssh(Box<SshError>),
     /// A libvirt error.
-    #[error("libvirt: {}", shown(.0.message()))]
-    Libvirt(#[from] virt::error::Error),
+    #[error("libvirt: {}", shown(.error.message()))]
+    Libvirt {
+        /// The error.
+        error: Box<virt::error::Error>,
+        /// What it means, if that makes a difference.
+        reason: Option<Reason>,
+    },
     /// A call or command timed out.
     #[error("timed out after {}", humantime::format_duration(*.0))]
     Timeout(Duration),
@@ -66,6 +67,9 @@ pub enum Cause {
         /// Its standard error.
         words: String,
     },
+    /// A script of ours failed there because a file system is full. These are its words.
+    #[error("{}", shown(.0))]
+    NoSpace(String),
     /// The user there cannot become root.
     #[error("root is required there, and sudo failed: {}", shown(.0))]
     NotRoot(String),
@@ -84,6 +88,9 @@ pub enum Cause {
     /// The controller's own file or socket.
     #[error("{0}")]
     Local(String),
+    /// The cause of several failures: of all files that one command writes.
+    #[error("{0}")]
+    Shared(Arc<Cause>),
     /// Anything else.
     #[error("{0}")]
     Other(String),
@@ -95,16 +102,45 @@ impl From<SshError> for Cause {
     }
 }
 
+impl From<virt::error::Error> for Cause {
+    fn from(error: virt::error::Error) -> Self {
+        Self::Libvirt {
+            reason: Reason::of_libvirt(&error),
+            error: Box::new(error),
+        }
+    }
+}
+
 impl Cause {
     /// An I/O error on the controller.
     pub(super) fn local(doing: &str, error: &std::io::Error) -> Self {
         Self::Local(format!("{doing}: {error}"))
     }
-}
 
-impl Hinted for HostError {
-    fn hint(&self) -> Option<String> {
-        self.hint()
+    /// A script of ours that failed, with its standard error.
+    pub(super) fn script(status: Option<u32>, words: String) -> Self {
+        match Reason::of_script(&words) {
+            Some(Reason::NoSpace) => Self::NoSpace(words),
+            _ => Self::Script { status, words },
+        }
+    }
+
+    /// The cause itself, if several failures share it.
+    fn itself(&self) -> &Self {
+        match self {
+            Self::Shared(cause) => cause.itself(),
+            cause => cause,
+        }
+    }
+
+    /// What it means, if that makes a difference.
+    fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Libvirt { reason, .. } => *reason,
+            Self::NoSpace(_) => Some(Reason::NoSpace),
+            Self::NotRoot(_) => Some(Reason::NotAllowed),
+            _ => None,
+        }
     }
 }
 
@@ -119,11 +155,19 @@ impl HostError {
         }
     }
 
-    /// What to do about it, if known.
-    pub fn hint(&self) -> Option<String> {
+    /// The same error, with what it may have left.
+    #[must_use]
+    pub fn leaving(mut self, what: impl Into<String>) -> Self {
+        self.leaves = Leftovers::Maybe(what.into());
+        self
+    }
+}
+
+impl UserFacing for HostError {
+    fn hint(&self) -> Option<String> {
         let host = &self.host;
-        match &self.cause {
-            Cause::Ssh(error) if error.to_string().contains("libvirt-sock") => Some(format!(
+        match self.cause.itself() {
+            Cause::Ssh(error) if is_of_socket(error) => Some(format!(
                 "check that libvirt is installed and running on {host} (`systemctl status libvirtd`), and that its \
                  sshd_config allows AllowStreamLocalForwarding"
             )),
@@ -139,46 +183,51 @@ impl HostError {
             Cause::LockLost => Some("run the command again; it continues from what is there".to_owned()),
             Cause::Missing(command) => Some(format!("install `{command}` on {host}")),
             Cause::Timeout(_) => Some(format!("check that {host} is reachable and not overloaded, and that its libvirtd responds")),
-            Cause::Libvirt(error) => libvirt_hint(error, host),
-            Cause::Script { words, .. } if words.contains("No space left") => {
-                Some(format!("free disk space in /var/lib/libvirt/images on {host}"))
-            }
-            _ => None,
+            cause => cause.reason().map(|reason| advice(reason, host)),
         }
     }
 
-    /// The exit code of a command that ends with this.
-    pub fn exit_code(&self) -> ExitCode {
+    fn exit_code(&self) -> ExitCode {
         ExitCode::ApplyFailed
     }
 
-    /// The same error, with what it may have left.
-    #[must_use]
-    pub fn leaving(mut self, what: impl Into<String>) -> Self {
-        self.leaves = Leftovers::Maybe(what.into());
-        self
+    fn kind(&self) -> FailureKind {
+        let cause = self.cause.itself();
+        match (cause, cause.reason()) {
+            (Cause::Ssh(error), _) => error.kind(),
+            (Cause::Closed, _) => FailureKind::Unreachable,
+            (Cause::Timeout(_), _) => FailureKind::Timeout,
+            (Cause::LockLost, _) => FailureKind::LockLost,
+            (_, Some(Reason::NoSpace)) => FailureKind::NoSpace,
+            (_, Some(Reason::NoMemory)) => FailureKind::NoMemory,
+            (_, Some(Reason::GuestOff)) => FailureKind::GuestDied,
+            (_, Some(Reason::NotAllowed)) => FailureKind::NotAllowed,
+            (_, None) => FailureKind::Other,
+        }
+    }
+
+    fn leftovers(&self) -> Leftovers {
+        self.leaves.clone()
     }
 }
 
-fn libvirt_hint(error: &virt::error::Error, host: &HostName) -> Option<String> {
-    let message = error.message();
-    if message.contains("No space left") {
-        Some(format!("free disk space in /var/lib/libvirt/images on {host}"))
-    } else if message.contains("Cannot allocate memory") || message.contains("cannot set up guest memory") {
-        Some(format!(
-            "{host} is out of memory: place fewer or smaller nodes on it"
-        ))
-    } else if message.contains("domain is not running") {
-        Some(
-            "run `vcluster up` to start it again; `vcluster console NODE --log` prints its last output"
-                .to_owned(),
-        )
-    } else if message.contains("Permission denied") || message.contains("authentication") {
-        Some(format!(
-            "the user in the URI of {host} must be root or in the group `libvirt`"
-        ))
-    } else {
-        None
+/// Whether the host refused a connection to its libvirt: no other sockets are opened there.
+fn is_of_socket(error: &SshError) -> bool {
+    matches!(
+        error,
+        SshError::Channel {
+            what: Requested::Socket(_),
+            ..
+        }
+    )
+}
+
+fn advice(reason: Reason, host: &HostName) -> String {
+    match reason {
+        Reason::NoSpace => format!("free disk space in /var/lib/libvirt/images on {host}"),
+        Reason::NoMemory => format!("{host} is out of memory: place fewer or smaller nodes on it"),
+        Reason::GuestOff => START_AGAIN.to_owned(),
+        Reason::NotAllowed => format!("the user in the URI of {host} must be root or in the group `libvirt`"),
     }
 }
 
@@ -208,15 +257,6 @@ pub(crate) fn shown(text: &str) -> String {
     line
 }
 
-impl fmt::Display for Leftovers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Nothing => Ok(()),
-            Self::Maybe(what) => write!(f, " (may have left {what})"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,5 +281,20 @@ mod tests {
             "failed to start `worker017` on `bm03`: timed out after 30s"
         );
         assert!(error.hint().unwrap().contains("bm03"));
+    }
+
+    #[test]
+    fn a_full_disk_is_a_kind_of_its_own_and_what_may_be_left_is_named_once() {
+        let host: HostName = "bm03".parse().unwrap();
+        let cause = Cause::script(Some(1), "cp: No space left on device\n".into());
+        let cause = Cause::Shared(Arc::new(cause));
+        let error = HostError::new(&host, "create the disk", cause).leaving("files in /x");
+        assert_eq!(
+            error.to_string(),
+            "failed to create the disk on `bm03`: cp: No space left on device (may have left files in /x)"
+        );
+        assert_eq!(error.kind(), FailureKind::NoSpace);
+        assert_eq!(error.leftovers().what().as_deref(), Some("files in /x"));
+        assert!(error.hint().unwrap().contains("free disk space"));
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::base::exit::ExitCode;
+use crate::base::failure::UserFacing;
 
 /// Why an image cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -71,9 +72,8 @@ pub enum ImageError {
     },
 }
 
-impl ImageError {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
+impl UserFacing for ImageError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::NoPlace => Some("set XDG_CACHE_HOME".into()),
             Self::Missing(_) => Some("relative paths are relative to the topology file".into()),
@@ -91,15 +91,16 @@ impl ImageError {
         }
     }
 
-    /// The exit code of a command that ends with this error.
-    pub fn exit_code(&self) -> ExitCode {
+    fn exit_code(&self) -> ExitCode {
         match self {
             Self::Cancelled(_) => ExitCode::Interrupted,
             Self::NoPlace => ExitCode::Unexpected,
             _ => ExitCode::ApplyFailed,
         }
     }
+}
 
+impl ImageError {
     pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { doing, path, source }

@@ -2,6 +2,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use crate::base::failure::UserFacing;
 
 fn image(source: ImageSource, packages: &[&str]) -> Image {
     Image {

@@ -1,6 +1,8 @@
 //! Why a node set could not be parsed, with the place in the text.
 
 use super::LIMIT;
+use crate::base::exit::ExitCode;
+use crate::base::failure::UserFacing;
 
 /// Why a node set could not be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,10 +14,14 @@ pub struct NodeSetError {
     pub at: usize,
 }
 
-impl NodeSetError {
+impl UserFacing for NodeSetError {
     /// What to write instead.
-    pub fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<String> {
         Some(self.kind.hint().to_owned())
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::Usage
     }
 }
 

@@ -10,6 +10,7 @@
 //! (`r[1-3]n[1-3]!r2n2`) may be split into other products.
 
 mod error;
+mod folded;
 mod grid;
 mod index;
 mod parse;
@@ -17,6 +18,7 @@ mod parse;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use error::{NodeSetError, NodeSetErrorKind};
+pub use folded::{About, Folded, fold_texts};
 use index::Index;
 
 /// The most names that an expression may expand to, duplicates counted.

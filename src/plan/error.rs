@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::Ipv4Net;
 
 use crate::base::exit::ExitCode;
+use crate::base::failure::UserFacing;
 use crate::base::name::{ClusterName, HostName, NodeName};
 use crate::topology::Location;
 
@@ -153,9 +154,10 @@ impl PlanError {
             _ => None,
         }
     }
+}
 
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
+impl UserFacing for PlanError {
+    fn hint(&self) -> Option<String> {
         let advice = match self {
             Self::DoesNotFit { lacks, .. } => match lacks {
                 Shortage::Memory => "add hosts, or lower `memory`".to_owned(),
@@ -189,8 +191,7 @@ impl PlanError {
         })
     }
 
-    /// The exit code of a command that ends with this error.
-    pub fn exit_code(&self) -> ExitCode {
+    fn exit_code(&self) -> ExitCode {
         match self {
             Self::DoesNotFit { .. } => ExitCode::DoesNotFit,
             Self::SubnetTooSmall { .. } | Self::MtuTooLarge { .. } => ExitCode::InvalidTopology,

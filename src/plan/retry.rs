@@ -7,19 +7,10 @@ use crate::base::event::ActionKind;
 use crate::base::failure::Failure;
 use crate::base::name::{HostName, NodeName};
 
-/// What failed in a round.
-#[derive(Debug)]
-pub struct RoundFailures {
-    /// The failures, of hosts and nodes.
-    pub failures: Vec<Failure>,
-    /// Whether the configuration failed: that is not retried elsewhere.
-    pub configuring: bool,
-}
-
 /// What failed so far.
 #[derive(Debug, Default)]
 pub struct RetryState {
-    /// The hosts that are unreachable, and why.
+    /// The hosts that are unreachable, and why, on one line.
     pub lost: BTreeMap<HostName, String>,
     /// What the next plan takes into account.
     pub trouble: KnownFailures,
@@ -30,7 +21,7 @@ pub struct RetryState {
 }
 
 /// The planned nodes that failed, and why. If a host failed, all its nodes did.
-pub fn failed_nodes(plan: &Plan, failures: &[Failure]) -> BTreeMap<NodeName, String> {
+pub fn failed_nodes<'a>(plan: &Plan, failures: &'a [Failure]) -> BTreeMap<NodeName, &'a Failure> {
     let mut failed = BTreeMap::new();
     for node in &plan.nodes {
         let of_host = failures
@@ -40,16 +31,10 @@ pub fn failed_nodes(plan: &Plan, failures: &[Failure]) -> BTreeMap<NodeName, Str
             .iter()
             .find(|failure| failure.node.as_ref() == Some(&node.name));
         if let Some(failure) = of_node.or(of_host) {
-            failed.insert(node.name.clone(), first_line(&failure.error));
+            failed.insert(node.name.clone(), failure);
         }
     }
     failed
-}
-
-/// The error on one line, without the guest's output.
-fn first_line(error: &str) -> String {
-    let line = error.lines().next().unwrap_or_default();
-    line.trim_end_matches(':').to_owned()
 }
 
 impl RetryState {
@@ -68,26 +53,25 @@ impl RetryState {
         failed.filter(|failed| failed.given_up).count()
     }
 
-    /// Derives from the failures of a round what the next plan takes into account. `back` are hosts whose connection was
-    /// lost and reopened: the first time the same is retried there, unless `is_over`.
+    /// Derives from the failures of a round, of hosts and nodes, what the next plan takes into account. `back` are hosts
+    /// whose connection was lost and reopened: the first time the same is retried there, unless `is_over`.
     pub fn record_round(
         &mut self,
         plan: &Plan,
-        lost: &RoundFailures,
+        failures: &[Failure],
         back: &BTreeSet<HostName>,
         is_over: bool,
     ) {
         let back: BTreeSet<HostName> = back.difference(&self.reopened).cloned().collect();
         self.reopened.extend(back.iter().cloned());
-        let failed = failed_nodes(plan, &lost.failures);
+        let failed = failed_nodes(plan, failures);
         // Forget earlier failures of nodes that are up now.
         for node in &plan.nodes {
             if !failed.contains_key(&node.name) {
                 self.trouble.failed.remove(&node.name);
             }
         }
-        let hosts_that_failed: BTreeSet<&HostName> = lost
-            .failures
+        let hosts_that_failed: BTreeSet<&HostName> = failures
             .iter()
             .filter(|failure| failure.node.is_none())
             .filter_map(|failure| failure.host.as_ref())
@@ -103,7 +87,7 @@ impl RetryState {
             .map(|action| &action.node)
             .collect();
         for node in &plan.nodes {
-            let Some(why) = failed.get(&node.name) else {
+            let Some(failure) = failed.get(&node.name) else {
                 continue;
             };
             let gone = self.lost.get(&node.host);
@@ -116,14 +100,15 @@ impl RetryState {
             }
             let entry = self.trouble.failed.entry(node.name.clone()).or_default();
             entry.why = match gone {
-                Some(why) => format!("its host {} is unreachable: {}", node.host, first_line(why)),
-                None => why.clone(),
+                Some(why) => format!("its host {} is unreachable: {why}", node.host),
+                None => failure.summary(),
             };
             if !by_host {
                 *self.strikes.entry(node.name.clone()).or_default() += 1;
             }
             let strikes = self.strikes.get(&node.name).copied().unwrap_or(0);
-            entry.given_up = is_over || strikes > 1 || (lost.configuring && gone.is_none());
+            // A step of the configuration that failed here would fail elsewhere.
+            entry.given_up = is_over || strikes > 1 || (failure.is_of_configuration() && gone.is_none());
             // A node that ran before this command is recreated in place.
             if !kept {
                 entry.on.insert(node.host.clone());
@@ -137,6 +122,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::base::event::NodeStage;
+    use crate::base::exit::ExitCode;
+    use crate::base::failure::UserError;
 
     /// Nodes `1` and `2` on `a`, `3` on `b`, with the action for each.
     fn plan(actions: [&str; 3]) -> Plan {
@@ -169,18 +157,16 @@ mod tests {
 
     const NEW: [&str; 3] = ["create"; 3];
 
-    fn lost(failures: &[(&str, Option<&str>)]) -> RoundFailures {
-        let failures = failures.iter().map(|(host, node)| Failure {
-            host: Some(host.parse().unwrap()),
-            node: node.map(|node| node.parse().unwrap()),
-            error: "broke".into(),
-            hint: None,
-            console: Some("oops".into()),
+    fn lost(failures: &[(&str, Option<&str>)]) -> Vec<Failure> {
+        let failures = failures.iter().map(|(host, node)| {
+            let error = UserError::new(ExitCode::ApplyFailed, "broke");
+            Failure {
+                node: node.map(|node| node.parse().unwrap()),
+                console: Some("oops".into()),
+                ..Failure::of_host(host.parse().unwrap(), error)
+            }
         });
-        RoundFailures {
-            failures: failures.collect(),
-            configuring: false,
-        }
+        failures.collect()
     }
 
     /// `NODE: HOSTS WHY` of all that failed, `!` for those that are given up.
@@ -269,8 +255,10 @@ mod tests {
     #[test]
     fn a_failed_configuration_is_not_tried_elsewhere() {
         let mut state = RetryState::default();
-        let mut lost = lost(&[("b", Some("n3"))]);
-        lost.configuring = true;
+        let lost: Vec<Failure> = lost(&[("b", Some("n3"))])
+            .into_iter()
+            .map(|failure| failure.at(NodeStage::Configure))
+            .collect();
         state.record_round(&plan(NEW), &lost, &names(&[]), false);
         assert_eq!(told(&state), ["n3!: b broke"]);
     }

@@ -8,45 +8,43 @@ use serde::Serialize;
 use super::Format;
 use super::style::{ERROR, HINT};
 use crate::base::exit::ExitCode;
-use crate::base::failure::UserError;
+use crate::base::failure::{UserError, UserFacing};
 use crate::base::text;
 use crate::topology::Diagnostics;
 
-/// What one error of a chain provides besides its message.
-#[derive(Debug, Default)]
-struct Known {
-    hint: Option<String>,
-    code: Option<ExitCode>,
-}
+/// Finds the first type of the list that an error has.
+macro_rules! user_facing {
+    ($($type:ty,)*) => {
+        fn known<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a dyn UserFacing> {
+            $(if let Some(error) = cause.downcast_ref::<$type>() {
+                return Some(error);
+            })*
+            None
+        }
 
-/// Finds the first type of the table that the error has. A line per type:
-/// `Type, error => hint (Option<String>), exit code (Option<ExitCode>);`
-macro_rules! downcast {
-    ($cause:expr; $($type:ty, $error:pat => $hint:expr, $code:expr;)*) => {
-        $(if let Some($error) = $cause.downcast_ref::<$type>() {
-            return Known { hint: $hint, code: $code };
-        })*
+        #[cfg(test)]
+        const KNOWN: &[&str] = &[$(stringify!($type),)*];
     };
 }
 
-fn known(cause: &(dyn Error + 'static)) -> Known {
-    downcast!(cause;
-        UserError, error => error.hint.clone(), Some(error.code);
-        crate::plan::PlanError, error => error.hint(), Some(error.exit_code());
-        crate::base::name::NameError, error => Some(error.hint().to_owned()), Some(ExitCode::Usage);
-        crate::nodeset::NodeSetError, error => error.hint(), Some(ExitCode::Usage);
-        crate::topology::Diagnostics, error => error.hint(), Some(error.exit_code());
-        crate::engine::ClaimError, error => error.hint(), Some(error.exit_code());
-        crate::engine::EngineError, error => error.hint(), Some(error.exit_code());
-        crate::state::StateError, error => error.hint(), Some(error.exit_code());
-        crate::host::HostError, error => error.hint(), Some(error.exit_code());
-        crate::image::ImageError, error => error.hint(), Some(error.exit_code());
-        crate::ssh::SshError, error => error.hint(), Some(error.exit_code());
-        crate::template::TemplateError, error => error.hint(), Some(error.exit_code());
-        crate::base::units::SizeError, error => Some(error.hint().to_owned()), None;
-    );
-    Known::default()
-}
+// A test compares the list with the implementations of the trait.
+user_facing!(
+    crate::base::failure::UserError,
+    crate::base::name::NameError,
+    crate::configure::StepFault,
+    crate::engine::ClaimError,
+    crate::engine::EngineError,
+    crate::engine::NodeError,
+    crate::host::HostError,
+    crate::image::ImageError,
+    crate::nodeset::NodeSetError,
+    crate::plan::PlanError,
+    crate::ssh::SshError,
+    crate::ssh::transfer::TransferError,
+    crate::state::StateError,
+    crate::template::TemplateError,
+    crate::topology::Diagnostics,
+);
 
 /// An error prepared for display.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,9 +76,10 @@ pub fn describe(error: &anyhow::Error) -> Described {
             described.lines.push(clean(&said));
             last = said;
         }
-        let known = known(cause);
-        described.hint = described.hint.or(known.hint.map(|hint| clean(&hint)));
-        code = code.or(known.code);
+        if let Some(known) = known(cause) {
+            described.hint = described.hint.or(known.hint().map(|hint| clean(&hint)));
+            code = code.or(Some(known.exit_code()));
+        }
     }
     described.code = code.unwrap_or(ExitCode::Unexpected);
     described
@@ -161,9 +160,93 @@ pub fn error(error: &anyhow::Error, format: Format) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
     use super::super::style::plain;
     use super::*;
     use anyhow::Context;
+
+    /// Errors that never reach the user by themselves: they end in another error, or in a mistake of a topology.
+    const INTERNAL: [&str; 14] = [
+        "Cause",
+        "FrameError",
+        "HeaderError",
+        "HostKeyError",
+        "LeaseError",
+        "MinReadyError",
+        "Mistake",
+        "MomentError",
+        "NetworkError",
+        "NodeSetErrorKind",
+        "SeedError",
+        "SeenError",
+        "SizeError",
+        "StepError",
+    ];
+
+    /// All sources below a directory.
+    fn sources(directory: &Path) -> Vec<String> {
+        let mut sources = Vec::new();
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources.extend(self::sources(&path));
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                sources.push(std::fs::read_to_string(&path).unwrap());
+            }
+        }
+        sources
+    }
+
+    /// The names that follow one of these beginnings of a line.
+    fn named(lines: &[&str], beginnings: &[&str]) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        for line in lines {
+            for beginning in beginnings {
+                if let Some(rest) = line.strip_prefix(*beginning) {
+                    let name = rest.split(|c: char| !c.is_alphanumeric()).next();
+                    names.extend(name.map(str::to_owned));
+                }
+            }
+        }
+        names
+    }
+
+    #[test]
+    fn every_error_is_in_the_list_or_ends_in_another_one() {
+        let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+        let lines: Vec<&str> = sources.iter().flat_map(|source| source.lines()).collect();
+        let known: BTreeSet<String> = KNOWN
+            .iter()
+            .map(|path| path.rsplit("::").next().unwrap().trim().to_owned())
+            .collect();
+        assert_eq!(named(&lines, &["impl UserFacing for "]), known);
+        // Those that are derived, with their attributes between, and those that are written by hand.
+        let mut errors = named(&lines, &["impl std::error::Error for "]);
+        for (at, line) in lines.iter().enumerate() {
+            if line.starts_with("#[derive(") && line.contains("thiserror::Error") {
+                let types = lines[at..].iter().find_map(|line| {
+                    let named = named(&[*line], &["pub enum ", "pub struct ", "pub(super) enum "]);
+                    named.into_iter().next()
+                });
+                errors.extend(types);
+            }
+        }
+        let internal: BTreeSet<String> = INTERNAL.map(str::to_owned).into();
+        let listed: BTreeSet<String> = known.union(&internal).cloned().collect();
+        assert_eq!(errors, listed);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_sent_is_wrong_usage() {
+        let source = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let path = "nowhere.txt".into();
+        let error = crate::ssh::transfer::TransferError::Unreadable { path, source };
+        let described = describe(&anyhow::Error::new(error));
+        assert_eq!(described.code, ExitCode::Usage);
+        assert!(described.hint.is_some());
+    }
 
     #[test]
     fn causes_follow_and_the_hint_comes_from_anywhere_in_the_chain() {

@@ -192,6 +192,19 @@ mod tests {
         "#);
     }
 
+    #[test]
+    fn a_failure_carries_its_kind_and_what_it_may_have_left() {
+        let failed = crate::base::event::Progress::Failed {
+            error: "no room".into(),
+            kind: Some(crate::base::failure_kind::FailureKind::NoSpace),
+            left: Some("files in /x".into()),
+        };
+        let text = format(1, Duration::ZERO, "event", &node("n1", NodeStage::Disk, failed));
+        insta::assert_snapshot!(text, @r#"
+        {"seq":1,"elapsed":0.0,"type":"event","event":"node","node":"n1","host":"bm01","stage":"disk","state":"failed","error":"no room","kind":"no_space","left":"files in /x"}
+        "#);
+    }
+
     /// The branch of the schema for a kind of event.
     fn branch(schema: &serde_json::Value, kind: &str) -> serde_json::Value {
         let branches = schema["oneOf"].as_array().unwrap();

@@ -75,13 +75,13 @@ pub(super) fn failure_line(event: &Event) -> Option<String> {
         Event::Host {
             host,
             stage,
-            progress: Progress::Failed { error },
+            progress: Progress::Failed { error, .. },
         } => ("failed", ERROR, format!("{host}: {}: {error}", stage.as_str())),
         Event::Node {
             node,
             host,
             stage,
-            progress: Progress::Failed { error },
+            progress: Progress::Failed { error, .. },
         } => (
             "failed",
             ERROR,
@@ -90,7 +90,7 @@ pub(super) fn failure_line(event: &Event) -> Option<String> {
         Event::StepNode {
             name,
             node,
-            progress: Progress::Failed { error },
+            progress: Progress::Failed { error, .. },
         } => ("failed", ERROR, format!("{node}: {name}: {error}")),
         _ => return None,
     };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use crate::base::event::{ActionKind, Event, HostStage, NodeStage, Progress};
+use crate::base::failure_kind::FailureKind;
 
 /// A stage that is counted, in display order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,6 +118,8 @@ pub struct Failure {
     pub host: Option<String>,
     /// The error with causes and hint.
     pub error: String,
+    /// What it is about, if known.
+    pub kind: Option<FailureKind>,
 }
 
 /// Progress of an image.
@@ -238,13 +241,14 @@ impl Tally {
     }
 
     fn failed(&mut self, stage: &Stage, subject: &str, host: Option<&str>, progress: &Progress) {
-        if let Progress::Failed { error } = progress {
+        if let Progress::Failed { error, kind, .. } = progress {
             self.failures.push(Failure {
                 stage: stage.name().to_owned(),
                 unit: stage.unit(),
                 subject: subject.to_owned(),
                 host: host.map(str::to_owned),
                 error: error.clone(),
+                kind: *kind,
             });
         }
     }
@@ -313,6 +317,8 @@ pub(super) mod tests {
     pub(in crate::report) fn failed(error: &str) -> Progress {
         Progress::Failed {
             error: error.to_owned(),
+            kind: None,
+            left: None,
         }
     }
 

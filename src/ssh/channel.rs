@@ -8,6 +8,7 @@ use russh::client::Handle;
 use tokio::sync::Semaphore;
 
 use super::error::SshError;
+use super::reason::Requested;
 use super::transport::{Client, Shared};
 
 /// The most session channels (commands, shells) open at once on a connection. The default
@@ -36,12 +37,12 @@ impl Inner {
     /// Waits until a channel opens, fails, or the connection ends; returns a typed error.
     pub(super) async fn opened<T>(
         &self,
-        what: &str,
+        what: Requested,
         open: impl Future<Output = Result<T, russh::Error>>,
     ) -> Result<T, SshError> {
         let refused = |message: &str| SshError::Channel {
             target: self.name.clone(),
-            what: what.to_owned(),
+            what,
             message: message.to_owned(),
         };
         match open.await {

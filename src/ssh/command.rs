@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::channel::Inner;
 use super::ended::Ended;
 use super::error::SshError;
+use super::reason::Requested;
 use super::request::{ExecEvent, ExecRequest, Output};
 use crate::base::backoff::Pauses;
 use crate::base::shell::{quote, with_variables};
@@ -344,7 +345,7 @@ pub(super) async fn session_channel(
     let mut pauses = Pauses::new(Duration::from_millis(50), Duration::from_secs(1), 200);
     loop {
         let opened = session
-            .opened("a session channel", session.handle.channel_open_session())
+            .opened(Requested::Session, session.handle.channel_open_session())
             .await;
         match &opened {
             Err(SshError::Channel { .. }) => {

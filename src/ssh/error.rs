@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::known_hosts::HostKeyError;
+use super::reason::{LoginNote, Requested, UnsupportedSetting};
 use super::request::Output;
 use crate::base::exit::ExitCode;
+use crate::base::failure::UserFacing;
+use crate::base::failure_kind::FailureKind;
 
 /// Why SSH failed.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +30,7 @@ pub enum SshError {
         /// The target.
         target: String,
         /// What it uses.
-        what: String,
+        what: UnsupportedSetting,
     },
     /// The address does not resolve, or the connection failed.
     #[error("cannot connect to {target}: {source}")]
@@ -68,7 +71,7 @@ pub enum SshError {
         /// What was offered.
         tried: Vec<String>,
         /// What could not be offered, and why.
-        notes: Vec<String>,
+        notes: Vec<LoginNote>,
     },
     /// The remote side refused a channel.
     #[error("{target} refused {what}: {message}")]
@@ -76,7 +79,7 @@ pub enum SshError {
         /// The target.
         target: String,
         /// What was requested.
-        what: String,
+        what: Requested,
         /// The cause.
         message: String,
     },
@@ -122,7 +125,7 @@ impl From<HostKeyError> for SshError {
     }
 }
 
-fn tried_words(tried: &[String], notes: &[String]) -> String {
+fn tried_words(tried: &[String], notes: &[LoginNote]) -> String {
     let mut words = if tried.is_empty() {
         "no key to offer".to_owned()
     } else {
@@ -130,48 +133,46 @@ fn tried_words(tried: &[String], notes: &[String]) -> String {
     };
     for note in notes {
         words.push_str("; ");
-        words.push_str(note);
+        words.push_str(&note.to_string());
     }
     words
 }
 
-impl SshError {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
+impl UserFacing for SshError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::HostKey(error) => error.hint(),
-            Self::Unsupported { what, .. } if what.starts_with("ProxyCommand") => {
-                Some("use ProxyJump with one host instead".into())
+            Self::Unsupported {
+                what: UnsupportedSetting::ProxyCommand(_),
+                ..
+            } => Some("use ProxyJump with one host instead".into()),
+            Self::Login { notes, .. } if notes.iter().any(|note| matches!(note, LoginNote::Encrypted(_))) => {
+                Some("start an agent and run `ssh-add` on the encrypted key".into())
             }
-            Self::Login { notes, user, .. } => Some(
-                notes
-                    .iter()
-                    .find_map(|note| note.split_once("encrypted").map(|_| note))
-                    .map_or_else(
-                        || {
-                            format!(
-                                "load the right key with `ssh-add`, or set it with `IdentityFile` in \
-                                 ~/.ssh/config; its public half belongs in ~{user}/.ssh/authorized_keys there"
-                            )
-                        },
-                        |_| "start an agent and run `ssh-add` on the encrypted key".into(),
-                    ),
-            ),
+            Self::Login { user, .. } => Some(format!(
+                "load the right key with `ssh-add`, or set it with `IdentityFile` in ~/.ssh/config; its public \
+                 half belongs in ~{user}/.ssh/authorized_keys there"
+            )),
             Self::Connect { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused => {
                 Some("check that sshd runs there and that the port is right".into())
             }
-            Self::Channel { what, .. } if what.starts_with("a session") => {
-                Some("its MaxSessions is used up: check what is still running there".into())
-            }
-            Self::Channel { what, .. } if what.starts_with("a connection") => {
-                Some("check that something listens there, and AllowTcpForwarding / AllowStreamLocalForwarding in its sshd_config".into())
-            }
+            Self::Channel {
+                what: Requested::Session,
+                ..
+            } => Some("its MaxSessions is used up: check what is still running there".into()),
+            Self::Channel {
+                what: Requested::Address(_) | Requested::Socket(_),
+                ..
+            } => Some(
+                "check that something listens there, and AllowTcpForwarding / AllowStreamLocalForwarding in its \
+                 sshd_config"
+                    .into(),
+            ),
             _ => None,
         }
     }
 
-    /// The exit code of a command that ends with this.
-    pub fn exit_code(&self) -> ExitCode {
+    fn exit_code(&self) -> ExitCode {
         match self {
             Self::CommandTimeout { .. } => ExitCode::Timeout,
             Self::Other(_) => ExitCode::Unexpected,
@@ -179,6 +180,32 @@ impl SshError {
         }
     }
 
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Connect { .. }
+            | Self::Handshake { .. }
+            | Self::Lost { .. }
+            | Self::Unreachable { .. }
+            | Self::Channel {
+                what: Requested::Address(_) | Requested::Socket(_),
+                ..
+            } => FailureKind::Unreachable,
+            Self::Timeout { .. } | Self::CommandTimeout { .. } => FailureKind::Timeout,
+            Self::HostKey(_) | Self::Login { .. } => FailureKind::LoginRefused,
+            // The host reports that the node no longer runs.
+            Self::Stopped(_) => FailureKind::GuestDied,
+            Self::Config { .. }
+            | Self::Unsupported { .. }
+            | Self::Channel {
+                what: Requested::Session,
+                ..
+            }
+            | Self::Other(_) => FailureKind::Other,
+        }
+    }
+}
+
+impl SshError {
     /// Whether a later retry may succeed without a fix.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -14,6 +14,7 @@ use super::config::{HostSettings, SshConfig};
 use super::error::SshError;
 use super::known_hosts::{self, KnownHosts};
 use super::login::{self, Keys};
+use super::reason::{LoginNote, UnsupportedSetting};
 use super::request::{ByteStream, HostTarget};
 use super::session::Session;
 use super::transport::{self, KeyCheck, Peer};
@@ -74,7 +75,7 @@ async fn with_config(target: &HostTarget, config: &SshConfig, may_jump: bool) ->
     if !may_jump {
         return Err(SshError::Unsupported {
             target: route.label,
-            what: "ProxyJump for a host that is a jump host itself".into(),
+            what: UnsupportedSetting::ProxyJump("for a host that is a jump host itself".into()),
         });
     }
     // The jump host's connection lives as long as the stream through it.
@@ -152,10 +153,9 @@ fn route(target: &HostTarget, config: &SshConfig) -> Result<Route, SshError> {
         tracing::debug!("ssh config for {}: {note}", target.host);
     }
     if let Some(command) = &settings.proxy_command {
-        let what = format!("ProxyCommand ({command})");
         return Err(SshError::Unsupported {
             target: target.host.clone(),
-            what,
+            what: UnsupportedSetting::ProxyCommand(command.clone()),
         });
     }
     let port = target.port.or(settings.port).unwrap_or(22);
@@ -229,7 +229,7 @@ fn keys(target: &HostTarget, settings: &HostSettings, tokens: &Tokens<'_>) -> Re
             None => Some(tokens.path(name)?),
         },
     };
-    let notes = settings.notes.clone();
+    let notes = settings.notes.iter().cloned().map(LoginNote::Config).collect();
     Ok(Keys {
         files,
         agent,
@@ -285,10 +285,10 @@ fn accept(target: &HostTarget, config: &SshConfig, user: &str, port: u16, files:
 fn parse_jump(text: &str, target: &HostTarget) -> Result<HostTarget, SshError> {
     let unsupported = |what: String| SshError::Unsupported {
         target: target.host.clone(),
-        what,
+        what: UnsupportedSetting::ProxyJump(what),
     };
     if text.contains(',') {
-        return Err(unsupported(format!("ProxyJump over several hosts ({text})")));
+        return Err(unsupported(format!("over several hosts ({text})")));
     }
     let rest = text.strip_prefix("ssh://").unwrap_or(text);
     let (user, rest) = match rest.rsplit_once('@') {
@@ -303,7 +303,7 @@ fn parse_jump(text: &str, target: &HostTarget) -> Result<HostTarget, SshError> {
         },
     };
     let port = port
-        .map(|port| port.parse().map_err(|_| unsupported(format!("ProxyJump {text}"))))
+        .map(|port| port.parse().map_err(|_| unsupported(text.to_owned())))
         .transpose()?;
     let (host, timeout) = (host.to_owned(), target.timeout);
     Ok(HostTarget {
@@ -376,10 +376,13 @@ impl Tokens<'_> {
         Ok(path.to_owned())
     }
 
-    fn bad(&self, text: &str, what: &str) -> SshError {
+    fn bad(&self, text: &str, part: &str) -> SshError {
         SshError::Unsupported {
             target: self.original.to_owned(),
-            what: format!("`{text}` with {what}"),
+            what: UnsupportedSetting::Path {
+                path: text.to_owned(),
+                part: part.to_owned(),
+            },
         }
     }
 }

@@ -12,6 +12,7 @@ use russh::keys::{Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicK
 use tokio::net::UnixStream;
 
 use super::error::SshError;
+use super::reason::LoginNote;
 use super::transport::Client;
 
 /// The keys that may be offered.
@@ -24,7 +25,7 @@ pub(super) struct Keys {
     /// Whether only named keys are offered.
     pub(super) only: bool,
     /// Notes for the error message.
-    pub(super) notes: Vec<String>,
+    pub(super) notes: Vec<LoginNote>,
 }
 
 /// Logs in with one given key.
@@ -87,9 +88,7 @@ pub(super) async fn with_keys(
         if tried.is_empty() {
             return Err(closed(target));
         }
-        notes.push(
-            "the server closed the connection (too many keys? `IdentitiesOnly yes` offers fewer)".into(),
-        );
+        notes.push(LoginNote::TooMany);
     }
     Err(SshError::Login {
         target: target.to_owned(),
@@ -103,7 +102,7 @@ struct Attempt<'a> {
     handle: &'a mut Handle<Client>,
     user: &'a str,
     tried: Vec<String>,
-    notes: Vec<String>,
+    notes: Vec<LoginNote>,
 }
 
 impl Attempt<'_> {
@@ -114,9 +113,10 @@ impl Attempt<'_> {
             match self.agent(socket, &publics, keys.only, &mut offered).await {
                 Ok(true) => return true,
                 Ok(false) => {}
-                Err(message) => self
-                    .notes
-                    .push(format!("the agent at {}: {message}", socket.display())),
+                Err(cause) => self.notes.push(LoginNote::Agent {
+                    socket: socket.clone(),
+                    cause,
+                }),
             }
         }
         for ((path, named), public) in keys.files.iter().zip(&publics) {
@@ -199,7 +199,7 @@ impl Attempt<'_> {
             {
                 Ok(AuthResult::Success) => return Ok(true),
                 Ok(AuthResult::Failure { .. }) => {}
-                Err(error) => self.notes.push(format!("the agent refused to sign: {error}")),
+                Err(error) => self.notes.push(LoginNote::NotSigned(error.to_string())),
             }
         }
         Ok(false)
@@ -233,21 +233,20 @@ fn public_half(path: &Path) -> Option<PublicKey> {
     })
 }
 
-fn load(path: &Path) -> Result<PrivateKey, String> {
-    let shown = path.display();
-    let meta = fs::metadata(path).map_err(|error| format!("{shown}: {error}"))?;
+fn load(path: &Path) -> Result<PrivateKey, LoginNote> {
+    let unreadable = |cause: String| LoginNote::Unreadable {
+        path: path.to_owned(),
+        cause,
+    };
+    let meta = fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
     if meta.mode() & 0o077 != 0 && meta.uid() == nix::unistd::getuid().as_raw() {
-        return Err(format!(
-            "{shown} is readable by others, so it is not used (fix: chmod 600 {shown})"
-        ));
+        return Err(LoginNote::Exposed(path.to_owned()));
     }
     match russh::keys::load_secret_key(path, None) {
-        Ok(key) if key.is_encrypted() => Err(format!("{shown} is encrypted and no agent has it")),
+        Ok(key) if key.is_encrypted() => Err(LoginNote::Encrypted(path.to_owned())),
         Ok(key) => Ok(key),
-        Err(russh::keys::Error::KeyIsEncrypted) => Err(format!("{shown} is encrypted and no agent has it")),
-        Err(_) if public_half(path).is_some() => Err(format!(
-            "{shown} cannot be used as a private key, and no agent has its key"
-        )),
-        Err(error) => Err(format!("{shown}: {error}")),
+        Err(russh::keys::Error::KeyIsEncrypted) => Err(LoginNote::Encrypted(path.to_owned())),
+        Err(_) if public_half(path).is_some() => Err(LoginNote::NotPrivate(path.to_owned())),
+        Err(error) => Err(unreadable(error.to_string())),
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::channel::{Inner, session_channels};
 use super::command::{self, Input};
 use super::error::SshError;
+use super::reason::Requested;
 use super::request::{ByteStream, ExecEvent, ExecRequest, Output};
 use super::shell::{self, Shell, ShellRequest};
 use super::transport::{Client, Shared};
@@ -93,30 +94,30 @@ impl Session {
 
     /// Opens a TCP connection from the remote side (direct-tcpip).
     pub async fn tcp(&self, address: SocketAddr) -> Result<ByteStream, SshError> {
-        let what = format!("a connection to {address}");
+        let what = Requested::Address(address.to_string());
         let (host, port) = (address.ip().to_string(), u32::from(address.port()));
         let open = self
             .inner
             .handle
             .channel_open_direct_tcpip(host, port, "127.0.0.1", 0);
-        tunnel::stream(&self.inner, self.inner.opened(&what, open).await?)
+        tunnel::stream(&self.inner, self.inner.opened(what, open).await?)
     }
 
     /// Like [`Session::tcp`], with a name that the remote side resolves.
     pub(super) async fn tcp_by_name(&self, host: &str, port: u16) -> Result<ByteStream, SshError> {
-        let what = format!("a connection to {host}:{port}");
+        let what = Requested::Address(format!("{host}:{port}"));
         let open = self
             .inner
             .handle
             .channel_open_direct_tcpip(host, u32::from(port), "127.0.0.1", 0);
-        tunnel::stream(&self.inner, self.inner.opened(&what, open).await?)
+        tunnel::stream(&self.inner, self.inner.opened(what, open).await?)
     }
 
     /// Opens a connection to a UNIX socket on the remote side (direct-streamlocal@openssh.com).
     pub async fn unix(&self, path: &str) -> Result<ByteStream, SshError> {
-        let what = format!("a connection to its socket {path}");
+        let what = Requested::Socket(path.to_owned());
         let open = self.inner.handle.channel_open_direct_streamlocal(path);
-        tunnel::stream(&self.inner, self.inner.opened(&what, open).await?)
+        tunnel::stream(&self.inner, self.inner.opened(what, open).await?)
     }
 
     /// The name of the remote side, for messages.

@@ -11,6 +11,7 @@ use super::channel::Inner;
 use super::command;
 use super::ended::Ended;
 use super::error::SshError;
+use super::reason::Requested;
 use super::request::ExecEvent;
 
 /// The terminal to open.
@@ -63,7 +64,7 @@ pub(super) async fn open(session: &Arc<Inner>, request: &ShellRequest) -> Result
         .await
         .map_err(|e| SshError::Other(e.to_string()))?;
     let channel = session
-        .opened("a session channel", session.handle.channel_open_session())
+        .opened(Requested::Session, session.handle.channel_open_session())
         .await?;
     let (events, receiver) = mpsc::channel(64);
     let (orders, list) = mpsc::channel(64);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::crash_point;
 use crate::base::exit::ExitCode;
+use crate::base::failure::UserFacing;
 use crate::base::name::ClusterName;
 use crate::base::suggest::nearest;
 
@@ -77,9 +78,8 @@ fn existing(names: &[ClusterName]) -> String {
     }
 }
 
-impl StateError {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
+impl UserFacing for StateError {
+    fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "free space on the file system of this path".into()
@@ -115,14 +115,15 @@ impl StateError {
         })
     }
 
-    /// The exit code of this error.
-    pub fn exit_code(&self) -> ExitCode {
+    fn exit_code(&self) -> ExitCode {
         match self {
             Self::Unknown { .. } | Self::NoCluster | Self::Several { .. } => ExitCode::Usage,
             _ => ExitCode::Unexpected,
         }
     }
+}
 
+impl StateError {
     pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { doing, path, source }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::MAX_OUTPUT;
 use crate::base::exit::ExitCode;
+use crate::base::failure::UserFacing;
 use crate::base::suggest::suggest;
 
 /// Why a template could not be compiled or rendered.
@@ -22,18 +23,20 @@ pub struct TemplateError {
     hint: Option<String>,
 }
 
-impl TemplateError {
+impl UserFacing for TemplateError {
     /// What to write instead.
-    pub fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<String> {
         let general = || "docs/topology.md describes the template language and its helpers".to_owned();
         Some(self.hint.clone().unwrap_or_else(general))
     }
 
     /// A template is part of the topology.
-    pub fn exit_code(&self) -> ExitCode {
+    fn exit_code(&self) -> ExitCode {
         ExitCode::InvalidTopology
     }
+}
 
+impl TemplateError {
     /// `redis.conf.hbs:3:7`
     pub fn place(&self) -> String {
         match (self.line, self.column) {

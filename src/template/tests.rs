@@ -4,6 +4,7 @@ use handlebars::Context;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::base::failure::UserFacing;
 
 fn data() -> Value {
     json!({

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::limits::MAX_DIAGNOSTICS;
 use super::model::Location;
 use crate::base::exit::ExitCode;
+use crate::base::failure::UserFacing;
 use crate::base::text::plural;
 
 /// Lines longer than this are not shown.
@@ -69,16 +70,6 @@ impl Diagnostics {
     /// How many there are, including those that are not kept.
     pub fn count(&self) -> usize {
         self.list.len() + self.dropped
-    }
-
-    /// Always `None`: every mistake has its own hint.
-    pub fn hint(&self) -> Option<String> {
-        None
-    }
-
-    /// [`ExitCode::InvalidTopology`].
-    pub fn exit_code(&self) -> ExitCode {
-        ExitCode::InvalidTopology
     }
 
     /// All mistakes with their lines and carets, for people.
@@ -148,6 +139,13 @@ impl fmt::Display for Diagnostics {
 }
 
 impl std::error::Error for Diagnostics {}
+
+/// Without a hint: every mistake has its own.
+impl UserFacing for Diagnostics {
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::InvalidTopology
+    }
+}
 
 /// The user's text with characters escaped that control a terminal.
 fn printable(text: &str) -> String {

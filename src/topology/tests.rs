@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::*;
+use crate::base::failure::UserFacing;
 use crate::base::name::NodeName;
 use crate::base::units::MiB;
 

@@ -101,6 +101,8 @@ impl Workload<'_> {
             },
             other => Progress::Failed {
                 error: other.describe(),
+                kind: None,
+                left: None,
             },
         });
         result

@@ -119,7 +119,7 @@ fn a_workload_without_steps_is_wrong_usage() {
 
 #[test]
 fn a_file_that_cannot_be_sent_is_an_error_before_any_host_is_asked() {
-    let ran = on_demo("push nowhere.txt /tmp").code(1).says("nowhere.txt");
+    let ran = on_demo("push nowhere.txt /tmp").code(2).says("nowhere.txt");
     assert!(!ran.stderr.contains("bm01"), "{}", ran.stderr);
     assert_output!(ran);
 }

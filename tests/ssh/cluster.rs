@@ -75,13 +75,14 @@ impl Cluster {
     }
 
     /// Sends a file to the login directories of all nodes.
-    pub(crate) async fn push(&self, file: &Path, fanout: Option<usize>) -> Vec<Failure> {
+    pub(crate) async fn push(&self, file: &Path, fanout: Option<usize>) -> Vec<String> {
         let archive = Arc::new(Archive::pack(&[file.to_owned()], "pushed/").unwrap());
         let options = TransferOptions {
             fanout,
             timeout: None,
         };
-        transfer::push(&self.nodes, &self.names(), &archive, options, &self.events).await
+        let failures = transfer::push(&self.nodes, &self.names(), &archive, options, &self.events).await;
+        failures.iter().map(Failure::text).collect()
     }
 
     pub(crate) fn names(&self) -> Vec<NodeName> {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use vcluster::base::failure::UserFacing;
 use vcluster::base::text::LineBuffer;
 use vcluster::ssh::fanout::{self, FanEnd, FanEvent, FanRequest};
 use vcluster::ssh::transfer::{PullLimits, Pulled, TransferError, pull};

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use vcluster::base::failure::UserFacing;
 use vcluster::ssh::{
     ExecRequest, HostKeyError, LoginRetry, Session, SshConfig, SshError, fingerprint, login_with_retry,
 };

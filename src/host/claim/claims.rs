@@ -11,7 +11,7 @@ use super::script::{self, hold_script, myself, read_answer, rewrite_script, uncl
 use crate::base::crash_point;
 use crate::base::name::HostName;
 use crate::host::connect::{ConnectOptions, Host};
-use crate::host::error::{Cause, HostError, Leftovers};
+use crate::host::error::{Cause, HostError};
 use crate::host::layout::{CLAIM_FILE, directory};
 use crate::host::transport::link::HostLink;
 use crate::inventory::claim::LIMIT;
@@ -130,12 +130,7 @@ pub async fn hold_by_session(
     let link = session.map_or_else(HostLink::local, HostLink::ssh);
     take(&link, request, options.call_timeout)
         .await
-        .map_err(|cause| HostError {
-            host: host.clone(),
-            doing: format!("lock `{}`", request.cluster.name),
-            cause,
-            leaves: Leftovers::Nothing,
-        })
+        .map_err(|cause| HostError::new(host, format!("lock `{}`", request.cluster.name), cause))
 }
 
 /// Frees a lock whose connection was lost, over another connection.
@@ -150,12 +145,9 @@ pub async fn free_lost(
     let doing = format!("free the lock of `{}`", held.cluster.name);
     drop(held);
     let freed = link.script(&script, options.call_timeout).await;
-    freed.map(drop).map_err(|cause| HostError {
-        host: host.clone(),
-        doing,
-        cause,
-        leaves: Leftovers::Nothing,
-    })
+    freed
+        .map(drop)
+        .map_err(|cause| HostError::new(host, doing, cause))
 }
 
 async fn take(

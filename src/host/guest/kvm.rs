@@ -129,7 +129,7 @@ impl Host {
             .await;
         let domain = match started {
             Ok(domain) => domain,
-            Err(Cause::Libvirt(error)) => {
+            Err(Cause::Libvirt { error, .. }) => {
                 tracing::debug!(
                     "{}: a guest does not start under KVM: {}",
                     self.name(),

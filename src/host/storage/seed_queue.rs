@@ -1,7 +1,7 @@
 //! Writes the seeds of nodes in batches.
 
 use std::io::Write as _;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -23,7 +23,7 @@ struct Waiting {
     directory: String,
     name: String,
     bytes: Vec<u8>,
-    done: oneshot::Sender<Result<(), String>>,
+    done: oneshot::Sender<Result<(), Arc<Cause>>>,
 }
 
 impl SeedQueue {
@@ -50,7 +50,7 @@ impl SeedQueue {
         tokio::task::yield_now().await;
         let _turn = queue.writing.lock().await;
         if let Ok(written) = result.try_recv() {
-            return written.map_err(Cause::Other);
+            return written.map_err(Cause::Shared);
         }
         let mut batch = match queue.waiting.lock() {
             Ok(mut waiting) => std::mem::take(&mut *waiting),
@@ -65,13 +65,12 @@ impl SeedQueue {
             waiting.extend(rest);
         }
         let written = write_files(link, allowed, &directory, &batch).await;
-        let error = written.as_ref().err().map(ToString::to_string);
+        let written = written.map_err(Arc::new);
         for seed in batch {
-            let outcome = error.clone().map_or(Ok(()), Err);
             // The waiting task may have been cancelled.
-            let _ = seed.done.send(outcome);
+            let _ = seed.done.send(written.clone());
         }
-        written
+        written.map_err(Cause::Shared)
     }
 }
 

@@ -351,10 +351,7 @@ fn check_status(output: Output, sudo: &str) -> Result<String, Cause> {
     if let Some(command) = words.trim_end().strip_prefix("vcluster-missing: ") {
         return Err(Cause::Missing(command.to_owned()));
     }
-    Err(Cause::Script {
-        status: output.code(),
-        words,
-    })
+    Err(Cause::script(output.code(), words))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::fixture::{ID, OTHER_ID, World, layout};
 use crate::base::exit::ExitCode;
+use crate::base::failure::UserFacing;
 use crate::base::units::MiB;
 use crate::inventory::{CLAIM_VERSION, Claim, ObservedClaim, ShortId};
 use crate::plan::Plan;

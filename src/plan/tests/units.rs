@@ -1,4 +1,5 @@
 use super::fixture::{ID, World, doings, layout, object};
+use crate::base::failure::UserFacing;
 use crate::base::units::MiB;
 use crate::inventory::DomainState;
 use crate::plan::{Plan, PlanError, Shortage};

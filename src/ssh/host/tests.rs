@@ -1,4 +1,5 @@
 use super::*;
+use crate::base::failure::UserFacing;
 use crate::ssh::config::tests::config;
 
 fn target(host: &str) -> HostTarget {

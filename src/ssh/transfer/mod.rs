@@ -21,6 +21,9 @@ use std::path::{Path, PathBuf};
 
 use super::error::SshError;
 use super::request::Output;
+use crate::base::exit::ExitCode;
+use crate::base::failure::UserFacing;
+use crate::base::failure_kind::FailureKind;
 
 /// Why a transfer failed.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +31,15 @@ pub enum TransferError {
     /// The connection or the command failed.
     #[error(transparent)]
     Ssh(#[from] SshError),
-    /// A file on this machine cannot be read or written.
+    /// A file to send cannot be read on this machine.
+    #[error("{}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Another file on this machine cannot be read or written.
     #[error("{}: {source}", path.display())]
     Local {
         /// The file.
@@ -72,7 +83,42 @@ pub enum TransferError {
     },
 }
 
+impl UserFacing for TransferError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Ssh(error) => error.hint(),
+            Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some("relative paths are relative to the current directory".into())
+            }
+            _ => None,
+        }
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Ssh(error) => error.exit_code(),
+            Self::Unreadable { .. } | Self::Source { .. } => ExitCode::Usage,
+            Self::Local { .. } => ExitCode::Unexpected,
+            Self::Remote { .. } | Self::Refused { .. } | Self::Digest { .. } => ExitCode::ApplyFailed,
+        }
+    }
+
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Ssh(error) => error.kind(),
+            _ => FailureKind::Other,
+        }
+    }
+}
+
 impl TransferError {
+    fn unreadable(path: &Path, source: io::Error) -> Self {
+        Self::Unreadable {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
     fn local(path: &Path, source: io::Error) -> Self {
         Self::Local {
             path: path.to_owned(),

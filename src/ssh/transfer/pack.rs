@@ -38,7 +38,7 @@ impl Archive {
         let single = match sources {
             [] => return Err(bad("nothing to send")),
             [one] => fs::metadata(one)
-                .map_err(|e| TransferError::local(one, e))?
+                .map_err(|e| TransferError::unreadable(one, e))?
                 .is_file(),
             _ => false,
         };
@@ -88,7 +88,7 @@ impl Archive {
 }
 
 fn own_name(source: &Path) -> Result<String, TransferError> {
-    let whole = fs::canonicalize(source).map_err(|e| TransferError::local(source, e))?;
+    let whole = fs::canonicalize(source).map_err(|e| TransferError::unreadable(source, e))?;
     let named = source.file_name().or_else(|| whole.file_name());
     named
         .and_then(|name| name.to_str())
@@ -106,7 +106,7 @@ struct Packer {
 
 impl Packer {
     fn add(&mut self, path: &Path, name: &str, follow: bool) -> Result<(), TransferError> {
-        let at_fault = |source| TransferError::local(path, source);
+        let at_fault = |source| TransferError::unreadable(path, source);
         let refused = |message: &str| TransferError::Source {
             path: path.to_owned(),
             message: message.into(),

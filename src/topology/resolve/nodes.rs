@@ -5,6 +5,7 @@ use std::hash::Hash;
 
 use super::Scope;
 use super::values::Span;
+use crate::base::failure::UserFacing;
 use crate::base::suggest::suggest;
 use crate::nodeset::{NodeSet, NodeSetError, NodeSetErrorKind};
 use crate::topology::tree::shorten;

@@ -7,6 +7,7 @@ use super::Scope;
 use super::files::{REMOTE, check_remote_path};
 use super::steps::Placed;
 use super::values::Span;
+use crate::base::failure::UserFacing;
 use crate::base::name::NodeName;
 use crate::template::{Shared, TemplateError};
 use crate::topology::model::{ConfigureAction, ConfigureStep, Topology, WorkloadStep};

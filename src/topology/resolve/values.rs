@@ -9,6 +9,7 @@ use handlebars::Context;
 use serde_json::{Map, Value};
 
 use super::Scope;
+use crate::base::failure::UserFacing;
 use crate::base::name::NameError;
 use crate::base::units::MiB;
 use crate::template::{TemplateError, is_template};
