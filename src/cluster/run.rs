@@ -1,5 +1,6 @@
 //! Runs of a cluster's workload: started, resumed after their controller was killed, or stopped.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -52,6 +53,16 @@ pub struct Connected {
     holds: ClusterLocks,
 }
 
+/// What became of a run.
+#[derive(Debug)]
+pub struct Performed {
+    /// The results of its steps.
+    pub reports: Vec<StepReport>,
+    /// The nodes on which a step may still run. If there are any, the run stays open: another command can continue or
+    /// stop it.
+    pub unconfirmed: BTreeSet<NodeName>,
+}
+
 /// What all runs of one command have in common.
 pub struct Runs<'a> {
     /// The cluster.
@@ -74,7 +85,7 @@ impl Runs<'_> {
         Ok(Connected { nodes, holds })
     }
 
-    /// Runs, collects or stops the steps and writes the results.
+    /// Runs, collects or stops the steps. Writes the results unless a step may still run.
     pub async fn perform(
         &self,
         connected: Connected,
@@ -82,7 +93,7 @@ impl Runs<'_> {
         record: &Record,
         mode: Mode,
         events: &Events,
-    ) -> anyhow::Result<Vec<StepReport>> {
+    ) -> anyhow::Result<Performed> {
         let Connected { nodes, holds } = connected;
         let journal = Journal::open(results).context("failed to open the journal of the run")?;
         let _slow = tell_slowness(&nodes, events);
@@ -109,10 +120,13 @@ impl Runs<'_> {
         };
         close(&nodes, events).await;
         holds.release(events).await;
-        results
-            .write(self.cluster.record.name.as_str(), &reports)
-            .context("failed to write results.json")?;
-        Ok(reports)
+        let unconfirmed = journal.unconfirmed(results, &record.steps, &reports);
+        if unconfirmed.is_empty() {
+            results
+                .write(self.cluster.record.name.as_str(), &reports)
+                .context("failed to write results.json")?;
+        }
+        Ok(Performed { reports, unconfirmed })
     }
 }
 

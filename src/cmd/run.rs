@@ -14,7 +14,7 @@ use crate::base::event::Event;
 use crate::base::exit::ExitCode;
 use crate::base::failure::UserError;
 use crate::cluster::Cluster;
-use crate::cluster::run::{Mode, RunOptions, Runs, choose, nodes_of};
+use crate::cluster::run::{Mode, Performed, RunOptions, Runs, choose, nodes_of};
 use crate::engine::EngineError;
 use crate::report::{self, junit};
 use crate::state::Lock;
@@ -105,26 +105,30 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     }
     let chosen = cluster.select(args.nodes.as_deref(), None)?;
     let steps = choose(&args.steps, topology.workload.clone(), &chosen)?;
+    let mut stays_open = false;
     for run in earlier {
         report::talk(&format!(
             "note: the run in {} was interrupted; waiting for its running steps (`vcluster run --stop` stops them)",
             run.results.path().display()
         ));
-        verb.resume(run, Mode::Collect).await?;
+        stays_open |= verb.resume(run, Mode::Collect).await? == ExitCode::ApplyFailed;
     }
     let nodes = steps.clone();
-    verb.perform(&nodes, Mode::Run, || {
+    let open = || {
         let results = Results::create(&parent, std::time::SystemTime::now())
             .with_context(|| format!("failed to create a results directory in {}", parent.display()))?;
         let record = Record::new(cluster.plan.cluster_id, steps);
         let running = record.begin(&results).context("failed to write run.json")?;
-        Ok(InterruptedRun {
+        anyhow::Ok(InterruptedRun {
             results,
             record,
             running,
         })
+    };
+    Ok(match verb.perform(&nodes, Mode::Run, open).await? {
+        ExitCode::Ok if stays_open => ExitCode::ApplyFailed,
+        code => code,
     })
-    .await
 }
 
 struct Verb<'a> {
@@ -160,15 +164,16 @@ impl Verb<'_> {
         let outcome = async {
             let connected = self.runs.connect(steps, &output.events).await?;
             let run = open()?;
-            let reports = self
+            let performed = self
                 .runs
                 .perform(connected, &run.results, &run.record, mode, &output.events)
                 .await?;
-            anyhow::Ok((reports, run))
+            anyhow::Ok((performed, run))
         }
         .await;
         output.finish(Ok(None)).await?;
-        let (reports, run) = outcome?;
+        let (performed, run) = outcome?;
+        let Performed { reports, unconfirmed } = performed;
         let InterruptedRun { results, record, .. } = &run;
         if let Some(file) = &self.args.junit {
             let text = junit::document(
@@ -178,15 +183,20 @@ impl Verb<'_> {
             std::fs::write(file, text).with_context(|| format!("failed to write {}", file.display()))?;
         }
         show::show(&reports, results, self.context);
+        if !unconfirmed.is_empty() {
+            let text = show::stays_open(&unconfirmed, results, self.args.results.as_deref());
+            report::talk(&text);
+        }
         if self.context.cancel.is_cancelled() {
             return Err(EngineError::Interrupted.into());
         }
         let whole = reports.len() == record.steps.len() && reports.iter().all(StepReport::passed);
+        let is_closed = unconfirmed.is_empty();
         Ok(match mode {
-            Mode::Stop if reports.iter().all(show::is_stopped) => ExitCode::Ok,
-            Mode::Stop => ExitCode::ApplyFailed,
-            _ if whole => ExitCode::Ok,
-            _ => ExitCode::WorkloadFailed,
+            Mode::Stop if is_closed => ExitCode::Ok,
+            _ if is_closed && whole => ExitCode::Ok,
+            _ if is_closed => ExitCode::WorkloadFailed,
+            _ => ExitCode::ApplyFailed,
         })
     }
 }
