@@ -8,6 +8,7 @@ mod configure;
 mod fan;
 mod hostile;
 mod hosts;
+mod impostor;
 mod server;
 mod supervise;
 mod workload;
