@@ -72,7 +72,7 @@ impl Processes {
             before = found;
             for index in 0..self.count {
                 let Process { parent, mine, .. } = self.all[index];
-                if !mine && (parent == own || self.is_mine(parent)) {
+                if !mine && (parent == own || self.has(parent)) {
                     self.all[index].mine = true;
                     found += 1;
                 }
@@ -81,7 +81,8 @@ impl Processes {
         found
     }
 
-    fn is_mine(&self, pid: i32) -> bool {
+    /// Whether a process is one of them.
+    pub(crate) fn has(&self, pid: i32) -> bool {
         self.all[..self.count]
             .iter()
             .any(|process| process.pid == pid && process.mine)

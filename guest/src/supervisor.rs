@@ -3,7 +3,7 @@
 
 use crate::channel::{Channel, Sending};
 use crate::processes::Processes;
-use crate::ring::Ring;
+use crate::ring::{CAPACITY, Ring};
 use crate::start::{become_command, score_of_self};
 use crate::step::{Start, path};
 use crate::sys::{self, Fd, NONE, READABLE, WRITABLE, Watch};
@@ -46,14 +46,18 @@ struct Supervisor<'a> {
     /// A byte starts the waiting command; closing it without one ends the command.
     start: Fd,
     main: i32,
-    began: u64,
+    /// When the command was started; `None` as long as it waits.
+    began: Option<u64>,
     /// Wait status and time of the main process.
     ended: Option<(i32, u64)>,
     last_output: u64,
     force: Force,
     limited: bool,
     reported: bool,
+    /// Whether no process of a step that was ended is left.
     all_gone: bool,
+    /// Bytes read after that.
+    drained: usize,
 }
 
 // One step per process, so these can be static; they are too large for a stack.
@@ -128,13 +132,14 @@ pub(crate) fn supervise(step: &Start, listener: Fd, holder: Fd) -> ! {
         channel: Channel::over(0, 1, holder),
         start: go.1,
         main,
-        began: now,
+        began: None,
         ended: None,
         last_output: now,
         force: Force::No,
         limited: false,
         reported: false,
         all_gone: false,
+        drained: 0,
     };
     supervisor.set_owner(step.owner);
     if !step.waits {
@@ -158,7 +163,7 @@ impl Supervisor<'_> {
             let _ = sys::write(self.start, b".");
             sys::close(self.start);
             self.start = NONE;
-            self.began = sys::now();
+            self.began = Some(sys::now());
         }
     }
 
@@ -166,8 +171,20 @@ impl Supervisor<'_> {
         self.ended.is_some() && self.pipes == [NONE; 2] && (self.force == Force::No || self.all_gone)
     }
 
+    /// Whether the command has ended and nothing can write any more, although a pipe may not be read to its end yet.
+    fn is_complete(&self) -> bool {
+        let ends = |pipe: &Fd| *pipe == NONE || sys::has_no_writer(*pipe);
+        self.ended.is_some() && self.pipes.iter().all(ends)
+    }
+
+    /// Whether a pipe is not read because its ring is full. Then a pause in the output is no silence of the step.
+    fn is_blocked(&self) -> bool {
+        (0..2).any(|index| self.pipes[index] != NONE && !self.rings[index].has_room())
+    }
+
     fn work(&mut self) {
         loop {
+            let was_blocked = self.is_blocked();
             let mut watches = [
                 watch(self.children, READABLE),
                 watch(self.listener, READABLE),
@@ -214,6 +231,9 @@ impl Supervisor<'_> {
             if listener != 0 && self.answer() {
                 return;
             }
+            if was_blocked {
+                self.last_output = sys::now();
+            }
             self.on_time();
         }
     }
@@ -222,11 +242,11 @@ impl Supervisor<'_> {
     fn patience(&self) -> i64 {
         let now = sys::now();
         let mut due = u64::MAX;
-        if let (Some(_), true) = (self.ended, self.pipes != [NONE; 2]) {
-            due = due.min(self.last_output + GRACE_MS);
+        if let Some(at) = self.grace_ends() {
+            due = due.min(at);
         }
         match self.force {
-            Force::Asked(at) | Force::Insisted(at) if !self.is_over() => due = due.min(at),
+            Force::Asked(at) | Force::Insisted(at) if !self.all_gone => due = due.min(at),
             _ => {}
         }
         if let Some(at) = self.limit_at() {
@@ -239,34 +259,67 @@ impl Supervisor<'_> {
         }
     }
 
+    /// When the output of a command that has ended is closed if it stays silent.
+    fn grace_ends(&self) -> Option<u64> {
+        let waits = self.ended.is_some() && self.pipes != [NONE; 2] && !self.is_blocked();
+        waits.then(|| self.last_output + GRACE_MS)
+    }
+
+    /// When the step is ended without an order. Never once it is complete: what it left in the background may stay.
     fn limit_at(&self) -> Option<u64> {
-        let runs = self.ended.is_none() && self.start == NONE && self.force == Force::No;
-        (runs && self.step.limit > 0).then(|| self.began + self.step.limit)
+        let began = self.began?;
+        let runs = self.step.limit > 0 && self.force == Force::No && !self.is_complete();
+        runs.then(|| began + self.step.limit)
     }
 
     fn on_time(&mut self) {
-        let now = sys::now();
-        if self.limit_at().is_some_and(|at| now >= at) {
-            self.limited = true;
-            self.end();
+        if self.limit_at().is_some_and(|at| sys::now() >= at) {
+            self.limited = self.end();
         }
-        if self.ended.is_some() && self.pipes != [NONE; 2] && now >= self.last_output + GRACE_MS {
+        let now = sys::now();
+        // The last read is for what was written since `poll`.
+        if self.grace_ends().is_some_and(|at| now >= at) && self.take_in(0) + self.take_in(1) == 0 {
             self.close_pipes();
         }
         match self.force {
-            Force::Asked(at) | Force::Insisted(at) if now >= at && !self.is_over() => {
-                if processes().look() == 0 {
+            Force::Asked(at) | Force::Insisted(at) if now >= at && !self.all_gone => {
+                if processes().look() == 0 && self.ended.is_some() {
                     self.all_gone = true;
-                    // No process is left that could write.
-                    self.take_in(0);
-                    self.take_in(1);
-                    self.close_pipes();
                 } else {
-                    processes().signal(sys::SIGKILL);
+                    self.signal(sys::SIGKILL);
                     self.force = Force::Insisted(now + AGAIN_MS);
                 }
             }
             _ => {}
+        }
+        if self.all_gone {
+            self.drain();
+        }
+    }
+
+    /// Sends a signal to all processes that were just listed, and to the command even if the table had no room for it.
+    fn signal(&self, signal: i32) {
+        processes().signal(signal);
+        if self.ended.is_none() && !processes().has(self.main) {
+            sys::kill(self.main, signal);
+        }
+    }
+
+    /// Reads what the pipes still hold, as far as there is room, and closes those that are empty: no process of the
+    /// step is left that could write. A process of another service may hold a pipe; it must not keep the step open.
+    fn drain(&mut self) {
+        for index in 0..2 {
+            loop {
+                let count = self.take_in(index);
+                self.drained += count;
+                if count == 0 {
+                    break;
+                }
+            }
+            if self.rings[index].has_room() || self.drained > CAPACITY {
+                sys::close(self.pipes[index]);
+                self.pipes[index] = NONE;
+            }
         }
     }
 
@@ -295,41 +348,51 @@ impl Supervisor<'_> {
         }
     }
 
-    fn take_in(&mut self, index: usize) {
+    /// Reads once from a pipe: other descriptors wait as well. Returns the number of bytes; 0 if there is nothing, no
+    /// room, or no pipe any more.
+    fn take_in(&mut self, index: usize) -> usize {
         while self.pipes[index] != NONE && self.rings[index].has_room() {
             match self.rings[index].fill(self.pipes[index]) {
                 Ok(0) => {
                     sys::close(self.pipes[index]);
                     self.pipes[index] = NONE;
                 }
-                Ok(_) => {
+                Ok(count) => {
                     self.last_output = sys::now();
-                    // One read per wake-up: other descriptors wait as well.
-                    return;
+                    return count;
                 }
                 Err(sys::EINTR) => {}
-                Err(_) => return,
+                Err(_) => return 0,
             }
         }
+        0
     }
 
-    /// Sends SIGTERM to the step, after recording what it does.
-    fn end(&mut self) {
-        if self.force != Force::No || self.is_over() {
-            return;
+    /// Sends SIGTERM to the step, after recording what it does. Returns whether there was anything to end. That the
+    /// command itself has ended makes no difference: what it left in the background and still writes is ended as well.
+    fn end(&mut self) -> bool {
+        if self.force != Force::No || self.is_complete() {
+            return false;
         }
-        if !self.reported && self.ended.is_none() && self.start == NONE {
+        let found = processes().look() > 0;
+        if found && self.began.is_some() {
             self.reported = true;
-            processes().look();
             reported().clear();
+            if self.ended.is_some() {
+                reported().push(b"the command itself has ended; the processes that it left:\n");
+            }
             processes().describe(reported());
         }
         // A command that still waits for its start ends with the pipe.
         sys::close(self.start);
         self.start = NONE;
-        processes().look();
-        processes().signal(sys::SIGTERM);
-        self.force = Force::Asked(sys::now() + INSIST_MS);
+        self.signal(sys::SIGTERM);
+        self.force = if found || self.ended.is_none() {
+            Force::Asked(sys::now() + INSIST_MS)
+        } else {
+            Force::Insisted(0)
+        };
+        found
     }
 
     /// Executes all pending orders, so that the final one is handled before another command's request. Returns whether
@@ -351,7 +414,9 @@ impl Supervisor<'_> {
                 self.rings[1].confirm(err);
             }
             b'g' => self.let_start(),
-            b'k' => self.end(),
+            b'k' => {
+                self.end();
+            }
             b'q' => return self.is_over(),
             _ => self.channel.let_go(),
         }
@@ -459,11 +524,15 @@ impl Supervisor<'_> {
             for ring in &self.rings {
                 text.push(b" ").number(ring.sent);
             }
-            text.push(if self.start == NONE {
-                b" started"
-            } else {
-                b" waiting"
-            });
+            match self.began {
+                Some(began) => {
+                    let until = self.ended.map_or_else(sys::now, |(_, at)| at);
+                    text.push(b" started ").number(until.saturating_sub(began));
+                }
+                None => {
+                    text.push(b" waiting");
+                }
+            }
             return Some(Sending::new(b'h', words().bytes()));
         }
         for (index, kind) in [(0, b'o'), (1, b'e')] {
@@ -493,7 +562,7 @@ impl Supervisor<'_> {
         } else {
             text.push(b"signal ").number(signal as u64);
         }
-        text.push(b" ").number(at.saturating_sub(self.began));
+        text.push(b" ").number(at.saturating_sub(self.began.unwrap_or(at)));
         if self.limited {
             text.push(b" limit");
         }

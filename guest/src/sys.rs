@@ -478,6 +478,17 @@ pub(crate) fn readable(fd: Fd, milliseconds: i64) -> bool {
     watch[0].found != 0
 }
 
+/// Whether all writers have closed a pipe; what they wrote may still be in it.
+pub(crate) fn has_no_writer(pipe: Fd) -> bool {
+    let mut watch = [Watch {
+        fd: pipe,
+        wanted: 0,
+        found: 0,
+    }];
+    poll(&mut watch, 0);
+    watch[0].found & BROKEN != 0
+}
+
 // The functions that the compiler calls for copies and comparisons. By words, because under emulation one byte takes
 // as long as eight.
 

@@ -4,7 +4,7 @@
 //!
 //! | kind | payload |
 //! |---|---|
-//! | `h` | hello, the first frame: `1 BOOT_ID OUT ERR STATE`; output follows from these positions; STATE is `waiting` or `started` |
+//! | `h` | hello, the first frame: `1 BOOT_ID OUT ERR STATE`; output follows from these positions; STATE is `waiting`, or `started MS` with the time that the command has run |
 //! | `o` `e` | standard output, standard error |
 //! | `r` | what the step's processes were doing before they were ended, one line each |
 //! | `x` | the end: `exit CODE MS` or `signal NUMBER MS`, then ` limit` if the supervisor's own limit ended it |

@@ -1,5 +1,6 @@
 //! Runs of a cluster's workload: started, resumed after their controller was killed, or stopped.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -54,6 +55,16 @@ struct Connected {
     holds: ClusterLocks,
 }
 
+/// What became of a run.
+#[derive(Debug)]
+pub struct Performed {
+    /// The results of its steps.
+    pub reports: Vec<StepReport>,
+    /// The nodes on which a step may still run. If there are any, the run stays open: another command can continue or
+    /// stop it.
+    pub unconfirmed: BTreeSet<NodeName>,
+}
+
 /// What all runs of one command have in common.
 pub struct Runs<'a> {
     /// The cluster.
@@ -92,13 +103,13 @@ impl Runs<'_> {
         mode: Mode,
         open: impl FnOnce() -> anyhow::Result<InterruptedRun>,
         events: &Events,
-    ) -> anyhow::Result<(Vec<StepReport>, InterruptedRun)> {
+    ) -> anyhow::Result<(Performed, InterruptedRun)> {
         let connected = self.connect(steps, events).await?;
         let run = open()?;
-        let reports = self
+        let performed = self
             .perform(connected, &run.results, &run.record, mode, events)
             .await?;
-        Ok((reports, run))
+        Ok((performed, run))
     }
 
     /// Opens sessions to the nodes of these steps.
@@ -112,7 +123,7 @@ impl Runs<'_> {
         Ok(Connected { nodes, holds })
     }
 
-    /// Runs, collects or stops the steps and writes the results.
+    /// Runs, collects or stops the steps. Writes the results unless a step may still run.
     async fn perform(
         &self,
         connected: Connected,
@@ -120,7 +131,7 @@ impl Runs<'_> {
         record: &Record,
         mode: Mode,
         events: &Events,
-    ) -> anyhow::Result<Vec<StepReport>> {
+    ) -> anyhow::Result<Performed> {
         let Connected { nodes, holds } = connected;
         let journal =
             Journal::open(results).with_context(|| unwritten("failed to open the journal of the run"))?;
@@ -148,10 +159,13 @@ impl Runs<'_> {
         };
         close(&nodes, events).await;
         holds.release(events).await;
-        results
-            .write(self.cluster.record.name.as_str(), &reports)
-            .with_context(|| unwritten("failed to write results.json"))?;
-        Ok(reports)
+        let unconfirmed = journal.unconfirmed(results, &record.steps, &reports);
+        if unconfirmed.is_empty() {
+            results
+                .write(self.cluster.record.name.as_str(), &reports)
+                .with_context(|| unwritten("failed to write results.json"))?;
+        }
+        Ok(Performed { reports, unconfirmed })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::base::event::Event;
 use crate::base::exit::ExitCode;
 use crate::base::failure::UserError;
 use crate::cluster::Cluster;
-use crate::cluster::run::{Mode, RunOptions, Runs, choose, nodes_of};
+use crate::cluster::run::{Mode, Performed, RunOptions, Runs, choose, nodes_of};
 use crate::engine::EngineError;
 use crate::report::{self, junit};
 use crate::state::Lock;
@@ -148,7 +148,8 @@ impl Verb<'_> {
         });
         let outcome = self.runs.carry_out(steps, mode, open, &output.events).await;
         output.finish(Ok(None)).await?;
-        let (reports, run) = outcome?;
+        let (performed, run) = outcome?;
+        let Performed { reports, unconfirmed } = performed;
         let InterruptedRun { results, record, .. } = &run;
         if let Some(file) = &self.args.junit {
             let text = junit::document(
@@ -162,14 +163,19 @@ impl Verb<'_> {
             })?;
         }
         show::show(&reports, results, self.context);
+        if !unconfirmed.is_empty() {
+            let text = show::stays_open(&unconfirmed, results, self.args.results.as_deref());
+            report::message(&text);
+        }
         if self.context.cancel.is_cancelled() {
             return Err(EngineError::Interrupted.into());
         }
         let whole = reports.len() == record.steps.len() && reports.iter().all(StepReport::passed);
+        let is_closed = unconfirmed.is_empty();
         Ok(match mode {
-            Mode::Stop if reports.iter().all(show::is_stopped) => ExitCode::Ok,
+            Mode::Stop if is_closed => ExitCode::Ok,
             Mode::Stop => ExitCode::ApplyFailed,
-            _ if whole => ExitCode::Ok,
+            _ if is_closed && whole => ExitCode::Ok,
             _ => ExitCode::WorkloadFailed,
         })
     }

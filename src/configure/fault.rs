@@ -92,6 +92,7 @@ impl StepFault {
                 output: output.to_owned(),
             },
             StepError::Interrupted => Self::Interrupted { step },
+            StepError::Unconfirmed(error) => Self::of_step(&step, command, *error, output),
             other => Self::Ssh {
                 step,
                 cause: explain(&other),

@@ -190,6 +190,7 @@ impl Configuration<'_> {
             owner: self.owner.to_owned(),
             command: command.clone(),
             timeout: step.timeout,
+            begun: false,
             arrived: None,
         };
         crate::base::crash_point::point!("configure {} before", step.name);

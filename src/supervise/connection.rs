@@ -36,10 +36,14 @@ pub(super) struct Connection {
     pub(super) orders: mpsc::Sender<Vec<u8>>,
     pub(super) frames: Frames,
     errors: Vec<u8>,
+    /// What was asked for: to attach to the step, and to install the program first.
+    pub(super) attaches: bool,
+    pub(super) brings: bool,
+    /// Whether something of the step may have run before this connection.
+    pub(super) may_have_run: bool,
     pub(super) greeted: bool,
     /// Bytes that will arrive a second time.
     pub(super) skip: [u64; 2],
-    pub(super) brings: bool,
     pub(super) session: Arc<Session>,
     pub(super) waits: Option<Waits>,
 }
@@ -48,16 +52,19 @@ impl Connection {
     pub(super) fn new(
         session: Arc<Session>,
         orders: mpsc::Sender<Vec<u8>>,
-        brings: bool,
+        (attaches, brings): (bool, bool),
+        may_have_run: bool,
         waits: Waits,
     ) -> Self {
         Self {
             orders,
             frames: Frames::default(),
             errors: Vec::new(),
+            attaches,
+            brings,
+            may_have_run,
             greeted: false,
             skip: [0; 2],
-            brings,
             session,
             waits: Some(waits),
         }
@@ -75,13 +82,17 @@ impl Connection {
         self.errors.extend_from_slice(&bytes[..room]);
     }
 
-    /// The error of a step that could not be started.
+    /// The error of a step that could not be started, or whose supervisor could not be reached.
     pub(super) fn start_error(&self, how: &str) -> StepError {
         let text = String::from_utf8_lossy(&self.errors);
-        let text = text.trim();
-        StepError::NotStarted(match text {
-            "" => format!("the step could not be started: {how}"),
-            text => format!("the step could not be started: {how}: {text}"),
+        let what = if self.attaches {
+            "the supervisor of the step could not be reached"
+        } else {
+            "the step could not be started"
+        };
+        StepError::NotStarted(match text.trim() {
+            "" => format!("{what}: {how}"),
+            text => format!("{what}: {how}: {text}"),
         })
     }
 }

@@ -16,7 +16,7 @@ pub struct End {
 }
 
 /// Bytes of output that the node discarded before a controller stored them: a controller was killed, or the step
-/// ran without a supervisor.
+/// ran without a supervisor. The numbers are the node's: it may claim any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lost {
     /// Of standard output.
@@ -25,10 +25,17 @@ pub struct Lost {
     pub stderr: u64,
 }
 
+impl Lost {
+    /// Of both streams.
+    pub fn bytes(self) -> u64 {
+        self.stdout.saturating_add(self.stderr)
+    }
+}
+
 /// Why the end of a step is unknown, or was forced.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
-    /// The user's timeout expired. The step was ended if the node could be reached.
+    /// The user's timeout expired, and the step was ended.
     #[error("did not end within {}", humantime::format_duration(*after))]
     TimedOut {
         /// The timeout.
@@ -44,9 +51,21 @@ pub enum StepError {
         /// The last error, if there was one.
         last: Option<String>,
     },
+    /// The node did not confirm in time that the step, which was to be stopped, has ended.
+    #[error("the node did not confirm the end of the step{}", because(last.as_deref()))]
+    NoAnswer {
+        /// The last error, if there was one.
+        last: Option<String>,
+    },
     /// The user interrupted.
     #[error("interrupted")]
     Interrupted,
+    /// It was ended because this command stops it.
+    #[error("stopped")]
+    Stopped,
+    /// It was ended by an earlier command, at its timeout or by the user.
+    #[error("an earlier command ended the step")]
+    EndedBefore,
     /// Other nodes did not reach the barrier.
     #[error("the barrier did not open")]
     Barrier,
@@ -74,4 +93,45 @@ pub enum StepError {
     /// SSH failed in a way that a retry does not fix.
     #[error(transparent)]
     Ssh(SshError),
+    /// One of the others, and the node did not confirm that the step has ended: it may still run.
+    #[error(transparent)]
+    Unconfirmed(Box<StepError>),
+}
+
+impl StepError {
+    /// Whether it proves that nothing of the step runs on the node any more.
+    pub(super) fn proves_the_end(&self) -> bool {
+        matches!(self, Self::Dead(_) | Self::Rebooted | Self::Gone)
+    }
+}
+
+fn because(last: Option<&str>) -> String {
+    last.map_or_else(String::new, |last| format!(": {last}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_may_claim_any_number_of_lost_bytes() {
+        let lost = Lost {
+            stdout: u64::MAX,
+            stderr: 7,
+        };
+        assert_eq!(lost.bytes(), u64::MAX);
+    }
+
+    #[test]
+    fn an_unconfirmed_end_is_described_by_its_cause() {
+        let cause = StepError::NoAnswer {
+            last: Some("no route".into()),
+        };
+        let error = StepError::Unconfirmed(Box::new(cause));
+        assert_eq!(
+            error.to_string(),
+            "the node did not confirm the end of the step: no route"
+        );
+        assert!(!error.proves_the_end() && StepError::Gone.proves_the_end());
+    }
 }

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::connection::{Connection, probe, signal_name};
 use super::ended::{End, Lost, StepError};
+use super::ending::{ANSWER, Ending, Limits};
 use super::frame::Frame;
 use super::way::{Gate, Sink, Way};
 use super::{Step, guest, plain};
@@ -24,43 +25,22 @@ const CONFIRM: u64 = 256 << 10;
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// How long a node may take to end a step and to report what it was doing.
-const ENDING: Duration = Duration::from_secs(10);
-
-/// Starts a step, or attaches to it again, and follows it to its end.
+/// Starts a step, or attaches to it again, and follows it to its end. Any error except [`StepError::Unconfirmed`] means
+/// that nothing of the step runs on the node any more.
 pub async fn follow(
     way: &Way<'_>,
     step: &Step,
     gate: Option<Gate<'_>>,
     sink: &mut dyn Sink,
 ) -> Result<End, StepError> {
-    let waits = gate.is_some();
-    let mut follower = Follower {
-        way,
-        step,
-        sink,
-        waits,
-        gate,
-        is_open: !waits,
-        arrived: step.arrived.unwrap_or_default(),
-        confirmed: step.arrived.unwrap_or_default(),
-        lost: Lost::default(),
-        boot: None,
-        known: step.arrived.is_some(),
-        deadline: Instant::now() + way.start_timeout,
-        sent: false,
-        ending: None,
-        report: None,
-    };
-    follower.run().await
+    Follower::new(way, step, gate, sink).follow().await
 }
 
-/// Why a step is being ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    TimedOut,
-    Interrupted,
-    Barrier,
+/// Ends a step that an earlier command may have started. Never starts it.
+pub(super) async fn end(way: &Way<'_>, step: &Step, sink: &mut dyn Sink) -> Result<End, StepError> {
+    let mut follower = Follower::new(way, step, None, sink);
+    follower.begin_to_end(Ending::Stopped);
+    follower.follow().await
 }
 
 struct Follower<'a, 'b> {
@@ -78,22 +58,32 @@ struct Follower<'a, 'b> {
     boot: Option<String>,
     /// Whether the node is known to have the step.
     known: bool,
+    /// Whether something of the step may run on the node.
+    may_run: bool,
     deadline: Instant,
+    /// Whether the deadline is that of the running step.
+    is_timed: bool,
     /// Whether the order to start was sent.
     sent: bool,
-    ending: Option<(Ending, Instant)>,
+    /// Whether the node turned out to lack the program when we attached.
+    lacks_program: bool,
+    ending: Option<(Ending, Limits)>,
     report: Option<String>,
+    /// The last error of a connection.
+    last: Option<String>,
 }
 
 /// How a connection ended.
 enum Once {
     Ended(End),
-    /// The step was ended by us or by its own limit.
-    Forced(Ending),
+    /// The step was ended, by us, by its own limit, or by an earlier command.
+    Forced(StepError),
     /// To be retried over another connection.
     Lost(String),
-    /// The node lacks the program.
+    /// The node lacks the program, and nothing was started.
     Unequipped,
+    /// The node lacks the program through which we would attach.
+    Unreachable,
     /// The node cannot run the program.
     Unsupported,
 }
@@ -107,27 +97,69 @@ enum Happened {
     Dead(String),
 }
 
-impl Follower<'_, '_> {
+impl<'a, 'b> Follower<'a, 'b> {
+    fn new(way: &'a Way<'b>, step: &'a Step, gate: Option<Gate<'a>>, sink: &'a mut dyn Sink) -> Self {
+        let waits = gate.is_some();
+        Self {
+            way,
+            step,
+            sink,
+            waits,
+            gate,
+            is_open: !waits,
+            arrived: step.arrived.unwrap_or_default(),
+            confirmed: step.arrived.unwrap_or_default(),
+            lost: Lost::default(),
+            boot: None,
+            known: step.arrived.is_some(),
+            may_run: step.begun || step.arrived.is_some_and(|arrived| arrived != [0; 2]),
+            deadline: Instant::now() + way.start_timeout,
+            is_timed: false,
+            sent: false,
+            lacks_program: false,
+            ending: None,
+            report: None,
+            last: None,
+        }
+    }
+
+    async fn follow(mut self) -> Result<End, StepError> {
+        match self.run().await {
+            Err(error) if self.may_run && !error.proves_the_end() => {
+                Err(StepError::Unconfirmed(Box::new(error)))
+            }
+            ended => ended,
+        }
+    }
+
     async fn run(&mut self) -> Result<End, StepError> {
         let mut pauses = Pauses::new(patience(FIRST_PAUSE), patience(LONGEST_PAUSE), 150);
-        let mut last = None;
         let mut brings = 0;
         loop {
             let began = Instant::now();
-            let Some(session) = self.session(&mut last).await? else {
-                self.pause(&mut pauses, last.as_deref()).await?;
+            let Some(session) = self.session().await? else {
+                self.pause(&mut pauses).await?;
                 continue;
             };
             match self.once(&session).await {
                 Ok(Once::Ended(end)) => return Ok(end),
-                Ok(Once::Forced(ending)) => return Err(self.ended_by(ending)),
-                Ok(Once::Lost(why)) => last = Some(why),
+                Ok(Once::Forced(error)) => return Err(error),
+                Ok(Once::Lost(why)) => self.last = Some(why),
                 Ok(Once::Unequipped) if brings < 2 => {
                     session.set_equipped(false);
                     brings += 1;
                     continue;
                 }
+                // Another version of the program may have started it.
+                Ok(Once::Unreachable) if !self.lacks_program => {
+                    session.set_equipped(false);
+                    self.lacks_program = true;
+                    continue;
+                }
+                Ok(Once::Unreachable) => return Err(StepError::Rebooted),
                 Ok(Once::Unequipped | Once::Unsupported) => {
+                    // A plain command ends with its connection.
+                    self.may_run = false;
                     let (gate, is_open) = (self.gate.take(), self.is_open);
                     return plain::run(self.way, self.step, &session, gate, is_open, &mut *self.sink).await;
                 }
@@ -140,17 +172,20 @@ impl Follower<'_, '_> {
             }
             if began.elapsed() > patience(LONGEST_PAUSE) {
                 pauses.reset();
+                if let Some((_, limits)) = &mut self.ending {
+                    limits.renew();
+                }
             }
-            self.pause(&mut pauses, last.as_deref()).await?;
+            self.pause(&mut pauses).await?;
         }
     }
 
     /// The node's session; `None` if there is none yet.
-    async fn session(&mut self, last: &mut Option<String>) -> Result<Option<Arc<Session>>, StepError> {
+    async fn session(&mut self) -> Result<Option<Arc<Session>>, StepError> {
         let limit = self.limit();
         let session = tokio::select! {
             session = timeout_at(limit, self.way.nodes.session(self.way.node)) => session,
-            () = self.way.cancel.cancelled(), if self.ending.is_none() => {
+            () = self.way.cancel.cancelled(), if self.may_interrupt() => {
                 self.interrupted_without_session();
                 return Ok(None);
             }
@@ -162,7 +197,7 @@ impl Follower<'_, '_> {
             Ok(Err(error))
                 if matches!(error, SshError::Lost { .. }) || (self.sent && !error.is_refusal()) =>
             {
-                *last = Some(error.to_string());
+                self.last = Some(error.to_string());
                 Ok(None)
             }
             Ok(Err(error)) => Err(StepError::Ssh(error)),
@@ -170,58 +205,64 @@ impl Follower<'_, '_> {
         }
     }
 
+    /// Whether an interrupt makes a difference.
+    fn may_interrupt(&self) -> bool {
+        !matches!(self.ending, Some((Ending::Interrupted, _)))
+    }
+
     fn interrupted_without_session(&mut self) {
-        // Nothing runs there if no order to start was sent.
-        let time = if self.sent {
-            patience(ENDING)
-        } else {
-            Duration::ZERO
-        };
-        self.ending = Some((Ending::Interrupted, Instant::now() + time));
+        self.begin_to_end(Ending::Interrupted);
+        if !self.may_run {
+            self.ending = Some((Ending::Interrupted, Limits::none()));
+        }
+    }
+
+    fn begin_to_end(&mut self, ending: Ending) {
+        self.ending = Some((ending, Limits::of(ending, self.way.start_timeout)));
     }
 
     /// Until when to wait: the user's timeout, or that of the ending.
     fn limit(&self) -> Instant {
-        self.ending.map_or(self.deadline, |(_, until)| until)
+        self.ending.map_or(self.deadline, |(_, limits)| limits.last)
     }
 
     /// Waits before the next attempt.
-    async fn pause(&mut self, pauses: &mut Pauses, last: Option<&str>) -> Result<(), StepError> {
-        self.judge_time(last)?;
+    async fn pause(&mut self, pauses: &mut Pauses) -> Result<(), StepError> {
+        self.judge_time()?;
         let limit = self.limit();
         tokio::select! {
             () = sleep(pauses.next_with_jitter()) => {}
             () = sleep_until(limit) => {}
-            () = self.way.cancel.cancelled(), if self.ending.is_none() => self.interrupted_without_session(),
+            () = self.way.cancel.cancelled(), if self.may_interrupt() => self.interrupted_without_session(),
             why = self.way.nodes.dead(self.way.node) => return Err(StepError::Dead(why)),
         }
-        self.judge_time(last)
+        self.judge_time()
     }
 
     /// An error once the time is over and the step cannot be ended over a connection.
-    fn judge_time(&mut self, last: Option<&str>) -> Result<(), StepError> {
-        let now = Instant::now();
-        if let Some((ending, until)) = self.ending {
-            return if now >= until {
-                Err(self.ended_by(ending))
+    fn judge_time(&mut self) -> Result<(), StepError> {
+        if let Some((ending, limits)) = self.ending {
+            return if limits.are_over() {
+                Err(self.given_up(ending))
             } else {
                 Ok(())
             };
         }
-        if now < self.deadline {
+        if Instant::now() < self.deadline {
             return Ok(());
         }
         if !self.sent {
             return Err(StepError::NoLogin {
                 after: self.way.start_timeout,
-                last: last.map(str::to_owned),
+                last: self.last.take(),
             });
         }
-        // If the node can be reached again within this time, it still gets the order to end the step.
-        self.ending = Some((Ending::TimedOut, now + patience(ENDING)));
+        // It may have ended in time while we could not see it. If not, it still gets the order to end.
+        self.begin_to_end(Ending::TimedOut);
         Ok(())
     }
 
+    /// The error of a step that has ended for this reason.
     fn ended_by(&mut self, ending: Ending) -> StepError {
         match ending {
             Ending::TimedOut => StepError::TimedOut {
@@ -230,6 +271,18 @@ impl Follower<'_, '_> {
             },
             Ending::Interrupted => StepError::Interrupted,
             Ending::Barrier => StepError::Barrier,
+            Ending::Stopped => StepError::Stopped,
+            Ending::Before => StepError::EndedBefore,
+        }
+    }
+
+    /// The error of a step whose end the node did not confirm.
+    fn given_up(&mut self, ending: Ending) -> StepError {
+        match ending {
+            Ending::Stopped => StepError::NoAnswer {
+                last: self.last.take(),
+            },
+            other => self.ended_by(other),
         }
     }
 
@@ -237,15 +290,20 @@ impl Follower<'_, '_> {
     async fn once(&mut self, session: &Arc<Session>) -> Result<Once, StepError> {
         // A step that is to be ended must not be started first.
         let attaches = self.known || self.ending.is_some();
-        let brings = !attaches && !session.is_equipped();
+        let brings = !session.is_equipped() && (!attaches || self.lacks_program);
         if brings && guest::PROGRAM.is_empty() {
-            return Ok(Once::Unsupported);
+            return Ok(if attaches {
+                Once::Unreachable
+            } else {
+                Once::Unsupported
+            });
         }
-        let line = match (attaches, brings) {
-            (true, _) => guest::attach(self.step, self.arrived),
-            (false, true) => guest::bring_and_run(self.step, self.waits),
-            (false, false) => guest::run(self.step, self.waits),
+        let line = if attaches {
+            guest::attach(self.step, self.arrived)
+        } else {
+            guest::run(self.step, self.waits)
         };
+        let line = if brings { guest::bring_and(&line) } else { line };
         let request = ExecRequest {
             command: format!("exec {}", self.way.nodes.as_root(self.way.node, &line)),
             detached: true,
@@ -256,18 +314,25 @@ impl Follower<'_, '_> {
         if brings {
             let _ = orders.send(guest::PROGRAM.to_vec()).await;
         }
+        // A request that we give up may still start it.
+        let may_have_run = self.may_run;
+        self.may_run |= !attaches;
         let limit = self.limit();
         let opened = tokio::select! {
             opened = session.stream_with_input(&request, pieces) => opened,
             () = sleep_until(limit) => return Ok(Once::Lost("the node opened no channel".into())),
             why = self.way.nodes.dead(self.way.node) => return Err(StepError::Dead(why)),
-            () = self.way.cancel.cancelled(), if self.ending.is_none() => {
+            () = self.way.cancel.cancelled(), if self.may_interrupt() => {
                 self.interrupted_without_session();
                 return Ok(Once::Lost("interrupted".into()));
             }
         };
         let mut output = match opened {
             Ok(output) => output,
+            Err(error @ SshError::Channel { .. }) => {
+                self.may_run = may_have_run;
+                return Ok(Once::Lost(error.to_string()));
+            }
             Err(error) if error.is_transient() => return Ok(Once::Lost(error.to_string())),
             Err(error) => return Err(StepError::Ssh(error)),
         };
@@ -278,7 +343,8 @@ impl Follower<'_, '_> {
                 self.deadline = Instant::now() + self.step.timeout;
             }
         }
-        let mut connection = Connection::new(session.clone(), orders, brings, waits);
+        let call = (attaches, brings);
+        let mut connection = Connection::new(session.clone(), orders, call, may_have_run, waits);
         let probe = probe(self.way, session);
         tokio::pin!(probe);
         let dead = self.way.nodes.dead(self.way.node);
@@ -291,7 +357,7 @@ impl Follower<'_, '_> {
                 event = output.recv() => Happened::Output(event),
                 open = opening(&mut self.gate), if at_gate => Happened::Gate(open),
                 () = sleep_until(limit) => Happened::Time,
-                () = cancel.cancelled(), if self.ending.is_none() => Happened::Cancel,
+                () = cancel.cancelled(), if self.may_interrupt() => Happened::Cancel,
                 why = &mut dead => Happened::Dead(why),
                 () = &mut probe => continue,
             };
@@ -301,7 +367,10 @@ impl Follower<'_, '_> {
                         if matches!(once, Once::Ended(_) | Once::Forced(_)) {
                             // Lets the last order be sent. The channel's slot is free only when the node has closed
                             // the channel.
-                            tokio::spawn(async move { while output.recv().await.is_some() {} });
+                            tokio::spawn(async move {
+                                let rest = async { while output.recv().await.is_some() {} };
+                                let _ = tokio::time::timeout(patience(ANSWER), rest).await;
+                            });
                         }
                         return Ok(once);
                     }
@@ -316,7 +385,7 @@ impl Follower<'_, '_> {
                     }
                 }
                 Happened::Time => match self.ending {
-                    Some((ending, _)) => return Err(self.ended_by(ending)),
+                    Some((ending, _)) => return Err(self.given_up(ending)),
                     None => self.end(&connection, Ending::TimedOut),
                 },
                 Happened::Cancel => self.end(&connection, Ending::Interrupted),
@@ -326,14 +395,25 @@ impl Follower<'_, '_> {
     }
 
     fn open(&mut self, connection: &Connection) {
-        self.is_open = true;
-        self.waits = false;
-        self.deadline = Instant::now() + self.step.timeout;
+        self.runs(Duration::ZERO);
         connection.order(b'g', [0; 2]);
     }
 
+    /// The step has started, in this command or an earlier one: it waits for no gate, and its time runs.
+    fn runs(&mut self, ran: Duration) {
+        self.gate = None;
+        self.is_open = true;
+        self.waits = false;
+        // Only once: a node must not be able to extend its time.
+        if !self.is_timed {
+            self.is_timed = true;
+            self.deadline = Instant::now() + self.step.timeout.saturating_sub(ran);
+        }
+        self.sink.started();
+    }
+
     fn end(&mut self, connection: &Connection, ending: Ending) {
-        self.ending = Some((ending, Instant::now() + patience(ENDING)));
+        self.begin_to_end(ending);
         // A supervisor that has not greeted yet gets the order when it does: an earlier one may not reach it.
         if connection.greeted {
             connection.order(b'k', [0; 2]);
@@ -360,29 +440,46 @@ impl Follower<'_, '_> {
             ExecEvent::Ended(_) if connection.greeted => {
                 Ok(Some(Once::Lost("another command follows the step".into())))
             }
-            ExecEvent::Ended(Ended::Exit(126 | 127)) if connection.brings => Ok(Some(Once::Unsupported)),
-            // Not executable or not there: the node rebooted and lost it.
-            ExecEvent::Ended(Ended::Exit(126 | 127)) if !self.known && self.ending.is_none() => {
-                Ok(Some(Once::Unequipped))
-            }
-            ExecEvent::Ended(Ended::Exit(126 | 127)) => Err(match self.ending {
-                Some((ending, _)) if self.boot.is_none() && self.step.arrived.is_none() => {
-                    self.ended_by(ending)
+            ExecEvent::Ended(Ended::Exit(code)) => {
+                if code != 0 {
+                    // This connection started nothing.
+                    self.may_run = connection.may_have_run;
                 }
-                _ => StepError::Rebooted,
-            }),
+                self.refused(connection, code).map(Some)
+            }
             ExecEvent::Ended(ended) => Err(connection.start_error(&ended.reason())),
             ExecEvent::TimedOut(_) => Ok(None),
         }
     }
 
+    /// The program ended without a frame. 126 and 127: it is not executable or not there, perhaps because the node
+    /// rebooted and lost it.
+    fn refused(&mut self, connection: &Connection, code: u32) -> Result<Once, StepError> {
+        if !matches!(code, 126 | 127) {
+            return Err(connection.start_error(&Ended::Exit(code).reason()));
+        }
+        match (connection.attaches, self.ending) {
+            (true, _) if self.may_run => Ok(Once::Unreachable),
+            (true, Some((ending, _))) => Err(self.ended_by(ending)),
+            (true, None) => Err(StepError::Gone),
+            (false, _) if connection.brings => Ok(Once::Unsupported),
+            (false, _) => Ok(Once::Unequipped),
+        }
+    }
+
     fn frame(&mut self, connection: &mut Connection, frame: Frame) -> Result<Option<Once>, StepError> {
+        let is_first = matches!(frame, Frame::Hello { .. } | Frame::Gone { .. });
+        if is_first == connection.greeted {
+            let what = if is_first { "two greetings" } else { "no greeting" };
+            return Err(StepError::Nonsense(what.into()));
+        }
         match frame {
-            Frame::Hello { boot, from, waits } => self.greeted(connection, boot, from, waits)?,
+            Frame::Hello { boot, from, ran } => self.greeted(connection, boot, from, ran)?,
             Frame::Stdout(bytes) => self.take(connection, Stream::Stdout, &bytes)?,
             Frame::Stderr(bytes) => self.take(connection, Stream::Stderr, &bytes)?,
             Frame::Report(text) => self.report = Some(text),
             Frame::Gone { boot } => {
+                self.may_run = false;
                 return Err(match (&self.boot, self.ending) {
                     (Some(before), _) if *before != boot => StepError::Rebooted,
                     (None, Some((ending, _))) if self.step.arrived.is_none() => self.ended_by(ending),
@@ -402,18 +499,12 @@ impl Follower<'_, '_> {
                     took: Duration::from_millis(milliseconds),
                     lost: self.lost,
                 };
-                // Without a report there was nothing left to end: the step had ended on its own.
-                let forced = self
-                    .ending
-                    .map(|(ending, _)| ending)
-                    .filter(|_| self.report.is_some() || self.waits);
-                let forced = forced.or(limit.then_some(Ending::TimedOut));
-                if forced.is_none() {
-                    self.sink.ended(&end)?;
-                }
+                let forced = self.forced(limit).map(|ending| self.ended_by(ending));
+                self.sink.ended(&end, forced.as_ref())?;
+                self.may_run = false;
                 connection.order(b'q', [0; 2]);
                 return Ok(Some(match forced {
-                    Some(ending) => Once::Forced(ending),
+                    Some(error) => Once::Forced(error),
                     None => Once::Ended(end),
                 }));
             }
@@ -421,17 +512,30 @@ impl Follower<'_, '_> {
         Ok(None)
     }
 
+    /// Why the step was ended; `None` if it ended by itself. Without a report there was nothing left to end.
+    fn forced(&self, limit: bool) -> Option<Ending> {
+        match self.ending {
+            Some((ending, _)) if self.report.is_some() || self.waits => Some(ending),
+            // An earlier command ended it before it started.
+            None if self.waits => Some(Ending::Barrier),
+            _ if limit => Some(Ending::TimedOut),
+            None if self.report.is_some() => Some(Ending::Before),
+            _ => None,
+        }
+    }
+
     fn greeted(
         &mut self,
         connection: &mut Connection,
         boot: String,
         from: [u64; 2],
-        waits: bool,
+        ran: Option<Duration>,
     ) -> Result<(), StepError> {
         connection.waits = None;
         connection.greeted = true;
         connection.session.set_equipped(true);
         self.known = true;
+        self.may_run = true;
         match &self.boot {
             Some(before) if *before != boot => return Err(StepError::Rebooted),
             _ => self.boot = Some(boot),
@@ -449,14 +553,12 @@ impl Follower<'_, '_> {
         if self.ending.is_some() {
             connection.order(b'k', [0; 2]);
         }
-        if self.gate.is_some() && waits {
+        match ran {
+            Some(ran) => self.runs(ran),
             // From here on the gate has its own timeout; this one is for a node that cannot be reached again.
-            self.deadline = Instant::now() + 2 * self.way.start_timeout;
-        }
-        if !waits {
-            self.waits = false;
-        } else if self.is_open {
-            connection.order(b'g', [0; 2]);
+            None if self.gate.is_some() => self.deadline = Instant::now() + 2 * self.way.start_timeout,
+            None if self.is_open && self.ending.is_none() => connection.order(b'g', [0; 2]),
+            None => {}
         }
         Ok(())
     }
@@ -468,8 +570,11 @@ impl Follower<'_, '_> {
             .min(bytes.len());
         connection.skip[index] -= known as u64;
         let new = &bytes[known..];
+        let Some(arrived) = self.arrived[index].checked_add(new.len() as u64) else {
+            return Err(StepError::Nonsense("output beyond the last position".into()));
+        };
         self.sink.take(stream, new)?;
-        self.arrived[index] += new.len() as u64;
+        self.arrived[index] = arrived;
         if self.arrived[index] - self.confirmed[index] >= CONFIRM {
             self.confirmed = self.arrived;
             connection.order(b'a', self.arrived);

@@ -1,6 +1,8 @@
 //! Frames that the supervisor on a node sends: see `guest/src/wire.rs`. Nodes are not trusted, so every frame is
 //! bounded and anything unknown is an error.
 
+use std::time::Duration;
+
 /// The longest payload that a supervisor sends.
 const LONGEST: usize = 64 << 10;
 
@@ -13,8 +15,8 @@ pub enum Frame {
         boot: String,
         /// Positions of standard output and standard error.
         from: [u64; 2],
-        /// Whether the command waits for the order to start.
-        waits: bool,
+        /// How long the command has run; `None` while it waits for the order to start.
+        ran: Option<Duration>,
     },
     /// Standard output.
     Stdout(Vec<u8>),
@@ -90,18 +92,15 @@ fn read(kind: u8, payload: &[u8]) -> Result<Frame, FrameError> {
 
 fn hello(text: &str) -> Option<Frame> {
     let words: Vec<&str> = text.split(' ').collect();
-    let ["1", boot, out, err, state] = words[..] else {
-        return None;
-    };
-    let waits = match state {
-        "waiting" => true,
-        "started" => false,
+    let (boot, out, err, ran): (&str, &str, &str, Option<u64>) = match words[..] {
+        ["1", boot, out, err, "waiting"] => (boot, out, err, None),
+        ["1", boot, out, err, "started", ran] => (boot, out, err, Some(ran.parse().ok()?)),
         _ => return None,
     };
     Some(Frame::Hello {
         boot: boot.to_owned(),
         from: [out.parse().ok()?, err.parse().ok()?],
-        waits,
+        ran: ran.map(Duration::from_millis),
     })
 }
 
@@ -139,6 +138,7 @@ mod tests {
     fn frames_are_read_however_they_are_cut() {
         let bytes = [
             frame(b'h', b"1 boot 7 0 waiting"),
+            frame(b'h', b"1 boot 0 9 started 1500"),
             frame(b'o', b"hello"),
             frame(b'e', b""),
             frame(b'r', b"pid 1\n"),
@@ -149,7 +149,12 @@ mod tests {
             Frame::Hello {
                 boot: "boot".into(),
                 from: [7, 0],
-                waits: true,
+                ran: None,
+            },
+            Frame::Hello {
+                boot: "boot".into(),
+                from: [0, 9],
+                ran: Some(Duration::from_millis(1500)),
             },
             Frame::Stdout(b"hello".to_vec()),
             Frame::Stderr(Vec::new()),
@@ -172,8 +177,10 @@ mod tests {
     fn what_no_supervisor_sends_is_refused_before_it_takes_memory() {
         for bytes in [
             b"Welcome to this machine\n".to_vec(),
-            frame(b'h', b"2 boot 0 0 started"),
-            frame(b'h', b"1 boot -1 0 started"),
+            frame(b'h', b"2 boot 0 0 started 0"),
+            frame(b'h', b"1 boot -1 0 started 0"),
+            frame(b'h', b"1 boot 0 0 started"),
+            frame(b'h', b"1 boot 0 0 started 18446744073709551616"),
             frame(b'x', b"exit 0"),
             frame(b'x', b"exit 0 18446744073709551616"),
             [&b"o"[..], &u32::MAX.to_be_bytes()].concat(),

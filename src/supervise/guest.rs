@@ -23,13 +23,12 @@ fn path() -> String {
     format!("{DIRECTORY}/guest-{digest}")
 }
 
-/// The command line that installs the program from standard input and starts the step.
-pub(super) fn bring_and_run(step: &Step, waits: bool) -> String {
+/// The command line that installs the program from standard input and then does what this line of it says.
+pub(super) fn bring_and(line: &str) -> String {
     let (path, size) = (path(), PROGRAM.len());
     let script = format!(
         "t={DIRECTORY}/.new.$$; mkdir -p {DIRECTORY} && head -c {size} >$t && [ \"$(wc -c <$t)\" -eq {size} ] && \
-         chmod 700 $t && mv -f $t {path} && exec {}",
-        run(step, waits)
+         chmod 700 $t && mv -f $t {path} && exec {line}"
     );
     format!("sh -c {}", quote(&script))
 }

@@ -3,6 +3,7 @@
 
 mod connection;
 mod ended;
+mod ending;
 mod follow;
 mod frame;
 mod guest;
@@ -14,7 +15,7 @@ pub use ended::{End, Lost, StepError};
 pub use follow::follow;
 pub use frame::{Frame, FrameError, Frames};
 pub use stop::stop;
-pub use way::{Gate, Sink, Way};
+pub use way::{Discard, Gate, Sink, Way};
 
 pub use crate::ssh::Ended;
 
@@ -35,6 +36,8 @@ pub struct Step {
     pub command: String,
     /// The user's timeout for it, from its start.
     pub timeout: Duration,
+    /// Whether an earlier command may have started it.
+    pub begun: bool,
     /// How much of standard output and standard error has arrived already; `None` if it was never started.
     pub arrived: Option<[u64; 2]>,
 }

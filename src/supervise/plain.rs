@@ -57,6 +57,7 @@ pub(super) async fn run(
         let _ = orders.send(b"go\n".to_vec()).await;
     }
     drop(orders);
+    sink.started();
     let began = Instant::now();
     loop {
         let event = tokio::select! {
@@ -84,7 +85,7 @@ pub(super) async fn run(
             took: began.elapsed(),
             lost: Lost::default(),
         };
-        sink.ended(&end)?;
+        sink.ended(&end, None)?;
         return Ok(end);
     }
 }

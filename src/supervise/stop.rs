@@ -1,45 +1,41 @@
 //! Ends a step that an earlier command left on a node.
 
-use std::io;
-use std::time::Duration;
-
 use tokio_util::sync::CancellationToken;
 
 use super::Step;
 use super::ended::StepError;
-use super::follow::follow;
+use super::ending::ANSWER;
+use super::follow::end;
 use super::way::{Sink, Way};
-use crate::base::event::Stream;
+use crate::base::patience::patience;
 use crate::ssh::Nodes;
 
-/// Timeout of the login.
-const LOGIN: Duration = Duration::from_secs(30);
-
-struct Nothing;
-
-impl Sink for Nothing {
-    fn take(&mut self, _: Stream, _: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Ends a step. Returns whether it was still there; an error means that the node did not answer.
-pub async fn stop(nodes: &Nodes, node: &str, step: &Step) -> Result<bool, StepError> {
-    let cancel = CancellationToken::new();
+/// Ends a step. Returns whether it was still there; an error means that the node did not confirm its end. `cancel` ends
+/// the wait.
+pub async fn stop(
+    nodes: &Nodes,
+    node: &str,
+    step: &Step,
+    sink: &mut dyn Sink,
+    cancel: &CancellationToken,
+) -> Result<bool, StepError> {
     let way = Way {
         nodes,
         node,
-        cancel: &cancel,
-        start_timeout: LOGIN,
+        cancel,
+        start_timeout: patience(ANSWER),
     };
     let step = Step {
-        // Attaches and never starts; the timeout expires at once.
+        // Attaches and never starts; no output is wanted.
         arrived: Some([u64::MAX; 2]),
-        timeout: Duration::ZERO,
         ..step.clone()
     };
-    match follow(&way, &step, None, &mut Nothing).await {
-        Ok(_) | Err(StepError::TimedOut { .. }) => Ok(true),
+    let ended = tokio::select! {
+        ended = end(&way, &step, sink) => ended,
+        () = cancel.cancelled() => Err(StepError::Unconfirmed(Box::new(StepError::Interrupted))),
+    };
+    match ended {
+        Ok(_) | Err(StepError::Stopped) => Ok(true),
         Err(StepError::Gone | StepError::Rebooted) => Ok(false),
         Err(error) => Err(error),
     }

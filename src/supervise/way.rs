@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use super::ended::End;
+use super::ended::{End, StepError};
 use crate::base::event::Stream;
 use crate::ssh::Nodes;
 
@@ -15,14 +15,27 @@ pub trait Sink: Send {
     /// Takes a chunk.
     fn take(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()>;
 
-    /// The step ended. Everything that must not be lost must be stored before this returns, because the node then
-    /// discards it.
-    fn ended(&mut self, _end: &End) -> io::Result<()> {
+    /// The step has started, in this command or an earlier one. May be called again.
+    fn started(&mut self) {}
+
+    /// The step has ended, by itself or for this reason. Everything that must not be lost must be stored before this
+    /// returns, because the node then discards it.
+    fn ended(&mut self, _end: &End, _why: Option<&StepError>) -> io::Result<()> {
         Ok(())
     }
 }
 
-/// A barrier: resolves to whether the step may start.
+/// Discards all output.
+#[derive(Clone, Copy, Debug)]
+pub struct Discard;
+
+impl Sink for Discard {
+    fn take(&mut self, _: Stream, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A barrier: resolves to whether the step may start. A step that has started already does not wait for it.
 pub type Gate<'a> = BoxFuture<'a, bool>;
 
 /// How a node is reached, and for how long it may be waited for.

@@ -13,15 +13,35 @@ use super::results::{NodeResult, Outcome};
 use super::sink::Output;
 use crate::base::event::Stream;
 use crate::base::name::NodeName;
-use crate::supervise::{self, End, Sink, Step, StepError, Way};
+use crate::supervise::{self, Discard, End, Sink, Step, StepError, Way};
 use crate::topology::WorkloadStep;
 
 /// Stores the output, and records the end before the node deletes it.
 struct Keeper<'a> {
     output: Output<'a>,
     journal: &'a Journal,
+    barrier: Option<&'a Barrier>,
     step: &'a str,
     node: &'a NodeName,
+    began: Instant,
+    /// Whether it has started, in this command or an earlier one.
+    has_started: bool,
+    /// Its result, once it is in the journal.
+    recorded: Option<NodeResult>,
+}
+
+impl Keeper<'_> {
+    /// Records the result of a step that has ended: it is not run again.
+    fn record(&mut self, result: NodeResult) -> io::Result<()> {
+        self.journal.write(&Line {
+            step: self.step.to_owned(),
+            collected: false,
+            result: result.clone(),
+        })?;
+        self.recorded = Some(result);
+        crate::base::crash_point::point!("workload {} kept", self.step);
+        Ok(())
+    }
 }
 
 impl Sink for Keeper<'_> {
@@ -29,28 +49,35 @@ impl Sink for Keeper<'_> {
         self.output.take(stream, bytes)
     }
 
-    fn ended(&mut self, end: &End) -> io::Result<()> {
+    fn started(&mut self) {
+        self.has_started = true;
+        if let Some(barrier) = self.barrier {
+            barrier.passed(self.node);
+        }
+    }
+
+    fn ended(&mut self, end: &End, why: Option<&StepError>) -> io::Result<()> {
         let bytes = self.output.finish();
-        self.journal.write(&Line {
-            step: self.step.to_owned(),
-            result: result(self.node, end, bytes),
-        })?;
-        crate::base::crash_point::point!("workload {} kept", self.step);
-        Ok(())
+        if !self.has_started {
+            // A run that is continued may still start it.
+            return Ok(());
+        }
+        let (outcome, took) = match why {
+            None => (Outcome::from(&end.ended), end.took),
+            Some(error) => (outcome(error, self.barrier), self.began.elapsed()),
+        };
+        self.record(NodeResult {
+            node: self.node.clone(),
+            outcome,
+            took,
+            bytes,
+            lost: end.lost.bytes(),
+            unconfirmed: false,
+        })
     }
 }
 
-fn result(node: &NodeName, end: &End, bytes: u64) -> NodeResult {
-    NodeResult {
-        node: node.clone(),
-        outcome: Outcome::from(&end.ended),
-        took: end.took,
-        bytes,
-        lost: end.lost.stdout + end.lost.stderr,
-    }
-}
-
-/// Runs a step on a node.
+/// Runs a step on a node, or finds out how it ended in an earlier command, and fetches its files.
 pub(super) async fn run(
     workload: &Workload<'_>,
     step: &WorkloadStep,
@@ -58,36 +85,43 @@ pub(super) async fn run(
     dir: &Path,
     barrier: Option<&Barrier>,
 ) -> NodeResult {
-    // An earlier command has recorded its end.
-    if let Some(result) = workload.journal.ended(&step.name, node) {
+    let result = if let Some(result) = workload.journal.ended(&step.name, node) {
         if let Some(barrier) = barrier {
             barrier.passed(node);
         }
-        // It may have been killed before it acknowledged the end to the node.
-        if let Ok(step) = supervised(workload, step, node) {
-            let _ = supervise::stop(workload.nodes, node.as_str(), &step).await;
+        // The command may have been killed before it acknowledged the end to the node.
+        let step = identified(workload, step, node, String::new());
+        let _ = supervise::stop(
+            workload.nodes,
+            node.as_str(),
+            &step,
+            &mut Discard,
+            workload.cancel,
+        )
+        .await;
+        result.clone()
+    } else {
+        let ran = command(workload, step, node, dir, barrier).await;
+        if let Some(barrier) = barrier {
+            barrier.ended(node);
         }
-        return result.clone();
-    }
-    let began = Instant::now();
-    let ran = command(workload, step, node, dir, barrier).await;
-    if let Some(barrier) = barrier {
-        barrier.ended(node);
-    }
-    let mut result = match ran {
-        Ok(result) => result,
-        Err((outcome, bytes)) => NodeResult {
-            node: node.clone(),
-            outcome,
-            took: began.elapsed(),
-            bytes,
-            lost: 0,
-        },
+        match ran {
+            Ran::Ended(result) => result,
+            Ran::Other(result) => return result,
+        }
     };
-    if let (Outcome::Passed, Err(error)) = (&result.outcome, collect(workload, step, node, dir).await) {
-        result.outcome = Outcome::Error { error };
+    if step.collect.is_empty() || workload.journal.collected(&step.name, node) {
+        return result;
     }
-    result
+    with_files(workload, step, node, dir, result).await
+}
+
+/// The result of a step on a node.
+enum Ran {
+    /// It was started, and has ended.
+    Ended(NodeResult),
+    /// It was not started, or its end is unknown.
+    Other(NodeResult),
 }
 
 async fn command(
@@ -96,13 +130,30 @@ async fn command(
     node: &NodeName,
     dir: &Path,
     barrier: Option<&Barrier>,
-) -> Result<NodeResult, (Outcome, u64)> {
-    let error = |error: String| (Outcome::Error { error }, 0);
-    let supervised = supervised(workload, step, node).map_err(error)?;
-    let io = |error: io::Error| format!("failed to write results: {error}");
-    let output = Output::open(workload, node, dir).map_err(io).map_err(error)?;
+) -> Ran {
+    let began = Instant::now();
+    let has_begun = workload.results.has_begun(&step.name, node);
+    let result = |outcome: Outcome, bytes: u64, unconfirmed: bool| NodeResult {
+        node: node.clone(),
+        outcome,
+        took: began.elapsed(),
+        bytes,
+        lost: 0,
+        unconfirmed,
+    };
+    let unwritable = |error: io::Error| format!("failed to write results: {error}");
+    let opened = || -> Result<(Step, Output<'_>), String> {
+        let supervised = supervised(workload, step, node)?;
+        let output = Output::open(workload, node, dir).map_err(unwritable)?;
+        Ok((supervised, output))
+    };
+    let (supervised, output) = match opened() {
+        Ok(opened) => opened,
+        Err(error) => return Ran::Other(result(Outcome::Error { error }, 0, has_begun)),
+    };
     let arrived = output.arrived();
     let supervised = Step {
+        begun: has_begun,
         // If output has arrived, the step was started: read the rest, and do not start it again.
         arrived: (arrived != [0; 2] || !workload.starts).then_some(arrived),
         ..supervised
@@ -118,43 +169,78 @@ async fn command(
     let mut keeper = Keeper {
         output,
         journal: workload.journal,
+        barrier,
         step: &step.name,
         node,
+        began,
+        has_started: arrived != [0; 2],
+        recorded: None,
     };
     crate::base::crash_point::point!("workload {} before", step.name);
     let end = supervise::follow(&way, &supervised, gate, &mut keeper).await;
     crate::base::crash_point::point!("workload {} after", step.name);
+    if let Some(recorded) = keeper.recorded.take() {
+        return Ran::Ended(recorded);
+    }
     let bytes = keeper.output.finish();
-    let outcome = match end {
-        Ok(end) => return Ok(result(node, &end, bytes)),
-        Err(StepError::TimedOut { doing, .. }) => Outcome::TimedOut { doing },
-        Err(StepError::Barrier) => Outcome::Error {
+    let unconfirmed = matches!(end, Err(StepError::Unconfirmed(_)));
+    let outcome = match &end {
+        Ok(end) => Outcome::from(&end.ended),
+        Err(error) => outcome(error, barrier),
+    };
+    let result = result(outcome, bytes, unconfirmed);
+    if unconfirmed || !keeper.has_started {
+        return Ran::Other(result);
+    }
+    // It ended with its node or its connection, so no supervisor reported the end.
+    match keeper.record(result.clone()) {
+        Ok(()) => Ran::Ended(result),
+        Err(error) => Ran::Other(NodeResult {
+            outcome: Outcome::Error {
+                error: unwritable(error),
+            },
+            ..result
+        }),
+    }
+}
+
+/// The outcome of a step that did not end by itself.
+fn outcome(error: &StepError, barrier: Option<&Barrier>) -> Outcome {
+    match error {
+        StepError::Unconfirmed(error) => outcome(error, barrier),
+        StepError::TimedOut { doing, .. } => Outcome::TimedOut { doing: doing.clone() },
+        StepError::Barrier => Outcome::Error {
             error: format!(
                 "not started: {} did not become ready to start",
                 barrier.map(Barrier::culprits).unwrap_or_default()
             ),
         },
-        Err(StepError::NoLogin { .. }) if barrier.is_some() => Outcome::Error {
+        StepError::NoLogin { .. } if barrier.is_some() => Outcome::Error {
             error: "no login within the barrier timeout".into(),
         },
-        Err(other) => Outcome::Error {
-            error: crate::base::failure::explain(&other),
+        other => Outcome::Error {
+            error: crate::base::failure::explain(other),
         },
-    };
-    Err((outcome, bytes))
+    }
 }
 
 /// The step in the form that the node runs.
-pub(super) fn supervised(
-    workload: &Workload<'_>,
-    step: &WorkloadStep,
-    node: &NodeName,
-) -> Result<Step, String> {
+fn supervised(workload: &Workload<'_>, step: &WorkloadStep, node: &NodeName) -> Result<Step, String> {
     let command = workload
         .renderer
         .render_text(&step.run, &step.name, node)
         .map_err(|error| crate::base::failure::explain(&error))?;
-    Ok(Step {
+    Ok(identified(workload, step, node, command))
+}
+
+/// The step with its ID on the node.
+pub(super) fn identified(
+    workload: &Workload<'_>,
+    step: &WorkloadStep,
+    node: &NodeName,
+    command: String,
+) -> Step {
+    Step {
         kind: supervise::Kind::Workload,
         id: supervise::id(
             supervise::Kind::Workload,
@@ -163,8 +249,9 @@ pub(super) fn supervised(
         owner: workload.run.to_owned(),
         command,
         timeout: step.timeout,
+        begun: true,
         arrived: None,
-    })
+    }
 }
 
 async fn gate(barrier: &Barrier, node: &NodeName, patience: Duration) -> bool {
@@ -173,18 +260,41 @@ async fn gate(barrier: &Barrier, node: &NodeName, patience: Duration) -> bool {
         .unwrap_or(false)
 }
 
-/// Fetches the files of a step, also after a failure, when they are most useful.
-async fn collect(
+/// Fetches the files of a step that has ended, also after a failure, when they are most useful. Records that, so that
+/// a run that is continued fetches only what is missing.
+async fn with_files(
     workload: &Workload<'_>,
     step: &WorkloadStep,
     node: &NodeName,
     dir: &Path,
-) -> Result<(), String> {
-    if step.collect.is_empty() || workload.cancel.is_cancelled() {
-        return Ok(());
-    }
+    mut result: NodeResult,
+) -> NodeResult {
     let target = dir.join(node.as_str());
-    super::collect::collect(workload, step, node, &target)
-        .await
-        .map_err(|error| format!("failed to collect files: {error}"))
+    let fetching = super::collect::collect(workload, step, node, &target);
+    let fetched = tokio::select! {
+        fetched = fetching => Some(fetched),
+        () = workload.cancel.cancelled() => None,
+    };
+    let is_done = fetched.is_some();
+    let fetched = fetched.unwrap_or_else(|| Err("interrupted".into()));
+    if let (Outcome::Passed, Err(error)) = (&result.outcome, fetched) {
+        result.outcome = Outcome::Error {
+            error: format!("failed to collect files: {error}"),
+        };
+    }
+    if !is_done {
+        return result;
+    }
+    let line = Line {
+        step: step.name.clone(),
+        collected: true,
+        result: result.clone(),
+    };
+    if let (Err(error), Outcome::Passed) = (workload.journal.write(&line), &result.outcome) {
+        result.outcome = Outcome::Error {
+            error: format!("failed to write results: {error}"),
+        };
+    }
+    crate::base::crash_point::point!("workload {} collected", step.name);
+    result
 }

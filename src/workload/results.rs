@@ -88,6 +88,9 @@ pub struct NodeResult {
     /// Bytes of these that were lost: a controller was killed while it held them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost: u64,
+    /// Whether the step may still run: the node did not confirm that it has ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unconfirmed: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
@@ -165,7 +168,12 @@ impl Results {
         Ok(path)
     }
 
-    /// Writes `results.json`.
+    /// Whether a command has begun the step on a node: it creates these files before it contacts the node.
+    pub(super) fn has_begun(&self, step: &str, node: &NodeName) -> bool {
+        self.0.join(step).join(format!("{node}.out")).exists()
+    }
+
+    /// Writes `results.json`, which closes the run.
     pub fn write(&self, cluster: &str, steps: &[StepReport]) -> io::Result<()> {
         let value = serde_json::json!({ "version": RESULTS_VERSION, "cluster": cluster, "steps": steps });
         crate::base::crash_point::point!("results written before");

@@ -1,13 +1,43 @@
-//! Ends the processes that an interrupted run left on its nodes.
+//! Ends the processes that an open run left on its nodes.
+
+use std::io;
+use std::time::Duration;
 
 use super::job::Workload;
-use super::node::supervised;
+use super::node::identified;
+use super::record::{Journal, Line};
 use super::results::{NodeResult, Outcome, StepReport};
+use crate::base::event::Stream;
+use crate::base::failure::explain;
 use crate::base::name::NodeName;
 use crate::engine::Pending;
 use crate::ssh::FANOUT;
-use crate::supervise;
+use crate::supervise::{self, Discard, End, Sink, StepError};
 use crate::topology::WorkloadStep;
+
+/// Records that a step was stopped before the node deletes it, so that nothing starts it again.
+struct Stopping<'a> {
+    journal: &'a Journal,
+    step: &'a str,
+    node: &'a NodeName,
+}
+
+impl Sink for Stopping<'_> {
+    fn take(&mut self, _: Stream, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn ended(&mut self, end: &End, _: Option<&StepError>) -> io::Result<()> {
+        self.journal.write(&Line {
+            step: self.step.to_owned(),
+            collected: false,
+            result: NodeResult {
+                took: end.took,
+                ..result(self.node, "stopped")
+            },
+        })
+    }
+}
 
 impl Workload<'_> {
     /// Ends the steps of this run on all their nodes; returns how each ended. Starts nothing.
@@ -32,27 +62,39 @@ impl Workload<'_> {
     }
 
     async fn stop_on(&self, step: &WorkloadStep, node: &NodeName) -> NodeResult {
-        let stopped = match supervised(self, step, node) {
-            Ok(step) => supervise::stop(self.nodes, node.as_str(), &step)
-                .await
-                .map_err(|error| crate::base::failure::explain(&error)),
-            Err(error) => Err(error),
+        if !self.results.has_begun(&step.name, node) {
+            return result(node, "not running");
+        }
+        let supervised = identified(self, step, node, String::new());
+        if let Some(ended) = self.journal.ended(&step.name, node) {
+            // The node may still hold its output. Whether it answers makes no difference.
+            let sink = &mut Discard;
+            let _ = supervise::stop(self.nodes, node.as_str(), &supervised, sink, self.cancel).await;
+            return ended.clone();
+        }
+        let mut sink = Stopping {
+            journal: self.journal,
+            step: &step.name,
+            node,
         };
-        if let Some(result) = self.journal.ended(&step.name, node) {
-            return result.clone();
-        }
-        NodeResult {
-            node: node.clone(),
-            outcome: Outcome::Error {
-                error: match stopped {
-                    Ok(true) => "stopped".into(),
-                    Ok(false) => "not running".into(),
-                    Err(error) => error,
-                },
+        match supervise::stop(self.nodes, node.as_str(), &supervised, &mut sink, self.cancel).await {
+            Ok(true) => result(node, "stopped"),
+            Ok(false) => result(node, "not running"),
+            Err(error) => NodeResult {
+                unconfirmed: true,
+                ..result(node, &explain(&error))
             },
-            took: std::time::Duration::ZERO,
-            bytes: 0,
-            lost: 0,
         }
+    }
+}
+
+fn result(node: &NodeName, error: &str) -> NodeResult {
+    NodeResult {
+        node: node.clone(),
+        outcome: Outcome::Error { error: error.into() },
+        took: Duration::ZERO,
+        bytes: 0,
+        lost: 0,
+        unconfirmed: false,
     }
 }

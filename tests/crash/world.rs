@@ -185,6 +185,9 @@ impl World {
             let fault = format!("run --attach printed {}", ran.stdout);
             return (ran, Some(fault));
         }
+        if let Some(fault) = uncollected(&ran.stderr) {
+            return (ran, Some(fault));
+        }
         let look = "ls -A /run/vcluster/steps 2>/dev/null; true";
         let left = self.run(&["exec", "-c", NAME, "-w", "@all", "--", look], Kill::Never);
         if left.code != Some(0) || !left.stdout.is_empty() {
@@ -341,6 +344,19 @@ impl World {
             std::fs::remove_dir_all(path).unwrap();
         }
     }
+}
+
+/// What is wrong with the files that a run collected, if anything. Its results are named on standard error.
+fn uncollected(stderr: &str) -> Option<String> {
+    for results in stderr.lines().filter_map(|line| line.strip_prefix("results: ")) {
+        for node in Shape::Two.nodes() {
+            let path = Path::new(results).join("work").join(node).join("etc/note");
+            if std::fs::read_to_string(&path).unwrap_or_default() != format!("{node}\n") {
+                return Some(format!("{} was not collected", path.display()));
+            }
+        }
+    }
+    None
 }
 
 fn leaks() -> Option<String> {

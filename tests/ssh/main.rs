@@ -8,6 +8,7 @@ mod configure;
 mod fan;
 mod hostile;
 mod hosts;
+mod impostor;
 mod paths;
 mod server;
 mod slowness;

@@ -174,6 +174,7 @@ async fn a_step_continues_after_its_host_could_not_be_reached_for_any_reason() {
     };
     let process = std::process::id().to_string();
     let step = Step {
+        begun: false,
         kind: Kind::Workload,
         id: supervise::id(Kind::Workload, &["detour", &process]),
         owner: "test".into(),

@@ -1,6 +1,8 @@
 //! Steps under the supervisor, on OpenSSH and on Dropbear with busybox: they outlive their connections.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -9,7 +11,7 @@ use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 use vcluster::base::event::Stream;
 use vcluster::ssh::{Nodes, Reach, Via};
-use vcluster::supervise::{self, End, Ended, Gate, Kind, Sink, Step, StepError, Way};
+use vcluster::supervise::{self, Discard, End, Ended, Gate, Kind, Lost, Sink, Step, StepError, Way};
 
 use crate::server::{Server, asleep};
 
@@ -39,7 +41,7 @@ impl Sink for Kept {
         Ok(())
     }
 
-    fn ended(&mut self, _: &End) -> io::Result<()> {
+    fn ended(&mut self, _: &End, _: Option<&StepError>) -> io::Result<()> {
         self.ended += 1;
         Ok(())
     }
@@ -62,6 +64,7 @@ fn step(command: &str) -> Step {
         owner: "test".into(),
         command: command.into(),
         timeout: Duration::from_mins(1),
+        begun: false,
         arrived: None,
     }
 }
@@ -270,12 +273,178 @@ async fn killed_controller(server: Server) {
     .await;
     assert!(cut.is_err());
     assert!(asleep(&mark));
-    assert!(supervise::stop(&others, "node", &left).await.unwrap());
-    assert!(!asleep(&mark));
-    assert!(!supervise::stop(&others, "node", &left).await.unwrap());
+    let cancel = CancellationToken::new();
+    for was_there in [true, false] {
+        let stopped = supervise::stop(&others, "node", &left, &mut Discard, &cancel).await;
+        assert_eq!(stopped.unwrap(), was_there);
+        assert!(!asleep(&mark));
+    }
     gone(&left);
     nodes.close().await;
     others.close().await;
+}
+
+/// A node whose step has started does not wait at the barrier, and a barrier that breaks does not end it.
+async fn started_before_the_gate(server: Server) {
+    let nodes = nodes(&server);
+    let long = step("echo started; sleep 3; echo done");
+    let cut = tokio::time::timeout(
+        Duration::from_secs(1),
+        follow(&nodes, &long, &mut Kept::default()),
+    )
+    .await;
+    assert!(cut.is_err());
+    let others = self::nodes(&server);
+    let mut kept = Kept::default();
+    let gate = async { false };
+    let cancel = CancellationToken::new();
+    let end = with_gate(&others, &long, Some(gate.boxed()), &cancel, &mut kept).await;
+    assert_eq!(end.unwrap().ended, Ended::Exit(0));
+    // Without a position, the output arrives from the beginning, as far as the first command had not confirmed it.
+    assert!(kept.stdout.ends_with(b"done\n"), "{:?}", kept.stdout);
+    // Its time is that from its start.
+    let late = Step {
+        timeout: Duration::from_secs(3),
+        ..step("sleep 60")
+    };
+    let cut = tokio::time::timeout(
+        Duration::from_secs(2),
+        follow(&nodes, &late, &mut Kept::default()),
+    )
+    .await;
+    assert!(cut.is_err());
+    let begun = Instant::now();
+    let ended = follow(&others, &late, &mut Kept::default()).await;
+    assert!(matches!(ended, Err(StepError::TimedOut { .. })), "{ended:?}");
+    assert!(
+        begun.elapsed() < Duration::from_millis(2800),
+        "{:?}",
+        begun.elapsed()
+    );
+    nodes.close().await;
+    others.close().await;
+}
+
+/// What a command leaves in the background belongs to the step as long as it writes to its output.
+async fn background(server: Server) {
+    let nodes = nodes(&server);
+    let mark = format!("34{}", std::process::id());
+    // It does not hold the output: it stays.
+    let daemon = step(&format!("sleep {mark} >/dev/null 2>&1 & echo $!"));
+    let mut kept = Kept::default();
+    let end = follow(&nodes, &daemon, &mut kept).await.unwrap();
+    assert_eq!(end.ended, Ended::Exit(0));
+    gone(&daemon);
+    assert!(asleep(&mark));
+    let pid = String::from_utf8(kept.stdout).unwrap();
+    let pid = nix::unistd::Pid::from_raw(pid.trim().parse().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    // It writes: the step lasts, and at its timeout the report names what was ended.
+    let server_like = Step {
+        timeout: Duration::from_secs(4),
+        ..step("(while sleep 0.3; do echo tick; done) & exit 0")
+    };
+    match follow(&nodes, &server_like, &mut Kept::default()).await {
+        Err(StepError::TimedOut {
+            doing: Some(doing), ..
+        }) => {
+            assert!(doing.starts_with("the command itself has ended"), "{doing}");
+            assert!(doing.contains("sleep 0.3"), "{doing}");
+        }
+        other => panic!("{other:?}"),
+    }
+    gone(&server_like);
+    nodes.close().await;
+}
+
+/// More output than is kept for a controller that is away is not lost, whatever ends the step.
+async fn away(server: Server) {
+    let nodes = nodes(&server);
+    let size = (4 << 20) + 30_000;
+    let file = server.directory.path().join("away");
+    let make = format!(
+        "echo begun; sleep 3; head -c {size} /dev/urandom | tee {}",
+        file.display()
+    );
+    for (then, is_over) in [("exit 3", true), ("sleep 60", false)] {
+        let bulk = step(&format!("{make}; {then}"));
+        let mut first = Kept::default();
+        let cut = tokio::time::timeout(Duration::from_secs(2), follow(&nodes, &bulk, &mut first)).await;
+        assert!(cut.is_err());
+        // The pipe is full, and silent for longer than the grace of a daemon's output.
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        let resumed = Step {
+            arrived: Some([first.stdout.len() as u64, 0]),
+            timeout: Duration::from_secs(if is_over { 60 } else { 1 }),
+            ..bulk.clone()
+        };
+        let others = self::nodes(&server);
+        let mut second = Kept::default();
+        match follow(&others, &resumed, &mut second).await {
+            Ok(end) if is_over => assert!(
+                end.ended == Ended::Exit(3) && end.lost == Lost::default(),
+                "{end:?}"
+            ),
+            Err(StepError::TimedOut { doing: Some(_), .. }) if !is_over => {}
+            other => panic!("{other:?}"),
+        }
+        let all = [first.stdout, second.stdout].concat();
+        let wanted = [b"begun\n".to_vec(), std::fs::read(&file).unwrap()].concat();
+        assert!(all == wanted, "{} of {} bytes", all.len(), wanted.len());
+        gone(&bulk);
+        others.close().await;
+    }
+    nodes.close().await;
+}
+
+/// What a step keeps on its node is only for root, and its command line is nowhere but in the step itself.
+async fn only_for_root(server: Server) {
+    let nodes = nodes(&server);
+    let word = format!("secret-word-{}-{}", std::process::id(), server.port);
+    let long = step(&format!("echo begun; sleep 4; : {word}"));
+    let mode = |path: &Path| {
+        let found = std::fs::symlink_metadata(path).unwrap();
+        (found.uid(), found.mode() & 0o7777)
+    };
+    let directory = Path::new("/run/vcluster/steps").join(&long.id);
+    let check = async {
+        let begun = Instant::now();
+        while !directory.join("socket").exists() {
+            assert!(
+                begun.elapsed() < Duration::from_secs(10),
+                "the step was not started"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        // The processes that start it show it only briefly.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(holders(&word), 1);
+        for path in [directory.as_path(), directory.parent().unwrap()] {
+            assert_eq!(mode(path), (0, 0o700), "{}", path.display());
+        }
+        let programs: Vec<_> = std::fs::read_dir("/var/lib/vcluster")
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("guest-"))
+            .collect();
+        assert!(!programs.is_empty());
+        for program in programs {
+            assert_eq!(mode(&program), (0, 0o700), "{}", program.display());
+        }
+    };
+    let mut kept = Kept::default();
+    let (end, ()) = tokio::join!(follow(&nodes, &long, &mut kept), check);
+    assert_eq!(end.unwrap().ended, Ended::Exit(0));
+    gone(&long);
+    nodes.close().await;
+}
+
+/// How many processes have this word in their command line.
+fn holders(word: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let commands = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    let holds = |command: &Vec<u8>| String::from_utf8_lossy(command).contains(word);
+    commands.filter(holds).count()
 }
 
 macro_rules! on_both {
@@ -297,8 +466,72 @@ on_both!(
     barrier a_barrier_is_kept_over_a_lost_connection_on_openssh a_barrier_is_kept_over_a_lost_connection_on_dropbear,
     time_runs_out a_step_that_is_late_is_ended_with_a_report_on_openssh a_step_that_is_late_is_ended_with_a_report_on_dropbear,
     lost_connections output_comes_once_whole_and_in_order_on_openssh output_comes_once_whole_and_in_order_on_dropbear,
-    killed_controller a_killed_controllers_step_is_found_on_openssh a_killed_controllers_step_is_found_on_dropbear
+    killed_controller a_killed_controllers_step_is_found_on_openssh a_killed_controllers_step_is_found_on_dropbear,
+    started_before_the_gate a_started_step_waits_at_no_barrier_on_openssh a_started_step_waits_at_no_barrier_on_dropbear,
+    background a_daemon_that_is_ended_is_named_on_openssh a_daemon_that_is_ended_is_named_on_dropbear,
+    away output_that_nobody_takes_is_kept_on_openssh output_that_nobody_takes_is_kept_on_dropbear,
+    only_for_root what_a_step_keeps_is_only_for_root_on_openssh what_a_step_keeps_is_only_for_root_on_dropbear
 );
+
+/// At the deadline the connection is gone, and the login takes longer than the time in which a step is ended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_that_ended_in_time_has_passed_even_if_that_is_seen_late() {
+    let server = Server::openssh("");
+    let nodes = nodes(&server);
+    let brief = Step {
+        timeout: Duration::from_secs(4),
+        ..step("sleep 2; echo done")
+    };
+    let session = nodes.session("node").await.unwrap();
+    let absent = async {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        server.suspend();
+        session.cut();
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        server.resume();
+    };
+    let mut kept = Kept::default();
+    let (end, ()) = tokio::join!(follow(&nodes, &brief, &mut kept), absent);
+    let end = end.unwrap();
+    assert_eq!((end.ended, kept.ended), (Ended::Exit(0), 1));
+    assert!(end.took < Duration::from_secs(4), "{:?}", end.took);
+    assert_eq!(kept.stdout, b"done\n");
+    nodes.close().await;
+}
+
+/// A node that does not answer has not confirmed that a step ended, and the user does not have to wait for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_that_gets_no_answer_is_unconfirmed_and_can_be_interrupted() {
+    let server = Server::openssh("");
+    let mark = format!("35{}", std::process::id());
+    let left = step(&format!("sleep {mark}"));
+    let first = nodes(&server);
+    let cut = tokio::time::timeout(
+        Duration::from_secs(1),
+        follow(&first, &left, &mut Kept::default()),
+    )
+    .await;
+    assert!(cut.is_err() && asleep(&mark));
+    let others = nodes(&server);
+    server.suspend();
+    let cancel = CancellationToken::new();
+    let interrupt = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        cancel.cancel();
+    };
+    let begun = Instant::now();
+    let mut sink = Discard;
+    let stop = supervise::stop(&others, "node", &left, &mut sink, &cancel);
+    let (stopped, ()) = tokio::join!(stop, interrupt);
+    assert!(matches!(stopped, Err(StepError::Unconfirmed(_))), "{stopped:?}");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(asleep(&mark));
+    server.resume();
+    let stopped = supervise::stop(&others, "node", &left, &mut Discard, &CancellationToken::new()).await;
+    assert!(stopped.unwrap() && !asleep(&mark));
+    first.close().await;
+    others.close().await;
+}
 
 /// A node has at most one configuration step: the leftover of a killed controller is ended, the same step is found.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,9 +1,10 @@
 //! Workloads on real SSH servers: results of each node, barriers, and runs whose controller was killed.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use vcluster::workload::{Outcome, StepReport};
+use tokio_util::sync::CancellationToken;
+use vcluster::workload::{Outcome, Results, StepReport};
 
 use crate::cluster::Cluster;
 use crate::server::{asleep, wait_until_not_asleep};
@@ -102,7 +103,7 @@ workload:
 "#;
 
 /// Starts the workload, and abandons it once it runs on all nodes, as a killed controller would.
-async fn abandon(cluster: &mut Cluster, results: &vcluster::workload::Results) {
+async fn abandon(cluster: &mut Cluster, results: &Results) {
     let count = cluster.names().len();
     let all_run = async {
         while lines(&cluster.read("started")) < count {
@@ -192,5 +193,161 @@ workload:
     let pattern = cluster.path("none/*.log");
     let missing = format!("failed to collect files: nothing matches {}", pattern.display());
     assert_eq!(outcomes(&reports[1]), [error(&missing)]);
+    cluster.nodes.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_that_a_killed_command_did_not_collect_are_collected_once_by_the_next() {
+    let cluster = Cluster::new(
+        2,
+        r#"
+workload:
+  - { name: logs, on: "@all", run: "mkdir -p DIR/var; echo text >DIR/var/a.log", collect: ["DIR/var/*.log"] }
+"#,
+    );
+    let results = cluster.results();
+    cluster.run(&results).await;
+    // As if it had been killed between the end of the step and that of the collection; older versions wrote no more.
+    let journal = results.path().join("ended.jsonl");
+    let text = fs::read_to_string(&journal).unwrap();
+    let ended: Vec<&str> = text.lines().filter(|line| !line.contains("collected")).collect();
+    assert_eq!((ended.len(), lines(&text)), (2, 4), "{text}");
+    fs::write(&journal, format!("{}\n", ended.join("\n"))).unwrap();
+    let kept = cluster.path("var/a.log");
+    let kept = kept.strip_prefix("/").unwrap();
+    let collected = |name: &str| results.path().join("logs").join(name).join(kept).exists();
+    for again in [true, false] {
+        for name in ["n001", "n002"] {
+            fs::remove_dir_all(results.path().join("logs").join(name)).unwrap();
+        }
+        let reports = cluster.run(&results).await;
+        assert_eq!(outcomes(&reports[0]), vec![Outcome::Passed; 2]);
+        assert_eq!([collected("n001"), collected("n002")], [again; 2]);
+        for name in ["n001", "n002"] {
+            fs::create_dir_all(results.path().join("logs").join(name)).unwrap();
+        }
+    }
+    cluster.nodes.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupt_ends_a_collection_and_its_files_count_as_missing() {
+    let cluster = Cluster::new(
+        1,
+        r#"
+workload:
+  - { name: bulk, on: "@all", run: "truncate -s 7G DIR/bulk", collect: ["DIR/bulk"] }
+"#,
+    );
+    let results = cluster.results();
+    let interrupt = async {
+        let target = results.path().join("bulk").join("n001");
+        while !target.exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        cluster.cancel.cancel();
+        Instant::now()
+    };
+    let (reports, interrupted) = tokio::join!(cluster.run(&results), interrupt);
+    assert!(interrupted.elapsed() < Duration::from_secs(5));
+    let missing = error("failed to collect files: interrupted");
+    assert_eq!(outcomes(&reports[0]), [missing]);
+    assert!(!reports[0].nodes[0].unconfirmed);
+    let journal = fs::read_to_string(results.path().join("ended.jsonl")).unwrap();
+    assert_eq!(lines(&journal), 1, "{journal}");
+    cluster.nodes.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_that_timed_out_is_not_run_again() {
+    let mark = format!("49{}", std::process::id());
+    let mut cluster = Cluster::new(
+        2,
+        &format!(
+            r#"
+workload:
+  - {{ name: late, on: "@all", run: "echo {{{{node.name}}}} >>DIR/started; sleep {mark}", timeout: 2s }}
+"#
+        ),
+    );
+    let results = cluster.results();
+    for _ in 0..2 {
+        let reports = cluster.run(&results).await;
+        for outcome in outcomes(&reports[0]) {
+            match outcome {
+                Outcome::TimedOut { doing: Some(doing) } => assert!(doing.contains(&mark), "{doing}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(reports[0].nodes.iter().all(|node| !node.unconfirmed));
+        assert_eq!(lines(&cluster.read("started")), 2);
+        wait_until_not_asleep(&mark).await;
+        cluster.reconnect();
+    }
+    cluster.nodes.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_gone_from_a_barrier_does_not_end_the_steps_that_passed_it() {
+    let steps = LONG.replace("on: \"@all\"", "on: \"@all\"\n    barrier: true");
+    let mut cluster = Cluster::new(2, &steps);
+    let results = cluster.results();
+    abandon(&mut cluster, &results).await;
+    cluster.barrier_timeout = Duration::from_secs(2);
+    cluster.servers[1].suspend();
+    let finish = async {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        fs::write(cluster.path("finish"), "").unwrap();
+    };
+    let (reports, ()) = tokio::join!(cluster.run(&results), finish);
+    cluster.servers[1].resume();
+    let no_login = error("no login within the barrier timeout");
+    assert_eq!(outcomes(&reports[0]), [Outcome::Passed, no_login]);
+    // The run must stay open for it.
+    let unconfirmed: Vec<bool> = reports[0].nodes.iter().map(|node| node.unconfirmed).collect();
+    assert_eq!(unconfirmed, [false, true]);
+    cluster.reconnect();
+    let reports = cluster.run(&results).await;
+    assert_eq!(outcomes(&reports[0]), vec![Outcome::Passed; 2]);
+    assert_eq!(lines(&cluster.read("started")), 2);
+    cluster.nodes.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_without_an_answer_is_unconfirmed_and_what_was_stopped_is_not_started_again() {
+    let mark = format!("50{}", std::process::id());
+    let mut cluster = Cluster::new(
+        2,
+        &format!(
+            r#"
+workload:
+  - {{ name: long, on: "@all", run: "echo {{{{node.name}}}} >>DIR/started; sleep {mark}" }}
+"#
+        ),
+    );
+    let results = cluster.results();
+    abandon(&mut cluster, &results).await;
+    cluster.servers[1].suspend();
+    let interrupt = async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        cluster.cancel.cancel();
+        Instant::now()
+    };
+    let (reports, interrupted) = tokio::join!(cluster.stop(&results), interrupt);
+    assert!(interrupted.elapsed() < Duration::from_secs(5));
+    assert_eq!(outcomes(&reports[0]), [error("stopped"), error("interrupted")]);
+    assert!(!reports[0].nodes[0].unconfirmed && reports[0].nodes[1].unconfirmed);
+    assert!(asleep(&mark));
+    cluster.servers[1].resume();
+    cluster.reconnect();
+    cluster.cancel = CancellationToken::new();
+    let reports = cluster.stop(&results).await;
+    assert_eq!(outcomes(&reports[0]), vec![error("stopped"); 2]);
+    assert!(reports[0].nodes.iter().all(|node| !node.unconfirmed));
+    wait_until_not_asleep(&mark).await;
+    // What was stopped is not started again.
+    let reports = cluster.run(&results).await;
+    assert_eq!(outcomes(&reports[0]), vec![error("stopped"); 2]);
+    assert_eq!(lines(&cluster.read("started")), 2);
     cluster.nodes.close().await;
 }

@@ -1,19 +1,28 @@
 //! Results of a run, for people, as JSON and as JUnit.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
+use crate::base::name::NodeName;
+use crate::base::shell::quote;
 use crate::base::text::sanitize;
 use crate::cmd::Context;
 use crate::report::{self, Format, junit};
 use crate::workload::{Outcome, Record, Results, StepReport};
 
-/// Whether no process of a step runs any more.
-pub(super) fn is_stopped(step: &StepReport) -> bool {
-    let stopped = |error: &str| matches!(error, "stopped" | "not running");
-    step.nodes.iter().all(|node| match &node.outcome {
-        Outcome::Error { error } => stopped(error),
-        _ => true,
-    })
+/// Why a run stays open, and what to do about it. `parent` is the directory of runs that the user chose.
+pub(super) fn stays_open(nodes: &BTreeSet<NodeName>, results: &Results, parent: Option<&Path>) -> String {
+    let parent = parent.map_or_else(String::new, |parent| {
+        format!(" --results {}", quote(&parent.display().to_string()))
+    });
+    format!(
+        "warning: the run in {run} stays open: a step may still run on {nodes}, which did not confirm its end\n\
+         hint: once the nodes answer, `vcluster run --attach{parent}` continues the run, and \
+         `vcluster run --stop{parent}` ends it; remove the directory to forget the run",
+        run = results.path().display(),
+        nodes = crate::nodeset::fold(nodes),
+    )
 }
 
 /// The state of a step's processes at its timeout. Without their PIDs, so that nodes with the same state are
@@ -77,6 +86,9 @@ pub(super) fn show(reports: &[StepReport], results: &Results, context: &Context)
             }
             if let Outcome::TimedOut { doing } = &node.outcome {
                 text.push_str(&doing_words(doing.as_deref()));
+            }
+            if node.unconfirmed {
+                text.push_str("[it may still run: the node did not confirm its end]\n");
             }
             (node.node.to_string(), text)
         });

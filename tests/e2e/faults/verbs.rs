@@ -44,7 +44,8 @@ fn a_host_that_dies_takes_only_its_nodes_out_of_exec_run_and_down() {
     std::thread::sleep(Duration::from_secs(5));
     let began = Instant::now();
     lab(&["kill", "bm02"]).code(0);
-    let ran = finish(run).code(6);
+    // Only the host could report that its guest is off, so the end of the step there is unknown.
+    let ran = finish(run).code(6).says("a step may still run on n002");
     took(began, "host off", "run", "its node fails, the others pass");
     assert!(
         ran.stdout.contains("step together: 2 of 3 nodes passed"),
