@@ -30,8 +30,8 @@ pub(crate) struct Channel {
     order: [u8; ORDER],
     order_length: usize,
     pub(crate) greeted: bool,
-    pub(crate) told_report: bool,
-    pub(crate) told_end: bool,
+    pub(crate) sent_report: bool,
+    pub(crate) sent_end: bool,
 }
 
 impl Channel {
@@ -44,8 +44,8 @@ impl Channel {
             order: [0; ORDER],
             order_length: 0,
             greeted: false,
-            told_report: false,
-            told_end: false,
+            sent_report: false,
+            sent_end: false,
         }
     }
 

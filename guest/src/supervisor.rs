@@ -503,7 +503,7 @@ impl Supervisor<'_> {
                 || !channel.greeted
                 || !self.rings[0].is_sent()
                 || !self.rings[1].is_sent()
-                || (self.is_over() && !channel.told_end))
+                || (self.is_over() && !channel.sent_end))
     }
 
     fn say(&mut self) {
@@ -545,14 +545,14 @@ impl Supervisor<'_> {
         if !self.is_over() {
             return None;
         }
-        if self.reported && !self.channel.told_report {
-            self.channel.told_report = true;
+        if self.reported && !self.channel.sent_report {
+            self.channel.sent_report = true;
             return Some(Sending::new(b'r', reported().bytes()));
         }
-        if self.channel.told_end {
+        if self.channel.sent_end {
             return None;
         }
-        self.channel.told_end = true;
+        self.channel.sent_end = true;
         let (status, at) = self.ended?;
         let text = words();
         text.clear();

@@ -125,11 +125,6 @@ impl Failure {
         self.source.kind()
     }
 
-    /// What it may have left on the host.
-    pub fn leftovers(&self) -> Leftovers {
-        self.source.leftovers()
-    }
-
     /// Whether a step of the configuration failed, and not the node itself.
     pub fn is_of_configuration(&self) -> bool {
         self.stage == Some(Stage::Node(NodeStage::Configure))

@@ -78,7 +78,7 @@ pub(crate) async fn raise(
             }
             Err(error) => return Err(error.into()),
         }
-        say_what_next(situation, &failed, events);
+        report_next(situation, &failed, events);
     }
     Ok(())
 }
@@ -204,7 +204,7 @@ async fn build_images(
     Ok(())
 }
 
-fn say_what_next(situation: &Situation, failed: &[NodeName], events: &Events) {
+fn report_next(situation: &Situation, failed: &[NodeName], events: &Events) {
     let again: Vec<&NodeName> = failed
         .iter()
         .filter(|name| situation.plan.nodes.iter().any(|node| node.name == **name))

@@ -159,7 +159,9 @@ impl Runs<'_> {
         };
         close(&nodes, events).await;
         holds.release(events).await;
-        let unconfirmed = journal.unconfirmed(results, &record.steps, &reports);
+        let mut unconfirmed = journal.unconfirmed(results, &record.steps, &reports);
+        // A node that `up` has removed since then runs nothing.
+        unconfirmed.retain(|node| self.cluster.plan.nodes.iter().any(|known| known.name == *node));
         if unconfirmed.is_empty() {
             results
                 .write(self.cluster.record.name.as_str(), &reports)

@@ -8,6 +8,7 @@ use super::Cluster;
 use super::leases::claims;
 use super::login_check::uptime;
 use super::nodes::{close, nodes_of};
+use super::transfer::NODES_AT_ONCE;
 use crate::base::event::{Events, HostStage};
 use crate::base::failure::Failure;
 use crate::base::name::HostName;
@@ -17,9 +18,6 @@ use crate::host::Access;
 use crate::inventory::{DomainState, HostEndpoint};
 use crate::plan::{MissingNode, NodePlan, Plan};
 use crate::ssh::Nodes;
-
-/// Nodes that are asked at once, as in `exec`.
-const NODES_AT_ONCE: usize = 150;
 
 /// What to find out.
 #[derive(Clone, Debug)]

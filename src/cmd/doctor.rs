@@ -41,8 +41,8 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let topology = Topology::load(&args.topology)?;
     let waits = waits(context);
     let examination = prepare(&args, &topology, &waits).await?;
-    let talks = context.format == Format::Human && !context.quiet;
-    if talks {
+    let shows_messages = context.format == Format::Human && !context.quiet;
+    if shows_messages {
         report::message(&format!(
             "doctor {}: {} on {}",
             topology.name,

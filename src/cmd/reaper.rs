@@ -78,7 +78,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         }
         Verb::Install { on, every } => on_hosts(&on, context, Operation::Install(every)).await,
         Verb::Remove(on) => on_hosts(&on, context, Operation::Remove).await,
-        Verb::Status(on) => on_hosts(&on, context, Operation::Look).await,
+        Verb::Status(on) => on_hosts(&on, context, Operation::Status).await,
     }
 }
 
@@ -86,7 +86,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
 enum Operation {
     Install(Duration),
     Remove,
-    Look,
+    Status,
 }
 
 impl Operation {
@@ -95,7 +95,7 @@ impl Operation {
         match self {
             Self::Install(_) => "install the reaper",
             Self::Remove => "remove the reaper",
-            Self::Look => "check the reaper",
+            Self::Status => "check the reaper",
         }
     }
 }
@@ -114,7 +114,7 @@ async fn on_hosts(on: &On, context: &Context, operation: Operation) -> anyhow::R
             let state = match operation {
                 Operation::Install(every) => member.host.install_reaper(every).await,
                 Operation::Remove => member.host.remove_reaper().await,
-                Operation::Look => member.host.reaper_state().await,
+                Operation::Status => member.host.reaper_state().await,
             };
             Ok((true, state?))
         })

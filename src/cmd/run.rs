@@ -95,11 +95,20 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         }
         let mode = if args.stop { Mode::Stop } else { Mode::Run };
         let mut code = ExitCode::Ok;
+        let mut failed = None;
         for run in earlier {
-            match verb.resume(run, mode).await? {
-                ExitCode::Ok => {}
-                failed => code = failed,
+            match verb.resume(run, mode).await {
+                Ok(ExitCode::Ok) => {}
+                Ok(other) => code = other,
+                Err(error) if context.cancel.is_cancelled() => return Err(error),
+                // The hosts of the others may be reached.
+                Err(error) => {
+                    failed.get_or_insert(error);
+                }
             }
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         return Ok(code);
     }
@@ -110,7 +119,17 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             "note: the run in {} was interrupted; waiting for its running steps (`vcluster run --stop` stops them)",
             run.results.path().display()
         ));
-        verb.resume(run, Mode::Collect).await?;
+        let place = run.results.path().display().to_string();
+        match verb.resume(run, Mode::Collect).await {
+            // Hosts that cannot be reached do not prevent a run on others.
+            Err(error) if !context.cancel.is_cancelled() => {
+                let why = report::error::describe(&error).lines.join(": ");
+                report::message(&format!("warning: the run in {place} stays open: {why}"));
+            }
+            ended => {
+                ended?;
+            }
+        }
     }
     let nodes = steps.clone();
     verb.perform(&nodes, Mode::Run, || verb.runs.begin(&parent, steps))

@@ -59,8 +59,10 @@ pub enum StepFault {
     Ssh {
         /// The step.
         step: String,
-        /// The SSH error.
+        /// The error.
         cause: String,
+        /// What it is about.
+        kind: FailureKind,
     },
     /// Interrupted before it ended.
     #[error("interrupted in step `{step}`")]
@@ -96,6 +98,7 @@ impl StepFault {
             other => Self::Ssh {
                 step,
                 cause: explain(&other),
+                kind: kind_of(&other),
             },
         }
     }
@@ -128,6 +131,9 @@ impl UserFacing for StepFault {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Interrupted { .. } => None,
+            Self::Ssh { .. } => {
+                Some("check the node with `vcluster status`, then run `vcluster up` again".to_owned())
+            }
             _ => Some("fix the step, then run `vcluster configure` or `vcluster up` again".to_owned()),
         }
     }
@@ -142,6 +148,7 @@ impl UserFacing for StepFault {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Interrupted { .. } => FailureKind::Interrupted,
+            Self::Ssh { kind, .. } => *kind,
             _ => FailureKind::StepFailed,
         }
     }
@@ -152,6 +159,17 @@ impl UserFacing for StepFault {
             Self::Timeout { step, allowed, .. } => Some(format!("step `{step}` timed out after {allowed}")),
             _ => None,
         }
+    }
+}
+
+/// What the error of a step is about that did not end by itself.
+fn kind_of(error: &StepError) -> FailureKind {
+    match error {
+        StepError::Ssh(error) => error.kind(),
+        StepError::Dead(_) | StepError::Rebooted => FailureKind::GuestDied,
+        StepError::NoLogin { .. } | StepError::NoAnswer { .. } => FailureKind::Timeout,
+        StepError::Lost(_) => FailureKind::Unreachable,
+        _ => FailureKind::Other,
     }
 }
 

@@ -108,7 +108,7 @@ async fn exec(
             };
             tokio::select! {
                 output = session.exec(&request) => output,
-                why = work.nodes.dead(node) => Err(SshError::Stopped(why)),
+                why = work.nodes.dead(node) => Err(SshError::NotRunning(why)),
             }
         };
         match timeout_at(deadline, once).await {
@@ -127,6 +127,7 @@ async fn exec(
                 return Err(StepFault::Ssh {
                     step: step.to_owned(),
                     cause: explain(&error),
+                    kind: error.kind(),
                 });
             }
         }

@@ -16,7 +16,7 @@ use crate::base::backoff::Pauses;
 use crate::base::name::HostName;
 use crate::base::patience::patience;
 use crate::host::{Access, Backend, HostError};
-use crate::inventory::HostEndpoint;
+use crate::inventory::{HostEndpoint, NotRunning};
 use crate::plan::Plan;
 use crate::ssh::Evidence;
 
@@ -31,7 +31,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(1);
 
 /// Domains that do not run, with the reason.
-type Dead = BTreeMap<String, String>;
+type Dead = BTreeMap<String, NotRunning>;
 
 /// How to query a host.
 enum Source {
@@ -114,7 +114,7 @@ impl Deaths {
 }
 
 impl Evidence for Deaths {
-    fn dead<'a>(&'a self, node: &'a str) -> BoxFuture<'a, String> {
+    fn dead<'a>(&'a self, node: &'a str) -> BoxFuture<'a, NotRunning> {
         async move {
             sleep(patience(FIRST)).await;
             let known = self.nodes.get(node);

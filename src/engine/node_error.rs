@@ -51,12 +51,12 @@ pub enum NodeError {
     #[error("waiting for cloud-init")]
     Waiting(#[source] Box<NodeError>),
     /// cloud-init failed.
-    #[error("cloud-init failed: {said}")]
+    #[error("cloud-init failed: {text}")]
     CloudInit {
         /// The node.
         node: NodeName,
         /// What it reported.
-        said: String,
+        text: String,
     },
     /// The user interrupted.
     #[error("interrupted")]
@@ -101,7 +101,9 @@ impl UserFacing for NodeError {
             Self::NotReady(_) => FailureKind::BootTimeout,
             Self::Login(error) => match error.kind() {
                 // The host is there: it is the node that accepts no connection.
-                FailureKind::Unreachable if !matches!(**error, SshError::Unreachable { .. }) => {
+                FailureKind::Unreachable
+                    if !matches!(**error, SshError::Unreachable { .. } | SshError::Lost { .. }) =>
+                {
                     FailureKind::BootTimeout
                 }
                 FailureKind::Timeout => FailureKind::BootTimeout,

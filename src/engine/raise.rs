@@ -72,7 +72,7 @@ impl From<HostError> for Fault {
 /// What ends the wait for a login early.
 struct Early<'a> {
     cancel: &'a CancellationToken,
-    sign: Option<tokio::sync::watch::Receiver<BootSignal>>,
+    signal: Option<tokio::sync::watch::Receiver<BootSignal>>,
     /// The last reason that was given: the error of a wait has only its text.
     reason: Mutex<Option<NodeError>>,
 }
@@ -83,7 +83,7 @@ impl Early<'_> {
         let reason = if self.cancel.is_cancelled() {
             NodeError::Interrupted
         } else {
-            verdict(&self.sign.as_ref()?.borrow())?
+            verdict(&self.signal.as_ref()?.borrow())?
         };
         let text = reason.to_string();
         *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
@@ -152,7 +152,7 @@ impl Raise<'_> {
             };
         }
         let watch = self.watches.get(&node.host);
-        let sign = watch.map(|watch| watch.follow(&node.name));
+        let signal = watch.map(|watch| watch.follow(&node.name));
         let mut slot = None;
         self.stage(node, NodeStage::Start, async {
             slot = Some(tokio::select! {
@@ -174,11 +174,11 @@ impl Raise<'_> {
             .images
             .get(&node.spec.image)
             .is_some_and(BuiltImage::has_ready_marker);
-        if let (true, Some(sign)) = (has_ready_marker, sign.clone()) {
-            self.stage(node, NodeStage::Boot, self.boot(member, node, sign))
+        if let (true, Some(signal)) = (has_ready_marker, signal.clone()) {
+            self.stage(node, NodeStage::Boot, self.boot(member, node, signal))
                 .await?;
         }
-        let logged_in = self.stage(node, NodeStage::Login, self.login(node, sign)).await;
+        let logged_in = self.stage(node, NodeStage::Login, self.login(node, signal)).await;
         drop(slot);
         match logged_in {
             Err(fault) => Err(self.with_console(member, node, fault).await),
@@ -191,13 +191,13 @@ impl Raise<'_> {
         &self,
         member: &Member,
         node: &NodePlan,
-        mut sign: tokio::sync::watch::Receiver<BootSignal>,
+        mut signal: tokio::sync::watch::Receiver<BootSignal>,
     ) -> Result<bool, Fault> {
         let deadline = tokio::time::sleep(self.boot_timeout);
         tokio::pin!(deadline);
         loop {
             {
-                let now = sign.borrow_and_update().clone();
+                let now = signal.borrow_and_update().clone();
                 if now.ready.is_some() {
                     return Ok(true);
                 }
@@ -210,7 +210,7 @@ impl Raise<'_> {
                 }
             }
             let error = tokio::select! {
-                changed = sign.changed() => match changed {
+                changed = signal.changed() => match changed {
                     Ok(()) => continue,
                     Err(_) => NodeError::Unwatched,
                 },
@@ -225,11 +225,11 @@ impl Raise<'_> {
     async fn login(
         &self,
         node: &NodePlan,
-        sign: Option<tokio::sync::watch::Receiver<BootSignal>>,
+        signal: Option<tokio::sync::watch::Receiver<BootSignal>>,
     ) -> Result<bool, Fault> {
         let early = Early {
             cancel: self.cancel,
-            sign,
+            signal,
             reason: Mutex::default(),
         };
         let stop = || early.reason();
@@ -282,16 +282,16 @@ impl Raise<'_> {
         };
         match cloud_init::read(output.code(), &output.stdout, &output.stderr) {
             CloudInit::Done => Ok(()),
-            CloudInit::Degraded(said) => {
+            CloudInit::Degraded(text) => {
                 self.events.warn(format!(
-                    "{}: cloud-init ended with recoverable errors: {said}",
+                    "{}: cloud-init ended with recoverable errors: {text}",
                     node.name
                 ));
                 Ok(())
             }
-            CloudInit::Failed(said) => {
+            CloudInit::Failed(text) => {
                 let node = node.name.clone();
-                Err(NodeError::CloudInit { node, said }.into())
+                Err(NodeError::CloudInit { node, text }.into())
             }
         }
     }
@@ -331,12 +331,12 @@ impl Raise<'_> {
     }
 }
 
-fn verdict(sign: &BootSignal) -> Option<NodeError> {
-    if let Some(reason) = &sign.failed {
+fn verdict(signal: &BootSignal) -> Option<NodeError> {
+    if let Some(reason) = &signal.failed {
         return Some(NodeError::BootFailed(reason.clone()));
     }
-    if let Some(why) = &sign.lost {
+    if let Some(why) = &signal.lost {
         return Some(NodeError::HostLost(why.clone()));
     }
-    sign.dead.then_some(NodeError::Died)
+    signal.dead.then_some(NodeError::Died)
 }

@@ -1,5 +1,5 @@
-//! What an error of libvirt or of a script means, where that makes a difference. The only place that looks at their
-//! words.
+//! What an error of libvirt or of a script means, where that makes a difference. Besides `transport::link`, which recognises
+//! sudo and a missing command, the only place that looks at their words.
 
 use virt::error::{Error, ErrorNumber};
 

@@ -10,6 +10,6 @@ pub mod spec;
 pub use claim::{CLAIM_VERSION, Claim, ObservedClaim};
 pub use endpoint::HostEndpoint;
 pub use id::{ClusterRef, PROBE_NODE, ShortId, domain_name};
-pub use observed::{DomainState, HostFacts, Mark, ObservedHost, ObservedNode, ObservedObject};
+pub use observed::{DomainState, HostFacts, Mark, NotRunning, ObservedHost, ObservedNode, ObservedObject};
 pub use orphans::{Orphan, Orphans};
 pub use spec::{Mac, NodeSpec};

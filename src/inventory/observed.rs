@@ -1,5 +1,6 @@
 //! The observed state of a host. Plain data that the planner reads.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::Ipv4Net;
@@ -56,6 +57,21 @@ pub enum DomainState {
     Off,
     /// It has crashed.
     Crashed,
+}
+
+/// Why a domain does not run, as its host reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotRunning {
+    /// The reason, with the host, for people.
+    pub reason: String,
+    /// Whether it may continue where it was: it is paused, for example because the disk of its host is full.
+    pub may_continue: bool,
+}
+
+impl fmt::Display for NotRunning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
 }
 
 /// Our mark in a domain's metadata.

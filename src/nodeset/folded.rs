@@ -2,7 +2,7 @@
 
 use std::hash::Hash;
 
-use indexmap::IndexMap;
+use crate::base::group::grouped;
 
 /// A text about a node or host.
 #[derive(Clone, Copy, Debug)]
@@ -31,15 +31,14 @@ pub struct Folded {
 /// Folds texts: those with the same key that differ only in the names of node and host are one. The order is that of
 /// their first appearance.
 pub fn fold_texts<'a, K: Eq + Hash>(texts: impl IntoIterator<Item = (K, About<'a>)>) -> Vec<(K, Folded)> {
-    let mut groups: IndexMap<(K, String), Vec<About<'a>>> = IndexMap::new();
-    for (key, about) in texts {
+    let groups = grouped(texts.into_iter().map(|(key, about)| {
         let placeholder = if about.is_host { "<host>" } else { "<node>" };
         let mut generic = replace_word(about.text, about.name, placeholder);
         if let Some(host) = about.host {
             generic = replace_word(&generic, host, "<host>");
         }
-        groups.entry((key, generic)).or_default().push(about);
-    }
+        ((key, generic), about)
+    }));
     groups
         .into_iter()
         .map(|((key, generic), members)| {

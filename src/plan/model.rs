@@ -1,5 +1,5 @@
-//! The plan's data: every choice that can be made before the plan is applied. `choices` has those that need what is
-//! found out only then. Serialisable, deterministic.
+//! The plan's data: every choice that can be made before the plan is applied. `choices` has those that depend on facts
+//! known only then. Serialisable, deterministic.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::base::event::ActionKind;
+use crate::base::group::grouped;
 use crate::base::name::{ClusterName, GroupName, HostName, ImageName, NodeName};
 use crate::base::units::MiB;
 use crate::inventory::{ClusterRef, Mark, NodeSpec};
@@ -173,14 +174,10 @@ impl Plan {
 
     /// The nodes that are left out, by reason, in the order in which they first appear.
     pub fn missing_by_reason(&self) -> Vec<(&str, Vec<&NodeName>)> {
-        let mut groups: Vec<(&str, Vec<&NodeName>)> = Vec::new();
-        for missing in &self.missing {
-            match groups.iter_mut().find(|(reason, _)| *reason == missing.reason) {
-                Some((_, nodes)) => nodes.push(&missing.node),
-                None => groups.push((&missing.reason, vec![&missing.node])),
-            }
-        }
-        groups
+        let missing = self.missing.iter();
+        grouped(missing.map(|missing| (missing.reason.as_str(), &missing.node)))
+            .into_iter()
+            .collect()
     }
 }
 

@@ -170,7 +170,7 @@ mod tests {
     }
 
     /// `NODE: HOSTS WHY` of all that failed, `!` for those that are given up.
-    fn told(state: &RetryState) -> Vec<String> {
+    fn described(state: &RetryState) -> Vec<String> {
         let failed = state.trouble.failed.iter();
         failed
             .map(|(node, failed)| {
@@ -197,9 +197,9 @@ mod tests {
             &names(&[]),
             false,
         );
-        assert_eq!(told(&state), ["n1: a broke", "n2: a broke"]);
+        assert_eq!(described(&state), ["n1: a broke", "n2: a broke"]);
         state.record_round(&plan(NEW), &lost(&[("a", Some("n2"))]), &names(&[]), false);
-        assert_eq!(told(&state), ["n2!: a broke"]);
+        assert_eq!(described(&state), ["n2!: a broke"]);
         assert_eq!(state.given_up(), 1);
         assert!(state.trouble.closed.is_empty());
     }
@@ -210,10 +210,10 @@ mod tests {
         state.lost.insert("a".parse().unwrap(), "no answer".into());
         let failures = lost(&[("a", None), ("a", Some("n1"))]);
         state.record_round(&plan(NEW), &failures, &names(&[]), false);
-        assert_eq!(told(&state), Vec::<String>::new());
+        assert_eq!(described(&state), Vec::<String>::new());
         state.record_round(&plan(NEW), &failures, &names(&[]), true);
         assert_eq!(
-            told(&state),
+            described(&state),
             [
                 "n1!: a its host a is unreachable: no answer",
                 "n2!: a its host a is unreachable: no answer"
@@ -225,9 +225,9 @@ mod tests {
     fn a_connection_that_is_reopened_is_forgiven_once() {
         let mut state = RetryState::default();
         state.record_round(&plan(NEW), &lost(&[("a", None)]), &names(&["a"]), false);
-        assert!(told(&state).is_empty() && state.trouble.closed.is_empty());
+        assert!(described(&state).is_empty() && state.trouble.closed.is_empty());
         state.record_round(&plan(NEW), &lost(&[("a", None)]), &names(&["a"]), false);
-        assert_eq!(told(&state), ["n1: a broke", "n2: a broke"]);
+        assert_eq!(described(&state), ["n1: a broke", "n2: a broke"]);
         assert_eq!(state.trouble.closed, names(&["a"]));
     }
 
@@ -240,7 +240,7 @@ mod tests {
             &names(&[]),
             false,
         );
-        assert_eq!(told(&state), ["n2: a broke"]);
+        assert_eq!(described(&state), ["n2: a broke"]);
         assert_eq!(state.trouble.closed, names(&["a"]));
         // A node that ran but accepted no login is recreated in place.
         state.record_round(
@@ -249,7 +249,7 @@ mod tests {
             &names(&[]),
             false,
         );
-        assert_eq!(told(&state), ["n3:  broke"]);
+        assert_eq!(described(&state), ["n3:  broke"]);
     }
 
     #[test]
@@ -260,6 +260,6 @@ mod tests {
             .map(|failure| failure.at(NodeStage::Configure))
             .collect();
         state.record_round(&plan(NEW), &lost, &names(&[]), false);
-        assert_eq!(told(&state), ["n3!: b broke"]);
+        assert_eq!(described(&state), ["n3!: b broke"]);
     }
 }

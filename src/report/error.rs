@@ -71,10 +71,10 @@ pub fn describe(error: &anyhow::Error) -> Described {
     let mut code = context.map(|failure| failure.code);
     let mut last = String::new();
     for cause in error.chain() {
-        let said = cause.to_string();
-        if last.is_empty() || !last.ends_with(&said) {
-            described.lines.push(clean(&said));
-            last = said;
+        let text = cause.to_string();
+        if last.is_empty() || !last.ends_with(&text) {
+            described.lines.push(clean(&text));
+            last = text;
         }
         if let Some(known) = known(cause) {
             described.hint = described.hint.or(known.hint().map(|hint| clean(&hint)));
@@ -85,8 +85,8 @@ pub fn describe(error: &anyhow::Error) -> Described {
     described
 }
 
-fn clean(said: &str) -> String {
-    said.lines()
+fn clean(text: &str) -> String {
+    text.lines()
         .map(|line| text::line(line.as_bytes()))
         .collect::<Vec<_>>()
         .join("\n")
@@ -95,20 +95,20 @@ fn clean(said: &str) -> String {
 impl Described {
     /// The text for people.
     pub fn human(&self) -> String {
-        let mut said = String::new();
+        let mut text = String::new();
         for (index, line) in self.lines.iter().enumerate() {
             if index == 0 {
                 // Diagnostics of a topology already begin with the word.
                 let line = line.strip_prefix("error: ").unwrap_or(line);
-                let _ = writeln!(said, "{ERROR}error{ERROR:#}: {line}");
+                let _ = writeln!(text, "{ERROR}error{ERROR:#}: {line}");
             } else {
-                let _ = writeln!(said, "  caused by: {}", line.replace('\n', "\n    "));
+                let _ = writeln!(text, "  caused by: {}", line.replace('\n', "\n    "));
             }
         }
         if let Some(hint) = &self.hint {
-            let _ = writeln!(said, "{HINT}hint{HINT:#}: {hint}");
+            let _ = writeln!(text, "{HINT}hint{HINT:#}: {hint}");
         }
-        said
+        text
     }
 }
 

@@ -10,6 +10,7 @@ use super::request::Output;
 use crate::base::exit::ExitCode;
 use crate::base::failure::UserFacing;
 use crate::base::failure_kind::FailureKind;
+use crate::inventory::NotRunning;
 
 /// Why SSH failed.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +112,9 @@ pub enum SshError {
         /// The cause.
         reason: String,
     },
+    /// The host of a node reports that it does not run.
+    #[error("{0}")]
+    NotRunning(NotRunning),
     /// The caller's check ended the attempts.
     #[error("{0}")]
     Stopped(String),
@@ -192,8 +196,7 @@ impl UserFacing for SshError {
             } => FailureKind::Unreachable,
             Self::Timeout { .. } | Self::CommandTimeout { .. } => FailureKind::Timeout,
             Self::HostKey(_) | Self::Login { .. } => FailureKind::LoginRefused,
-            // The host reports that the node no longer runs.
-            Self::Stopped(_) => FailureKind::GuestDied,
+            Self::NotRunning(_) | Self::Stopped(_) => FailureKind::GuestDied,
             Self::Config { .. }
             | Self::Unsupported { .. }
             | Self::Channel {

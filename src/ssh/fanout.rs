@@ -145,7 +145,7 @@ async fn one(nodes: &Nodes, node: &str, exec: &ExecRequest, events: &mpsc::Sende
         let event = tokio::select! {
             event = stream.recv() => event,
             why = &mut dead => {
-                ended = FanEnd::Lost(why);
+                ended = FanEnd::Lost(why.reason);
                 session.cut();
                 break;
             }

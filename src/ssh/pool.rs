@@ -20,6 +20,7 @@ use super::turns::{Turn, Turns};
 use super::way::Via;
 use crate::base::backoff::Pauses;
 use crate::base::patience::patience;
+use crate::inventory::NotRunning;
 
 /// Concurrent logins to nodes through one host.
 const LOGINS_PER_HOST: usize = 8;
@@ -62,7 +63,7 @@ impl Reach {
 /// Reports that a node is dead, as seen by its host; a lack of responses is not enough.
 pub trait Evidence: Send + Sync {
     /// Returns once there is evidence that a node no longer runs, with the reason.
-    fn dead<'a>(&'a self, node: &'a str) -> BoxFuture<'a, String>;
+    fn dead<'a>(&'a self, node: &'a str) -> BoxFuture<'a, NotRunning>;
 }
 
 struct Entry {
@@ -171,7 +172,7 @@ impl Nodes {
         };
         tokio::select! {
             session = open => session,
-            why = self.dead(node) => Err(SshError::Stopped(why)),
+            why = self.dead(node) => Err(SshError::NotRunning(why)),
         }
     }
 
@@ -201,7 +202,7 @@ impl Nodes {
     }
 
     /// Returns once there is evidence that a node is dead, with the reason.
-    pub async fn dead(&self, node: impl AsRef<str>) -> String {
+    pub async fn dead(&self, node: impl AsRef<str>) -> NotRunning {
         match self.inner.evidence.get() {
             Some(evidence) => evidence.dead(node.as_ref()).await,
             None => std::future::pending().await,
@@ -233,8 +234,13 @@ impl Nodes {
     /// How long a response of a node has been waited for, and its host's load; `None` if none is.
     pub async fn waited_for(&self, node: impl AsRef<str>) -> Option<(Duration, Option<Load>)> {
         let node = node.as_ref();
-        let waiting = self.inner.waiting.longer_than(Duration::ZERO);
-        let (_, waited) = waiting.into_iter().find(|(name, _)| name == node)?;
+        let waiting = self.inner.waiting.longer_than(Duration::ZERO).into_iter();
+        // A login may take several attempts, of which only the current one is an answer that is waited for.
+        let waiting = waiting.chain(self.logins(Duration::ZERO));
+        let waited = waiting
+            .filter(|(name, _)| name == node)
+            .map(|(_, waited)| waited)
+            .max()?;
         Some((waited, Load::of(&self.inner.entries.get(node)?.reach.via).await))
     }
 

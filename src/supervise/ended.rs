@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::inventory::NotRunning;
 use crate::ssh::{Ended, SshError};
 
 /// The end of a step.
@@ -69,9 +70,9 @@ pub enum StepError {
     /// Other nodes did not reach the barrier.
     #[error("the barrier did not open")]
     Barrier,
-    /// The host reports that the node no longer runs.
+    /// The host reports that the node does not run.
     #[error("{0}")]
-    Dead(String),
+    Dead(NotRunning),
     /// The node rebooted while the step ran.
     #[error("the node rebooted during the step")]
     Rebooted,
@@ -101,7 +102,12 @@ pub enum StepError {
 impl StepError {
     /// Whether it proves that nothing of the step runs on the node any more.
     pub(super) fn proves_the_end(&self) -> bool {
-        matches!(self, Self::Dead(_) | Self::Rebooted | Self::Gone)
+        match self {
+            // A guest that is paused continues where it was.
+            Self::Dead(why) => !why.may_continue,
+            Self::Rebooted | Self::Gone => true,
+            _ => false,
+        }
     }
 }
 
@@ -133,5 +139,17 @@ mod tests {
             "the node did not confirm the end of the step: no route"
         );
         assert!(!error.proves_the_end() && StepError::Gone.proves_the_end());
+    }
+
+    #[test]
+    fn a_guest_that_is_off_has_ended_its_steps_and_one_that_is_paused_has_not() {
+        let dead = |may_continue| {
+            StepError::Dead(NotRunning {
+                reason: "the guest is paused (ioerror) on bm01".into(),
+                may_continue,
+            })
+        };
+        assert!(dead(false).proves_the_end());
+        assert!(!dead(true).proves_the_end());
     }
 }

@@ -10,7 +10,7 @@ use crate::base::patience::patience;
 const RETRIES: Duration = Duration::from_secs(10);
 
 /// How long a slow node is waited for at most: a login and a short answer take minutes under overload.
-pub(super) const ANSWER: Duration = Duration::from_mins(5);
+pub const ANSWER: Duration = Duration::from_mins(5);
 
 /// Why a step is being ended, or was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -94,7 +94,7 @@ enum Happened {
     Gate(bool),
     Time,
     Cancel,
-    Dead(String),
+    Dead(NotRunning),
 }
 
 impl<'a, 'b> Follower<'a, 'b> {
@@ -192,7 +192,7 @@ impl<'a, 'b> Follower<'a, 'b> {
         };
         match session {
             Ok(Ok(session)) => Ok(Some(session)),
-            Ok(Err(SshError::Stopped(why))) => Err(StepError::Dead(why)),
+            Ok(Err(SshError::NotRunning(why))) => Err(StepError::Dead(why)),
             // Wait for a broken path to return; once the step was sent, wait for its node in any case.
             Ok(Err(error))
                 if matches!(error, SshError::Lost { .. }) || (self.sent && !error.is_refusal()) =>

@@ -12,6 +12,7 @@ mod stop;
 mod way;
 
 pub use ended::{End, Lost, StepError};
+pub use ending::ANSWER;
 pub use follow::follow;
 pub use frame::{Frame, FrameError, Frames};
 pub use stop::stop;

@@ -36,7 +36,7 @@ pub async fn stop(
     };
     match ended {
         Ok(_) | Err(StepError::Stopped) => Ok(true),
-        Err(StepError::Gone | StepError::Rebooted) => Ok(false),
+        Err(error) if error.proves_the_end() => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::MAX_OUTPUT;
 use crate::base::exit::ExitCode;
 use crate::base::failure::UserFacing;
-use crate::base::suggest::suggest;
+use crate::base::suggest::{nearest, suggest};
 
 /// Why a template could not be compiled or rendered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -134,12 +134,11 @@ fn near_variable(path: &str, data: &Value) -> Option<String> {
         if let Some(hint) = suggest(part, map.keys().map(String::as_str)) {
             // Inside `{{#each nodes}}` the names are those of a node.
             if depth == 0
-                && !hint.starts_with("did you")
+                && nearest(part, map.keys().map(String::as_str)).is_none()
                 && let Some(Value::Object(node)) = data.get("node")
-                && let Some(near) =
-                    suggest(part, node.keys().map(String::as_str)).filter(|hint| hint.starts_with("did you"))
+                && let Some(near) = nearest(part, node.keys().map(String::as_str))
             {
-                return Some(near);
+                return Some(format!("did you mean `{near}`?"));
             }
             let of = if prefix.is_empty() {
                 String::new()

@@ -99,6 +99,11 @@ text!(
     Template, "template", "", []
 );
 
+/// The error of a value of another type.
+fn not<E: serde::de::Error>(wanted: &str) -> E {
+    E::invalid_type(serde::de::Unexpected::Other("another type"), &wanted)
+}
+
 /// A number, or text in the template language that renders to one.
 #[derive(Clone, Debug)]
 pub(super) struct Number(pub(super) String);
@@ -108,7 +113,7 @@ impl<'de> Deserialize<'de> for Number {
         match Value::deserialize(deserializer)? {
             Value::String(text) => Ok(Self(text)),
             Value::Number(number) => Ok(Self(number.to_string())),
-            _ => Err(serde::de::Error::custom("expected a number")),
+            _ => Err(not("a number")),
         }
     }
 }
@@ -141,9 +146,7 @@ impl<'de> Deserialize<'de> for MinReady {
         match Value::deserialize(deserializer)? {
             Value::String(text) => Ok(Self(text)),
             Value::Number(number) => Ok(Self(number.to_string())),
-            _ => Err(serde::de::Error::custom(
-                "expected a number of nodes or a percentage",
-            )),
+            _ => Err(not("a number of nodes or a percentage")),
         }
     }
 }

@@ -97,6 +97,8 @@ pub(super) fn read<'de, T: Deserialize<'de>>(tree: &'de Tree, sink: &'de Sink<'d
 /// A mistake on its way to the nearest [`At`].
 #[derive(Debug)]
 enum Mistake {
+    /// The value is not of this type.
+    Type(String),
     New(String),
     Recorded,
 }
@@ -104,6 +106,7 @@ enum Mistake {
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Type(wanted) => write!(f, "expected {wanted}"),
             Self::New(message) => f.write_str(message),
             Self::Recorded => f.write_str("a mistake that is recorded"),
         }
@@ -118,11 +121,11 @@ impl de::Error for Mistake {
     }
 
     fn invalid_type(_found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::New(format!("expected {}", friendly(&expected.to_string())))
+        Self::Type(friendly(&expected.to_string()))
     }
 
     fn invalid_value(_found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::New(format!("expected {}", friendly(&expected.to_string())))
+        Self::Type(friendly(&expected.to_string()))
     }
 }
 
@@ -141,13 +144,16 @@ fn friendly(expected: &str) -> String {
     .to_owned()
 }
 
+/// The hint where there is no better one.
+const SCHEMA: &str = "`vcluster schema` prints what each key takes";
+
 /// What to write in place of a value of the wrong type.
-fn advice(found: &Kind, message: &str) -> &'static str {
+fn advice(found: &Kind, wanted: &str) -> &'static str {
     let is_scalar = matches!(
         found,
         Kind::Int(_) | Kind::Unsigned(_) | Kind::Float(_) | Kind::Bool(_)
     );
-    match message.strip_prefix("expected ").unwrap_or_default() {
+    match wanted {
         "text" if is_scalar => {
             "write it as text in quotes; sizes and times need a unit, such as 112MiB or 30s"
         }
@@ -159,7 +165,7 @@ fn advice(found: &Kind, message: &str) -> &'static str {
         }
         wanted if wanted.contains("percentage") => "write a share such as 95%, or a number of nodes",
         wanted if wanted.contains("number") => "write digits, without quotes and without a unit",
-        _ => "`vcluster schema` prints what each key takes",
+        _ => SCHEMA,
     }
 }
 
@@ -173,16 +179,16 @@ impl<'de> Reader<'de> {
     /// Records a new mistake at this value.
     fn judge<T>(self, result: Result<T, Mistake>) -> Result<T, Mistake> {
         result.map_err(|mistake| {
-            if let Mistake::New(message) = mistake {
-                let found = self.tree.kind.describe();
-                let hint = advice(&self.tree.kind, &message).to_owned();
-                let message = if message.starts_with("expected ") {
-                    format!("{message}, found {found}")
-                } else {
-                    message
-                };
-                self.sink.error_hint(&self.tree.span, message, hint);
-            }
+            let (message, hint) = match mistake {
+                Mistake::Type(wanted) => {
+                    let kind = &self.tree.kind;
+                    let message = format!("expected {wanted}, found {}", kind.describe());
+                    (message, advice(kind, &wanted))
+                }
+                Mistake::New(message) => (message, SCHEMA),
+                Mistake::Recorded => return Mistake::Recorded,
+            };
+            self.sink.error_hint(&self.tree.span, message, hint.to_owned());
             Mistake::Recorded
         })
     }
@@ -291,7 +297,7 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         match &self.tree.kind {
             Kind::Map(map) => self.judge(self.entries(map, Some(fields), visitor)),
             Kind::Null => self.judge(self.entries(&[], Some(fields), visitor)),
-            _ => self.judge(Err(Mistake::New("expected a mapping".to_owned()))),
+            _ => self.judge(Err(Mistake::Type("a mapping".to_owned()))),
         }
     }
 

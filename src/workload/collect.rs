@@ -24,7 +24,7 @@ const MATCHES: usize = 10_000;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Fetches the files of a step into `target`, under their directories on the node. Starts again if the connection is
-/// lost.
+/// lost. An interrupt drops it.
 pub(super) async fn collect(
     workload: &Workload<'_>,
     step: &WorkloadStep,
@@ -34,11 +34,7 @@ pub(super) async fn collect(
     let nodes = workload.nodes;
     // A barrier lets all nodes start at once, but they need not transfer at once.
     let takes_turns = step.barrier || step.fanout.or(workload.fanout).is_none();
-    let turn = nodes.turn_unless(node, workload.cancel);
-    let _turn = OptionFuture::from(takes_turns.then_some(turn)).await;
-    if workload.cancel.is_cancelled() {
-        return Ok(());
-    }
+    let _turn = OptionFuture::from(takes_turns.then(|| nodes.turn(node))).await;
     let all = async {
         loop {
             let session = match nodes.session(node).await {
@@ -51,7 +47,7 @@ pub(super) async fn collect(
             };
             let fetched = tokio::select! {
                 fetched = fetch(&session, &step.collect, target) => fetched,
-                why = nodes.dead(node) => Err(why),
+                why = nodes.dead(node) => Err(why.reason),
             };
             match fetched {
                 Err(_) if session.is_closed() => tokio::time::sleep(patience(PAUSE)).await,

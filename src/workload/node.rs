@@ -13,8 +13,12 @@ use super::results::{NodeResult, Outcome};
 use super::sink::Output;
 use crate::base::event::Stream;
 use crate::base::name::NodeName;
+use crate::base::patience::patience;
 use crate::supervise::{self, Discard, End, Sink, Step, StepError, Way};
 use crate::topology::WorkloadStep;
+
+/// Time for a node to delete what it keeps of a step that has ended.
+const ACKNOWLEDGEMENT: Duration = Duration::from_secs(30);
 
 /// Stores the output, and records the end before the node deletes it.
 struct Keeper<'a> {
@@ -89,16 +93,7 @@ pub(super) async fn run(
         if let Some(barrier) = barrier {
             barrier.passed(node);
         }
-        // The command may have been killed before it acknowledged the end to the node.
-        let step = identified(workload, step, node, String::new());
-        let _ = supervise::stop(
-            workload.nodes,
-            node.as_str(),
-            &step,
-            &mut Discard,
-            workload.cancel,
-        )
-        .await;
+        acknowledge(workload, node, &identified(workload, step, node, String::new())).await;
         result.clone()
     } else {
         let ran = command(workload, step, node, dir, barrier).await;
@@ -114,6 +109,13 @@ pub(super) async fn run(
         return result;
     }
     with_files(workload, step, node, dir, result).await
+}
+
+/// Lets a node delete what it keeps of a step whose end is recorded: an earlier command may have been killed before it
+/// did so. Whether the node answers makes no difference.
+pub(super) async fn acknowledge(workload: &Workload<'_>, node: &NodeName, step: &Step) {
+    let stop = supervise::stop(workload.nodes, node.as_str(), step, &mut Discard, workload.cancel);
+    let _ = tokio::time::timeout(patience(ACKNOWLEDGEMENT), stop).await;
 }
 
 /// The result of a step on a node.
@@ -163,7 +165,12 @@ async fn command(
         node: node.as_str(),
         cancel: workload.cancel,
         // The other nodes wait for it at the barrier.
-        start_timeout: barrier.map_or(step.timeout, |_| workload.barrier_timeout),
+        start_timeout: match barrier {
+            Some(_) => workload.barrier_timeout,
+            None if workload.starts => step.timeout,
+            // Nothing is started: a node that does not answer must not keep a new run waiting.
+            None => step.timeout.min(patience(supervise::ANSWER)),
+        },
     };
     let gate = barrier.map(|barrier| gate(barrier, node, workload.barrier_timeout).boxed());
     let mut keeper = Keeper {
@@ -271,10 +278,7 @@ async fn with_files(
 ) -> NodeResult {
     let target = dir.join(node.as_str());
     let fetching = super::collect::collect(workload, step, node, &target);
-    let fetched = tokio::select! {
-        fetched = fetching => Some(fetched),
-        () = workload.cancel.cancelled() => None,
-    };
+    let fetched = workload.cancel.run_until_cancelled(fetching).await;
     let is_done = fetched.is_some();
     let fetched = fetched.unwrap_or_else(|| Err("interrupted".into()));
     if let (Outcome::Passed, Err(error)) = (&result.outcome, fetched) {

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::job::Workload;
-use super::node::identified;
+use super::node::{acknowledge, identified};
 use super::record::{Journal, Line};
 use super::results::{NodeResult, Outcome, StepReport};
 use crate::base::event::Stream;
@@ -12,7 +12,7 @@ use crate::base::failure::explain;
 use crate::base::name::NodeName;
 use crate::engine::Pending;
 use crate::ssh::FANOUT;
-use crate::supervise::{self, Discard, End, Sink, StepError};
+use crate::supervise::{self, End, Sink, StepError};
 use crate::topology::WorkloadStep;
 
 /// Records that a step was stopped before the node deletes it, so that nothing starts it again.
@@ -67,9 +67,7 @@ impl Workload<'_> {
         }
         let supervised = identified(self, step, node, String::new());
         if let Some(ended) = self.journal.ended(&step.name, node) {
-            // The node may still hold its output. Whether it answers makes no difference.
-            let sink = &mut Discard;
-            let _ = supervise::stop(self.nodes, node.as_str(), &supervised, sink, self.cancel).await;
+            acknowledge(self, node, &supervised).await;
             return ended.clone();
         }
         let mut sink = Stopping {

@@ -11,9 +11,7 @@ use crate::host::error::HostError;
 use crate::host::inspect::observe::Observation;
 use crate::host::inspect::orphans::Sweep;
 use crate::host::inspect::states::DomainStates;
-use crate::inventory::{
-    DomainState, HostFacts, ObservedClaim, ObservedHost, ObservedObject, Orphan, Orphans, ShortId,
-};
+use crate::inventory::{DomainState, HostFacts, NotRunning, ObservedClaim, ObservedHost, ObservedObject, Orphan, Orphans, ShortId};
 
 #[async_trait]
 impl Observation for FakeHost {
@@ -87,15 +85,20 @@ impl DomainStates for FakeHost {
         })
     }
 
-    async fn not_running(&self, domains: &[String]) -> Result<BTreeMap<String, String>, HostError> {
+    async fn not_running(&self, domains: &[String]) -> Result<BTreeMap<String, NotRunning>, HostError> {
         self.call("not_running", |state| {
             let runs = |name: &String| {
                 let mut nodes = state.contents.nodes.iter();
                 nodes.any(|node| node.domain == *name && node.state == DomainState::Running)
             };
-            let dead = domains.iter().filter(|name| !runs(name));
-            dead.map(|name| (name.clone(), "the guest is off".to_owned()))
-                .collect()
+            let dead = domains.iter().filter(|name| !runs(name)).map(|name| {
+                let why = NotRunning {
+                    reason: "the guest is off".to_owned(),
+                    may_continue: false,
+                };
+                (name.clone(), why)
+            });
+            dead.collect()
         })
     }
 }

@@ -12,7 +12,7 @@ use virt::sys;
 use crate::host::connect::{Connection, Host};
 use crate::host::error::HostError;
 use crate::host::transport::libvirt::is;
-use crate::inventory::DomainState;
+use crate::inventory::{DomainState, NotRunning};
 
 /// The states of the domains on a host, ours and others.
 #[async_trait]
@@ -24,7 +24,7 @@ pub trait DomainStates: Send + Sync {
     async fn active(&self) -> Result<HashSet<String>, HostError>;
 
     /// Which of these domains do not run, and why. Cheap enough to be polled: only these domains take a call each.
-    async fn not_running(&self, domains: &[String]) -> Result<BTreeMap<String, String>, HostError>;
+    async fn not_running(&self, domains: &[String]) -> Result<BTreeMap<String, NotRunning>, HostError>;
 }
 
 #[async_trait]
@@ -50,7 +50,7 @@ impl DomainStates for Host {
         .map_err(self.failed("list the domains"))
     }
 
-    async fn not_running(&self, domains: &[String]) -> Result<BTreeMap<String, String>, HostError> {
+    async fn not_running(&self, domains: &[String]) -> Result<BTreeMap<String, NotRunning>, HostError> {
         let (domains, host) = (domains.to_vec(), self.name().clone());
         self.call(move |connection| {
             let running = connection.list_all_domains(sys::VIR_CONNECT_LIST_DOMAINS_RUNNING)?;
@@ -59,11 +59,12 @@ impl DomainStates for Host {
             for name in domains.into_iter().filter(|name| !running.contains(name)) {
                 let why = match connection.lookup_domain_by_name(&name) {
                     Ok(domain) => ended(&domain),
-                    Err(error) if is(&error, ErrorNumber::NoDomain) => Some("was removed from".to_owned()),
+                    Err(error) if is(&error, ErrorNumber::NoDomain) => Some(("was removed from".to_owned(), false)),
                     Err(error) => return Err(error),
                 };
-                if let Some(why) = why {
-                    dead.insert(name, format!("the guest {why} {host}"));
+                if let Some((why, may_continue)) = why {
+                    let reason = format!("the guest {why} {host}");
+                    dead.insert(name, NotRunning { reason, may_continue });
                 }
             }
             Ok(dead)
@@ -114,17 +115,17 @@ pub(crate) fn state_of(domain: &Domain) -> Option<DomainState> {
     })
 }
 
-/// Why a domain does not run: `is off (destroyed) on`; `None` if it runs.
-fn ended(domain: &Domain) -> Option<String> {
+/// Why a domain does not run: `is off (destroyed) on`, and whether it may continue; `None` if it runs.
+fn ended(domain: &Domain) -> Option<(String, bool)> {
     use virt::domain::{DomainState as Virt, DomainStateReason as Reason};
     let (Enum::Known(state), reason) = domain.state().ok()? else {
         return None;
     };
-    let what = match state {
-        Virt::Crashed => "crashed on",
-        Virt::Shutoff => "is off on",
-        Virt::Paused => "is paused on",
-        Virt::PMSuspended => "is suspended on",
+    let (what, may_continue) = match state {
+        Virt::Crashed => ("crashed on", false),
+        Virt::Shutoff => ("is off on", false),
+        Virt::Paused => ("is paused on", true),
+        Virt::PMSuspended => ("is suspended on", true),
         Virt::NoState | Virt::Running | Virt::Blocked | Virt::Shutdown => return None,
     };
     // `Destroyed`, `IoError`: libvirt's own terms.
@@ -132,8 +133,8 @@ fn ended(domain: &Domain) -> Option<String> {
         Enum::Known(Reason::Shutoff(Enum::Known(reason))) => format!("{reason:?}"),
         Enum::Known(Reason::Paused(Enum::Known(reason))) => format!("{reason:?}"),
         Enum::Known(Reason::Crashed(Enum::Known(reason))) => format!("{reason:?}"),
-        _ => return Some(what.to_owned()),
+        _ => return Some((what.to_owned(), may_continue)),
     };
     let (verb, on) = what.rsplit_once(' ').unwrap_or((what, "on"));
-    Some(format!("{verb} ({}) {on}", reason.to_lowercase()))
+    Some((format!("{verb} ({}) {on}", reason.to_lowercase()), may_continue))
 }

@@ -106,7 +106,11 @@ struct Packer {
 
 impl Packer {
     fn add(&mut self, path: &Path, name: &str, follow: bool) -> Result<(), TransferError> {
-        let at_fault = |source| TransferError::unreadable(path, source);
+        // Reading the source and writing the archive can fail.
+        let at_fault = |source: io::Error| match source.kind() {
+            io::ErrorKind::StorageFull => TransferError::local(&std::env::temp_dir(), source),
+            _ => TransferError::unreadable(path, source),
+        };
         let refused = |message: &str| TransferError::Source {
             path: path.to_owned(),
             message: message.into(),
