@@ -562,7 +562,8 @@ impl Supervisor<'_> {
         } else {
             text.push(b"signal ").number(signal as u64);
         }
-        text.push(b" ").number(at.saturating_sub(self.began.unwrap_or(at)));
+        text.push(b" ")
+            .number(at.saturating_sub(self.began.unwrap_or(at)));
         if self.limited {
             text.push(b" limit");
         }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::fault::{StepFault, tail};
 use super::file::{FileStep, files_script, parse_changed};
 use super::job::{Configuration, NodeResult};
-use crate::base::failure::explain;
+use crate::base::failure::{UserFacing, explain};
 use crate::base::name::NodeName;
 use crate::base::patience::patience;
 use crate::ssh::{ExecRequest, Output, SshError};

@@ -16,6 +16,7 @@ use super::{Step, guest, plain};
 use crate::base::backoff::Pauses;
 use crate::base::event::Stream;
 use crate::base::patience::patience;
+use crate::inventory::NotRunning;
 use crate::ssh::{Ended, ExecEvent, ExecRequest, Session, SshError};
 
 /// Output that may be unconfirmed, in bytes. Less than the supervisor's buffer, so that it never waits for us.

@@ -114,8 +114,9 @@ pub(super) async fn run(
 /// Lets a node delete what it keeps of a step whose end is recorded: an earlier command may have been killed before it
 /// did so. Whether the node answers makes no difference.
 pub(super) async fn acknowledge(workload: &Workload<'_>, node: &NodeName, step: &Step) {
-    let stop = supervise::stop(workload.nodes, node.as_str(), step, &mut Discard, workload.cancel);
-    let _ = tokio::time::timeout(patience(ACKNOWLEDGEMENT), stop).await;
+    let sink = &mut Discard;
+    let ended = supervise::stop(workload.nodes, node.as_str(), step, sink, workload.cancel);
+    let _ = tokio::time::timeout(patience(ACKNOWLEDGEMENT), ended).await;
 }
 
 /// The result of a step on a node.

@@ -11,7 +11,9 @@ use crate::host::error::HostError;
 use crate::host::inspect::observe::Observation;
 use crate::host::inspect::orphans::Sweep;
 use crate::host::inspect::states::DomainStates;
-use crate::inventory::{DomainState, HostFacts, NotRunning, ObservedClaim, ObservedHost, ObservedObject, Orphan, Orphans, ShortId};
+use crate::inventory::{
+    DomainState, HostFacts, NotRunning, ObservedClaim, ObservedHost, ObservedObject, Orphan, Orphans, ShortId,
+};
 
 #[async_trait]
 impl Observation for FakeHost {

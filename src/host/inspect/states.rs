@@ -59,7 +59,9 @@ impl DomainStates for Host {
             for name in domains.into_iter().filter(|name| !running.contains(name)) {
                 let why = match connection.lookup_domain_by_name(&name) {
                     Ok(domain) => ended(&domain),
-                    Err(error) if is(&error, ErrorNumber::NoDomain) => Some(("was removed from".to_owned(), false)),
+                    Err(error) if is(&error, ErrorNumber::NoDomain) => {
+                        Some(("was removed from".to_owned(), false))
+                    }
                     Err(error) => return Err(error),
                 };
                 if let Some((why, may_continue)) = why {
