@@ -51,7 +51,7 @@ async fn silent(node: &NodeName, nodes: &Nodes, allowed: Option<Duration>) -> St
         let rest = allowed.saturating_sub(half);
         sleep(half).await;
         // Within the user's time, so there may be no answer to this either.
-        let asked = timeout(rest, nodes.waited_for(node));
+        let asked = timeout(rest, nodes.waited_for(node, Duration::ZERO));
         let ((), waited) = tokio::join!(sleep(rest), asked);
         let load = waited.ok().flatten().and_then(|(_, load)| load);
         return unanswered(allowed, load.as_ref());
@@ -59,7 +59,7 @@ async fn silent(node: &NodeName, nodes: &Nodes, allowed: Option<Duration>) -> St
     loop {
         sleep(patience(LOOK)).await;
         // The timeout does not run while the node waits for its turn.
-        let Some((waited, load)) = nodes.waited_for(node).await else {
+        let Some((waited, load)) = nodes.waited_for(node, patience(ANSWER)).await else {
             continue;
         };
         if waited >= patience(time_to_answer(load.as_ref())) {

@@ -70,7 +70,7 @@ pub async fn push(
                     let _turn = options.turn(nodes, node).await;
                     tokio::select! {
                         pushed = transfer::push(&session, archive, options.timeout) => pushed,
-                        why = nodes.dead(node) => Err(SshError::NotRunning(why).into()),
+                        why = nodes.dead_while_probed(node, &session) => Err(SshError::NotRunning(why).into()),
                     }
                 };
                 pushed.await.err().map(|error| failure(node, error))
@@ -121,7 +121,7 @@ async fn pull_from(
         };
         let pulled = tokio::select! {
             pulled = transfer::pull(&session, source, &into, limits, true, options.timeout) => pulled?,
-            why = nodes.dead(node) => return Err(SshError::NotRunning(why).into()),
+            why = nodes.dead_while_probed(node, &session) => return Err(SshError::NotRunning(why).into()),
         };
         sum.files += pulled.files;
         sum.entries += pulled.entries;

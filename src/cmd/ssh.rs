@@ -15,7 +15,7 @@ use crate::cluster::Cluster;
 use crate::cluster::nodes::close;
 use crate::engine::{EngineError, Pending};
 use crate::report;
-use crate::ssh::{ExecEvent, ExecRequest, ShellRequest};
+use crate::ssh::{ExecEvent, ExecRequest, Nodes, ShellRequest, SshError};
 
 /// Open a shell on a node, or run one command there
 #[derive(Debug, clap::Args)]
@@ -49,7 +49,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let command = (!args.command.is_empty()).then(|| args.command.join(" "));
     let on_terminal = std::io::stdin().is_terminal() && (args.tty || command.is_none());
     let code = match command {
-        Some(command) if !on_terminal => plain(&session, command, context).await?,
+        Some(command) if !on_terminal => plain(&nodes, &args.node, &session, command, context).await?,
         command => terminal(&session, command, context).await?,
     };
     // Also ends a command that still runs there.
@@ -62,6 +62,8 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
 
 /// Runs a command without a terminal, on this process's streams. `None` when interrupted.
 async fn plain(
+    nodes: &Nodes,
+    node: &NodeName,
     session: &crate::ssh::Session,
     command: String,
     context: &Context,
@@ -89,6 +91,7 @@ async fn plain(
                 Some(event) => code = show(event).unwrap_or(code),
                 None => return Ok(Some(code)),
             },
+            why = nodes.dead_while_probed(node, session) => return Err(SshError::NotRunning(why).into()),
             () = context.cancel.cancelled() => return Ok(None),
         }
     }

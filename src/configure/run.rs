@@ -62,7 +62,7 @@ impl Configuration<'_> {
                         Some(_) => None,
                         None => self.nodes.turn_unless(node, self.cancel).await,
                     };
-                    (node, self.run_on(node, wave, members).await)
+                    (node, self.run_on(node, wave, members, command).await)
                 }
             })
             .await;
@@ -120,7 +120,13 @@ impl Configuration<'_> {
     }
 
     /// Runs a wave on a node and emits its events; a fault is reported for the step that it belongs to.
-    async fn run_on(&self, node: &NodeName, wave: &Wave<'_>, members: &[&ConfigureStep]) -> NodeResult {
+    async fn run_on(
+        &self,
+        node: &NodeName,
+        wave: &Wave<'_>,
+        members: &[&ConfigureStep],
+        command: Option<usize>,
+    ) -> NodeResult {
         let emit = |name: &str, progress| {
             self.events.emit(Event::StepNode {
                 name: name.to_owned(),
@@ -133,7 +139,7 @@ impl Configuration<'_> {
             emit(&step.name, Progress::Begun);
         }
         let began = Instant::now();
-        let result = self.on_node(node, wave, members).await;
+        let result = self.on_node(node, wave, members, command).await;
         match &result {
             Ok(done) => {
                 for &(step, changed) in done {
@@ -153,7 +159,13 @@ impl Configuration<'_> {
         result
     }
 
-    async fn on_node(&self, node: &NodeName, wave: &Wave<'_>, members: &[&ConfigureStep]) -> NodeResult {
+    async fn on_node(
+        &self,
+        node: &NodeName,
+        wave: &Wave<'_>,
+        members: &[&ConfigureStep],
+        command: Option<usize>,
+    ) -> NodeResult {
         // The first of these steps that runs on this node.
         let first = members.iter().find(|step| step.on.contains(node));
         let first = first.map_or_else(String::new, |step| step.name.clone());
@@ -169,15 +181,17 @@ impl Configuration<'_> {
                     () = self.cancel.cancelled() => Err(StepFault::Interrupted { step: first.clone() }),
                 }
             }
-            Wave::Run(step) => self.command(node, step).await,
+            Wave::Run(step) => self.command(node, step, command).await,
         }
     }
 
-    async fn command(&self, node: &NodeName, step: &ConfigureStep) -> NodeResult {
+    async fn command(&self, node: &NodeName, step: &ConfigureStep, position: Option<usize>) -> NodeResult {
         let ConfigureAction::Run { command } = &step.action else {
             return Ok(Vec::new());
         };
         let command = self.render(step, command, node)?;
+        // Two commands may be equal, and both run.
+        let position = position.map_or_else(String::new, |position| position.to_string());
         let way = Way {
             nodes: self.nodes,
             node: node.as_str(),
@@ -186,7 +200,7 @@ impl Configuration<'_> {
         };
         let supervised = Step {
             kind: Kind::Configure,
-            id: supervise::id(Kind::Configure, &[node.as_str(), &step.name, &command]),
+            id: supervise::id(Kind::Configure, &[node.as_str(), &position, &step.name, &command]),
             owner: self.owner.to_owned(),
             command: command.clone(),
             timeout: step.timeout,

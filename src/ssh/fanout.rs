@@ -139,7 +139,7 @@ async fn one(nodes: &Nodes, node: &str, exec: &ExecRequest, events: &mpsc::Sende
     };
     let (mut out, mut err) = (Lines::default(), Lines::default());
     let mut ended = FanEnd::Lost("the command's channel was closed".into());
-    let dead = nodes.dead(node);
+    let dead = nodes.dead_while_probed(node, &session);
     tokio::pin!(dead);
     loop {
         let event = tokio::select! {

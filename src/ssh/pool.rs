@@ -2,6 +2,7 @@
 //! Limits concurrent logins; does not depend on what runs over the sessions.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +35,12 @@ const REFUSALS: Duration = Duration::from_secs(30);
 
 /// A refusal arrives within this time; a slower failure means that the node did not respond.
 const AT_ONCE: Duration = Duration::from_secs(2);
+
+/// How often a node with a silent command is probed.
+const PROBE_INTERVAL: Duration = Duration::from_mins(1);
+
+/// How long a login keeps others of the same host from theirs.
+const TURN_LENGTH: Duration = Duration::from_secs(30);
 
 /// How a node is reached.
 #[derive(Clone)]
@@ -209,6 +216,27 @@ impl Nodes {
         }
     }
 
+    /// Probes a node with an open session from time to time, so that it is seen to be slow, and so that one that was
+    /// reset refuses the old connection. The answer decides nothing.
+    pub async fn probe(&self, node: impl AsRef<str>, session: &Session) -> Infallible {
+        loop {
+            tokio::time::sleep(patience(PROBE_INTERVAL)).await;
+            let _waits = self.waits(&node);
+            if session.ping().await.is_err() {
+                // What runs over the session ends as well, with the reason.
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Like [`Self::dead`], for a node with an open session, which is probed meanwhile.
+    pub async fn dead_while_probed(&self, node: impl AsRef<str>, session: &Session) -> NotRunning {
+        tokio::select! {
+            why = self.dead(&node) => why,
+            never = self.probe(&node, session) => match never {},
+        }
+    }
+
     /// Waits for a turn to start something heavy on a node: see [`Turn`]. A node that has one continues with it: the
     /// transfer after a short step is part of its turn.
     pub async fn turn(&self, node: impl AsRef<str>) -> Option<Turn> {
@@ -231,8 +259,13 @@ impl Nodes {
         self.inner.waiting.begin(node.as_ref())
     }
 
-    /// How long a response of a node has been waited for, and its host's load; `None` if none is.
-    pub async fn waited_for(&self, node: impl AsRef<str>) -> Option<(Duration, Option<Load>)> {
+    /// How long a response of a node has been waited for, and its host's load; `None` if it is not waited for, or for
+    /// less than `least`.
+    pub async fn waited_for(
+        &self,
+        node: impl AsRef<str>,
+        least: Duration,
+    ) -> Option<(Duration, Option<Load>)> {
         let node = node.as_ref();
         let waiting = self.inner.waiting.longer_than(Duration::ZERO).into_iter();
         // A login may take several attempts, of which only the current one is an answer that is waited for.
@@ -240,7 +273,8 @@ impl Nodes {
         let waited = waiting
             .filter(|(name, _)| name == node)
             .map(|(_, waited)| waited)
-            .max()?;
+            .max()
+            .filter(|waited| *waited >= least)?;
         Some((waited, Load::of(&self.inner.entries.get(node)?.reach.via).await))
     }
 
@@ -310,17 +344,27 @@ impl Nodes {
         let mut pauses = Pauses::new(Duration::from_millis(200), Duration::from_secs(2), 200);
         loop {
             let (error, began) = {
-                let _turn = match self.inner.per_host.get(&reach.host) {
+                let turn = match self.inner.per_host.get(&reach.host) {
                     Some(slots) => Some(slots.acquire().await.map_err(broken)?),
                     None => None,
                 };
-                let _turn_of_all = self.inner.overall.acquire().await.map_err(broken)?;
+                let mut turns = Some((turn, self.inner.overall.acquire().await.map_err(broken)?));
                 // The time starts at our turn: it does not include the queue.
                 let began = Instant::now();
                 login.get_or_insert_with(|| self.inner.logins.begin(&reach.target.name));
                 let _waits = self.inner.waiting.begin(&reach.target.name);
                 let via = reach.way().await?;
-                match Session::connect_node(via.as_deref(), &reach.target).await {
+                let connecting = Session::connect_node(via.as_deref(), &reach.target);
+                tokio::pin!(connecting);
+                let connected = tokio::select! {
+                    connected = &mut connecting => connected,
+                    // A node that hangs must not keep others from their turn.
+                    () = tokio::time::sleep(patience(TURN_LENGTH)) => {
+                        drop(turns.take());
+                        connecting.await
+                    }
+                };
+                match connected {
                     Ok(session) => return Ok(session),
                     Err(error) => match via.filter(|via| via.is_closed()) {
                         // The path was lost, whatever that looks like on the way to the node.

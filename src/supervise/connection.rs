@@ -1,36 +1,16 @@
-//! One connection of a step: outgoing orders, incoming frames, and keep-alive probes.
+//! One connection of a step: outgoing orders and incoming frames.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::sleep;
 
 use super::ended::StepError;
 use super::frame::Frames;
 use super::guest;
-use super::way::Way;
-use crate::base::patience::patience;
 use crate::ssh::{Session, Waits};
-
-/// How often a node with a silent step is probed. The answer decides nothing: it shows which nodes are slow, and a
-/// rebooted node refuses the old connection.
-const PROBE_INTERVAL: Duration = Duration::from_mins(1);
 
 /// How much error output is kept when a step cannot be started, in bytes.
 const ERRORS_KEPT: usize = 4 << 10;
-
-/// Probes the node periodically. Never returns.
-pub(super) async fn probe(way: &Way<'_>, session: &Session) {
-    loop {
-        sleep(patience(PROBE_INTERVAL)).await;
-        let _waits = way.nodes.waits(way.node);
-        if session.ping().await.is_err() {
-            // The output ends as well, with the reason.
-            std::future::pending::<()>().await;
-        }
-    }
-}
 
 pub(super) struct Connection {
     pub(super) orders: mpsc::Sender<Vec<u8>>,

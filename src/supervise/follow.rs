@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use super::connection::{Connection, probe, signal_name};
+use super::connection::{Connection, signal_name};
 use super::ended::{End, Lost, StepError};
 use super::ending::{ANSWER, Ending, Limits};
 use super::frame::Frame;
@@ -185,11 +185,13 @@ impl<'a, 'b> Follower<'a, 'b> {
     async fn session(&mut self) -> Result<Option<Arc<Session>>, StepError> {
         let limit = self.limit();
         let session = tokio::select! {
-            session = timeout_at(limit, self.way.nodes.session(self.way.node)) => session,
+            // First, so that nothing is started over a session that is open already.
+            biased;
             () = self.way.cancel.cancelled(), if self.may_interrupt() => {
                 self.interrupted_without_session();
                 return Ok(None);
             }
+            session = timeout_at(limit, self.way.nodes.session(self.way.node)) => session,
         };
         match session {
             Ok(Ok(session)) => Ok(Some(session)),
@@ -346,7 +348,7 @@ impl<'a, 'b> Follower<'a, 'b> {
         }
         let call = (attaches, brings);
         let mut connection = Connection::new(session.clone(), orders, call, may_have_run, waits);
-        let probe = probe(self.way, session);
+        let probe = self.way.nodes.probe(self.way.node, session);
         tokio::pin!(probe);
         let dead = self.way.nodes.dead(self.way.node);
         tokio::pin!(dead);
@@ -360,7 +362,7 @@ impl<'a, 'b> Follower<'a, 'b> {
                 () = sleep_until(limit) => Happened::Time,
                 () = cancel.cancelled(), if self.may_interrupt() => Happened::Cancel,
                 why = &mut dead => Happened::Dead(why),
-                () = &mut probe => continue,
+                never = &mut probe => match never {},
             };
             match happened {
                 Happened::Output(Some(event)) => {
@@ -540,6 +542,10 @@ impl<'a, 'b> Follower<'a, 'b> {
         match &self.boot {
             Some(before) if *before != boot => return Err(StepError::Rebooted),
             _ => self.boot = Some(boot),
+        }
+        if matches!(self.ending, Some((Ending::Stopped, _))) {
+            // No output is wanted, but it must be confirmed: a supervisor whose memory is full does not end.
+            (self.arrived, self.confirmed) = (from, from);
         }
         for (index, from) in from.into_iter().enumerate() {
             let arrived = &mut self.arrived[index];

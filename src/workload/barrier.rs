@@ -25,6 +25,8 @@ pub(super) struct Barrier {
     signal: watch::Sender<Signal>,
     /// The nodes that have not arrived yet.
     absent: Mutex<BTreeSet<NodeName>>,
+    /// The nodes whose step had started before they came to the barrier: an earlier command let them pass.
+    passed: Mutex<BTreeSet<NodeName>>,
     /// The first node that will never arrive.
     broken_by: OnceLock<NodeName>,
 }
@@ -39,6 +41,7 @@ impl Barrier {
                 Signal::Wait
             }),
             absent: Mutex::new(wanted.iter().cloned().collect()),
+            passed: Mutex::default(),
             broken_by: OnceLock::new(),
         }
     }
@@ -46,13 +49,20 @@ impl Barrier {
     /// Arrives, and waits for all others. `false`: it will never open.
     pub(super) async fn arrive(&self, node: &NodeName) -> bool {
         let mut receiver = self.signal.subscribe();
-        self.passed(node);
+        self.arrived(node);
         let signal = receiver.wait_for(|signal| *signal != Signal::Wait).await;
         signal.is_ok_and(|signal| *signal == Signal::Go)
     }
 
     /// Records that a node has already passed; the others no longer wait for it.
     pub(super) fn passed(&self, node: &NodeName) {
+        let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
+        passed.insert(node.clone());
+        drop(passed);
+        self.arrived(node);
+    }
+
+    fn arrived(&self, node: &NodeName) {
         let mut absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
         if absent.remove(node) && absent.is_empty() {
             drop(absent);
@@ -60,9 +70,13 @@ impl Barrier {
         }
     }
 
-    /// Records that a node has ended. If it never arrived, the barrier breaks; an open barrier stays
-    /// open.
+    /// Records that a node has ended. Unless it has passed, the barrier breaks; an open barrier stays open.
     pub(super) fn ended(&self, node: &NodeName) {
+        let passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
+        if passed.contains(node) {
+            return;
+        }
+        drop(passed);
         let absent = self
             .absent
             .lock()
@@ -132,5 +146,13 @@ mod tests {
         // It makes no difference that the first one then gives up too.
         barrier.ended(&a);
         assert_eq!(barrier.culprits(), "b");
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_node_that_had_passed_before_does_not_break_the_barrier() {
+        let (barrier, a, b) = two();
+        barrier.passed(&a);
+        barrier.ended(&a);
+        assert!(barrier.arrive(&b).await);
     }
 }

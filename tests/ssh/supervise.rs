@@ -533,6 +533,29 @@ async fn a_stop_that_gets_no_answer_is_unconfirmed_and_can_be_interrupted() {
     others.close().await;
 }
 
+/// The supervisor's memory is full, and nobody wants the output.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_that_writes_without_end_is_stopped() {
+    let server = Server::openssh("");
+    let left = step("sleep 2; yes");
+    let first = nodes(&server);
+    let cut = tokio::time::timeout(
+        Duration::from_secs(1),
+        follow(&first, &left, &mut Kept::default()),
+    )
+    .await;
+    assert!(cut.is_err());
+    first.close().await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let others = nodes(&server);
+    let (mut sink, cancel) = (Discard, CancellationToken::new());
+    let stop = supervise::stop(&others, "node", &left, &mut sink, &cancel);
+    let stopped = tokio::time::timeout(Duration::from_secs(30), stop).await;
+    assert!(stopped.unwrap().unwrap());
+    gone(&left);
+    others.close().await;
+}
+
 /// A node has at most one configuration step: the leftover of a killed controller is ended, the same step is found.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_configuration_step_is_the_only_one_on_its_node_and_does_not_run_twice() {
