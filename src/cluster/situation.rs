@@ -142,7 +142,10 @@ async fn connect_and_observe(
 }
 
 /// The key of each image.
-async fn image_keys(topology: &Topology, events: &Events) -> anyhow::Result<IndexMap<ImageName, String>> {
+pub(super) async fn image_keys(
+    topology: &Topology,
+    events: &Events,
+) -> anyhow::Result<IndexMap<ImageName, String>> {
     let mut keys = IndexMap::new();
     for (name, image) in &topology.images {
         let key = image::key(image, events).await;
