@@ -24,8 +24,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             .filter(|host| host.troubles.is_empty())
             .count();
         let why = format!(
-            "`up` needs every host of the topology; without this one, {} would have to fit on {left} of {all} hosts",
-            plural(evidence.topology.nodes.len(), "node")
+            "`up` needs every host of the topology; without this one, {} would have to fit on {left} of {}",
+            plural(evidence.topology.nodes.len(), "node"),
+            plural(all, "host")
         );
         let advice = match (&trouble.hint, login) {
             (Some(hint), _) => hint.clone(),
