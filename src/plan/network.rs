@@ -86,7 +86,7 @@ pub(super) fn network(given: &Given<'_>, used: &[&Site<'_>]) -> Result<NetworkPl
         plan.mtu = mtu(given)?;
         // Without the narrowest host a larger MTU would fit, but an unreachable host must not recreate all nodes.
         let before = input
-            .trouble
+            .known_failures
             .before
             .as_ref()
             .filter(|_| given.sites.len() < input.topology.hosts.len());
