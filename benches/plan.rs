@@ -54,7 +54,7 @@ fn run((topology, observed): &World) -> Plan {
         image_keys: IndexMap::from([(micro, "key".to_owned())]),
         client_key: "SHA256:key".to_owned(),
         observed: observed.clone(),
-        trouble: KnownFailures::default(),
+        known_failures: KnownFailures::default(),
     })
     .unwrap()
 }

@@ -177,7 +177,7 @@ async fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// For verbs that change nothing and so have nothing to undo: an interrupt stops them immediately.
+/// For verbs that have nothing to undo: an interrupt stops them immediately.
 async fn or_interrupted(
     context: &Context,
     verb: impl Future<Output = anyhow::Result<ExitCode>>,

@@ -2,7 +2,7 @@
 //! of libvirt hosts, runs a workload on every node, and removes all of it again.
 //!
 //! The way of the data: [`topology`] (text to types) -> [`plan`] (pure choices)
-//! -> [`engine`] (obeys the plan, emits events) -> [`report`] (renders events).
+//! -> [`engine`] (applies the plan, emits events) -> [`report`] (renders events).
 //! [`host`], [`ssh`], [`image`] and [`seed`] are what the engine acts through;
 //! [`cmd`] holds one file per verb.
 

@@ -70,7 +70,7 @@ impl Channel {
     }
 
     /// Reads what is available. Returns a whole order, or `None` if there is none or the controller is gone.
-    pub(crate) fn hear(&mut self) -> Option<[u8; ORDER]> {
+    pub(crate) fn receive(&mut self) -> Option<[u8; ORDER]> {
         while self.is_there() {
             match sys::read(self.input, &mut self.order[self.order_length..]) {
                 Err(sys::EINTR) => {}

@@ -220,7 +220,7 @@ impl Supervisor<'_> {
                     self.take_in(index);
                 }
             }
-            if input != 0 && self.hear() {
+            if input != 0 && self.receive() {
                 return;
             }
             if self.channel.is_there() && output & WRITABLE != 0 {
@@ -397,16 +397,16 @@ impl Supervisor<'_> {
 
     /// Executes all pending orders, so that the final one is handled before another command's request. Returns whether
     /// there was a final one.
-    fn hear(&mut self) -> bool {
-        while let Some(order) = self.channel.hear() {
-            if self.obey(&order) {
+    fn receive(&mut self) -> bool {
+        while let Some(order) = self.channel.receive() {
+            if self.execute(&order) {
                 return true;
             }
         }
         false
     }
 
-    fn obey(&mut self, order: &[u8; ORDER]) -> bool {
+    fn execute(&mut self, order: &[u8; ORDER]) -> bool {
         match order[0] {
             b'a' => {
                 let [out, err] = positions(&order[1..]);

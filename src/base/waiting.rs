@@ -1,4 +1,4 @@
-//! Says what a command waits for, once that takes longer than two seconds. Prints nothing: it emits events.
+//! Reports what a command waits for, once that takes longer than two seconds. Prints nothing: it emits events.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ const PAUSES: [Duration; 3] = [
 /// Interval between checks.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Does the work. As long as it lasts, says `what` is waited for and since when; `None`: nothing worth mentioning.
+/// Does the work. As long as it lasts, reports `what` is waited for and since when; `None`: nothing worth mentioning.
 pub(crate) fn shown<T>(
     events: &Events,
     what: impl Fn() -> Option<String>,

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::base::event::{ActionKind, NodeStage};
 use crate::base::failure::Failure;
 use crate::base::name::NodeName;
+use crate::base::text::plural;
 use crate::configure::NodeFault;
 use crate::engine::EngineError;
 use crate::plan::Plan;
@@ -79,6 +80,7 @@ pub fn failures(plan: &Plan, faults: Vec<NodeFault>) -> Vec<Failure> {
 
 /// The nodes where a step failed, as one error, if there are any.
 pub fn failed(plan: &Plan, tried: usize, faults: Vec<NodeFault>) -> Result<(), EngineError> {
-    let what = format!("configuration failed on {} of {tried} nodes", faults.len());
+    let tried = plural(tried, "node");
+    let what = format!("configuration failed on {} of {tried}", faults.len());
     EngineError::from_failures(&what, failures(plan, faults))
 }

@@ -3,6 +3,7 @@
 use crate::base::exit::ExitCode;
 use crate::base::failure::UserError;
 use crate::inventory::HostEndpoint;
+use crate::ssh::HostTarget;
 use crate::state::{ClusterDir, ClusterRecord, Intent, read_intents};
 use crate::topology::{self, Topology};
 
@@ -47,6 +48,16 @@ pub fn add_hosts(hosts: &mut Vec<HostEndpoint>, more: Vec<HostEndpoint>) -> anyh
         hosts.push(host);
     }
     Ok(())
+}
+
+/// How SSH reaches a recorded host; `None` for this machine.
+pub(crate) fn ssh_target(host: &HostEndpoint) -> Result<Option<HostTarget>, UserError> {
+    crate::host::ssh_target(host).map_err(|error| {
+        UserError::new(ExitCode::ApplyFailed, error).with_hint(format!(
+            "correct the URI of `{}` in the topology and run `vcluster up TOPOLOGY`",
+            host.name
+        ))
+    })
 }
 
 /// `bm[01-03]`, `root@bm01`, or libvirt URIs; separated by commas.
@@ -107,6 +118,15 @@ mod tests {
                 "host1-2 qemu+ssh://root@c/system",
             ]
         );
+    }
+
+    #[test]
+    fn a_recorded_uri_that_cannot_be_used_has_a_hint() {
+        let mut host = parse_hosts("root@bm01").unwrap().remove(0);
+        host.uri = "bm01".to_owned();
+        let error = ssh_target(&host).unwrap_err();
+        assert_eq!(error.code, ExitCode::ApplyFailed);
+        assert!(error.hint.unwrap().contains("`bm01`"));
     }
 
     #[test]

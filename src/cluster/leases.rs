@@ -6,6 +6,7 @@ use super::Cluster;
 use crate::base::event::Events;
 use crate::base::exit::ExitCode;
 use crate::base::failure::{Failure, UserError};
+use crate::base::text::plural;
 use crate::base::units::Moment;
 use crate::engine::{self, EngineError, Fleet, HOSTS_AT_ONCE, Pending, Target};
 use crate::host::{Access, LockMode};
@@ -108,9 +109,9 @@ pub async fn extend(
         record.store(&cluster.dir)?;
     }
     let what = format!(
-        "failed to extend the lease of `{name}` on {} of {} hosts",
+        "failed to extend the lease of `{name}` on {} of {}",
         failures.len(),
-        endpoints.len()
+        plural(endpoints.len(), "host")
     );
     EngineError::from_failures(&what, failures)?;
     Ok(end)

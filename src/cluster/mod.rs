@@ -4,6 +4,7 @@
 mod claim_retry;
 pub mod configure;
 pub mod configured;
+pub mod doctor;
 pub mod down;
 pub mod files;
 pub mod gc;
@@ -15,6 +16,7 @@ pub mod nodes;
 mod open;
 mod options;
 mod reached;
+pub mod reaper;
 mod rounds;
 pub mod run;
 mod seeds;

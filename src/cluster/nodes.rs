@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::Cluster;
+use super::hosts::ssh_target;
 use super::locks::ClusterLocks;
 use crate::base::event::{Events, HostStage};
 use crate::base::exit::ExitCode;
@@ -13,7 +14,7 @@ use crate::base::waiting;
 use crate::engine::{Deaths, EngineError, Fleet, HOSTS_AT_ONCE, Pending};
 use crate::host::{Access, ConnectOptions, LockMode};
 use crate::inventory::HostEndpoint;
-use crate::plan::Plan;
+use crate::plan::{NodePlan, Plan};
 use crate::ssh::{HostWay, NodeTarget, Nodes, Reach, Session, Via};
 use crate::state::ClusterKeys;
 
@@ -95,7 +96,7 @@ async fn ways(
         hosts,
         |host| &host.name,
         |host| async move {
-            let way = match crate::host::ssh_target(&host) {
+            let way = match ssh_target(&host) {
                 Ok(None) => Ok(Via::Direct),
                 Ok(Some(mut target)) => {
                     target.timeout = options.timeout;
@@ -104,10 +105,7 @@ async fn ways(
                         .map(|session| Via::Host(HostWay::new(Arc::new(session), target)))
                         .map_err(|error| Failure::of_host(host.name.clone(), error))
                 }
-                Err(error) => {
-                    let error = UserError::new(ExitCode::ApplyFailed, error);
-                    Err(Failure::of_host(host.name.clone(), error))
-                }
+                Err(error) => Err(Failure::of_host(host.name.clone(), error)),
             };
             (host.name, way)
         },
@@ -137,10 +135,18 @@ pub fn nodes_of(plan: &Plan, keys: &ClusterKeys, fleet: &Fleet) -> anyhow::Resul
     Ok(nodes.with_evidence(Deaths::over(fleet, plan)))
 }
 
+/// The login user of a node.
+pub(crate) fn login_user(node: &NodePlan) -> Result<&str, UserError> {
+    node.login_user().map_err(|error| {
+        UserError::new(ExitCode::ApplyFailed, error)
+            .with_hint("run `vcluster up TOPOLOGY`: it records the login users again")
+    })
+}
+
 fn nodes_with(plan: &Plan, keys: &ClusterKeys, via: impl Fn(&HostName) -> Via) -> anyhow::Result<Nodes> {
     let mut reaches = Vec::with_capacity(plan.nodes.len());
     for node in &plan.nodes {
-        let user = node.login_user().map_err(anyhow::Error::msg)?;
+        let user = login_user(node)?;
         let target = NodeTarget {
             name: node.name.to_string(),
             address: (node.spec.address, 22).into(),

@@ -16,6 +16,7 @@ use super::store::store;
 use crate::base::event::Events;
 use crate::base::failure::Failure;
 use crate::base::name::{ClusterName, ImageName, NodeName};
+use crate::base::text::plural;
 use crate::configure::DoneCommands;
 use crate::engine::{Apply, ClaimError, EngineError, Fleet};
 use crate::image::{self, BuildOptions, BuiltImage};
@@ -220,13 +221,13 @@ fn too_few(situation: &Situation, failures: Vec<Failure>) -> anyhow::Error {
     let failed = failed_nodes(&situation.plan, &failures).len();
     let mut what = if failures.iter().any(Failure::is_of_configuration) {
         format!(
-            "configuration failed on {failed} of {} nodes",
-            situation.plan.nodes.len()
+            "configuration failed on {failed} of {}",
+            plural(situation.plan.nodes.len(), "node")
         )
     } else if failed == 0 {
         "failed to remove nodes".to_owned()
     } else {
-        format!("{failed} of {total} nodes did not come up")
+        format!("{failed} of {} did not come up", plural(total, "node"))
     };
     if situation.may_miss() > 0 {
         let wanted = situation.topology.min_ready.of(total);

@@ -86,7 +86,7 @@ pub(crate) async fn observe(
         .or(adopted)
         .unwrap_or_else(Uuid::new_v4);
     let image_keys = image_keys(&topology, events).await?;
-    let trouble = KnownFailures {
+    let known_failures = KnownFailures {
         before: ClusterRecord::load_plan(dir)?,
         ..KnownFailures::default()
     };
@@ -96,14 +96,14 @@ pub(crate) async fn observe(
         image_keys: image_keys.clone(),
         client_key: keys.fingerprint(),
         observed: observed.clone(),
-        trouble: trouble.clone(),
+        known_failures: known_failures.clone(),
     };
     let plan = plan(&input)?;
     Ok(Situation {
         expires: topology.ttl.map(|ttl| Moment::now().after(ttl)),
         claimed: false,
         stuck: false,
-        touched: took_part(trouble.before.as_ref(), record.as_ref()),
+        touched: took_part(known_failures.before.as_ref(), record.as_ref()),
         topology,
         dir: dir.clone(),
         record,
@@ -111,7 +111,7 @@ pub(crate) async fn observe(
         fleet,
         first: observed.clone(),
         observed,
-        retry: RetryState::new(lost, trouble),
+        retry: RetryState::new(lost, known_failures),
         plan,
         cluster_id,
         image_keys,
@@ -142,7 +142,10 @@ async fn connect_and_observe(
 }
 
 /// The key of each image.
-async fn image_keys(topology: &Topology, events: &Events) -> anyhow::Result<IndexMap<ImageName, String>> {
+pub(super) async fn image_keys(
+    topology: &Topology,
+    events: &Events,
+) -> anyhow::Result<IndexMap<ImageName, String>> {
     let mut keys = IndexMap::new();
     for (name, image) in &topology.images {
         let key = image::key(image, events).await;
@@ -273,7 +276,7 @@ impl Situation {
 
     /// Plans again from the current knowledge.
     pub(crate) fn plan_again(&mut self) -> Result<(), PlanError> {
-        self.retry.trouble.before = Some(self.plan.clone());
+        self.retry.known_failures.before = Some(self.plan.clone());
         self.replan()
     }
 
@@ -285,7 +288,7 @@ impl Situation {
             image_keys: self.image_keys.clone(),
             client_key: self.keys.fingerprint(),
             observed: self.observed.clone(),
-            trouble: self.retry.trouble.clone(),
+            known_failures: self.retry.known_failures.clone(),
         })?;
         Ok(())
     }

@@ -5,6 +5,7 @@ use super::common::HostArgs;
 use super::output::Output;
 use crate::base::event::Event;
 use crate::base::exit::ExitCode;
+use crate::base::text::plural;
 use crate::cluster::Cluster;
 use crate::cluster::configure::{ConfigureOptions, configure};
 use crate::state::Lock;
@@ -45,8 +46,8 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let result = configure(&cluster, &topology, &chosen, &options, &output.events).await;
     let done = || {
         format!(
-            "configured {} nodes of cluster `{}`",
-            chosen.len(),
+            "configured {} of cluster `{}`",
+            plural(chosen.len(), "node"),
             cluster.record.name
         )
     };

@@ -1,23 +1,14 @@
 //! `vcluster doctor`: checks the hosts of a topology, reports the problems, and runs safe fixes.
 
-use std::collections::BTreeSet;
-
-use anyhow::Context as _;
-use indexmap::IndexMap;
-use uuid::Uuid;
-
 use super::Context;
 use super::common::HostArgs;
 use super::output::waits;
 use crate::base::event::Events;
 use crate::base::exit::ExitCode;
-use crate::base::name::ClusterName;
 use crate::base::text::{plural, sanitize};
+use crate::cluster::doctor::prepare;
 use crate::doctor::{self, Evidence, Examination, Finding, Severity};
-use crate::image;
-use crate::inventory::ShortId;
 use crate::report::{self, Format};
-use crate::state::{ClusterKeys, ClusterRecord, StateRoot};
 use crate::topology::Topology;
 
 /// Find problems on the hosts of a topology and how to fix them
@@ -40,7 +31,7 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let topology = Topology::load(&args.topology)?;
     let waits = waits(context);
-    let examination = prepare(&args, &topology, &waits).await?;
+    let examination = prepare(&topology, args.hosts.options(), &waits).await?;
     let shows_messages = context.format == Format::Human && !context.quiet;
     if shows_messages {
         report::message(&format!(
@@ -59,36 +50,6 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     show(&evidence, &findings, context);
     let bad = findings.iter().any(|finding| finding.severity == Severity::Error);
     Ok(if bad { ExitCode::ApplyFailed } else { ExitCode::Ok })
-}
-
-async fn prepare<'a>(args: &Args, topology: &'a Topology, waits: &Events) -> anyhow::Result<Examination<'a>> {
-    let root = StateRoot::from_env()?;
-    let mut known: BTreeSet<(ClusterName, ShortId)> = BTreeSet::new();
-    for name in root.clusters()? {
-        // A damaged record must not prevent the checks.
-        if let Ok(Some(record)) = ClusterRecord::load(&root.cluster(&name)) {
-            known.insert((record.name, ShortId::of(record.id)));
-        }
-    }
-    let dir = root.cluster(&topology.name);
-    let record = ClusterRecord::load(&dir)?;
-    let mut image_keys = IndexMap::new();
-    for (name, image) in &topology.images {
-        let key = image::key(image, waits).await;
-        let key = key.with_context(|| format!("image `{name}`"))?;
-        image_keys.insert(name.clone(), key);
-    }
-    Ok(Examination {
-        topology,
-        cluster_id: record.map_or_else(Uuid::new_v4, |record| record.id),
-        image_keys,
-        // Without keys, there are no nodes that could have been created with different keys.
-        client_key: ClusterKeys::load(&dir)?
-            .map(|keys| keys.fingerprint())
-            .unwrap_or_default(),
-        known,
-        options: args.hosts.options(),
-    })
 }
 
 /// Runs the safe fixes. Returns whether there were any.

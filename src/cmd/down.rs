@@ -9,6 +9,7 @@ use super::output::Output;
 use crate::base::event::Event;
 use crate::base::exit::ExitCode;
 use crate::base::name::ClusterName;
+use crate::base::text::plural;
 use crate::cluster::cluster_name;
 use crate::cluster::down::{Down, clear};
 use crate::engine::EngineError;
@@ -78,10 +79,10 @@ async fn remove(
         () = context.cancel.cancelled() => return output.finish(Err(EngineError::Interrupted.into())).await,
     };
     let summary = format!(
-        "{} nodes and {} other objects of cluster `{name}` on {} hosts",
-        holdings.nodes,
-        holdings.objects,
-        holdings.reached.hosts()
+        "{} and {} of cluster `{name}` on {}",
+        plural(holdings.nodes, "node"),
+        plural(holdings.objects, "other object"),
+        plural(holdings.reached.hosts(), "host")
     );
     if args.dry_run {
         holdings.reached.close().await;

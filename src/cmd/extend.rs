@@ -53,6 +53,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             let value = serde_json::json!({ "version": 1, "cluster": name, "expires": end });
             report::data(&format!("{value:#}\n"));
         }
+        Format::Human if context.quiet => {}
         Format::Human => report::message(&format!("cluster `{name}`: {}", lease_words(end))),
     }
     Ok(ExitCode::Ok)

@@ -10,6 +10,7 @@ use super::confirm::confirm;
 use super::leases::HostChoice;
 use super::output::Output;
 use crate::base::exit::ExitCode;
+use crate::base::text::plural;
 use crate::cluster::gc::{self, GcOptions, Inspection, describe, describe_unreadable};
 use crate::engine::EngineError;
 use crate::plan::garbage::Unreadable;
@@ -63,7 +64,8 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             inspection.note_unreadable(&output.events);
         }
         inspection.reached.close().await;
-        let line = clean.then(|| format!("nothing to remove on {} hosts", inspection.reached.hosts()));
+        let hosts = plural(inspection.reached.hosts(), "host");
+        let line = clean.then(|| format!("nothing to remove on {hosts}"));
         let result = inspection.reached.unreached();
         return output
             .finish(result.map(|()| line).map_err(anyhow::Error::from))

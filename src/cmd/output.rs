@@ -22,7 +22,8 @@ pub struct Output {
     /// Where events go.
     pub events: Events,
     reporter: JoinHandle<Summary>,
-    format: Format,
+    /// Whether the closing line is printed.
+    has_closing_line: bool,
 }
 
 impl Output {
@@ -39,20 +40,21 @@ impl Output {
         Self {
             events,
             reporter: report::spawn(receiver, options),
-            format: context.format,
+            has_closing_line: context.format == Format::Human && !context.quiet,
         }
     }
 
-    /// Waits until all events are rendered, then prints the closing line or returns the error.
+    /// Waits until all events are rendered, then prints the closing line, unless only failures are wanted, or returns
+    /// the error.
     pub async fn finish(self, result: anyhow::Result<Option<String>>) -> anyhow::Result<ExitCode> {
         let Self {
             events,
             reporter,
-            format,
+            has_closing_line,
         } = self;
         drop(events);
         reporter.await.context("the reporter ended early")?;
-        if let (Some(line), Format::Human) = (result?, format) {
+        if let Some(line) = result?.filter(|_| has_closing_line) {
             report::message(&line);
         }
         Ok(ExitCode::Ok)

@@ -6,12 +6,11 @@ use super::Context;
 use super::common::HostArgs;
 use super::leases::HostChoice;
 use super::output::waits;
-use crate::base::event::HostStage;
 use crate::base::exit::ExitCode;
-use crate::base::failure::{Failure, UserError};
+use crate::base::failure::UserError;
 use crate::base::name::HostName;
-use crate::engine::{EngineError, Fleet};
-use crate::host::{HostError, REAPER_PATH, ReaperState, reaper_install_script, reaper_script};
+use crate::cluster::reaper::{self, ReaperOperation};
+use crate::host::{REAPER_PATH, ReaperState, reaper_install_script, reaper_script};
 use crate::report::{self, Format};
 
 /// Let the hosts remove clusters whose lease has ended
@@ -76,65 +75,22 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             });
             Ok(ExitCode::Ok)
         }
-        Verb::Install { on, every } => on_hosts(&on, context, Operation::Install(every)).await,
-        Verb::Remove(on) => on_hosts(&on, context, Operation::Remove).await,
-        Verb::Status(on) => on_hosts(&on, context, Operation::Status).await,
+        Verb::Install { on, every } => on_hosts(&on, context, ReaperOperation::Install(every)).await,
+        Verb::Remove(on) => on_hosts(&on, context, ReaperOperation::Remove).await,
+        Verb::Status(on) => on_hosts(&on, context, ReaperOperation::Status).await,
     }
 }
 
-#[derive(Clone, Copy)]
-enum Operation {
-    Install(Duration),
-    Remove,
-    Status,
-}
-
-impl Operation {
-    /// What it does, as a verb phrase.
-    fn describe(self) -> &'static str {
-        match self {
-            Self::Install(_) => "install the reaper",
-            Self::Remove => "remove the reaper",
-            Self::Status => "check the reaper",
-        }
-    }
-}
-
-async fn on_hosts(on: &On, context: &Context, operation: Operation) -> anyhow::Result<ExitCode> {
-    let records = on.choice.endpoints()?;
-    if records.is_empty() {
+async fn on_hosts(on: &On, context: &Context, operation: ReaperOperation) -> anyhow::Result<ExitCode> {
+    let hosts = on.choice.endpoints()?;
+    if hosts.is_empty() {
         return Err(UserError::new(ExitCode::Usage, "no hosts given")
             .with_hint("pass `--hosts 'bm[01-15]'` or a topology file")
             .into());
     }
-    let waits = waits(context);
-    let (fleet, mut failures) = Fleet::connect(&records, &on.connect.access(), &waits).await;
-    let states: Vec<(HostName, Result<ReaperState, HostError>)> = fleet
-        .stage(HostStage::Probe, &waits, |member| async move {
-            let state = match operation {
-                Operation::Install(every) => member.host.install_reaper(every).await,
-                Operation::Remove => member.host.remove_reaper().await,
-                Operation::Status => member.host.reaper_state().await,
-            };
-            Ok((true, state?))
-        })
-        .await;
-    fleet.close().await;
-    let mut rows = Vec::new();
-    for (host, state) in states {
-        match state {
-            Ok(state) => rows.push((host, state)),
-            Err(error) => failures.push(Failure::of_host(host, error)),
-        }
-    }
-    show(&rows, context);
-    let what = format!(
-        "failed to {} on {} of {} hosts",
-        operation.describe(),
-        failures.len(),
-        records.len()
-    );
-    EngineError::from_failures(&what, failures)?;
+    let reapers = reaper::on_hosts(&hosts, operation, &on.connect.access(), &waits(context)).await;
+    show(&reapers.states, context);
+    reapers.outcome?;
     Ok(ExitCode::Ok)
 }
 

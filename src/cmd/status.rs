@@ -9,7 +9,7 @@ use super::common::HostArgs;
 use super::output::waits;
 use crate::base::exit::ExitCode;
 use crate::base::name::HostName;
-use crate::base::text::{self, sanitize};
+use crate::base::text::{self, plural, sanitize};
 use crate::cluster::Cluster;
 use crate::cluster::leases::lease_words;
 use crate::cluster::status::{ClusterStatus, LoginState, NodeState, NodeStatus, StatusOptions, status};
@@ -151,9 +151,9 @@ fn table(cluster: &Cluster, status: &ClusterStatus<'_>, rows: &[Row]) {
     let nodes = status.nodes.iter();
     let running = nodes.filter(|node| node.state == NodeState::Running).count();
     report::message(&format!(
-        "cluster `{}`: {running} of {} nodes running{}",
+        "cluster `{}`: {running} of {} running{}",
         cluster.record.name,
-        rows.len(),
+        plural(rows.len(), "node"),
         status
             .ends
             .iter()

@@ -28,11 +28,12 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         };
         let counted = machine.kernel.is_none_or(|kernel| kernel < EXEMPT);
         let needed = machine.neighbours + hosts + learnt + if counted { permanent } else { 0 };
-        findings.push(judge(Subject::Host(host.name().clone()), needed, (second, third)));
+        let subject = Subject::Host(host.name().clone());
+        findings.push(check_table(subject, needed, (second, third)));
     }
     if let Some(thresholds) = evidence.controller.thresholds {
         let needed = evidence.controller.neighbours + hosts;
-        findings.push(judge(Subject::Controller, needed, thresholds));
+        findings.push(check_table(Subject::Controller, needed, thresholds));
     }
     if nodes > STOCK / 2 {
         findings.push(guests(nodes));
@@ -40,7 +41,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     findings
 }
 
-fn judge(subject: Subject, needed: u64, (second, third): (u64, u64)) -> Finding {
+fn check_table(subject: Subject, needed: u64, (second, third): (u64, u64)) -> Finding {
     if needed <= second {
         return Finding::new(
             Severity::Ok,

@@ -52,7 +52,7 @@ pub struct HostEvidence {
     /// Its entry in the topology.
     pub config: topology::Host,
     /// Steps that failed there.
-    pub troubles: Vec<ProbeError>,
+    pub failures: Vec<ProbeError>,
     /// Whether it is this machine.
     pub local: bool,
     /// What the examination of the machine reported.
@@ -72,8 +72,8 @@ impl HostEvidence {
     }
 
     /// The failure of a stage.
-    pub fn trouble(&self, stage: Stage) -> Option<&ProbeError> {
-        self.troubles.iter().find(|trouble| trouble.stage == stage)
+    pub fn failure(&self, stage: Stage) -> Option<&ProbeError> {
+        self.failures.iter().find(|failure| failure.stage == stage)
     }
 }
 

@@ -74,7 +74,7 @@ pub async fn examine<'a>(examination: &Examination<'a>, events: &Events) -> Evid
             image_keys: examination.image_keys.clone(),
             client_key: examination.client_key.clone(),
             observed,
-            trouble: crate::plan::KnownFailures::default(),
+            known_failures: crate::plan::KnownFailures::default(),
         })
     });
     let (tried, paths) = paths(examination.topology, plan.as_ref(), &mut visits, events).await;
@@ -102,7 +102,7 @@ async fn visit(config: &topology::Host, options: &ConnectOptions) -> Visit {
     let mut visit = Visit {
         evidence: HostEvidence {
             config: config.clone(),
-            troubles: Vec::new(),
+            failures: Vec::new(),
             local: false,
             machine: None,
             seen: None,
@@ -115,7 +115,7 @@ async fn visit(config: &topology::Host, options: &ConnectOptions) -> Visit {
     let login = match HostLogin::open(&config.endpoint(), options).await {
         Ok(login) => login,
         Err(error) => {
-            visit.trouble(Stage::Login, &error);
+            visit.failed(Stage::Login, &error);
             return visit;
         }
     };
@@ -133,7 +133,7 @@ async fn visit(config: &topology::Host, options: &ConnectOptions) -> Visit {
             }
         }
         Err(error) => {
-            visit.trouble(Stage::Examine, &error);
+            visit.failed(Stage::Examine, &error);
             return visit;
         }
     }
@@ -141,7 +141,7 @@ async fn visit(config: &topology::Host, options: &ConnectOptions) -> Visit {
     let host = match login.libvirt().await {
         Ok(host) => host,
         Err(error) => {
-            visit.trouble(Stage::Libvirt, &error);
+            visit.failed(Stage::Libvirt, &error);
             return visit;
         }
     };
@@ -150,14 +150,14 @@ async fn visit(config: &topology::Host, options: &ConnectOptions) -> Visit {
             visit.evidence.kvm = seen.facts.kvm;
             visit.evidence.seen = Some(seen);
         }
-        Err(error) => visit.trouble(Stage::Libvirt, &error),
+        Err(error) => visit.failed(Stage::Libvirt, &error),
     }
     visit.host = Some(host);
     visit
 }
 
 impl Visit {
-    fn trouble(&mut self, stage: Stage, error: &HostError) {
+    fn failed(&mut self, stage: Stage, error: &HostError) {
         let cause = match &error.cause {
             // Its own text names the host as in the URI, which is what the user needs.
             Cause::Ssh(error) => explain(error.as_ref()),
@@ -167,7 +167,7 @@ impl Visit {
     }
 
     fn note(&mut self, stage: Stage, error: String, hint: Option<String>) {
-        self.evidence.troubles.push(ProbeError { stage, error, hint });
+        self.evidence.failures.push(ProbeError { stage, error, hint });
     }
 }
 
@@ -255,7 +255,7 @@ async fn paths(
                 ways += tried;
                 paths.append(&mut failed);
             }
-            Some(Err(error)) => visit.trouble(Stage::Paths, &error),
+            Some(Err(error)) => visit.failed(Stage::Paths, &error),
             None => {}
         }
     }

@@ -54,7 +54,7 @@ impl World {
             .zip(1..)
             .map(|(config, number)| HostEvidence {
                 config: config.clone(),
-                troubles: Vec::new(),
+                failures: Vec::new(),
                 local: false,
                 machine: machine.clone(),
                 seen: Some(seen(&config.name, number)),
@@ -88,7 +88,7 @@ impl World {
             image_keys: std::iter::once(("micro".parse().unwrap(), "k".to_owned())).collect(),
             client_key: "SHA256:x".into(),
             observed,
-            trouble: KnownFailures::default(),
+            known_failures: KnownFailures::default(),
         };
         let plan = (!input.observed.is_empty()).then(|| plan(&input));
         Evidence {

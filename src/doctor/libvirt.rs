@@ -14,8 +14,8 @@ const CLIENTS: u64 = 10;
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for host in &evidence.hosts {
-        if let Some(trouble) = host.trouble(Stage::Libvirt) {
-            findings.push(silent(host, &trouble.error, trouble.hint.as_deref()));
+        if let Some(failure) = host.failure(Stage::Libvirt) {
+            findings.push(silent(host, &failure.error, failure.hint.as_deref()));
         }
     }
     findings
@@ -133,7 +133,7 @@ mod tests {
 
     fn silent_world(change: impl Fn(&mut Machine)) -> Finding {
         let mut world = World::new(1, 2);
-        world.hosts[0].troubles.push(ProbeError {
+        world.hosts[0].failures.push(ProbeError {
             stage: Stage::Libvirt,
             error: "cannot open libvirt".into(),
             hint: None,

@@ -11,12 +11,12 @@ use crate::nodeset::fold;
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for host in &evidence.hosts {
-        if let Some(trouble) = host.trouble(Stage::Paths) {
+        if let Some(failure) = host.failure(Stage::Paths) {
             findings.push(
-                Finding::host(Severity::Warning, "mtu", host.name(), &trouble.error)
+                Finding::host(Severity::Warning, "mtu", host.name(), &failure.error)
                     .because("cannot determine whether full packets reach the other hosts")
                     .advised(
-                        trouble
+                        failure
                             .hint
                             .as_deref()
                             .unwrap_or("make sure that `ping` works there for root"),

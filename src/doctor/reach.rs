@@ -8,8 +8,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let all = evidence.hosts.len();
     let mut findings = Vec::new();
     for host in &evidence.hosts {
-        let login = host.trouble(Stage::Login);
-        let Some(trouble) = login.or(host.trouble(Stage::Examine)) else {
+        let login = host.failure(Stage::Login);
+        let Some(failure) = login.or(host.failure(Stage::Examine)) else {
             findings.push(Finding::host(
                 Severity::Ok,
                 "reach",
@@ -21,13 +21,14 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         let left = evidence
             .hosts
             .iter()
-            .filter(|host| host.troubles.is_empty())
+            .filter(|host| host.failures.is_empty())
             .count();
         let why = format!(
-            "`up` needs every host of the topology; without this one, {} would have to fit on {left} of {all} hosts",
-            plural(evidence.topology.nodes.len(), "node")
+            "`up` needs every host of the topology; without this one, {} would have to fit on {left} of {}",
+            plural(evidence.topology.nodes.len(), "node"),
+            plural(all, "host")
         );
-        let advice = match (&trouble.hint, login) {
+        let advice = match (&failure.hint, login) {
             (Some(hint), _) => hint.clone(),
             (None, Some(_)) => format!(
                 "make sure that it is on and that `ssh` reaches it as in its URI ({}), or remove it from the topology",
@@ -36,7 +37,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             (None, None) => "make sure that root has a POSIX shell there".to_owned(),
         };
         findings.push(
-            Finding::host(Severity::Error, "reach", host.name(), &trouble.error)
+            Finding::host(Severity::Error, "reach", host.name(), &failure.error)
                 .because(why)
                 .advised(advice),
         );
@@ -53,7 +54,7 @@ mod tests {
     #[test]
     fn a_dead_host_is_an_error_and_the_others_are_fine() {
         let mut world = World::new(3, 6);
-        world.hosts[1].troubles.push(ProbeError {
+        world.hosts[1].failures.push(ProbeError {
             stage: Stage::Login,
             error: "cannot log in: no route to host".into(),
             hint: None,

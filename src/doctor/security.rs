@@ -5,11 +5,11 @@ use super::finding::{Finding, Severity};
 use super::machine::Machine;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
-    let judged = evidence.machines().map(|(host, machine)| judge(host, machine));
-    judged.collect()
+    let findings = evidence.machines().map(|(host, machine)| check_host(host, machine));
+    findings.collect()
 }
 
-fn judge(host: &HostEvidence, machine: &Machine) -> Finding {
+fn check_host(host: &HostEvidence, machine: &Machine) -> Finding {
     let finding = |severity, what: &str| Finding::host(severity, "security", host.name(), what);
     if machine.security_driver.as_deref() == Some("none") {
         return finding(

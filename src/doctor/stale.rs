@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::evidence::Evidence;
 use super::finding::{Finding, Severity};
 use crate::base::name::HostName;
+use crate::base::text::plural;
 use crate::base::units::MiB;
 use crate::inventory::ShortId;
 use crate::nodeset::fold;
@@ -45,10 +46,10 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         let hosts = fold(&traces.hosts);
         let what = format!("cluster `{cluster}` ({id}) exists there but has no record here");
         let why = format!(
-            "its {} nodes use {} of memory on {hosts}; it belongs to another controller, or to one that is \
+            "its nodes use {} of memory on {hosts} ({}); it belongs to another controller, or to one that is \
              lost: remove it only if it is yours",
-            traces.nodes,
-            MiB(traces.memory)
+            MiB(traces.memory),
+            plural(traces.nodes, "node")
         );
         let command = format!(
             "vcluster down {cluster} --hosts '{}'",

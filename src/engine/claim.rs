@@ -152,7 +152,7 @@ impl ClaimAll<'_> {
                 _ => None,
             })
             .collect();
-        let Err(reason) = judge(
+        let Err(reason) = check_answers(
             &self.plan.cluster,
             answers
                 .iter()
@@ -201,7 +201,7 @@ impl ClaimAll<'_> {
 
     async fn claim<'m>(&self, member: &'m Member, cluster: &ClusterRef) -> (&'m Member, Answer) {
         let name = &member.endpoint.name;
-        let promise = self.plan.claimed_capacity(name);
+        let claimed = self.plan.claimed_capacity(name);
         let before = self.before(name);
         let claim = Claim {
             version: CLAIM_VERSION,
@@ -210,12 +210,12 @@ impl ClaimAll<'_> {
             controller: crate::host::controller(),
             made: before.map_or_else(Moment::now, |claim| claim.made),
             expires: self.expires,
-            subnet: promise.subnet,
-            vni: promise.vni,
-            nodes: promise.nodes,
-            memory: promise.memory,
-            vcpus: promise.vcpus,
-            disk: promise.disk,
+            subnet: claimed.subnet,
+            vni: claimed.vni,
+            nodes: claimed.nodes,
+            memory: claimed.memory,
+            vcpus: claimed.vcpus,
+            disk: claimed.disk,
         };
         let token = self.seen(name).map_or("", |seen| seen.token.as_str());
         let request = LockRequest {
@@ -223,7 +223,7 @@ impl ClaimAll<'_> {
             verb: "up",
             how: LockMode::Exclusive,
             // A host without nodes in this plan is only locked, not claimed.
-            claim: (promise.nodes > 0).then_some((&claim, token)),
+            claim: (claimed.nodes > 0).then_some((&claim, token)),
         };
         (member, member.host.hold(&request).await.map_err(Arc::new))
     }
@@ -322,7 +322,7 @@ pub async fn hold(
             },
         );
         answers.extend(more.await);
-        judge(
+        check_answers(
             &target.cluster,
             answers.iter().map(|(host, _, answer)| (*host, answer)),
         )?;
@@ -345,7 +345,7 @@ fn is_held(answer: &Answer) -> bool {
 }
 
 /// The first reason to stop: another command holds the cluster, hosts failed, claims changed.
-fn judge<'a>(
+fn check_answers<'a>(
     cluster: &ClusterName,
     answers: impl Iterator<Item = (&'a HostName, &'a Answer)>,
 ) -> Result<(), ClaimError> {

@@ -1,6 +1,6 @@
 //! What every host needs before its first guest: network, pools and images, and checks of KVM and the MTU.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::apply::Round;
 use super::failure::EngineError;
@@ -11,6 +11,7 @@ use crate::base::exit::ExitCode;
 use crate::base::failure::{Failure, UserError};
 use crate::base::name::{HostName, ImageName, NodeName};
 use crate::host::{Cause, HostError, HostImage, ImagePart};
+use crate::inventory::KvmSupport;
 use crate::network::{Wanted, mtu_peers};
 use crate::plan::{Acceleration, HostPlan, acceleration, drop_out};
 use crate::topology::Accel;
@@ -105,16 +106,16 @@ impl Round<'_> {
         Ok(images.into_iter().flatten().collect())
     }
 
-    /// Whether a test guest with KVM boots on a host; `false` if none is needed.
-    async fn kvm_works(
+    /// What the test of KVM on a host finds; `None` if the topology wants emulation there.
+    async fn kvm_support(
         &self,
         planned: &HostPlan,
         member: &Member,
         images: &HashMap<(HostName, ImageName), HostImage>,
-    ) -> Result<bool, HostError> {
+    ) -> Result<Option<KvmSupport>, HostError> {
         let name = &planned.name;
         if planned.accel == Accel::Tcg {
-            return Ok(false);
+            return Ok(None);
         }
         // An image with a kernel of its own boots fastest.
         let mut here: Vec<&HostImage> = images
@@ -127,7 +128,8 @@ impl Round<'_> {
             let cause = Cause::Other("no image that it could boot is there".into());
             return Err(HostError::new(name, "check KVM", cause));
         };
-        member.host.prove_kvm(&self.plan.mark(node), image).await
+        let support = member.host.prove_kvm(&self.plan.mark(node), image).await?;
+        Ok(Some(support))
     }
 
     pub(super) async fn accelerations(
@@ -146,46 +148,33 @@ impl Round<'_> {
             HOSTS_AT_ONCE,
             hosts,
             |(planned, _)| &planned.name,
-            |(planned, member)| async move { (planned, self.kvm_works(planned, member, images).await) },
+            |(planned, member)| async move { (planned, self.kvm_support(planned, member, images).await) },
         )
         .await;
+        let mut described: BTreeMap<&str, BTreeSet<&HostName>> = BTreeMap::new();
         for (planned, answer) in answers {
             let name = &planned.name;
-            match answer.map(|works| acceleration(planned.accel, works)) {
-                Ok(Some(acceleration)) => {
+            let support = match answer {
+                Ok(support) => support,
+                Err(error) => {
+                    failures.push(Failure::of_host(name.clone(), error));
+                    continue;
+                }
+            };
+            match acceleration(planned.accel, support) {
+                Some(acceleration) => {
+                    let hosts = described.entry(mode(acceleration, support)).or_default();
+                    hosts.insert(name);
                     chosen.insert(name.clone(), acceleration);
                 }
-                Ok(None) => {
-                    let text = "a test guest with KVM did not boot";
-                    let hint = "enable virtualisation in the firmware, or set `accel: auto` for this host";
-                    let error = UserError::new(ExitCode::ApplyFailed, text).with_hint(hint);
-                    failures.push(Failure::of_host(name.clone(), error));
-                }
-                Err(error) => failures.push(Failure::of_host(name.clone(), error)),
+                None => failures.push(Failure::of_host(name.clone(), no_kvm(support))),
             }
         }
         self.losses.hosts(failures);
         self.check_interrupt()?;
-        let of = |wanted| {
-            let mut hosts: Vec<&str> = chosen
-                .iter()
-                .filter(|(_, kind)| **kind == wanted)
-                .map(|(host, _)| host.as_str())
-                .collect();
-            hosts.sort_unstable();
-            hosts
-        };
-        for (kind, text) in [
-            (Acceleration::Kvm, "KVM"),
-            (Acceleration::Tcg, "software emulation (no working KVM)"),
-        ] {
-            let hosts = of(kind);
-            if !hosts.is_empty() {
-                self.events.note(format!(
-                    "guests run with {text} on {}",
-                    crate::nodeset::fold(hosts)
-                ));
-            }
+        for (mode, hosts) in described {
+            let hosts = crate::nodeset::fold(hosts);
+            self.events.note(format!("guests run with {mode} on {hosts}"));
         }
         Ok(chosen)
     }
@@ -243,4 +232,30 @@ impl Round<'_> {
         }
         self.check_interrupt()
     }
+}
+
+/// How guests run on a host, and why, for people.
+fn mode(acceleration: Acceleration, kvm: Option<KvmSupport>) -> &'static str {
+    match (acceleration, kvm) {
+        (Acceleration::Kvm, _) => "KVM",
+        (Acceleration::Tcg, None) => "software emulation (as set in the topology)",
+        (Acceleration::Tcg, Some(KvmSupport::NoKernel)) => "software emulation (no kernel to test KVM with)",
+        (Acceleration::Tcg, Some(_)) => "software emulation (no working KVM)",
+    }
+}
+
+/// The error of a host where KVM is required and not known to work.
+fn no_kvm(kvm: Option<KvmSupport>) -> UserError {
+    let (text, hint) = match kvm {
+        Some(KvmSupport::NoKernel) => (
+            "no kernel to test KVM with",
+            "install the host's kernel as /boot/vmlinuz-$(uname -r), use an image with a kernel of its own (as \
+             `micro` has), or set `accel: auto` for this host",
+        ),
+        _ => (
+            "a test guest with KVM did not boot",
+            "enable virtualisation in the firmware, or set `accel: auto` for this host",
+        ),
+    };
+    UserError::new(ExitCode::ApplyFailed, text).with_hint(hint)
 }

@@ -110,11 +110,11 @@ impl HostWatch {
                     () = stopped.cancelled() => break,
                 }
                 // A guest that is started during the query may be missing in its result.
-                let judged = started(&seen);
+                let before = started(&seen);
                 match host.active().await {
                     Ok(active) => {
                         failed = 0;
-                        on_domains(&seen, &cluster, &judged, &active);
+                        on_domains(&seen, &cluster, &before, &active);
                     }
                     // A single failed query is no evidence about the guests.
                     Err(error) => {
@@ -206,13 +206,13 @@ fn on_console_line(signals: &BootSignals, node: &NodeName, line: &str) {
 fn on_domains(
     signals: &BootSignals,
     cluster: &ClusterName,
-    judged: &HashSet<NodeName>,
+    before: &HashSet<NodeName>,
     active: &HashSet<String>,
 ) {
     let signals = signals.lock().unwrap_or_else(PoisonError::into_inner);
     for (node, sender) in signals.iter() {
         sender.send_if_modified(|signal| {
-            let dead = judged.contains(node) && !active.contains(&domain_name(cluster, node));
+            let dead = before.contains(node) && !active.contains(&domain_name(cluster, node));
             let changed = dead != signal.dead;
             signal.dead = dead;
             changed

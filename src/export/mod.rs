@@ -15,7 +15,8 @@ pub use targets::Targets;
 
 use crate::base::name::{ClusterName, NodeName};
 use crate::cluster::Cluster;
-use crate::host::ssh_target;
+use crate::cluster::hosts::ssh_target;
+use crate::cluster::nodes::login_user;
 use crate::plan::NodePlan;
 use crate::report::Format;
 use crate::ssh::HostTarget;
@@ -62,10 +63,10 @@ impl<'a> ExportedCluster<'a> {
         {
             let mut hosts = cluster.record.hosts.iter();
             let target = match hosts.find(|host| host.name == node.host) {
-                Some(host) => ssh_target(host).map_err(anyhow::Error::msg)?,
+                Some(host) => ssh_target(host)?,
                 None => None,
             };
-            let user = node.login_user().map_err(anyhow::Error::msg)?;
+            let user = login_user(node)?;
             nodes.push(ExportedNode {
                 node,
                 user: user.to_owned(),

@@ -5,6 +5,11 @@ use uuid::Uuid;
 
 use crate::base::name::{ClusterName, NodeName};
 
+/// What the names of bridges begin with; in `network/remove.sh` too. Linux allows 15 characters, the short id has 8.
+const BRIDGE: &str = "vcb";
+/// The same of VXLAN devices.
+const VXLAN: &str = "vcx";
+
 /// Short form of a cluster id: its first 8 hex digits. Part of the names of devices, pools and directories.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -25,6 +30,26 @@ impl ShortId {
     /// As text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Name of the cluster's bridge: `vcbSHORTID`.
+    pub fn bridge_name(&self) -> String {
+        format!("{BRIDGE}{self}")
+    }
+
+    /// Name of the cluster's VXLAN device: `vcxSHORTID`.
+    pub fn vxlan_name(&self) -> String {
+        format!("{VXLAN}{self}")
+    }
+
+    /// Parses the name of a cluster's bridge.
+    pub fn of_bridge(name: &str) -> Option<Self> {
+        Self::parse(name.strip_prefix(BRIDGE)?)
+    }
+
+    /// Parses the name of a cluster's VXLAN device.
+    pub fn of_vxlan(name: &str) -> Option<Self> {
+        Self::parse(name.strip_prefix(VXLAN)?)
     }
 }
 
@@ -130,6 +155,17 @@ mod tests {
         ] {
             assert_eq!(ClusterRef::of_pool(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn the_short_id_is_read_from_the_names_of_links() {
+        let id = ShortId::parse("0123abcd").unwrap();
+        assert_eq!(id.bridge_name(), "vcb0123abcd");
+        assert_eq!(id.vxlan_name(), "vcx0123abcd");
+        assert_eq!(ShortId::of_bridge(&id.vxlan_name()), None);
+        assert_eq!(ShortId::of_vxlan(&id.bridge_name()), None);
+        assert_eq!(ShortId::of_bridge(&id.bridge_name()), Some(id.clone()));
+        assert_eq!(ShortId::of_vxlan(&id.vxlan_name()), Some(id));
     }
 
     #[test]

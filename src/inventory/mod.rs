@@ -3,6 +3,7 @@
 pub mod claim;
 pub mod endpoint;
 pub mod id;
+pub mod kvm;
 pub mod observed;
 pub mod orphans;
 pub mod spec;
@@ -10,6 +11,7 @@ pub mod spec;
 pub use claim::{CLAIM_VERSION, Claim, ObservedClaim};
 pub use endpoint::HostEndpoint;
 pub use id::{ClusterRef, PROBE_NODE, ShortId, domain_name};
+pub use kvm::KvmSupport;
 pub use observed::{DomainState, HostFacts, Mark, NotRunning, ObservedHost, ObservedNode, ObservedObject};
 pub use orphans::{Orphan, Orphans};
 pub use spec::{Mac, NodeSpec};

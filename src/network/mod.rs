@@ -37,12 +37,8 @@ pub fn read_alias(alias: &str) -> Option<(ClusterName, Uuid)> {
 
 /// Kind and short id of a link of ours, from its name.
 pub fn read_link_name(name: &str) -> Option<(&'static str, ShortId)> {
-    let (kind, id) = match (name.strip_prefix("vcb"), name.strip_prefix("vcx")) {
-        (Some(id), _) => ("bridge", id),
-        (_, Some(id)) => ("vxlan", id),
-        _ => return None,
-    };
-    Some((kind, ShortId::parse(id)?))
+    let bridge = ShortId::of_bridge(name).map(|id| ("bridge", id));
+    bridge.or_else(|| Some(("vxlan", ShortId::of_vxlan(name)?)))
 }
 
 /// Name of our nft table (family `inet`).

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::name::HostName;
+use crate::inventory::KvmSupport;
 use crate::topology::Accel;
 
 /// How a guest's code is executed.
@@ -24,13 +25,13 @@ impl std::fmt::Display for Acceleration {
     }
 }
 
-/// The acceleration of a host's guests, from the topology and from whether KVM works there. `None`: KVM is required
-/// and does not work.
-pub fn acceleration(wanted: Accel, kvm_works: bool) -> Option<Acceleration> {
-    match (wanted, kvm_works) {
-        (Accel::Tcg, _) | (Accel::Auto, false) => Some(Acceleration::Tcg),
-        (Accel::Auto | Accel::Kvm, true) => Some(Acceleration::Kvm),
-        (Accel::Kvm, false) => None,
+/// The acceleration of a host's guests, from the topology and from what the test of KVM found there; `kvm` is `None` if
+/// it was not tested. The result is `None` if KVM is required and not known to work.
+pub fn acceleration(wanted: Accel, kvm: Option<KvmSupport>) -> Option<Acceleration> {
+    match (wanted, kvm) {
+        (Accel::Auto | Accel::Kvm, Some(KvmSupport::Works)) => Some(Acceleration::Kvm),
+        (Accel::Auto | Accel::Tcg, _) => Some(Acceleration::Tcg),
+        (Accel::Kvm, _) => None,
     }
 }
 
@@ -136,12 +137,16 @@ mod tests {
     }
 
     #[test]
-    fn a_host_where_kvm_is_required_and_does_not_work_is_never_emulated() {
-        assert_eq!(acceleration(Accel::Kvm, false), None);
-        assert_eq!(acceleration(Accel::Kvm, true), Some(Acceleration::Kvm));
-        assert_eq!(acceleration(Accel::Auto, false), Some(Acceleration::Tcg));
-        assert_eq!(acceleration(Accel::Auto, true), Some(Acceleration::Kvm));
-        assert_eq!(acceleration(Accel::Tcg, true), Some(Acceleration::Tcg));
+    fn a_host_where_kvm_is_required_and_not_known_to_work_is_never_emulated() {
+        let works = Some(KvmSupport::Works);
+        for other in [Some(KvmSupport::DoesNotBoot), Some(KvmSupport::NoKernel), None] {
+            assert_eq!(acceleration(Accel::Kvm, other), None);
+            assert_eq!(acceleration(Accel::Auto, other), Some(Acceleration::Tcg));
+            assert_eq!(acceleration(Accel::Tcg, other), Some(Acceleration::Tcg));
+        }
+        assert_eq!(acceleration(Accel::Kvm, works), Some(Acceleration::Kvm));
+        assert_eq!(acceleration(Accel::Auto, works), Some(Acceleration::Kvm));
+        assert_eq!(acceleration(Accel::Tcg, works), Some(Acceleration::Tcg));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use ipnet::Ipv4Net;
 use crate::base::exit::ExitCode;
 use crate::base::failure::UserFacing;
 use crate::base::name::{ClusterName, HostName, NodeName};
+use crate::base::text::plural;
 use crate::topology::Location;
 
 /// Why a host cannot take a node.
@@ -51,7 +52,9 @@ pub enum PlanError {
     },
     /// The subnet has too few free addresses.
     #[error(
-        "subnet {subnet} is too small: {needed} addresses are needed ({nodes} nodes, {hosts} hosts), {usable} are usable"
+        "subnet {subnet} is too small: {needed} addresses are needed ({}, {}), {usable} are usable",
+        plural(*nodes, "node"),
+        plural(*hosts, "host")
     )]
     SubnetTooSmall {
         /// The subnet.

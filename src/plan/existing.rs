@@ -157,7 +157,7 @@ impl<'a> Existing<'a> {
 fn refused(given: &Given<'_>, item: &Item<'_>, site: &Site<'_>, room: &FreeCapacity) -> Option<String> {
     let rules = &given.rules[item.group];
     let host = &site.host.name;
-    if let Some(failed) = given.input.trouble.failed.get(&item.node.name) {
+    if let Some(failed) = given.input.known_failures.failed.get(&item.node.name) {
         return Some(failed.why.clone());
     }
     if !rules.allowed[site.index] {

@@ -116,7 +116,7 @@ pub fn garbage(
                 .filter(|known| known.cluster == **cluster && known.short_id.as_ref() == Some(short_id))
                 .flat_map(|known| &known.stranded)
                 .collect();
-            let (hosts, why, expired) = judge(seen, was_down, &stranded, now, older_than)?;
+            let (hosts, why, expired) = check_cluster(seen, was_down, &stranded, now, older_than)?;
             Some(Garbage {
                 cluster: (*cluster).clone(),
                 short_id: Some(short_id.clone()),
@@ -170,7 +170,7 @@ pub fn unreadable(observed: &[ObservedHost], garbage: &[Garbage]) -> Vec<Unreada
 }
 
 /// Where a cluster is removed, and why; `None` if it stays.
-fn judge<'a>(
+fn check_cluster<'a>(
     seen: &Seen<'a>,
     was_down: bool,
     stranded: &[&HostName],

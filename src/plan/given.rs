@@ -82,10 +82,10 @@ fn rules(topology: &Topology, sites: &[Site<'_>]) -> Vec<Rules> {
 
 /// The nodes of the topology. Each avoids the hosts that are closed and those where it failed.
 fn items<'a>(input: &'a PlanInput<'_>, sites: &[Site<'_>]) -> Vec<Item<'a>> {
-    let (topology, trouble) = (input.topology, &input.trouble);
+    let (topology, known_failures) = (input.topology, &input.known_failures);
     let groups = group_indexes(topology);
     let ranks = natural::ranks(topology.nodes.iter().map(|node| node.name.as_str()));
-    let closed: Vec<usize> = among(sites, &trouble.closed).collect();
+    let closed: Vec<usize> = among(sites, &known_failures.closed).collect();
     topology
         .nodes
         .iter()
@@ -93,7 +93,7 @@ fn items<'a>(input: &'a PlanInput<'_>, sites: &[Site<'_>]) -> Vec<Item<'a>> {
         .enumerate()
         .map(|(order, (node, rank))| {
             let mut avoid = closed.clone();
-            if let Some(failed) = trouble.failed.get(&node.name) {
+            if let Some(failed) = known_failures.failed.get(&node.name) {
                 avoid.extend(among(sites, &failed.on));
                 avoid.sort_unstable();
                 avoid.dedup();
@@ -118,7 +118,7 @@ fn among(sites: &[Site<'_>], hosts: &BTreeSet<HostName>) -> impl Iterator<Item =
 
 /// The nodes of the previous plan, by name.
 fn before<'a>(input: &'a PlanInput<'_>) -> HashMap<&'a NodeName, &'a NodePlan> {
-    let plan = input.trouble.before.as_ref();
+    let plan = input.known_failures.before.as_ref();
     plan.filter(|plan| plan.cluster_id == input.cluster_id)
         .into_iter()
         .flat_map(|plan| &plan.nodes)

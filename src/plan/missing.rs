@@ -26,7 +26,7 @@ pub(super) fn place_all<'a>(
     existing: &Existing<'a>,
     rooms: Vec<FreeCapacity>,
 ) -> Result<(Vec<Placed<'a>>, Vec<MissingNode>), PlanError> {
-    let failed = &given.input.trouble.failed;
+    let failed = &given.input.known_failures.failed;
     let all = given.items.len();
     let may_miss = all - given.input.topology.min_ready.of(all);
     let mut missing: Vec<(&Item<'_>, String)> = Vec::new();

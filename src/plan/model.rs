@@ -206,7 +206,7 @@ pub struct PlanInput<'a> {
     /// What was observed on the hosts; a host of the topology that is missing here gets no nodes.
     pub observed: Vec<crate::inventory::ObservedHost>,
     /// What failed so far.
-    pub trouble: KnownFailures,
+    pub known_failures: KnownFailures,
 }
 
 /// What failed so far, and the previous plan: facts that reachable hosts cannot report.

@@ -68,7 +68,7 @@ pub(super) fn network(given: &Given<'_>, used: &[&Site<'_>]) -> Result<NetworkPl
     let short_id = ShortId::of(input.cluster_id);
     let mut plan = NetworkPlan {
         subnet: wanted.subnet.trunc(),
-        bridge: wanted.bridge.clone().unwrap_or_else(|| format!("vcb{short_id}")),
+        bridge: wanted.bridge.clone().unwrap_or_else(|| short_id.bridge_name()),
         own_bridge: wanted.bridge.is_none(),
         vxlan: None,
         mtu: wanted.mtu.unwrap_or(ETHERNET_MTU),
@@ -86,7 +86,7 @@ pub(super) fn network(given: &Given<'_>, used: &[&Site<'_>]) -> Result<NetworkPl
         plan.mtu = mtu(given)?;
         // Without the narrowest host a larger MTU would fit, but an unreachable host must not recreate all nodes.
         let before = input
-            .trouble
+            .known_failures
             .before
             .as_ref()
             .filter(|_| given.sites.len() < input.topology.hosts.len());
@@ -94,7 +94,7 @@ pub(super) fn network(given: &Given<'_>, used: &[&Site<'_>]) -> Result<NetworkPl
             plan.mtu = plan.mtu.min(before.network.mtu);
         }
     }
-    let device = format!("vcx{short_id}");
+    let device = short_id.vxlan_name();
     let has_device = |site: &Site<'_>| site.observed.objects.iter().any(|object| object.name == device);
     if used.len() > 1 {
         check_underlay(used)?;

@@ -13,7 +13,7 @@ pub struct RetryState {
     /// The hosts that are unreachable, and why, on one line.
     pub lost: BTreeMap<HostName, String>,
     /// What the next plan takes into account.
-    pub trouble: KnownFailures,
+    pub known_failures: KnownFailures,
     /// Hosts whose connection was lost and reopened once.
     reopened: BTreeSet<HostName>,
     /// How often a node failed by itself.
@@ -39,17 +39,17 @@ pub fn failed_nodes<'a>(plan: &Plan, failures: &'a [Failure]) -> BTreeMap<NodeNa
 
 impl RetryState {
     /// What is known before the first round.
-    pub fn new(lost: BTreeMap<HostName, String>, trouble: KnownFailures) -> Self {
+    pub fn new(lost: BTreeMap<HostName, String>, known_failures: KnownFailures) -> Self {
         Self {
             lost,
-            trouble,
+            known_failures,
             ..Self::default()
         }
     }
 
     /// How many nodes are not retried.
     pub fn given_up(&self) -> usize {
-        let failed = self.trouble.failed.values();
+        let failed = self.known_failures.failed.values();
         failed.filter(|failed| failed.given_up).count()
     }
 
@@ -68,7 +68,7 @@ impl RetryState {
         // Forget earlier failures of nodes that are up now.
         for node in &plan.nodes {
             if !failed.contains_key(&node.name) {
-                self.trouble.failed.remove(&node.name);
+                self.known_failures.failed.remove(&node.name);
             }
         }
         let hosts_that_failed: BTreeSet<&HostName> = failures
@@ -77,7 +77,7 @@ impl RetryState {
             .filter_map(|failure| failure.host.as_ref())
             .filter(|host| !self.lost.contains_key(*host) && !back.contains(*host))
             .collect();
-        self.trouble
+        self.known_failures
             .closed
             .extend(hosts_that_failed.iter().map(|host| (*host).clone()));
         let kept: BTreeSet<&NodeName> = plan
@@ -98,7 +98,7 @@ impl RetryState {
             if !is_over && (gone.is_some() || back.contains(&node.host) || (by_host && kept)) {
                 continue;
             }
-            let entry = self.trouble.failed.entry(node.name.clone()).or_default();
+            let entry = self.known_failures.failed.entry(node.name.clone()).or_default();
             entry.why = match gone {
                 Some(why) => format!("its host {} is unreachable: {why}", node.host),
                 None => failure.summary(),
@@ -171,7 +171,7 @@ mod tests {
 
     /// `NODE: HOSTS WHY` of all that failed, `!` for those that are given up.
     fn described(state: &RetryState) -> Vec<String> {
-        let failed = state.trouble.failed.iter();
+        let failed = state.known_failures.failed.iter();
         failed
             .map(|(node, failed)| {
                 let mark = if failed.given_up { "!" } else { "" };
@@ -201,7 +201,7 @@ mod tests {
         state.record_round(&plan(NEW), &lost(&[("a", Some("n2"))]), &names(&[]), false);
         assert_eq!(described(&state), ["n2!: a broke"]);
         assert_eq!(state.given_up(), 1);
-        assert!(state.trouble.closed.is_empty());
+        assert!(state.known_failures.closed.is_empty());
     }
 
     #[test]
@@ -225,10 +225,10 @@ mod tests {
     fn a_connection_that_is_reopened_is_forgiven_once() {
         let mut state = RetryState::default();
         state.record_round(&plan(NEW), &lost(&[("a", None)]), &names(&["a"]), false);
-        assert!(described(&state).is_empty() && state.trouble.closed.is_empty());
+        assert!(described(&state).is_empty() && state.known_failures.closed.is_empty());
         state.record_round(&plan(NEW), &lost(&[("a", None)]), &names(&["a"]), false);
         assert_eq!(described(&state), ["n1: a broke", "n2: a broke"]);
-        assert_eq!(state.trouble.closed, names(&["a"]));
+        assert_eq!(state.known_failures.closed, names(&["a"]));
     }
 
     #[test]
@@ -241,7 +241,7 @@ mod tests {
             false,
         );
         assert_eq!(described(&state), ["n2: a broke"]);
-        assert_eq!(state.trouble.closed, names(&["a"]));
+        assert_eq!(state.known_failures.closed, names(&["a"]));
         // A node that ran but accepted no login is recreated in place.
         state.record_round(
             &plan(["keep", "keep", "keep"]),

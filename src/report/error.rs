@@ -249,6 +249,14 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_that_cannot_be_written_has_a_hint() {
+        let source = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let path = "out/n1".into();
+        let error = crate::ssh::transfer::TransferError::Local { path, source };
+        assert!(describe(&anyhow::Error::new(error)).hint.is_some());
+    }
+
+    #[test]
     fn causes_follow_and_the_hint_comes_from_anywhere_in_the_chain() {
         let error = "../x"
             .parse::<crate::base::name::ClusterName>()

@@ -156,10 +156,14 @@ impl Render for Json {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
     use super::super::tally::tests::{done, failed, node, started};
     use super::*;
-    use crate::base::event::ActionKind;
-    use crate::base::event::NodeStage;
+    use crate::base::event::{self, ActionKind, HostStage, NodeStage, Progress};
+    use crate::base::failure_kind::FailureKind;
 
     #[test]
     fn the_header_comes_with_the_version_first() {
@@ -174,7 +178,7 @@ mod tests {
                 actions: vec![(ActionKind::Create, 2)],
                 hosts: 2,
             },
-            node("n1", NodeStage::Boot, crate::base::event::Progress::Begun),
+            node("n1", NodeStage::Boot, Progress::Begun),
             node("n1", NodeStage::Boot, done(3)),
             node("n1", NodeStage::Login, failed("no\nway")),
         ];
@@ -194,9 +198,9 @@ mod tests {
 
     #[test]
     fn a_failure_carries_its_kind_and_what_it_may_have_left() {
-        let failed = crate::base::event::Progress::Failed {
+        let failed = Progress::Failed {
             error: "no room".into(),
-            kind: Some(crate::base::failure_kind::FailureKind::NoSpace),
+            kind: Some(FailureKind::NoSpace),
             left: Some("files in /x".into()),
         };
         let text = format(1, Duration::ZERO, "event", &node("n1", NodeStage::Disk, failed));
@@ -205,30 +209,47 @@ mod tests {
         "#);
     }
 
-    /// The branch of the schema for a kind of event.
-    fn branch(schema: &serde_json::Value, kind: &str) -> serde_json::Value {
-        let branches = schema["oneOf"].as_array().unwrap();
-        let is_kind = |branch: &&serde_json::Value| branch["properties"]["event"]["const"] == kind;
-        branches
-            .iter()
-            .find(is_kind)
-            .unwrap_or_else(|| panic!("no {kind}"))
-            .clone()
-    }
-
-    #[test]
-    fn the_fields_of_an_event_are_those_of_its_schema() {
-        let schema = event_schema();
-        for event in [
+    /// Events of each kind, with all their fields.
+    fn one_of_each_kind() -> Vec<Event> {
+        let failed = || Progress::Failed {
+            error: "no room".into(),
+            kind: Some(FailureKind::NoSpace),
+            left: Some("files in /x".into()),
+        };
+        let step = |progress| Event::StepNode {
+            name: "load".into(),
+            node: "n1".parse().unwrap(),
+            progress,
+        };
+        vec![
             started("up"),
             Event::Planned {
                 actions: vec![(ActionKind::Create, 2)],
                 hosts: 2,
             },
-            Event::Missing {
-                nodes: vec!["n1".parse().unwrap()],
-                reason: "no room".into(),
+            Event::Expected {
+                stage: NodeStage::Boot,
+                nodes: 2,
             },
+            Event::Host {
+                host: "bm01".parse().unwrap(),
+                stage: HostStage::Image,
+                progress: failed(),
+            },
+            node("n1", NodeStage::Disk, failed()),
+            node("n1", NodeStage::Boot, Progress::Begun),
+            Event::Image {
+                image: "micro".into(),
+                doing: "build".into(),
+                done: 1,
+                total: 2,
+            },
+            Event::StepBegun {
+                name: "load".into(),
+                nodes: 1,
+            },
+            step(done(3)),
+            step(failed()),
             Event::Step {
                 name: "load".into(),
                 ok: 1,
@@ -236,23 +257,55 @@ mod tests {
                 failed: 0,
                 took: Duration::from_secs(1),
             },
+            Event::Output {
+                node: "n1".parse().unwrap(),
+                stream: event::Stream::Stdout,
+                line: "x".into(),
+            },
+            Event::Missing {
+                nodes: vec!["n1".parse().unwrap()],
+                reason: "no room".into(),
+            },
+            Event::Slow { text: "x".into() },
             Event::Note { text: "x".into() },
-        ] {
+            Event::Warning { text: "x".into() },
+        ]
+    }
+
+    /// The branch of a schema whose `tag` is that of the event.
+    fn branch<'a>(schema: &'a Value, tag: &str, event: &Value) -> &'a Value {
+        let branches = schema["oneOf"].as_array().unwrap();
+        let mut branches = branches.iter();
+        branches
+            .find(|branch| branch["properties"][tag]["const"] == event[tag])
+            .unwrap_or_else(|| panic!("no {tag} of {event}"))
+    }
+
+    #[test]
+    fn the_fields_of_an_event_are_those_of_its_schema() {
+        let schema = event_schema();
+        let mut checked = BTreeSet::new();
+        for event in one_of_each_kind() {
             let value = serde_json::to_value(&event).unwrap();
-            let branch = branch(&schema, value["event"].as_str().unwrap());
-            let fields: Vec<&String> = value.as_object().unwrap().keys().collect();
-            let properties = branch["properties"].as_object().unwrap();
-            for field in &fields {
-                assert!(properties.contains_key(*field), "{field} of {value}");
+            let kind = branch(&schema, "event", &value);
+            // A stage has the fields of its state too.
+            let state = kind.get("oneOf").map(|_| branch(kind, "state", &value));
+            let parts: Vec<&Value> = std::iter::once(kind).chain(state).collect();
+            for field in value.as_object().unwrap().keys() {
+                let is_known = |part: &&Value| part["properties"].get(field).is_some();
+                assert!(parts.iter().any(is_known), "{field} of {value}");
             }
-            for required in branch["required"].as_array().unwrap() {
-                let required = required.as_str().unwrap();
-                assert!(
-                    fields.iter().any(|field| *field == required),
-                    "{required} of {value}"
-                );
+            for part in parts {
+                for required in part["required"].as_array().unwrap() {
+                    let required = required.as_str().unwrap();
+                    assert!(value.get(required).is_some(), "{required} of {value}");
+                }
             }
+            checked.insert(value["event"].as_str().unwrap().to_owned());
         }
+        let branches = schema["oneOf"].as_array().unwrap().iter();
+        let kinds = branches.map(|branch| branch["properties"]["event"]["const"].as_str().unwrap());
+        assert_eq!(checked, kinds.map(str::to_owned).collect::<BTreeSet<_>>());
     }
 
     #[test]

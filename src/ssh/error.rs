@@ -118,7 +118,7 @@ pub enum SshError {
     /// The caller's check ended the attempts.
     #[error("{0}")]
     Stopped(String),
-    /// Anything else.
+    /// A defect of vcluster: a task or the runtime has ended, or a node has no entry.
     #[error("{0}")]
     Other(String),
 }

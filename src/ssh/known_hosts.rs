@@ -183,11 +183,11 @@ impl KnownHosts {
 
     /// Checks a key.
     pub fn check(&self, key: &PublicKey) -> Result<(), HostKeyError> {
-        self.judge(self.entries()?, key)
+        self.check_against(self.entries()?, key)
     }
 
     /// Checks a key against the known entries.
-    pub(super) fn judge(&self, entries: Vec<Entry>, key: &PublicKey) -> Result<(), HostKeyError> {
+    pub(super) fn check_against(&self, entries: Vec<Entry>, key: &PublicKey) -> Result<(), HostKeyError> {
         let same = |entry: &&Entry| entry.key.key_data() == key.key_data();
         if let Some(entry) = entries.iter().filter(|e| e.marker == Marker::Revoked).find(same) {
             return Err(HostKeyError::Revoked {

@@ -108,7 +108,7 @@ async fn drive(
             message = read.wait() => message,
             order = orders.recv(), if !deserted => {
                 deserted = order.is_none();
-                obey(&write, order).await;
+                execute(&write, order).await;
                 continue;
             }
             () = events.closed() => {
@@ -147,7 +147,7 @@ async fn drive(
     let _ = events.send(ended.unwrap_or(ExecEvent::Lost(reason))).await;
 }
 
-async fn obey(write: &ChannelWriteHalf<Msg>, order: Option<Order>) {
+async fn execute(write: &ChannelWriteHalf<Msg>, order: Option<Order>) {
     let _ = match order {
         Some(Order::Input(bytes)) => write.data_bytes(bytes).await,
         Some(Order::Size(columns, rows)) => write.window_change(columns, rows, 0, 0).await,

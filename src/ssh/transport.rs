@@ -30,7 +30,7 @@ pub(super) enum KeyCheck {
 }
 
 impl KeyCheck {
-    fn judge(&self, key: &PublicKey) -> Result<(), HostKeyError> {
+    fn verify(&self, key: &PublicKey) -> Result<(), HostKeyError> {
         match self {
             Self::Known(known) => known.check(key),
             Self::Pinned { key: pinned, .. } if pinned.key_data() == key.key_data() => Ok(()),
@@ -86,7 +86,7 @@ impl client::Handler for Client {
 
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
         // No certificate algorithm is offered, so no certificate is expected; if one arrives, its key is checked.
-        match self.check.judge(&shown.public_key()) {
+        match self.check.verify(&shown.public_key()) {
             Ok(()) => Ok(true),
             Err(error) => {
                 *self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);

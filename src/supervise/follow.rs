@@ -231,7 +231,7 @@ impl<'a, 'b> Follower<'a, 'b> {
 
     /// Waits before the next attempt.
     async fn pause(&mut self, pauses: &mut Pauses) -> Result<(), StepError> {
-        self.judge_time()?;
+        self.check_time()?;
         let limit = self.limit();
         tokio::select! {
             () = sleep(pauses.next_with_jitter()) => {}
@@ -239,11 +239,11 @@ impl<'a, 'b> Follower<'a, 'b> {
             () = self.way.cancel.cancelled(), if self.may_interrupt() => self.interrupted_without_session(),
             why = self.way.nodes.dead(self.way.node) => return Err(StepError::Dead(why)),
         }
-        self.judge_time()
+        self.check_time()
     }
 
     /// An error once the time is over and the step cannot be ended over a connection.
-    fn judge_time(&mut self) -> Result<(), StepError> {
+    fn check_time(&mut self) -> Result<(), StepError> {
         if let Some((ending, limits)) = self.ending {
             return if limits.are_over() {
                 Err(self.given_up(ending))

@@ -177,7 +177,7 @@ struct Reader<'de> {
 
 impl<'de> Reader<'de> {
     /// Records a new mistake at this value.
-    fn judge<T>(self, result: Result<T, Mistake>) -> Result<T, Mistake> {
+    fn checked<T>(self, result: Result<T, Mistake>) -> Result<T, Mistake> {
         result.map_err(|mistake| {
             let (message, hint) = match mistake {
                 Mistake::Type(wanted) => {
@@ -256,7 +256,7 @@ impl<'de> Deserializer<'de> for Reader<'de> {
     type Error = Mistake;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
-        self.judge(self.any(visitor))
+        self.checked(self.any(visitor))
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
@@ -295,9 +295,9 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         visitor: V,
     ) -> Result<V::Value, Mistake> {
         match &self.tree.kind {
-            Kind::Map(map) => self.judge(self.entries(map, Some(fields), visitor)),
-            Kind::Null => self.judge(self.entries(&[], Some(fields), visitor)),
-            _ => self.judge(Err(Mistake::Type("a mapping".to_owned()))),
+            Kind::Map(map) => self.checked(self.entries(map, Some(fields), visitor)),
+            Kind::Null => self.checked(self.entries(&[], Some(fields), visitor)),
+            _ => self.checked(Err(Mistake::Type("a mapping".to_owned()))),
         }
     }
 
@@ -328,7 +328,7 @@ impl<'de> Deserializer<'de> for Reader<'de> {
             return Err(Mistake::Recorded);
         };
         let value: StrDeserializer<'_, Mistake> = text.into_deserializer();
-        self.judge(visitor.visit_enum(value))
+        self.checked(visitor.visit_enum(value))
     }
 
     serde::forward_to_deserialize_any! {
@@ -351,7 +351,7 @@ impl<'de> SeqAccess<'de> for Items<'de> {
             .next()
             .map(|tree| {
                 let reader = Reader { tree, sink };
-                reader.judge(seed.deserialize(reader))
+                reader.checked(seed.deserialize(reader))
             })
             .transpose()
     }
@@ -373,7 +373,7 @@ impl<'de> SeqAccess<'de> for Parts<'de> {
             1 => seed.deserialize(span.start.into_deserializer()).map(Some),
             2 => seed.deserialize(span.end.into_deserializer()).map(Some),
             // A type with its own rules reports its mistakes outside of the reader.
-            _ => self.reader.judge(seed.deserialize(self.reader)).map(Some),
+            _ => self.reader.checked(seed.deserialize(self.reader)).map(Some),
         }
     }
 }
@@ -401,7 +401,7 @@ impl<'de> MapAccess<'de> for Pairs<'de> {
             tree,
             sink: self.sink,
         };
-        reader.judge(seed.deserialize(reader))
+        reader.checked(seed.deserialize(reader))
     }
 }
 

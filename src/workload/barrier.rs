@@ -90,7 +90,7 @@ impl Barrier {
     }
 
     /// The nodes that did not arrive.
-    pub(super) fn culprits(&self) -> String {
+    pub(super) fn absent_nodes(&self) -> String {
         match self.broken_by.get() {
             Some(node) => node.to_string(),
             None => crate::nodeset::fold(&*self.absent.lock().unwrap_or_else(PoisonError::into_inner)),
@@ -140,12 +140,12 @@ mod tests {
         let (barrier, a, b) = two();
         let first = arrives(&barrier, &a);
         tokio::time::sleep(Duration::from_millis(20)).await;
-        assert_eq!(barrier.culprits(), "b", "it has not arrived yet");
+        assert_eq!(barrier.absent_nodes(), "b", "it has not arrived yet");
         barrier.ended(&b);
         assert!(!first.await.unwrap());
         // It makes no difference that the first one then gives up too.
         barrier.ended(&a);
-        assert_eq!(barrier.culprits(), "b");
+        assert_eq!(barrier.absent_nodes(), "b");
     }
 
     #[tokio::test]

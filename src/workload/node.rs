@@ -220,7 +220,7 @@ fn outcome(error: &StepError, barrier: Option<&Barrier>) -> Outcome {
         StepError::Barrier => Outcome::Error {
             error: format!(
                 "not started: {} did not become ready to start",
-                barrier.map(Barrier::culprits).unwrap_or_default()
+                barrier.map(Barrier::absent_nodes).unwrap_or_default()
             ),
         },
         StepError::NoLogin { .. } if barrier.is_some() => Outcome::Error {

@@ -3,7 +3,7 @@
 //! No host is needed. The hosts of these tests are ports of 127.0.0.1 that are closed or never answer, and libvirt
 //! sockets that do not exist. So these exit codes are tested elsewhere:
 //!
-//! - 4 (the nodes do not fit) needs a host that answers: `tests/e2e/trouble.rs`; its number: `src/report/error.rs`.
+//! - 4 (the nodes do not fit) needs a host that answers: `tests/e2e/errors.rs`; its number: `src/report/error.rs`.
 //! - 124 (a command ran out of time) needs a node that accepts a login: `tests/e2e/reading.rs`, `src/cmd/exec.rs`.
 //!
 //! 6 is here as the code of `exec`; as that of a workload it needs nodes: `tests/e2e/reading.rs`.

@@ -3,6 +3,7 @@
 mod claims;
 mod garbage;
 mod guests;
+mod plans;
 mod removal;
 mod rounds;
 mod status;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::base::name::NodeName;
 use crate::base::shell::quote;
-use crate::base::text::sanitize;
+use crate::base::text::{plural, sanitize};
 use crate::cmd::Context;
 use crate::report::{self, Format, junit};
 use crate::workload::{Outcome, Record, Results, StepReport};
@@ -72,9 +72,9 @@ pub(super) fn show(reports: &[StepReport], results: &Results, context: &Context)
             .filter(|node| node.outcome == Outcome::Passed)
             .count();
         report::data(&format!(
-            "step {}: {passed} of {} nodes passed\n",
+            "step {}: {passed} of {} passed\n",
             step.step,
-            step.nodes.len()
+            plural(step.nodes.len(), "node")
         ));
         let outputs = step.nodes.iter().map(|node| {
             let mut text = output_head(results, &step.step, node.node.as_str());

@@ -2,8 +2,7 @@
 
 use super::{COMMANDS, Daemon, Family, MODULES, Machine, Module};
 use crate::base::units::MiB;
-use crate::inventory::ShortId;
-use crate::network::{self, section};
+use crate::network::{self, Link, section};
 
 impl Machine {
     /// Parses the output; `None` if it is not one.
@@ -188,14 +187,11 @@ fn inodes(df: &str) -> Option<u64> {
 }
 
 fn foreign_links(json: &str) -> Vec<String> {
-    let ours = |name: &str| {
-        let rest = name.strip_prefix("vcb").or_else(|| name.strip_prefix("vcx"));
-        rest.is_some_and(|id| ShortId::parse(id).is_some())
-    };
+    let has_our_name = |link: &Link| network::read_link_name(&link.ifname).is_some();
     let links = network::read_links(json).unwrap_or_default();
     links
         .into_iter()
-        .filter(|link| ours(&link.ifname) && network::read_alias(&link.ifalias).is_none())
+        .filter(|link| has_our_name(link) && network::read_alias(&link.ifalias).is_none())
         .map(|link| link.ifname)
         .collect()
 }

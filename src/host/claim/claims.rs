@@ -53,18 +53,18 @@ impl Claims for Host {
             crash_point::point!("hold again before");
             let answer = self.inner.link.query(&script, allowed).await;
             crash_point::point!("hold again after");
-            let standing = answer
+            let state = answer
                 .and_then(|answer| read_answer(request, &answer))
                 .map_err(self.failed(&doing))?;
-            if standing != LockState::Nothing {
-                return Ok(standing);
+            if state != LockState::Nothing {
+                return Ok(state);
             }
         }
         for held in holds.extract_if(.., |held| held.cluster == *request.cluster) {
             held.release().await;
         }
         let began = std::time::Instant::now();
-        let (standing, held) = loop {
+        let (state, held) = loop {
             let answer = take(&self.inner.link, request, allowed).await;
             match answer {
                 // A lost connection of this same command: its lock expires without heartbeats.
@@ -78,7 +78,7 @@ impl Claims for Host {
             }
         };
         holds.extend(held);
-        Ok(standing)
+        Ok(state)
     }
 
     async fn unclaim(&self, cluster: &ClusterRef, before: Option<&Claim>) -> Result<(), HostError> {

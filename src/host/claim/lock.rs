@@ -81,9 +81,9 @@ pub(super) async fn keep_alive(
     let answer = tokio::time::timeout(allowed, first)
         .await
         .map_err(|_| Cause::Timeout(allowed))?;
-    let standing = read_answer(request, &String::from_utf8_lossy(&answer))?;
-    if !matches!(standing, LockState::Held { .. }) {
-        return Ok((standing, None));
+    let state = read_answer(request, &String::from_utf8_lossy(&answer))?;
+    if !matches!(state, LockState::Held { .. }) {
+        return Ok((state, None));
     }
     let stop = CancellationToken::new();
     tokio::spawn(send_heartbeats(input, heartbeat.clone(), stop.clone()));
@@ -94,7 +94,7 @@ pub(super) async fn keep_alive(
         heartbeat,
         stop: stop.drop_guard(),
     };
-    Ok((standing, Some(held)))
+    Ok((state, Some(held)))
 }
 
 async fn send_heartbeats(input: mpsc::Sender<Vec<u8>>, heartbeat: Arc<Heartbeat>, stop: CancellationToken) {

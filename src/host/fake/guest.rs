@@ -10,7 +10,7 @@ use crate::host::guest::console::{ConsoleLine, Consoles, InteractiveConsole};
 use crate::host::guest::domain::{Definition, Domains};
 use crate::host::guest::kvm::KvmCheck;
 use crate::host::storage::artifact::HostImage;
-use crate::inventory::{ClusterRef, DomainState, Mark, ObservedNode};
+use crate::inventory::{ClusterRef, DomainState, KvmSupport, Mark, ObservedNode};
 
 #[async_trait]
 impl Domains for FakeHost {
@@ -49,8 +49,8 @@ impl Domains for FakeHost {
 
 #[async_trait]
 impl KvmCheck for FakeHost {
-    async fn prove_kvm(&self, _like: &Mark, _image: &HostImage) -> Result<bool, HostError> {
-        self.call("prove_kvm", |_| false)
+    async fn prove_kvm(&self, _like: &Mark, _image: &HostImage) -> Result<KvmSupport, HostError> {
+        self.call("prove_kvm", |_| KvmSupport::DoesNotBoot)
     }
 }
 

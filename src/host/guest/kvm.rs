@@ -15,9 +15,10 @@ use crate::host::connect::{Connection, Host};
 use crate::host::error::{Cause, HostError};
 use crate::host::inspect::probe::{KvmKnown, Probe};
 use crate::host::layout::{KVM_RESULT, console_file, directory};
+use crate::host::reason::Reason;
 use crate::host::storage::artifact::HostImage;
 use crate::host::xml::probe_domain;
-use crate::inventory::{Mark, PROBE_NODE};
+use crate::inventory::{KvmSupport, Mark, PROBE_NODE};
 
 /// Time for the boot. A kernel under KVM takes a second.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -42,40 +43,61 @@ fn probe_mark(like: &Mark) -> Option<Mark> {
     })
 }
 
+/// What a test that has run means.
+fn support(boots: bool) -> KvmSupport {
+    if boots {
+        KvmSupport::Works
+    } else {
+        KvmSupport::DoesNotBoot
+    }
+}
+
+/// Whether the probe guest did not start for a reason that has nothing to do with KVM.
+fn is_lack_of_room(cause: &Cause) -> bool {
+    matches!(
+        cause,
+        Cause::Libvirt {
+            reason: Some(Reason::NoMemory | Reason::NoSpace),
+            ..
+        }
+    )
+}
+
 /// The KVM check of a host.
 #[async_trait]
 pub trait KvmCheck: Send + Sync {
-    /// Whether KVM runs guests here. Boots the kernel of `image`, or the host's own if the image has none; the result is
-    /// cached on the host until it reboots or gets another QEMU. `like` is the mark of any node of the cluster.
+    /// Whether KVM runs guests here. Boots the kernel of `image`, or the host's own if the image has none; if there was
+    /// a kernel, the result is cached on the host until it reboots or gets another QEMU. `like` is the mark of any node
+    /// of the cluster.
     ///
     /// While it runs, the probe guest is a node of the cluster, with its mark and with the console in its directory: if
     /// the check is interrupted, the next `up` or `down` removes it.
-    async fn prove_kvm(&self, like: &Mark, image: &HostImage) -> Result<bool, HostError>;
+    async fn prove_kvm(&self, like: &Mark, image: &HostImage) -> Result<KvmSupport, HostError>;
 }
 
 #[async_trait]
 impl KvmCheck for Host {
-    async fn prove_kvm(&self, like: &Mark, image: &HostImage) -> Result<bool, HostError> {
+    async fn prove_kvm(&self, like: &Mark, image: &HostImage) -> Result<KvmSupport, HostError> {
         self.prove(like, image).await.map_err(self.failed("check KVM"))
     }
 }
 
 impl Host {
-    async fn prove(&self, like: &Mark, image: &HostImage) -> Result<bool, Cause> {
+    async fn prove(&self, like: &Mark, image: &HostImage) -> Result<KvmSupport, Cause> {
         let (output, version) = (
             self.query(&crate::host::inspect::probe::script()).await?,
             self.call(virt::connect::Connect::hyp_version).await?,
         );
         let probe = Probe::read(&output).map_err(Cause::Nonsense)?;
-        if let Some(known) = probe.kvm(version) {
-            return Ok(known);
+        if let Some(works) = probe.kvm(version) {
+            return Ok(support(works));
         }
         let kernel = match &image.kernel {
             Some(kernel) => kernel.clone(),
             None => match self.own_kernel().await? {
                 Some(kernel) => kernel,
-                // Nothing to boot, so KVM is not used.
-                None => return Ok(false),
+                // Nothing is cached: the next image may have a kernel.
+                None => return Ok(KvmSupport::NoKernel),
             },
         };
         let works = self.boots(like, &kernel).await?;
@@ -93,7 +115,7 @@ impl Host {
         {
             facts.kvm = Some(works);
         }
-        Ok(works)
+        Ok(support(works))
     }
 
     async fn own_kernel(&self) -> Result<Option<String>, Cause> {
@@ -129,6 +151,10 @@ impl Host {
             .await;
         let domain = match started {
             Ok(domain) => domain,
+            Err(cause) if is_lack_of_room(&cause) => {
+                let _ = self.script(&clear).await;
+                return Err(cause);
+            }
             Err(Cause::Libvirt { error, .. }) => {
                 tracing::debug!(
                     "{}: a guest does not start under KVM: {}",
@@ -166,6 +192,22 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+
+    #[test]
+    fn a_full_host_proves_nothing_about_kvm() {
+        let cause = |reason| {
+            let error = std::ffi::CString::new("\0").unwrap_err();
+            Cause::Libvirt {
+                error: Box::new(error.into()),
+                reason,
+            }
+        };
+        assert!(is_lack_of_room(&cause(Some(Reason::NoMemory))));
+        assert!(is_lack_of_room(&cause(Some(Reason::NoSpace))));
+        assert!(!is_lack_of_room(&cause(Some(Reason::NotAllowed))));
+        assert!(!is_lack_of_room(&cause(None)));
+        assert!(!is_lack_of_room(&Cause::Closed));
+    }
 
     #[test]
     fn a_kernel_is_up_when_it_has_or_misses_a_first_process_and_not_at_its_first_lines() {

@@ -74,12 +74,12 @@ fn its_own_claim_takes_nothing_from_a_cluster_and_keeps_its_vni() {
     claim(&mut world, "bm1", own);
     let plan = world.plan().unwrap();
     assert_eq!(plan.network.vxlan.as_ref().unwrap().vni, 4711);
-    let promise = plan.claimed_capacity(&"bm1".parse().unwrap());
+    let claimed = plan.claimed_capacity(&"bm1".parse().unwrap());
     assert_eq!(
-        (promise.nodes, promise.memory, promise.vni),
+        (claimed.nodes, claimed.memory, claimed.vni),
         (1, MiB(600), Some(4711))
     );
-    assert_eq!(promise.subnet, Some(plan.network.subnet));
+    assert_eq!(claimed.subnet, Some(plan.network.subnet));
     assert_eq!(plan.claimed_capacity(&"bm9".parse().unwrap()).nodes, 0);
 }
 

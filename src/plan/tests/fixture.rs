@@ -24,7 +24,7 @@ pub(super) struct World {
     pub(super) observed: Vec<ObservedHost>,
     pub(super) image_key: String,
     pub(super) client_key: String,
-    pub(super) trouble: KnownFailures,
+    pub(super) known_failures: KnownFailures,
 }
 
 fn at(line: usize) -> Location {
@@ -66,7 +66,7 @@ impl World {
             observed: Vec::new(),
             image_key: "key1".into(),
             client_key: "SHA256:one".into(),
-            trouble: KnownFailures::default(),
+            known_failures: KnownFailures::default(),
         }
     }
 
@@ -147,7 +147,7 @@ impl World {
             image_keys: IndexMap::from([(micro, self.image_key.clone())]),
             client_key: self.client_key.clone(),
             observed: self.observed.clone(),
-            trouble: self.trouble.clone(),
+            known_failures: self.known_failures.clone(),
         })
     }
 

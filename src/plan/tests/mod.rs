@@ -1,6 +1,6 @@
 mod claims;
 mod convergence;
 mod fixture;
+mod known_failures;
 mod properties;
-mod trouble;
 mod units;

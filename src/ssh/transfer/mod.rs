@@ -90,6 +90,10 @@ impl UserFacing for TransferError {
             Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some("relative paths are relative to the current directory".into())
             }
+            Self::Local { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                Some("free disk space there, or choose another directory".into())
+            }
+            Self::Local { .. } => Some("check that you may write there, or choose another directory".into()),
             _ => None,
         }
     }

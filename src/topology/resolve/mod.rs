@@ -22,6 +22,7 @@ use super::min_ready::MinReady;
 use super::model::Topology;
 use super::raw::RawTopology;
 use crate::base::name::ClusterName;
+use crate::base::text::plural;
 use crate::template::Engine;
 
 /// What every part of the resolution needs.
@@ -125,7 +126,7 @@ fn min_ready(
 ) -> Option<MinReady> {
     let fault = match text.trim().parse() {
         Ok(MinReady::Nodes(count)) if complete && count as usize > nodes => {
-            format!("the topology has only {nodes} nodes")
+            format!("the topology has only {}", plural(nodes, "node"))
         }
         Ok(min_ready) => return Some(min_ready),
         Err(error) => error.to_string(),

@@ -6,6 +6,7 @@ use ipnet::Ipv4Net;
 
 use super::Scope;
 use super::values::{self, Span};
+use crate::base::text::plural;
 use crate::topology::model::Network;
 use crate::topology::raw::RawNetwork;
 use crate::topology::reader::At;
@@ -57,7 +58,9 @@ pub(super) fn resolve(
             scope.sink.error_hint(
                 &span,
                 format!(
-                    "the subnet {subnet} is too small: {needed} addresses are needed ({nodes} nodes, {hosts} hosts), {usable} are usable"
+                    "the subnet {subnet} is too small: {needed} addresses are needed ({}, {}), {usable} are usable",
+                    plural(nodes, "node"),
+                    plural(hosts, "host")
                 ),
                 larger(needed).map_or_else(
                     || "use fewer nodes".to_owned(),

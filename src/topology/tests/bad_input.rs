@@ -197,7 +197,7 @@ fn subnets_must_be_ipv4_and_large_enough() {
     }
     one(
         "name: x\nnetwork: { subnet: 10.0.0.0/29 }\ngroups: { a: { count: 6 } }\n",
-        "7 addresses are needed (6 nodes, 1 hosts), 6 are usable",
+        "7 addresses are needed (6 nodes, 1 host), 6 are usable",
     );
     one(
         "name: x\nnetwork: { gateway: 10.78.0.1 }\ngroups: { a: { count: 6 } }\n",

@@ -109,9 +109,9 @@ async fn of_two_commands_that_planned_with_the_same_claims_the_second_must_plan_
     let place = Place::new();
     let (one, two) = (claim("one", 1), claim("two", 2));
     let token = place.token().await;
-    let (standing, held) = place.hold(&one, LockMode::Exclusive, Some(&token)).await;
+    let (state, held) = place.hold(&one, LockMode::Exclusive, Some(&token)).await;
     assert_eq!(
-        standing,
+        state,
         LockState::Held {
             made: true,
             claim: Some(one.clone())
@@ -124,11 +124,8 @@ async fn of_two_commands_that_planned_with_the_same_claims_the_second_must_plan_
     assert!(by.contains("cluster `one`, held by `vcluster up` on "), "{by}");
     assert!(!place.path(&two).exists(), "nothing of it exists");
     let token = place.token().await;
-    let (standing, _held) = place.hold(&two, LockMode::Exclusive, Some(&token)).await;
-    assert!(
-        matches!(standing, LockState::Held { made: true, .. }),
-        "{standing:?}"
-    );
+    let (state, _held) = place.hold(&two, LockMode::Exclusive, Some(&token)).await;
+    assert!(matches!(state, LockState::Held { made: true, .. }), "{state:?}");
     held.unwrap().release().await;
 
     // An existing claim is overwritten, with the current token.
@@ -137,9 +134,9 @@ async fn of_two_commands_that_planned_with_the_same_claims_the_second_must_plan_
         nodes: 9,
         ..one.clone()
     };
-    let (standing, _held) = place.hold(&wider, LockMode::Exclusive, Some(&token)).await;
+    let (state, _held) = place.hold(&wider, LockMode::Exclusive, Some(&token)).await;
     assert_eq!(
-        standing,
+        state,
         LockState::Held {
             made: false,
             claim: Some(wider)
@@ -164,16 +161,16 @@ async fn a_second_claim_keeps_the_lock_and_notices_if_the_lock_file_was_replaced
         LockState::Changed { by: None }
     );
     let token = place.token().await;
-    let standing = place.hold_again(&wider, &held, &token).await;
+    let state = place.hold_again(&wider, &held, &token).await;
     assert_eq!(
-        standing,
+        state,
         LockState::Held {
             made: false,
             claim: Some(wider)
         }
     );
-    let (standing, _) = place.hold(&one, LockMode::Exclusive, None).await;
-    assert!(matches!(standing, LockState::Busy { .. }), "{standing:?}");
+    let (state, _) = place.hold(&one, LockMode::Exclusive, None).await;
+    assert!(matches!(state, LockState::Busy { .. }), "{state:?}");
 
     // The directory is removed, and another controller creates it again, with its own lock.
     std::fs::remove_dir_all(place.path(&one)).unwrap();
@@ -207,9 +204,9 @@ async fn a_lock_names_its_holder_to_others_and_ends_with_its_connection() {
     }
     held.unwrap().release().await;
     let (_, first) = place.hold(&one, LockMode::Shared, None).await;
-    let (standing, second) = place.hold(&one, LockMode::Shared, None).await;
+    let (state, second) = place.hold(&one, LockMode::Shared, None).await;
     assert!(
-        matches!(standing, LockState::Held { .. }),
+        matches!(state, LockState::Held { .. }),
         "commands that only use it share the lock"
     );
     assert!(matches!(
@@ -270,8 +267,8 @@ async fn a_directory_that_is_not_ours_is_neither_claimed_nor_locked() {
     assert_eq!(names(&place.path(&one)), ["x"]);
     // A crash between two steps may leave an empty one.
     std::fs::remove_file(place.path(&one).join("x")).unwrap();
-    let (standing, _held) = place.hold(&one, LockMode::Exclusive, Some("")).await;
-    assert!(matches!(standing, LockState::Held { made: true, .. }));
+    let (state, _held) = place.hold(&one, LockMode::Exclusive, Some("")).await;
+    assert!(matches!(state, LockState::Held { made: true, .. }));
     assert_eq!(
         names(&place.0.path().join("vcluster")),
         [cluster.directory_name()]

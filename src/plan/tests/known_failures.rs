@@ -16,7 +16,7 @@ fn missing(plan: &Plan) -> Vec<String> {
 fn raise(world: &mut World) -> Plan {
     let plan = world.plan().unwrap();
     world.apply(&plan);
-    world.trouble.before = Some(plan.clone());
+    world.known_failures.before = Some(plan.clone());
     plan
 }
 
@@ -26,7 +26,7 @@ fn fail(world: &mut World, node: &str, on: &[&str], given_up: bool) {
         why: "did not boot".into(),
         given_up,
     };
-    world.trouble.failed.insert(node.parse().unwrap(), failed);
+    world.known_failures.failed.insert(node.parse().unwrap(), failed);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn a_node_that_failed_is_made_on_another_host_that_has_room() {
         ["Recreate a02 on bm1: did not boot"]
     );
     // On a closed host, nodes stay and none is added.
-    world.trouble.closed.insert("bm2".parse().unwrap());
+    world.known_failures.closed.insert("bm2".parse().unwrap());
     fail(&mut world, "a02", &["bm1"], false);
     let error = world.plan().unwrap_err().to_string();
     assert!(error.contains("bm[1-2]: failed there"), "{error}");
@@ -153,7 +153,7 @@ fn a_node_that_is_given_up_is_removed_and_missing_with_its_reason() {
     );
     // A later `up` tries again, with the same addresses.
     world.apply(&plan);
-    world.trouble = crate::plan::KnownFailures {
+    world.known_failures = crate::plan::KnownFailures {
         before: Some(plan),
         ..Default::default()
     };
