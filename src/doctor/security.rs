@@ -5,7 +5,9 @@ use super::finding::{Finding, Severity};
 use super::machine::Machine;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
-    let findings = evidence.machines().map(|(host, machine)| check_host(host, machine));
+    let findings = evidence
+        .machines()
+        .map(|(host, machine)| check_host(host, machine));
     findings.collect()
 }
 

@@ -354,14 +354,16 @@ impl Nodes {
                 login.get_or_insert_with(|| self.inner.logins.begin(&reach.target.name));
                 let _waits = self.inner.waiting.begin(&reach.target.name);
                 let via = reach.way().await?;
-                let connecting = Session::connect_node(via.as_deref(), &reach.target);
-                tokio::pin!(connecting);
-                let connected = tokio::select! {
-                    connected = &mut connecting => connected,
-                    // A node that hangs must not keep others from their turn.
-                    () = tokio::time::sleep(patience(TURN_LENGTH)) => {
-                        drop(turns.take());
-                        connecting.await
+                let connected = {
+                    // Boxed: it is part of the future of each node.
+                    let mut connecting = Box::pin(Session::connect_node(via.as_deref(), &reach.target));
+                    tokio::select! {
+                        connected = &mut connecting => connected,
+                        // A node that hangs must not keep others from their turn.
+                        () = tokio::time::sleep(patience(TURN_LENGTH)) => {
+                            drop(turns.take());
+                            connecting.await
+                        }
                     }
                 };
                 match connected {
