@@ -115,11 +115,10 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let chosen = cluster.select(args.nodes.as_deref(), None)?;
     let steps = choose(&args.steps, topology.workload.clone(), &chosen)?;
     for run in earlier {
-        report::message(&format!(
-            "note: the run in {} was interrupted; waiting for its running steps (`vcluster run --stop` stops them)",
-            run.results.path().display()
-        ));
         let place = run.results.path().display().to_string();
+        report::message(&format!(
+            "note: the run in {place} was interrupted; waiting for its running steps (`vcluster run --stop` stops them)"
+        ));
         match verb.resume(run, Mode::Collect).await {
             // Hosts that cannot be reached do not prevent a run on others.
             Err(error) if !context.cancel.is_cancelled() => {

@@ -108,7 +108,7 @@ async fn exec(
             };
             tokio::select! {
                 output = session.exec(&request) => output,
-                why = work.nodes.dead(node) => Err(SshError::NotRunning(why)),
+                why = work.nodes.dead_while_probed(node, &session) => Err(SshError::NotRunning(why)),
             }
         };
         match timeout_at(deadline, once).await {

@@ -29,11 +29,10 @@ impl Configuration<'_> {
         done: &mut DoneCommands,
     ) -> Vec<NodeFault> {
         let mut lost: Vec<NodeFault> = Vec::new();
-        let mut commands = 0..;
         for wave in waves(steps) {
             let (members, targets, command) = match &wave {
                 Wave::Files(files) => (files.clone(), files_on, None),
-                Wave::Run(step) => (vec![*step], commands_on, commands.next()),
+                Wave::Run(step, position) => (vec![*step], commands_on, Some(*position)),
             };
             let nodes: BTreeSet<&NodeName> = members
                 .iter()
@@ -62,7 +61,7 @@ impl Configuration<'_> {
                         Some(_) => None,
                         None => self.nodes.turn_unless(node, self.cancel).await,
                     };
-                    (node, self.run_on(node, wave, members, command).await)
+                    (node, self.run_on(node, wave, members).await)
                 }
             })
             .await;
@@ -120,13 +119,7 @@ impl Configuration<'_> {
     }
 
     /// Runs a wave on a node and emits its events; a fault is reported for the step that it belongs to.
-    async fn run_on(
-        &self,
-        node: &NodeName,
-        wave: &Wave<'_>,
-        members: &[&ConfigureStep],
-        command: Option<usize>,
-    ) -> NodeResult {
+    async fn run_on(&self, node: &NodeName, wave: &Wave<'_>, members: &[&ConfigureStep]) -> NodeResult {
         let emit = |name: &str, progress| {
             self.events.emit(Event::StepNode {
                 name: name.to_owned(),
@@ -135,11 +128,11 @@ impl Configuration<'_> {
             });
         };
         // Which of several files fails is known only afterwards, and a `Begun` without an end must not remain.
-        if let Wave::Run(step) = wave {
+        if let Wave::Run(step, _) = wave {
             emit(&step.name, Progress::Begun);
         }
         let began = Instant::now();
-        let result = self.on_node(node, wave, members, command).await;
+        let result = self.on_node(node, wave, members).await;
         match &result {
             Ok(done) => {
                 for &(step, changed) in done {
@@ -159,13 +152,7 @@ impl Configuration<'_> {
         result
     }
 
-    async fn on_node(
-        &self,
-        node: &NodeName,
-        wave: &Wave<'_>,
-        members: &[&ConfigureStep],
-        command: Option<usize>,
-    ) -> NodeResult {
+    async fn on_node(&self, node: &NodeName, wave: &Wave<'_>, members: &[&ConfigureStep]) -> NodeResult {
         // The first of these steps that runs on this node.
         let first = members.iter().find(|step| step.on.contains(node));
         let first = first.map_or_else(String::new, |step| step.name.clone());
@@ -181,17 +168,16 @@ impl Configuration<'_> {
                     () = self.cancel.cancelled() => Err(StepFault::Interrupted { step: first.clone() }),
                 }
             }
-            Wave::Run(step) => self.command(node, step, command).await,
+            Wave::Run(step, position) => self.command(node, step, *position).await,
         }
     }
 
-    async fn command(&self, node: &NodeName, step: &ConfigureStep, position: Option<usize>) -> NodeResult {
+    async fn command(&self, node: &NodeName, step: &ConfigureStep, position: usize) -> NodeResult {
         let ConfigureAction::Run { command } = &step.action else {
             return Ok(Vec::new());
         };
         let command = self.render(step, command, node)?;
-        // Two commands may be equal, and both run.
-        let position = position.map_or_else(String::new, |position| position.to_string());
+        let position = position.to_string();
         let way = Way {
             nodes: self.nodes,
             node: node.as_str(),

@@ -9,16 +9,20 @@ use crate::topology::{ConfigureAction, ConfigureStep};
 pub enum Wave<'a> {
     /// Files and rendered templates, in order, all with the same fan-out.
     Files(Vec<&'a ConfigureStep>),
-    /// One command.
-    Run(&'a ConfigureStep),
+    /// One command, and its position among the commands: two of them may be equal, and both run.
+    Run(&'a ConfigureStep, usize),
 }
 
 /// Splits steps into waves, keeping their order.
 pub fn waves(steps: &[ConfigureStep]) -> Vec<Wave<'_>> {
     let mut waves: Vec<Wave<'_>> = Vec::new();
+    let mut commands = 0;
     for step in steps {
         match (&step.action, waves.last_mut()) {
-            (ConfigureAction::Run { .. }, _) => waves.push(Wave::Run(step)),
+            (ConfigureAction::Run { .. }, _) => {
+                waves.push(Wave::Run(step, commands));
+                commands += 1;
+            }
             (_, Some(Wave::Files(files))) if files.iter().all(|file| file.fanout == step.fanout) => {
                 files.push(step);
             }
@@ -66,7 +70,7 @@ mod tests {
             step("d", true),
             step("e", false),
         ];
-        assert_eq!(shape(&steps), ["ab", "run c", "run d", "e"]);
+        assert_eq!(shape(&steps), ["ab", "run c 0", "run d 1", "e"]);
     }
 
     #[test]
@@ -91,7 +95,7 @@ mod tests {
             .iter()
             .map(|wave| match wave {
                 Wave::Files(steps) => steps.iter().map(|step| step.name.as_str()).collect::<String>(),
-                Wave::Run(step) => format!("run {}", step.name),
+                Wave::Run(step, position) => format!("run {} {position}", step.name),
             })
             .collect()
     }

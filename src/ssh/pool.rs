@@ -40,7 +40,7 @@ const AT_ONCE: Duration = Duration::from_secs(2);
 const PROBE_INTERVAL: Duration = Duration::from_mins(1);
 
 /// How long a login keeps others of the same host from theirs.
-const TURN_LENGTH: Duration = Duration::from_secs(30);
+const PERMIT_TIME: Duration = Duration::from_secs(30);
 
 /// How a node is reached.
 #[derive(Clone)]
@@ -218,7 +218,7 @@ impl Nodes {
 
     /// Probes a node with an open session from time to time, so that it is seen to be slow, and so that one that was
     /// reset refuses the old connection. The answer decides nothing.
-    pub async fn probe(&self, node: impl AsRef<str>, session: &Session) -> Infallible {
+    async fn probe(&self, node: impl AsRef<str>, session: &Session) -> Infallible {
         loop {
             tokio::time::sleep(patience(PROBE_INTERVAL)).await;
             let _waits = self.waits(&node);
@@ -344,12 +344,12 @@ impl Nodes {
         let mut pauses = Pauses::new(Duration::from_millis(200), Duration::from_secs(2), 200);
         loop {
             let (error, began) = {
-                let turn = match self.inner.per_host.get(&reach.host) {
+                let permit = match self.inner.per_host.get(&reach.host) {
                     Some(slots) => Some(slots.acquire().await.map_err(broken)?),
                     None => None,
                 };
-                let mut turns = Some((turn, self.inner.overall.acquire().await.map_err(broken)?));
-                // The time starts at our turn: it does not include the queue.
+                let mut permits = Some((permit, self.inner.overall.acquire().await.map_err(broken)?));
+                // The time starts with the permit: it does not include the queue.
                 let began = Instant::now();
                 login.get_or_insert_with(|| self.inner.logins.begin(&reach.target.name));
                 let _waits = self.inner.waiting.begin(&reach.target.name);
@@ -359,9 +359,9 @@ impl Nodes {
                     let mut connecting = Box::pin(Session::connect_node(via.as_deref(), &reach.target));
                     tokio::select! {
                         connected = &mut connecting => connected,
-                        // A node that hangs must not keep others from their turn.
-                        () = tokio::time::sleep(patience(TURN_LENGTH)) => {
-                            drop(turns.take());
+                        // A node that hangs must not keep others from their login.
+                        () = tokio::time::sleep(patience(PERMIT_TIME)) => {
+                            drop(permits.take());
                             connecting.await
                         }
                     }

@@ -348,9 +348,7 @@ impl<'a, 'b> Follower<'a, 'b> {
         }
         let call = (attaches, brings);
         let mut connection = Connection::new(session.clone(), orders, call, may_have_run, waits);
-        let probe = self.way.nodes.probe(self.way.node, session);
-        tokio::pin!(probe);
-        let dead = self.way.nodes.dead(self.way.node);
+        let dead = self.way.nodes.dead_while_probed(self.way.node, session);
         tokio::pin!(dead);
         loop {
             let limit = self.limit();
@@ -362,7 +360,6 @@ impl<'a, 'b> Follower<'a, 'b> {
                 () = sleep_until(limit) => Happened::Time,
                 () = cancel.cancelled(), if self.may_interrupt() => Happened::Cancel,
                 why = &mut dead => Happened::Dead(why),
-                never = &mut probe => match never {},
             };
             match happened {
                 Happened::Output(Some(event)) => {

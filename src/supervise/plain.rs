@@ -64,7 +64,7 @@ pub(super) async fn run(
             event = output.recv() => event,
             () = tokio::time::sleep_until(began + step.timeout) => return Err(time_out()),
             () = way.cancel.cancelled() => return Err(StepError::Interrupted),
-            why = way.nodes.dead(way.node) => return Err(StepError::Dead(why)),
+            why = way.nodes.dead_while_probed(way.node, session) => return Err(StepError::Dead(why)),
         };
         let ended = match event {
             Some(ExecEvent::Stdout(bytes)) => {

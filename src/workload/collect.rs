@@ -47,7 +47,7 @@ pub(super) async fn collect(
             };
             let fetched = tokio::select! {
                 fetched = fetch(&session, &step.collect, target) => fetched,
-                why = nodes.dead(node) => Err(why.reason),
+                why = nodes.dead_while_probed(node, &session) => Err(why.reason),
             };
             match fetched {
                 Err(_) if session.is_closed() => tokio::time::sleep(patience(PAUSE)).await,
