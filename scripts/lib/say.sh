@@ -17,6 +17,6 @@ need_command() { # COMMAND...
   done
   [ ${#missing[@]} = 0 ] && return
   say "error: missing commands: ${missing[*]}"
-  hint "run scripts/install run"
+  hint "run scripts/install test"
   exit 1
 }
