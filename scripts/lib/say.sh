@@ -20,3 +20,11 @@ need_command() { # COMMAND...
   hint "run scripts/install test"
   exit 1
 }
+
+# For scripts that write a table between two lines of a page: both must be there before hours are spent.
+need_marks() { # FILE NAME
+  local mark
+  for mark in begin end; do
+    grep -qsF "<!-- $2: $mark -->" "$1" || die "$1 has no line <!-- $2: $mark -->"
+  done
+}
