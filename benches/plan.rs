@@ -12,7 +12,7 @@ use uuid::Uuid;
 use vcluster::base::name::{GroupName, ImageName};
 use vcluster::base::units::MiB;
 use vcluster::inventory::{DomainState, HostFacts, Mark, ObservedHost, ObservedNode};
-use vcluster::plan::{KnownFailures, Plan, PlanInput, plan};
+use vcluster::plan::{ImageFacts, KnownFailures, Plan, PlanInput, plan};
 use vcluster::topology::{Accel, Group, Host, MinReady, Network, Node, Place, Topology};
 
 const ROUNDS: usize = 7;
@@ -51,7 +51,7 @@ fn run((topology, observed): &World) -> Plan {
     plan(&PlanInput {
         topology,
         cluster_id: Uuid::from_u128(7),
-        image_keys: IndexMap::from([(micro, "key".to_owned())]),
+        images: IndexMap::from([(micro, ImageFacts::of_key("key"))]),
         client_key: "SHA256:key".to_owned(),
         observed: observed.clone(),
         known_failures: KnownFailures::default(),
@@ -103,6 +103,7 @@ fn world(nodes: u32, hosts: u32, place: Place, mixed: bool) -> World {
         place,
         on: None,
         separate: Vec::new(),
+        user_data: None,
         vars: Map::new(),
         at: None,
     };
@@ -112,6 +113,7 @@ fn world(nodes: u32, hosts: u32, place: Place, mixed: bool) -> World {
         images: IndexMap::new(),
         network: Network {
             subnet: "10.64.0.0/10".parse().unwrap(),
+            range: None,
             mtu: None,
             nat: true,
             bridge: None,
@@ -159,10 +161,12 @@ fn observed(number: u32) -> ObservedHost {
             disk_free: MiB(1 << 20),
             libvirt_version: 9_000_000,
             qemu_version: 7_002_000,
+            uefi: true,
             tsc_khz: None,
             underlay: Some(std::net::Ipv4Addr::from(0xc612_0000 + number).into()),
             underlay_mtu: Some(1500),
             routes: vec![("198.18.0.0/15".parse().unwrap(), "eth0".into())],
+            addresses: Vec::new(),
             vnis: Vec::new(),
             kvm: None,
             boot_id: None,
@@ -174,6 +178,7 @@ fn observed(number: u32) -> ObservedHost {
         claims: Vec::new(),
         token: String::new(),
         unreadable: Vec::new(),
+        copies: Vec::new(),
     }
 }
 

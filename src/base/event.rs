@@ -114,6 +114,10 @@ pub enum ActionKind {
     Start,
     /// It is removed.
     Remove,
+    /// It exists as wanted and runs, but is no longer as it was configured: it is configured again.
+    Configure,
+    /// It exists as wanted: it is stopped, and started again.
+    Restart,
 }
 
 impl ActionKind {
@@ -125,6 +129,16 @@ impl ActionKind {
             Self::Recreate => "recreate",
             Self::Start => "start",
             Self::Remove => "remove",
+            Self::Configure => "configure",
+            Self::Restart => "restart",
+        }
+    }
+
+    /// Whether the guest boots.
+    pub fn boots(self) -> bool {
+        match self {
+            Self::Create | Self::Recreate | Self::Start | Self::Restart => true,
+            Self::Keep | Self::Configure | Self::Remove => false,
         }
     }
 }

@@ -25,6 +25,8 @@ pub enum FailureKind {
     GuestDied,
     /// The guest runs, but was not ready or accepted no login in time.
     BootTimeout,
+    /// The image is at fault: the node would fail on any host.
+    Image,
     /// A step of the configuration failed.
     StepFailed,
     /// The user interrupted.

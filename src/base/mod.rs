@@ -12,6 +12,7 @@ pub mod failure;
 pub mod failure_kind;
 pub(crate) mod group;
 pub mod name;
+pub(crate) mod number;
 pub(crate) mod patience;
 pub mod shell;
 pub(crate) mod suggest;

@@ -94,6 +94,14 @@ pub fn line(bytes: &[u8]) -> String {
     text
 }
 
+/// The first characters of a text, with `...` after them if there are more.
+pub fn shortened(text: &str, characters: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(characters) {
+        Some((end, _)) => Cow::Owned(format!("{}...", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
+}
+
 /// The last UTF-8 character boundary at or before `limit`.
 fn boundary(bytes: &[u8], limit: usize) -> usize {
     let continues = |at: usize| bytes[at] & 0xc0 == 0x80;
@@ -195,6 +203,12 @@ mod tests {
             &shown[shown.len() - 40..]
         );
         assert!(!shown.contains('\u{fffd}'));
+    }
+
+    #[test]
+    fn a_text_that_is_shortened_shows_it() {
+        assert_eq!(shortened("éé", 2), "éé");
+        assert_eq!(shortened("ééé", 2), "éé...");
     }
 
     #[test]

@@ -1,41 +1,135 @@
-//! Which nodes are configured, and how failures of the configuration are reported.
+//! Which nodes are configured and in which boot that was done, which ones the user stopped, and how failures of the
+//! configuration are reported.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::base::event::{ActionKind, NodeStage};
 use crate::base::failure::Failure;
 use crate::base::name::NodeName;
 use crate::base::text::plural;
 use crate::configure::NodeFault;
-use crate::engine::EngineError;
+use crate::engine::{EngineError, SeenBoots};
 use crate::plan::Plan;
 use crate::state::ClusterDir;
 
 const FILE: &str = "configured.json";
 
-/// Nodes whose configuration is complete. If the file is lost, they are configured again.
-pub fn configured(dir: &ClusterDir) -> anyhow::Result<BTreeSet<NodeName>> {
-    let bytes = dir.read(FILE)?.unwrap_or_else(|| b"[]".to_vec());
-    Ok(serde_json::from_slice(&bytes).unwrap_or_default())
+/// Version of the file's JSON form. Version 1 was an array with the names of the configured nodes.
+const VERSION: u32 = 2;
+
+/// What a node is told to be if its boot is not that in which it was configured.
+pub(crate) const REBOOTED: &str = "rebooted since it was configured";
+
+/// The state of the nodes' configuration, as far as this controller brought it about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configured {
+    version: u32,
+    /// The nodes whose configuration is complete, with the ID of the boot in which it was done. `None`: unknown.
+    pub nodes: BTreeMap<NodeName, Option<Uuid>>,
+    /// Whether the configuration was left out on purpose.
+    #[serde(default)]
+    pub skipped: bool,
+    /// The nodes that the user stopped.
+    #[serde(default)]
+    pub stopped: BTreeSet<NodeName>,
+    /// Whether there is a file that can be read.
+    #[serde(skip)]
+    pub is_known: bool,
 }
 
-/// Records all nodes of the plan except these as configured.
-pub fn mark_configured(dir: &ClusterDir, plan: &Plan, failed: &BTreeSet<&NodeName>) -> anyhow::Result<()> {
-    let names = plan.nodes.iter().map(|node| &node.name);
-    let names: Vec<&NodeName> = names.filter(|name| !failed.contains(name)).collect();
-    record(dir, &names)
+impl Default for Configured {
+    fn default() -> Self {
+        Self {
+            version: VERSION,
+            nodes: BTreeMap::new(),
+            skipped: false,
+            stopped: BTreeSet::new(),
+            is_known: false,
+        }
+    }
 }
 
-/// Records the nodes that are about to be created or started as not configured.
+impl Configured {
+    /// Reads the file. If it is lost or cannot be read, no node counts as configured, so all are configured again.
+    pub fn load(dir: &ClusterDir) -> anyhow::Result<Self> {
+        Ok(dir
+            .read(FILE)?
+            .and_then(|bytes| Self::parse(&bytes))
+            .unwrap_or_default())
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let read = if let Ok(names) = serde_json::from_slice::<BTreeSet<NodeName>>(bytes) {
+            Self {
+                nodes: names.into_iter().map(|name| (name, None)).collect(),
+                ..Self::default()
+            }
+        } else {
+            let read: Self = serde_json::from_slice(bytes).ok()?;
+            (read.version == VERSION).then_some(read)?
+        };
+        Some(Self {
+            is_known: true,
+            ..read
+        })
+    }
+
+    fn store(&self, dir: &ClusterDir) -> anyhow::Result<()> {
+        Ok(dir.write(FILE, &serde_json::to_vec(self)?)?)
+    }
+
+    /// Whether a node that reports this boot is in another one than that in which it was configured.
+    pub fn has_rebooted(&self, node: &NodeName, boot: Option<Uuid>) -> bool {
+        let configured = self.nodes.get(node).copied().flatten();
+        matches!((configured, boot), (Some(then), Some(now)) if then != now)
+    }
+}
+
+/// Records nodes of the plan as configured in the boots that they reported, except those that failed. What is known of
+/// nodes that are not in the plan is forgotten.
+pub fn mark_configured<'a>(
+    dir: &ClusterDir,
+    plan: &Plan,
+    configured: impl IntoIterator<Item = &'a NodeName>,
+    failed: &BTreeSet<&NodeName>,
+    boots: &SeenBoots,
+) -> anyhow::Result<()> {
+    let mut state = Configured::load(dir)?;
+    let planned: BTreeSet<&NodeName> = plan.nodes.iter().map(|node| &node.name).collect();
+    for node in configured {
+        let before = state.nodes.get(node).copied().flatten();
+        state.nodes.insert(node.clone(), boots.get(node).or(before));
+        // It runs: stopping it has failed, or was undone by other means.
+        state.stopped.remove(node);
+    }
+    let is_done = |node: &NodeName| planned.contains(node) && !failed.contains(node);
+    state.nodes.retain(|node, _| is_done(node));
+    state.stopped.retain(|node| planned.contains(node));
+    state.skipped = false;
+    state.store(dir)
+}
+
+/// Records the nodes that are about to change as not configured, and those that are about to run as not stopped.
 pub fn forget_configured(dir: &ClusterDir, plan: &Plan) -> anyhow::Result<()> {
-    let changed = plan
-        .actions
-        .iter()
-        .filter(|action| action.kind != ActionKind::Keep);
-    begin_configuring(dir, changed.map(|action| &action.node))
+    let mut state = Configured::load(dir)?;
+    for action in &plan.actions {
+        if action.kind != ActionKind::Keep {
+            state.nodes.remove(&action.node);
+            state.stopped.remove(&action.node);
+        }
+    }
+    state.store(dir)
+}
+
+/// Records that the user wants no configuration.
+pub fn skip_configuration(dir: &ClusterDir) -> anyhow::Result<()> {
+    let mut state = Configured::load(dir)?;
+    state.skipped = true;
+    state.store(dir)
 }
 
 /// Records that these nodes may be partly configured: until they are marked again, `up` configures them again.
@@ -43,25 +137,37 @@ pub fn begin_configuring<'a>(
     dir: &ClusterDir,
     nodes: impl IntoIterator<Item = &'a NodeName>,
 ) -> anyhow::Result<()> {
-    let mut done = configured(dir)?;
+    let mut state = Configured::load(dir)?;
     for node in nodes {
-        done.remove(node);
+        state.nodes.remove(node);
     }
-    record(dir, &done)
+    state.store(dir)
 }
 
-/// Records these nodes as configured, in addition to the earlier ones.
-pub fn end_configuring<'a>(
+/// Records these nodes as configured in these boots, in addition to the earlier ones.
+pub fn end_configuring(
+    dir: &ClusterDir,
+    nodes: impl IntoIterator<Item = (NodeName, Option<Uuid>)>,
+) -> anyhow::Result<()> {
+    let mut state = Configured::load(dir)?;
+    for (node, boot) in nodes {
+        state.stopped.remove(&node);
+        state.nodes.insert(node, boot);
+    }
+    state.store(dir)
+}
+
+/// Records these nodes as stopped by the user. When they run again, they have to be configured.
+pub fn mark_stopped<'a>(
     dir: &ClusterDir,
     nodes: impl IntoIterator<Item = &'a NodeName>,
 ) -> anyhow::Result<()> {
-    let mut done = configured(dir)?;
-    done.extend(nodes.into_iter().cloned());
-    record(dir, &done)
-}
-
-fn record(dir: &ClusterDir, nodes: &impl Serialize) -> anyhow::Result<()> {
-    Ok(dir.write(FILE, &serde_json::to_vec(nodes)?)?)
+    let mut state = Configured::load(dir)?;
+    for node in nodes {
+        state.nodes.remove(node);
+        state.stopped.insert(node.clone());
+    }
+    state.store(dir)
 }
 
 /// The nodes where a step failed.
@@ -83,4 +189,63 @@ pub fn failed(plan: &Plan, tried: usize, faults: Vec<NodeFault>) -> Result<(), E
     let tried = plural(tried, "node");
     let what = format!("configuration failed on {} of {tried}", faults.len());
     EngineError::from_failures(&what, failures(plan, faults))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::StateRoot;
+
+    fn name(name: &str) -> NodeName {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn the_file_of_an_earlier_release_is_read_and_says_nothing_of_boots() {
+        let read = Configured::parse(br#"["n001","n002"]"#).unwrap();
+        assert!(read.is_known && !read.skipped);
+        assert_eq!(
+            read.nodes,
+            BTreeMap::from([(name("n001"), None), (name("n002"), None)])
+        );
+        assert!(!read.has_rebooted(&name("n001"), Some(Uuid::max())));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_says_that_nothing_is_configured() {
+        for text in [
+            "",
+            "[",
+            "{}",
+            r#"{"version":9,"nodes":{"n001":null}}"#,
+            r#"["../x"]"#,
+        ] {
+            assert_eq!(Configured::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_node_has_rebooted_if_it_reports_another_boot_than_that_of_its_configuration() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = StateRoot::at(temp.path().to_owned()).cluster(&"demo".parse().unwrap());
+        dir.create().unwrap();
+        let (one, two) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        end_configuring(&dir, [(name("n001"), Some(one)), (name("n002"), None)]).unwrap();
+        let read = Configured::load(&dir).unwrap();
+        assert!(read.has_rebooted(&name("n001"), Some(two)));
+        for (node, boot) in [
+            ("n001", Some(one)),
+            ("n001", None),
+            ("n002", Some(two)),
+            ("n003", Some(two)),
+        ] {
+            assert!(!read.has_rebooted(&name(node), boot), "{node} {boot:?}");
+        }
+        mark_stopped(&dir, [&name("n001")]).unwrap();
+        let read = Configured::load(&dir).unwrap();
+        assert_eq!(read.stopped, BTreeSet::from([name("n001")]));
+        assert!(!read.nodes.contains_key(&name("n001")) && read.nodes.contains_key(&name("n002")));
+        end_configuring(&dir, [(name("n001"), Some(two))]).unwrap();
+        assert_eq!(Configured::load(&dir).unwrap().stopped, BTreeSet::new());
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use super::situation::image_keys;
+use super::situation::image_facts;
 use crate::base::event::Events;
 use crate::base::name::ClusterName;
 use crate::doctor::Examination;
@@ -32,7 +32,7 @@ pub async fn prepare<'a>(
     Ok(Examination {
         topology,
         cluster_id: record.map_or_else(Uuid::new_v4, |record| record.id),
-        image_keys: image_keys(topology, events).await?,
+        images: image_facts(topology, events).await?,
         // Without keys, there are no nodes that could have been created with different keys.
         client_key: ClusterKeys::load(&dir)?
             .map(|keys| keys.fingerprint())

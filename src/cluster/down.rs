@@ -32,6 +32,8 @@ pub struct Holdings {
     pub nodes: usize,
     /// Other objects of the cluster.
     pub objects: usize,
+    /// Domains that others made from its nodes, `name on host`. They stay.
+    pub copies: Vec<String>,
 }
 
 impl Down {
@@ -74,6 +76,7 @@ impl Down {
         }
         Holdings {
             reached: Reached { fleet, failures },
+            copies: engine::copies(&self.target, &observed),
             observed,
             nodes,
             objects,
@@ -92,8 +95,8 @@ impl Down {
         }
         let mut left = match engine::remove(fleet, observed, &self.target, events).await {
             Ok(()) => Vec::new(),
-            Err(EngineError::LeftBehind { left }) => left,
-            Err(error) => return Err(error.into()),
+            Err(error @ EngineError::Kept { .. }) if reached.failures.is_empty() => return Err(error.into()),
+            Err(error) => error.into_left()?,
         };
         left.extend(engine::unknown(&reached.failures));
         engine::check_leftovers(left)?;

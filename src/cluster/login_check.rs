@@ -1,13 +1,16 @@
-//! Whether a node accepts a login and answers.
+//! Whether a node accepts a login and answers, and in which boot it is.
 
+use std::fmt;
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
+use uuid::Uuid;
 
 use crate::base::failure::explain;
 use crate::base::name::NodeName;
 use crate::base::patience::patience;
-use crate::ssh::{ExecRequest, Load, Nodes};
+use crate::engine::{BOOT_ID, boot_in};
+use crate::ssh::{ExecRequest, Load, Nodes, SshError};
 
 /// Time to answer for a node whose host reports that it is not busy, and for all others.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -16,37 +19,74 @@ const SLOW_ANSWER: Duration = Duration::from_mins(5);
 /// Interval between checks of these timeouts.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Logs in to a node and returns its uptime in seconds, if it reports one; or why it did not answer. `allowed` replaces
-/// the timeouts.
-pub(super) async fn uptime(
-    node: &NodeName,
-    nodes: &Nodes,
-    allowed: Option<Duration>,
-) -> Result<Option<f64>, String> {
+/// What a node reports of itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Answer {
+    /// Seconds since it booted.
+    pub(super) uptime: Option<f64>,
+    /// The ID of its boot.
+    pub(super) boot: Option<Uuid>,
+}
+
+/// Why a node did not answer.
+#[derive(Debug)]
+pub(super) enum NoAnswer {
+    /// The login or the command failed.
+    Failed(SshError),
+    /// The time is over: it is slow, or its state is unknown.
+    Silent(String),
+}
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => f.write_str(&explain(error)),
+            Self::Silent(text) => f.write_str(text),
+        }
+    }
+}
+
+/// How long an answer is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Allowed {
+    /// As long as the load of the node's host suggests, without the time in which the node waits for its turn.
+    ByLoad,
+    /// This long, also without that time.
+    Answer(Duration),
+    /// This long in total.
+    Total(Duration),
+}
+
+/// Logs in to a node and returns what it reports of itself, or why it did not answer.
+pub(super) async fn answer(node: &NodeName, nodes: &Nodes, allowed: Allowed) -> Result<Answer, NoAnswer> {
     let look = async {
-        let session = nodes.session(node).await.map_err(|error| explain(&error))?;
+        let session = nodes.session(node).await.map_err(NoAnswer::Failed)?;
+        // One process for both.
         let request = ExecRequest {
-            command: "cat /proc/uptime".into(),
+            command: format!("cat /proc/uptime {BOOT_ID}"),
             limit: 256,
             ..ExecRequest::default()
         };
         let _waits = nodes.waits(node);
-        let output = session.exec(&request).await.map_err(|error| explain(&error))?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        Ok(text
-            .split_whitespace()
-            .next()
-            .and_then(|seconds| seconds.parse().ok()))
+        let output = session.exec(&request).await.map_err(NoAnswer::Failed)?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        Ok(Answer {
+            uptime: text
+                .split_whitespace()
+                .next()
+                .and_then(|seconds| seconds.parse().ok()),
+            boot: boot_in(&text),
+        })
     };
     tokio::select! {
         answer = look => answer,
-        why = silent(node, nodes, allowed) => Err(why),
+        why = silent(node, nodes, allowed) => Err(NoAnswer::Silent(why)),
     }
 }
 
 /// Waits until the time of a node is over, and returns what to show of it.
-async fn silent(node: &NodeName, nodes: &Nodes, allowed: Option<Duration>) -> String {
-    if let Some(allowed) = allowed {
+async fn silent(node: &NodeName, nodes: &Nodes, allowed: Allowed) -> String {
+    if let Allowed::Total(allowed) = allowed {
         let half = allowed / 2;
         let rest = allowed.saturating_sub(half);
         sleep(half).await;
@@ -58,11 +98,19 @@ async fn silent(node: &NodeName, nodes: &Nodes, allowed: Option<Duration>) -> St
     }
     loop {
         sleep(patience(LOOK)).await;
+        let least = match allowed {
+            Allowed::Answer(allowed) => allowed,
+            Allowed::ByLoad | Allowed::Total(_) => patience(ANSWER),
+        };
         // The timeout does not run while the node waits for its turn.
-        let Some((waited, load)) = nodes.waited_for(node, patience(ANSWER)).await else {
+        let Some((waited, load)) = nodes.waited_for(node, least).await else {
             continue;
         };
-        if waited >= patience(time_to_answer(load.as_ref())) {
+        let limit = match allowed {
+            Allowed::Answer(allowed) => allowed,
+            Allowed::ByLoad | Allowed::Total(_) => patience(time_to_answer(load.as_ref())),
+        };
+        if waited >= limit {
             return unanswered(Duration::from_secs(waited.as_secs()), load.as_ref());
         }
     }

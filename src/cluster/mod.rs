@@ -1,6 +1,7 @@
 //! The application: what a verb does with plan, hosts, nodes and the controller's files. Emits events and returns
 //! results; parses no arguments and prints nothing.
 
+mod as_configured;
 mod claim_retry;
 pub mod configure;
 pub mod configured;
@@ -8,6 +9,7 @@ pub mod doctor;
 pub mod down;
 pub mod files;
 pub mod gc;
+mod guests;
 pub mod hosts;
 pub mod leases;
 mod locks;
@@ -15,6 +17,7 @@ mod login_check;
 pub mod nodes;
 mod open;
 mod options;
+pub mod power;
 mod reached;
 pub mod reaper;
 mod rounds;

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::Cluster;
+use super::configured::Configured;
 use super::hosts::ssh_target;
 use super::locks::ClusterLocks;
 use crate::base::event::{Events, HostStage};
@@ -71,7 +72,9 @@ impl Cluster {
             .iter()
             .filter(|host| ways.contains_key(&host.name));
         let deaths = Deaths::by_need(hosts.cloned(), access, &self.plan);
-        Ok(nodes.with_evidence(deaths))
+        let boots = Configured::load(&self.dir)?.nodes.into_iter();
+        let boots = boots.filter_map(|(node, boot)| Some((node.to_string(), boot?.to_string())));
+        Ok(nodes.with_evidence(deaths).with_boots(boots.collect()))
     }
 }
 

@@ -80,6 +80,11 @@ impl Cluster {
                 return Ok(topology);
             }
         }
+        self.stored_topology()
+    }
+
+    /// The topology of the last `up`, from the stored copy.
+    pub fn stored_topology(&self) -> anyhow::Result<Topology> {
         let text = self
             .dir
             .read("topology.yaml")?

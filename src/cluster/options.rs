@@ -6,12 +6,19 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::host::Access;
+use crate::plan::Scope;
 
 /// What a plan depends on, besides the topology and the hosts.
 #[derive(Clone, Debug)]
 pub struct PlanOptions {
     /// Take over a cluster of this name that another controller created.
     pub adopt: bool,
+    /// Whether nodes that booted since they were configured are to be configured again.
+    pub configure: bool,
+    /// Time for a running node to answer before it is created again; `None`: a node that only does not answer is kept.
+    pub answer_timeout: Option<Duration>,
+    /// The nodes that the command is limited to; `None`: all.
+    pub scope: Option<Scope>,
     /// How to connect to hosts.
     pub connect: Access,
     /// Cancelled by the first interrupt.
@@ -29,6 +36,8 @@ pub struct UpOptions {
     pub adopt: bool,
     /// Run the configuration steps.
     pub configure: bool,
+    /// The nodes that the command is limited to; `None`: all.
+    pub scope: Option<Scope>,
     /// Time for one guest to boot and accept a login.
     pub boot_timeout: Duration,
     /// Guests that boot at once on one machine; `None`: chosen by its CPUs.
@@ -44,6 +53,9 @@ impl UpOptions {
     pub fn plan(&self) -> PlanOptions {
         PlanOptions {
             adopt: self.adopt,
+            configure: self.configure,
+            answer_timeout: Some(self.boot_timeout),
+            scope: self.scope.clone(),
             connect: self.connect.clone(),
             cancel: self.cancel.clone(),
         }

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use anyhow::Context as _;
 
 use super::claim_retry::ClaimRetry;
+use super::configured;
 use super::nodes::{self, nodes_of};
 use super::options::UpOptions;
 use super::seeds::Seeds;
@@ -18,7 +19,7 @@ use crate::base::failure::Failure;
 use crate::base::name::{ClusterName, ImageName, NodeName};
 use crate::base::text::plural;
 use crate::configure::DoneCommands;
-use crate::engine::{Apply, ClaimError, EngineError, Fleet};
+use crate::engine::{Apply, ClaimError, EngineError, Fleet, SeenBoots};
 use crate::image::{self, BuildOptions, BuiltImage};
 use crate::plan::PlanError;
 use crate::plan::retry::failed_nodes;
@@ -39,10 +40,11 @@ pub(crate) async fn raise(
 ) -> anyhow::Result<()> {
     let mut images = Images::new();
     let mut done = DoneCommands::default();
+    let boots = SeenBoots::default();
     let mut claiming = ClaimRetry::default();
     for number in 1..=ROUNDS {
         let lost = loop {
-            match round(options, situation, &mut images, &mut done, events).await? {
+            match round(options, situation, &mut images, &mut done, &boots, events).await? {
                 // Another command claimed something between observing and claiming.
                 Err(error) if claiming.again(&error, &options.cancel).await => {
                     situation.observe_again(&options.connect, events).await;
@@ -66,7 +68,9 @@ pub(crate) async fn raise(
             .retry
             .record_round(&situation.plan, &lost, &back, is_over);
         let failed: Vec<NodeName> = failed_nodes(&situation.plan, &lost).into_keys().collect();
-        if situation.retry.given_up() > situation.may_miss() || number == ROUNDS {
+        // A restart must not end in a node that is created again: what is on its disk would be lost.
+        let retries = situation.may_retry();
+        if !retries || situation.retry.given_up() > situation.may_miss() || number == ROUNDS {
             return Err(too_few(situation, lost));
         }
         match situation.plan_again() {
@@ -91,10 +95,11 @@ async fn round(
     situation: &mut Situation,
     images: &mut Images,
     done: &mut DoneCommands,
+    boots: &SeenBoots,
     events: &Events,
 ) -> anyhow::Result<Result<Vec<Failure>, ClaimError>> {
-    let busy = steps::started(&situation.plan).next().is_some();
-    let unfinished = steps::unfinished(&situation.dir, &situation.plan)?;
+    let busy = steps::to_configure(&situation.plan).next().is_some();
+    let unfinished = steps::unfinished(situation)?;
     if busy || !unfinished.is_empty() {
         build_images(situation, images, options, events).await?;
     }
@@ -102,7 +107,7 @@ async fn round(
         return Err(EngineError::Interrupted.into());
     }
     // Also if the configuration is not reached in this round.
-    for node in steps::started(&situation.plan) {
+    for node in steps::to_configure(&situation.plan) {
         done.forget(node);
     }
     let (journal, fleet) = match claim(options, situation, events).await? {
@@ -110,9 +115,11 @@ async fn round(
         Err(error) => return Ok(Err(error)),
     };
     let situation = &*situation;
-    let Situation { keys, plan, .. } = situation;
+    let Situation {
+        keys, plan, topology, ..
+    } = situation;
     let nodes = nodes_of(plan, keys, &fleet)?;
-    let seeds = Seeds::new(plan, keys);
+    let seeds = Seeds::new(plan, keys, topology);
     let seed = |node: &crate::plan::NodePlan| seeds.volume(node);
     let applied = Apply {
         plan,
@@ -127,12 +134,16 @@ async fn round(
         boot_timeout: options.boot_timeout,
         boots: options.boots,
         unfinished: &unfinished,
+        seen_boots: boots,
     }
     .run()
     .await;
     let lost = match applied {
         Ok(failures) if failures.is_empty() && options.configure => {
-            steps::configure(options, situation, &nodes, &unfinished, done, events).await
+            steps::configure(options, situation, &nodes, &unfinished, done, boots, events).await
+        }
+        Ok(failures) if failures.is_empty() => {
+            configured::skip_configuration(&situation.dir).map(|()| failures)
         }
         Ok(failures) => Ok(failures),
         Err(error) => Err(error.into()),
@@ -179,28 +190,30 @@ async fn check_locks(fleet: &Fleet, cluster: &ClusterName) -> Result<(), ClaimEr
     Ok(())
 }
 
+/// Builds the images that the plan uses. Only then is the size of a built-in image's disk known, so the plan may change.
 async fn build_images(
-    situation: &Situation,
+    situation: &mut Situation,
     built: &mut Images,
     options: &UpOptions,
     events: &Events,
 ) -> anyhow::Result<()> {
-    let used: BTreeSet<&ImageName> = situation.plan.nodes.iter().map(|node| &node.spec.image).collect();
-    for name in used {
-        if built.contains_key(name) {
+    let used = situation.plan.nodes.iter().map(|node| node.spec.image.clone());
+    for name in used.collect::<BTreeSet<ImageName>>() {
+        if built.contains_key(&name) {
             continue;
         }
         let image = situation
             .topology
             .images
-            .get(name)
+            .get(&name)
             .with_context(|| format!("image `{name}` is not in the topology"))?;
         let how = BuildOptions {
             cancel: options.cancel.clone(),
             ..BuildOptions::default()
         };
         let image = image::ensure_built(image, &how, events).await?;
-        built.insert(name.clone(), image);
+        situation.learn(&image)?;
+        built.insert(name, image);
     }
     Ok(())
 }

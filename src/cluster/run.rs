@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
+use super::as_configured::check;
 use super::locks::ClusterLocks;
 use super::nodes::close;
 use super::open::Cluster;
@@ -32,6 +33,8 @@ pub struct RunOptions {
     pub live: bool,
     /// Time for all nodes to reach a barrier.
     pub barrier_timeout: Duration,
+    /// Whether to start nothing if a node is known not to be as it was configured.
+    pub check: bool,
     /// How to connect to hosts.
     pub access: Access,
     /// Cancelled by the first interrupt.
@@ -105,6 +108,17 @@ impl Runs<'_> {
         events: &Events,
     ) -> anyhow::Result<(Performed, InterruptedRun)> {
         let connected = self.connect(steps, events).await?;
+        if self.options.check && mode == Mode::Run {
+            let chosen = nodes_of(steps);
+            let checked = check(self.cluster, &connected.nodes, &chosen, events);
+            let cancel = &self.options.cancel;
+            // After an interrupt, the steps report that themselves.
+            if let Some(Err(error)) = cancel.run_until_cancelled(checked).await {
+                close(&connected.nodes, events).await;
+                connected.holds.release(events).await;
+                return Err(error);
+            }
+        }
         let run = open()?;
         let performed = self
             .perform(connected, &run.results, &run.record, mode, events)

@@ -7,20 +7,23 @@ use crate::base::failure::explain;
 use crate::plan::{NodePlan, Plan};
 use crate::seed::{self, SeedInput};
 use crate::state::ClusterKeys;
+use crate::topology::Topology;
 
 /// Creates seeds; what all nodes share is computed once.
 pub(crate) struct Seeds<'a> {
     plan: &'a Plan,
     keys: &'a ClusterKeys,
+    topology: &'a Topology,
     hosts_file: String,
     authorized: Vec<String>,
 }
 
 impl<'a> Seeds<'a> {
-    pub(crate) fn new(plan: &'a Plan, keys: &'a ClusterKeys) -> Self {
+    pub(crate) fn new(plan: &'a Plan, keys: &'a ClusterKeys, topology: &'a Topology) -> Self {
         Self {
             plan,
             keys,
+            topology,
             hosts_file: hosts_file(plan),
             authorized: vec![keys.authorized_key()],
         }
@@ -44,6 +47,7 @@ impl<'a> Seeds<'a> {
             gateway: node.spec.gateway,
             dns: &node.spec.dns,
             hosts_file: &self.hosts_file,
+            user_data: &self.topology.user_data(&node.spec.image, &node.group),
         };
         let files = input.files().map_err(|error| explain(&error))?;
         seed::volume(&files).map_err(|error| explain(&error))

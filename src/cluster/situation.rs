@@ -8,19 +8,22 @@ use anyhow::Context as _;
 use indexmap::IndexMap;
 use uuid::Uuid;
 
+use super::guests::Look;
 use super::hosts::current_and_former;
 use super::options::PlanOptions;
 use crate::base::event::Events;
 use crate::base::failure::Failure;
-use crate::base::name::{HostName, ImageName};
+use crate::base::name::{HostName, ImageName, NodeName};
 use crate::base::patience::patience;
 use crate::base::units::Moment;
 use crate::engine::{self, ClaimAll, ClaimError, EngineError, Fleet};
 use crate::host::Access;
-use crate::image;
+use crate::image::{self, BuiltImage};
 use crate::inventory::{HostEndpoint, ObservedHost};
 use crate::plan::retry::RetryState;
-use crate::plan::{KnownFailures, Plan, PlanError, PlanInput, plan};
+use crate::plan::{
+    FailedNode, ImageFacts, KnownFailures, MissingNode, Plan, PlanError, PlanInput, Scope, plan,
+};
 use crate::state::{ClusterDir, ClusterKeys, ClusterRecord};
 use crate::topology::Topology;
 
@@ -59,7 +62,9 @@ pub struct Situation {
     /// Whether a claim may still be on a host, although claiming failed.
     stuck: bool,
     cluster_id: Uuid,
-    image_keys: IndexMap<ImageName, String>,
+    images: IndexMap<ImageName, ImageFacts>,
+    /// The nodes that the command is limited to.
+    scope: Option<Scope>,
     /// Hosts that took part in an earlier round or `up`.
     touched: BTreeSet<HostName>,
 }
@@ -85,22 +90,37 @@ pub(crate) async fn observe(
         .map(|record| record.id)
         .or(adopted)
         .unwrap_or_else(Uuid::new_v4);
-    let image_keys = image_keys(&topology, events).await?;
+    let images = image_facts(&topology, events).await?;
+    let before = ClusterRecord::load_plan(dir)?;
     let known_failures = KnownFailures {
-        before: ClusterRecord::load_plan(dir)?,
+        due: options.scope.as_ref().map(Scope::due).unwrap_or_default(),
+        // What concerns only some nodes does not try again to create those that are missing.
+        failed: match (&options.scope, &before) {
+            (Some(_), Some(before)) => before.missing.iter().map(given_up).collect(),
+            _ => BTreeMap::new(),
+        },
+        before,
         ..KnownFailures::default()
     };
     let input = PlanInput {
         topology: &topology,
         cluster_id,
-        image_keys: image_keys.clone(),
+        images: images.clone(),
         client_key: keys.fingerprint(),
         observed: observed.clone(),
         known_failures: known_failures.clone(),
     };
-    let plan = plan(&input)?;
-    Ok(Situation {
-        expires: topology.ttl.map(|ttl| Moment::now().after(ttl)),
+    let mut plan = plan(&input)?;
+    if let Some(scope) = &options.scope {
+        scope.limit(&mut plan, known_failures.before.as_ref())?;
+    }
+    let mut situation = Situation {
+        expires: match (&options.scope, &record) {
+            // What concerns only some nodes does not change the lease.
+            (Some(_), Some(record)) => record.expires,
+            _ => topology.ttl.map(|ttl| Moment::now().after(ttl)),
+        },
+        scope: options.scope.clone(),
         claimed: false,
         stuck: false,
         touched: took_part(known_failures.before.as_ref(), record.as_ref()),
@@ -114,8 +134,22 @@ pub(crate) async fn observe(
         retry: RetryState::new(lost, known_failures),
         plan,
         cluster_id,
-        image_keys,
-    })
+        images,
+    };
+    if situation.scope.is_none() {
+        situation.look_at_nodes(options, events).await?;
+    }
+    Ok(situation)
+}
+
+/// A node that the cluster does without.
+fn given_up(missing: &MissingNode) -> (NodeName, FailedNode) {
+    let failed = FailedNode {
+        why: missing.reason.clone(),
+        given_up: true,
+        ..FailedNode::default()
+    };
+    (missing.node.clone(), failed)
 }
 
 /// Connects to the hosts and observes them.
@@ -141,18 +175,18 @@ async fn connect_and_observe(
     Ok((fleet, observed, lost))
 }
 
-/// The key of each image.
-pub(super) async fn image_keys(
+/// What is known of each image.
+pub(super) async fn image_facts(
     topology: &Topology,
     events: &Events,
-) -> anyhow::Result<IndexMap<ImageName, String>> {
-    let mut keys = IndexMap::new();
+) -> anyhow::Result<IndexMap<ImageName, ImageFacts>> {
+    let mut all = IndexMap::new();
     for (name, image) in &topology.images {
-        let key = image::key(image, events).await;
-        let key = key.with_context(|| format!("image `{name}`"))?;
-        keys.insert(name.clone(), key);
+        let facts = image::facts(image, events).await;
+        let facts = facts.with_context(|| format!("image `{name}`"))?;
+        all.insert(name.clone(), facts);
     }
-    Ok(keys)
+    Ok(all)
 }
 
 /// Hosts that took part before: they still take part until nothing is left there.
@@ -274,22 +308,69 @@ impl Situation {
         self.stuck
     }
 
+    /// Takes into account what is known of an image once it is built, and plans again if that changes anything.
+    /// Nothing may have been started yet.
+    pub(crate) fn learn(&mut self, image: &BuiltImage) -> Result<(), PlanError> {
+        let Some(known) = self.images.get_mut(image.name.as_str()) else {
+            return Ok(());
+        };
+        let facts = image.facts();
+        if *known == facts {
+            return Ok(());
+        }
+        *known = facts;
+        self.replan()
+    }
+
     /// Plans again from the current knowledge.
     pub(crate) fn plan_again(&mut self) -> Result<(), PlanError> {
         self.retry.known_failures.before = Some(self.plan.clone());
         self.replan()
     }
 
+    /// Plans again if a running node is no longer what it was.
+    async fn look_at_nodes(&mut self, options: &PlanOptions, events: &Events) -> anyhow::Result<()> {
+        let look = Look {
+            topology: &self.topology,
+            dir: &self.dir,
+            keys: &self.keys,
+            fleet: &self.fleet,
+            observed: &self.observed,
+            options,
+        };
+        let due = look.due(&self.plan, events).await?;
+        if !due.is_empty() {
+            self.retry.known_failures.due.extend(due);
+            self.replan()?;
+        }
+        Ok(())
+    }
+
+    /// Whether the command may change this node.
+    pub(crate) fn is_in_scope(&self, node: &NodeName) -> bool {
+        let scope = self.scope.as_ref();
+        scope.is_none_or(|scope| scope.nodes.contains(node))
+    }
+
+    /// Whether nodes that fail are created again.
+    pub(crate) fn may_retry(&self) -> bool {
+        self.scope.as_ref().is_none_or(Scope::creates)
+    }
+
     /// Replaces a plan that was not started.
     pub(crate) fn replan(&mut self) -> Result<(), PlanError> {
-        self.plan = plan(&PlanInput {
+        let mut plan = plan(&PlanInput {
             topology: &self.topology,
             cluster_id: self.cluster_id,
-            image_keys: self.image_keys.clone(),
+            images: self.images.clone(),
             client_key: self.keys.fingerprint(),
             observed: self.observed.clone(),
             known_failures: self.retry.known_failures.clone(),
         })?;
+        if let Some(scope) = &self.scope {
+            scope.limit(&mut plan, self.retry.known_failures.before.as_ref())?;
+        }
+        self.plan = plan;
         Ok(())
     }
 

@@ -1,21 +1,23 @@
-//! The current state of a cluster: its nodes, its leases, and what is left of nodes on other hosts.
+//! The current state of a cluster: its nodes and why they are not as they were, its leases, and what is left of nodes on
+//! other hosts.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::time::Duration;
 
 use super::Cluster;
+use super::configured::{Configured, REBOOTED};
 use super::leases::claims;
-use super::login_check::uptime;
+use super::login_check::{Allowed, answer};
 use super::nodes::{close, nodes_of};
 use super::transfer::NODES_AT_ONCE;
 use crate::base::event::{Events, HostStage};
 use crate::base::failure::Failure;
 use crate::base::name::HostName;
 use crate::base::units::Moment;
-use crate::engine::{Fleet, Pending};
+use crate::engine::{Fleet, HOSTS_AT_ONCE, Pending};
 use crate::host::Access;
-use crate::inventory::{DomainState, HostEndpoint};
+use crate::inventory::{DomainState, HostEndpoint, NotRunning};
 use crate::plan::{MissingNode, NodePlan, Plan};
 use crate::ssh::Nodes;
 
@@ -41,6 +43,8 @@ pub enum NodeState {
     Paused,
     /// It is off.
     Off,
+    /// It is off because the user stopped it.
+    Stopped,
     /// It has crashed.
     Crashed,
     /// Its host does not have it.
@@ -55,6 +59,7 @@ impl fmt::Display for NodeState {
             Self::Running => "running",
             Self::Paused => "paused",
             Self::Off => "off",
+            Self::Stopped => "stopped",
             Self::Crashed => "crashed",
             Self::Missing => "missing",
             Self::Unreachable => "unreachable",
@@ -85,6 +90,17 @@ pub struct NodeStatus<'a> {
     pub state: NodeState,
     /// Whether it accepts a login.
     pub login: LoginState,
+    /// Why it is not as it was configured, if it is known not to be.
+    pub trouble: Option<Trouble>,
+}
+
+/// Why a node is not as it was configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// The reason, for people.
+    pub reason: String,
+    /// What to do about it.
+    pub hint: Option<String>,
 }
 
 /// The state of a cluster.
@@ -108,6 +124,9 @@ pub struct ClusterStatus<'a> {
 /// The states of the domains on each host that reported them, by domain name.
 type States = HashMap<HostName, HashMap<String, DomainState>>;
 
+/// Why domains do not run, by domain name, as far as their hosts reported it.
+type Reasons = BTreeMap<String, NotRunning>;
+
 /// Finds out the state of a cluster. Changes nothing.
 pub async fn status<'a>(
     cluster: &'a Cluster,
@@ -122,6 +141,8 @@ pub async fn status<'a>(
     let (fleet, unreached) = Fleet::connect(&hosts, &options.access, events).await;
     let claims = claims(cluster, &fleet, events).await;
     let states = states(&fleet, events).await;
+    let reasons = reasons(&fleet, &wanted, &states, events).await;
+    let configured = Configured::load(&cluster.dir)?;
     let sessions = nodes_of(plan, &cluster.keys, &fleet)?;
     let nodes = Pending::each(
         events,
@@ -129,7 +150,10 @@ pub async fn status<'a>(
         NODES_AT_ONCE,
         wanted,
         |node| &node.name,
-        |node| node_status(node, &states, &sessions, options),
+        |node| {
+            let state = node_state(node, &states, &configured);
+            node_status(node, state, &configured, &reasons, &sessions, options)
+        },
     )
     .await;
     close(&sessions, events).await;
@@ -178,34 +202,93 @@ async fn states(fleet: &Fleet, events: &Events) -> States {
         .collect()
 }
 
-async fn node_status<'a>(
-    node: &'a NodePlan,
-    states: &States,
-    sessions: &Nodes,
-    options: &StatusOptions,
-) -> NodeStatus<'a> {
-    let state = match states.get(&node.host).map(|states| states.get(&node.domain)) {
+/// Why the wanted nodes that do not run do not: hosts where all of them run are not asked.
+async fn reasons(fleet: &Fleet, wanted: &[&NodePlan], states: &States, events: &Events) -> Reasons {
+    let mut down: BTreeMap<&HostName, Vec<String>> = BTreeMap::new();
+    for node in wanted {
+        let state = states.get(&node.host).and_then(|states| states.get(&node.domain));
+        if state.is_some_and(|state| *state != DomainState::Running) {
+            down.entry(&node.host).or_default().push(node.domain.clone());
+        }
+    }
+    let found = Pending::each(
+        events,
+        "the reason on",
+        HOSTS_AT_ONCE,
+        down,
+        |(host, _)| *host,
+        |(host, domains)| async move {
+            let member = fleet.get(host)?;
+            // Without a reason, the state alone is shown.
+            member.host.not_running(&domains).await.ok()
+        },
+    )
+    .await;
+    found.into_iter().flatten().flatten().collect()
+}
+
+fn node_state(node: &NodePlan, states: &States, configured: &Configured) -> NodeState {
+    match states.get(&node.host).map(|states| states.get(&node.domain)) {
         None => NodeState::Unreachable,
         Some(None) => NodeState::Missing,
         Some(Some(DomainState::Running)) => NodeState::Running,
         Some(Some(DomainState::Paused)) => NodeState::Paused,
+        Some(Some(DomainState::Off)) if configured.stopped.contains(&node.name) => NodeState::Stopped,
         Some(Some(DomainState::Off)) => NodeState::Off,
         Some(Some(DomainState::Crashed)) => NodeState::Crashed,
+    }
+}
+
+async fn node_status<'a>(
+    node: &'a NodePlan,
+    state: NodeState,
+    configured: &Configured,
+    reasons: &Reasons,
+    sessions: &Nodes,
+    options: &StatusOptions,
+) -> NodeStatus<'a> {
+    let mut trouble = match state {
+        NodeState::Stopped => Some(Trouble {
+            reason: "stopped by you".to_owned(),
+            hint: Some("`vcluster start -w NODES` or `vcluster up` starts it again".to_owned()),
+        }),
+        _ => reasons.get(&node.domain).map(|why| Trouble {
+            reason: why.reason.clone(),
+            hint: why.hint.clone(),
+        }),
     };
+    let allowed = options.answer_timeout.map_or(Allowed::ByLoad, Allowed::Total);
     let login = if options.login && state == NodeState::Running {
-        match uptime(&node.name, sessions, options.answer_timeout).await {
-            Ok(uptime) => LoginState::Accepted { uptime },
-            Err(error) => LoginState::Failed(error),
+        match answer(&node.name, sessions, allowed).await {
+            Ok(answer) => {
+                if configured.has_rebooted(&node.name, answer.boot) {
+                    trouble = Some(Trouble {
+                        reason: REBOOTED.to_owned(),
+                        hint: Some("`vcluster up` configures it again".to_owned()),
+                    });
+                }
+                LoginState::Accepted {
+                    uptime: answer.uptime,
+                }
+            }
+            Err(error) => LoginState::Failed(error.to_string()),
         }
     } else {
         LoginState::NotTried
     };
-    NodeStatus { node, state, login }
+    NodeStatus {
+        node,
+        state,
+        login,
+        trouble,
+    }
 }
 
 impl NodeStatus<'_> {
     fn is_well(&self) -> bool {
-        self.state == NodeState::Running && !matches!(self.login, LoginState::Failed(_))
+        self.state == NodeState::Running
+            && self.trouble.is_none()
+            && !matches!(self.login, LoginState::Failed(_))
     }
 }
 

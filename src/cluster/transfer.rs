@@ -1,5 +1,6 @@
 //! Files to and from many nodes at once.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,11 +30,20 @@ pub struct TransferOptions {
 #[derive(Clone, Debug)]
 pub struct Wanted {
     /// Files and directories on the nodes.
-    pub sources: Vec<String>,
+    pub sources: Vec<OsString>,
     /// Local directory; one directory per node is created in it.
     pub into: PathBuf,
     /// The most bytes per node.
     pub limit: u64,
+}
+
+/// What was fetched from a node.
+#[derive(Debug, Default)]
+pub struct PulledFromNode {
+    /// Of all sources together.
+    pub pulled: Pulled,
+    /// The sources that could not be fetched, or why none could.
+    pub failures: Vec<Failure>,
 }
 
 impl TransferOptions {
@@ -80,14 +90,14 @@ pub async fn push(
     failures.into_iter().flatten().collect()
 }
 
-/// Fetches files from nodes. Returns what was fetched from each, or why it failed, in the order of the nodes.
+/// Fetches files from nodes. Returns what was fetched from each, in the order of the nodes.
 pub async fn pull(
     nodes: &Nodes,
     chosen: &[NodeName],
     wanted: &Wanted,
     options: TransferOptions,
     events: &Events,
-) -> Vec<Result<Pulled, Failure>> {
+) -> Vec<PulledFromNode> {
     let pending = &Pending::new("fetching from", std::iter::empty::<&str>());
     pending
         .each_of(
@@ -96,39 +106,46 @@ pub async fn pull(
             chosen,
             |node| *node,
             |node| async move {
-                let pulled = pull_from(nodes, node, wanted, options, pending).await;
-                pulled.map_err(|error| failure(node, error))
+                let mut from = PulledFromNode::default();
+                if let Err(error) = pull_from(nodes, node, wanted, options, pending, &mut from).await {
+                    from.failures.push(failure(node, error));
+                }
+                from
             },
         )
         .await
 }
 
+/// Fetches the sources one after the other. One that cannot be fetched does not prevent the others; a lost connection, a
+/// full disk here, and a node that sends what it may not do.
 async fn pull_from(
     nodes: &Nodes,
     node: &NodeName,
     wanted: &Wanted,
     options: TransferOptions,
     pending: &Pending,
-) -> Result<Pulled, TransferError> {
+    from: &mut PulledFromNode,
+) -> Result<(), TransferError> {
     let session = session(nodes, node, options, pending).await?;
     let _turn = options.turn(nodes, node).await;
     let into = wanted.into.join(node.as_str());
-    let mut sum = Pulled::default();
+    let sum = &mut from.pulled;
     for source in &wanted.sources {
         let limits = PullLimits {
             bytes: wanted.limit.saturating_sub(sum.bytes),
             entries: PullLimits::default().entries.saturating_sub(sum.entries),
         };
         let pulled = tokio::select! {
-            pulled = transfer::pull(&session, source, &into, limits, true, options.timeout) => pulled?,
+            pulled = transfer::pull(&session, source, &into, limits, options.timeout) => pulled,
             why = nodes.dead_while_probed(node, &session) => return Err(SshError::NotRunning(why).into()),
         };
-        sum.files += pulled.files;
-        sum.entries += pulled.entries;
-        sum.bytes += pulled.bytes;
-        sum.skipped.extend(pulled.skipped);
+        match pulled {
+            Ok(pulled) => sum.add(pulled),
+            Err(error) if error.is_about_one_source() => from.failures.push(failure(node, error)),
+            Err(error) => return Err(error),
+        }
     }
-    Ok(sum)
+    Ok(())
 }
 
 async fn session(

@@ -63,8 +63,7 @@ pub(crate) async fn undo(
 fn left_behind(removed: Result<(), EngineError>) -> Result<Vec<String>, EngineError> {
     match removed {
         Ok(()) => Ok(Vec::new()),
-        Err(EngineError::LeftBehind { left }) => Ok(left),
-        Err(error) => Err(error),
+        Err(error) => error.into_left(),
     }
 }
 

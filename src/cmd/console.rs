@@ -14,7 +14,7 @@ use crate::base::name::NodeName;
 use crate::base::text;
 use crate::cluster::Cluster;
 use crate::engine::Pending;
-use crate::host::Backend;
+use crate::host::{Backend, CONSOLE_BYTES, CONSOLE_LINES};
 use crate::report;
 use crate::state::StateError;
 
@@ -58,6 +58,13 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         let tail = pending.shown(&waits, tail).await?;
         for line in tail.lines() {
             report::data(&format!("{}\n", text::line(line.as_bytes())));
+        }
+        let shown = tail.lines().count();
+        if shown < lines && (shown == CONSOLE_LINES || tail.len() >= CONSOLE_BYTES) {
+            report::message(&format!(
+                "vcluster: only the last {shown} lines are shown: the limit is {CONSOLE_LINES} lines or {} KiB",
+                CONSOLE_BYTES >> 10
+            ));
         }
     } else {
         live(host.as_ref(), &node.domain, &pending, &waits).await?;

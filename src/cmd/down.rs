@@ -112,7 +112,14 @@ async fn remove(
     };
     let result = down.remove(&holdings, &output.events).await;
     holdings.reached.close().await;
+    let rest = match holdings.copies.as_slice() {
+        [] => "nothing is left".to_owned(),
+        copies => format!(
+            "copies of its nodes that vcluster did not create stay: {}",
+            copies.join(", ")
+        ),
+    };
     output
-        .finish(result.map(|()| Some(format!("cluster `{name}` is gone; nothing is left"))))
+        .finish(result.map(|()| Some(format!("cluster `{name}` is gone; {rest}"))))
         .await
 }

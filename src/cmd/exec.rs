@@ -1,20 +1,24 @@
 //! `vcluster exec`: runs a command on many nodes at once, with the flags and output format of clush.
 
+mod input;
+mod kept;
+mod show;
+
 use std::collections::BTreeMap;
 
+use tokio::sync::mpsc;
+
+use self::kept::{Kept, NodeOutput};
 use super::Context;
 use super::common::Selection;
 use super::output::waits;
-use crate::base::event::Stream;
 use crate::base::exit::ExitCode;
-use crate::base::group::grouped;
-use crate::base::text::sanitize;
 use crate::cluster::nodes::close;
 use crate::cluster::transfer::NODES_AT_ONCE;
 use crate::engine::EngineError;
 use crate::report::{self, Format};
+use crate::ssh::ExecRequest;
 use crate::ssh::fanout::{self, FanEnd, FanEvent, FanRequest};
-use crate::ssh::{Ended, ExecRequest};
 
 /// Run a command on many nodes at once
 #[derive(Debug, clap::Args)]
@@ -27,6 +31,9 @@ pub struct Args {
     /// Exit with the largest exit code of the nodes
     #[arg(short = 'S', long)]
     pub maxrc: bool,
+    /// Do not pass standard input to the nodes
+    #[arg(short = 'n', long, alias = "nostdin")]
+    pub no_stdin: bool,
     /// Command; several words are joined by spaces, as in ssh
     #[arg(
         required = true,
@@ -35,14 +42,6 @@ pub struct Args {
         value_name = "COMMAND"
     )]
     pub command: Vec<String>,
-}
-
-/// The result of a node.
-struct NodeOutput {
-    node: String,
-    ended: FanEnd,
-    stdout: String,
-    stderr: String,
 }
 
 /// Runs the verb.
@@ -57,129 +56,116 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             timeout: args.selection.timeout,
             ..ExecRequest::default()
         },
+        stdin: if args.no_stdin {
+            None
+        } else {
+            input::standard_input()
+        },
         fanout: args.selection.fanout.unwrap_or(NODES_AT_ONCE),
         cancel: context.cancel.child_token(),
     };
+    let mut outputs = Outputs::new(&args, context.format);
     let mut unread = false;
-    let (sender, mut events) = tokio::sync::mpsc::channel(256);
-    let mut given: BTreeMap<String, NodeOutput> = BTreeMap::new();
-    let show = async {
-        while let Some(event) = events.recv().await {
-            if !take(event, &mut given, &args, context.format) {
-                // The reader has exited, as in `exec ... | head`: end the commands as Ctrl-C does.
-                unread = true;
+    let broken = {
+        let (sender, mut events) = mpsc::channel(256);
+        let show = async {
+            while let Some(event) = events.recv().await {
+                if !outputs.take(event) {
+                    // The reader has exited, as in `exec ... | head`: end the commands as Ctrl-C does.
+                    unread = true;
+                    request.cancel.cancel();
+                }
+            }
+        };
+        let work = async { tokio::join!(fanout::run(&nodes, &names, &request, sender), show) };
+        tokio::pin!(work);
+        tokio::select! {
+            biased;
+            _ = &mut work => None,
+            failure = input::failed(request.stdin.as_ref()) => {
+                // End the commands as Ctrl-C does: they must not go on with a part of their input.
                 request.cancel.cancel();
+                work.await;
+                Some(failure)
             }
         }
     };
-    tokio::join!(fanout::run(&nodes, &names, &request, sender), show);
     close(&nodes, &waits).await;
+    let mut given = outputs.finish(&names);
     if context.cancel.is_cancelled() {
         return Err(EngineError::Interrupted.into());
+    }
+    if let Some(failure) = broken {
+        return Err(input::error(&failure).into());
     }
     if unread {
         return Ok(ExitCode::Interrupted);
     }
-    let given: Vec<NodeOutput> = names.iter().filter_map(|name| given.remove(name)).collect();
     if context.format == Format::Human {
+        let cuts = show::cuts(&given);
         if args.gather {
-            gathered(&given);
+            show::gathered(&mut given);
         }
-        failures(&given);
+        for line in cuts {
+            report::message(&line);
+        }
+        show::failures(&given);
     }
     Ok(code(&given, args.maxrc))
 }
 
-/// Prints or keeps one event. Returns whether stdout still has a reader.
-fn take(event: FanEvent, given: &mut BTreeMap<String, NodeOutput>, args: &Args, format: Format) -> bool {
-    let (FanEvent::Line { node, .. } | FanEvent::Ended { node, .. }) = &event;
-    let entry = given.entry(node.clone()).or_insert_with(|| NodeOutput {
-        node: node.clone(),
-        ended: FanEnd::Cancelled,
-        stdout: String::new(),
-        stderr: String::new(),
-    });
-    match event {
-        FanEvent::Ended { ended, .. } => {
-            entry.ended = ended;
-            if format == Format::Json {
-                json(entry);
-            }
+/// The output of the nodes: printed as it arrives, or kept.
+struct Outputs {
+    format: Format,
+    gather: bool,
+    printer: show::Printer,
+    given: BTreeMap<String, NodeOutput>,
+}
+
+impl Outputs {
+    fn new(args: &Args, format: Format) -> Self {
+        Self {
+            format,
+            gather: args.gather,
+            printer: show::Printer::default(),
+            given: BTreeMap::new(),
         }
-        FanEvent::Line {
-            node,
-            stream,
-            line,
-            ended,
-        } => {
-            let line = sanitize(&line);
-            if format == Format::Human && !args.gather {
-                return match stream {
-                    Stream::Stdout => report::data_read(&format!("{node}: {line}\n")),
-                    Stream::Stderr => {
-                        report::message(&format!("{node}: {line}"));
-                        true
-                    }
-                };
-            }
-            let text = match stream {
-                Stream::Stdout => &mut entry.stdout,
-                Stream::Stderr => &mut entry.stderr,
-            };
-            if text.len() + line.len() < KEPT {
-                text.push_str(&line);
-                if ended {
-                    text.push('\n');
+    }
+
+    /// Prints or keeps one event. Returns whether standard output still has a reader.
+    fn take(&mut self, event: FanEvent) -> bool {
+        let (FanEvent::Line { node, .. } | FanEvent::Ended { node, .. }) = &event;
+        let entry = self
+            .given
+            .entry(node.clone())
+            .or_insert_with(|| NodeOutput::new(node.clone()));
+        match event {
+            FanEvent::Ended { ended, .. } => {
+                entry.ended = ended;
+                if self.format == Format::Json {
+                    show::json(entry);
+                    (entry.stdout, entry.stderr) = (Kept::default(), Kept::default());
                 }
             }
+            FanEvent::Line {
+                node,
+                stream,
+                line,
+                ended,
+            } => {
+                if self.format == Format::Human && !self.gather {
+                    return self.printer.print(&node, stream, &line, ended);
+                }
+                entry.keep(stream, &line, ended);
+            }
         }
+        true
     }
-    true
-}
 
-/// Maximum output kept per stream of a node for `-b` and JSON, in bytes.
-const KEPT: usize = 16 << 20;
-
-fn json(given: &NodeOutput) {
-    let (code, signal, error) = match &given.ended {
-        FanEnd::Ended(Ended::Exit(code)) => (Some(*code), None, None),
-        FanEnd::Ended(Ended::Signal(signal)) => (None, Some(signal.clone()), None),
-        other => (None, None, Some(other.to_string())),
-    };
-    report::json::line(
-        "exec",
-        &serde_json::json!({
-            "node": given.node, "exit_code": code, "signal": signal, "error": error,
-            "timed_out": matches!(given.ended, FanEnd::TimedOut(_)), "stdout": given.stdout, "stderr": given.stderr,
-        }),
-    );
-}
-
-fn gathered(given: &[NodeOutput]) {
-    let outputs = |text: fn(&NodeOutput) -> &str| {
-        given
-            .iter()
-            .filter(move |given| !text(given).is_empty())
-            .map(move |given| (given.node.clone(), text(given).to_owned()))
-    };
-    report::data(&report::gather::render(&report::gather::gather(outputs(
-        |given| &given.stdout,
-    ))));
-    let errors = report::gather::render(&report::gather::gather(outputs(|given| &given.stderr)));
-    if !errors.is_empty() {
-        report::message(errors.trim_end());
-    }
-}
-
-fn failures(given: &[NodeOutput]) {
-    let failed = given.iter().filter(|given| !given.ended.is_success());
-    let mut folded = grouped(failed.map(|given| {
-        let ended = given.ended.to_string();
-        (sanitize(&ended).into_owned(), &given.node)
-    }));
-    folded.sort_keys();
-    for (what, nodes) in folded {
-        report::message(&format!("vcluster: {}: {what}", crate::nodeset::fold(nodes)));
+    /// The results of the nodes that have one, in this order.
+    fn finish(mut self, names: &[String]) -> Vec<NodeOutput> {
+        self.printer.finish();
+        names.iter().filter_map(|name| self.given.remove(name)).collect()
     }
 }
 
@@ -204,6 +190,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::ssh::Ended;
 
     fn exit(code: u32) -> FanEnd {
         FanEnd::Ended(Ended::Exit(code))
@@ -211,10 +198,8 @@ mod tests {
 
     fn ended(ends: &[FanEnd]) -> Vec<NodeOutput> {
         let given = |ended: &FanEnd| NodeOutput {
-            node: "n".into(),
             ended: ended.clone(),
-            stdout: String::new(),
-            stderr: String::new(),
+            ..NodeOutput::new("n".into())
         };
         ends.iter().map(given).collect()
     }

@@ -98,12 +98,8 @@ fn images(names: &[ImageName], topology: Option<&str>, packages: Vec<String>) ->
             packages.sort();
             packages.dedup();
             Ok(Image {
-                name: name.clone(),
-                source,
                 packages,
-                sha256: None,
-                user: None,
-                at: None,
+                ..Image::new(name.clone(), source)
             })
         })
         .collect()

@@ -18,6 +18,7 @@ pub mod man;
 pub mod nodeset;
 pub mod output;
 pub mod plan;
+pub mod power;
 pub mod pull;
 pub mod push;
 pub mod reaper;

@@ -30,6 +30,9 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let topology = Topology::load(&args.topology)?;
     let options = PlanOptions {
         adopt: args.adopt,
+        configure: true,
+        answer_timeout: None,
+        scope: None,
         connect: args.hosts.access(),
         cancel: context.cancel.clone(),
     };

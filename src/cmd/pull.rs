@@ -1,5 +1,6 @@
 //! `vcluster pull`: fetches files and directories from many nodes, into a directory per node.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::Context;
@@ -11,7 +12,7 @@ use crate::cluster::nodes::close;
 use crate::cluster::transfer::{self, Wanted};
 use crate::engine::EngineError;
 use crate::report;
-use crate::ssh::transfer::Pulled;
+use crate::ssh::transfer::{Pulled, changed_while_read};
 
 /// Fetch files and directories from many nodes into DESTINATION/NODE/
 #[derive(Debug, clap::Args)]
@@ -23,11 +24,14 @@ pub struct Args {
     pub limit: bytesize::ByteSize,
     /// What to fetch: absolute paths, or relative to the login directory
     #[arg(required = true, value_name = "SOURCE")]
-    pub sources: Vec<String>,
+    pub sources: Vec<OsString>,
     /// Local directory; one directory per node is created in it
     #[arg(required = true, value_name = "DESTINATION")]
     pub destination: PathBuf,
 }
+
+/// Entries of a node that are named of those that were skipped.
+const SHOWN: usize = 100;
 
 /// Runs the verb.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
@@ -45,17 +49,21 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     close(&nodes, &waits).await;
     let mut failures = Vec::new();
     let mut sum = Pulled::default();
-    for (node, result) in chosen.iter().zip(results.ok_or(EngineError::Interrupted)?) {
-        match result {
-            Ok(pulled) => {
-                sum.files += pulled.files;
-                sum.bytes += pulled.bytes;
-                for skipped in pulled.skipped {
-                    report::message(&format!("warning: {node}: skipped {}", sanitize(&skipped)));
-                }
-            }
-            Err(failure) => failures.push(failure),
+    for (node, from) in chosen.iter().zip(results.ok_or(EngineError::Interrupted)?) {
+        for skipped in from.pulled.skipped.lines(SHOWN) {
+            report::message(&format!("warning: {node}: skipped {}", sanitize(&skipped)));
         }
+        for link in from.pulled.outside.lines(SHOWN) {
+            let link = sanitize(&link);
+            report::message(&format!(
+                "warning: {node}: skipped {link} (a symlink that points outside)"
+            ));
+        }
+        if let Some(note) = changed_while_read(&from.pulled.changed).filter(|_| !context.quiet) {
+            report::message(&format!("note: {node}: {}", sanitize(&note)));
+        }
+        sum.add(from.pulled);
+        failures.extend(from.failures);
     }
     EngineError::from_failures("failed to fetch", failures)?;
     if !context.quiet {
@@ -66,5 +74,8 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             plural(chosen.len(), "node")
         ));
     }
-    Ok(ExitCode::Ok)
+    Ok(match sum.skipped.count() {
+        0 => ExitCode::Ok,
+        _ => ExitCode::ApplyFailed,
+    })
 }

@@ -1,5 +1,6 @@
 //! `vcluster push`: sends files and directories to many nodes.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -7,13 +8,13 @@ use super::Context;
 use super::common::Selection;
 use super::output::waits;
 use crate::base::exit::ExitCode;
-use crate::base::text::plural;
+use crate::base::text::{plural, sanitize};
 use crate::base::waiting;
 use crate::cluster::nodes::close;
 use crate::cluster::transfer;
 use crate::engine::EngineError;
 use crate::report;
-use crate::ssh::transfer::Archive;
+use crate::ssh::transfer::{Archive, changed_while_read};
 
 /// Send files and directories to many nodes
 #[derive(Debug, clap::Args)]
@@ -25,8 +26,11 @@ pub struct Args {
     pub sources: Vec<PathBuf>,
     /// Destination: a directory, or for one file its new path
     #[arg(required = true, value_name = "DESTINATION")]
-    pub destination: String,
+    pub destination: OsString,
 }
+
+/// Entries that are named of those that were not sent.
+const SHOWN: usize = 20;
 
 /// Runs the verb.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
@@ -37,6 +41,12 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let what = || Some("reading what to send".to_owned());
     let waits = waits(context);
     let archive = Arc::new(waiting::shown(&waits, what, packing).await??);
+    for skipped in archive.skipped.lines(SHOWN) {
+        report::message(&format!("warning: not sent: {}", sanitize(&skipped)));
+    }
+    if let Some(note) = changed_while_read(&archive.changed).filter(|_| !context.quiet) {
+        report::message(&format!("note: {}", sanitize(&note)));
+    }
     let nodes = args.selection.connect(&cluster, &chosen, &waits).await?;
     let options = args.selection.transfer();
     let work = transfer::push(&nodes, &chosen, &archive, options, &waits);
@@ -51,5 +61,8 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             plural(chosen.len(), "node")
         ));
     }
-    Ok(ExitCode::Ok)
+    Ok(match archive.skipped.count() {
+        0 => ExitCode::Ok,
+        _ => ExitCode::ApplyFailed,
+    })
 }

@@ -48,6 +48,9 @@ pub struct Args {
     /// Timeout for all nodes to reach a barrier
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
     pub barrier_timeout: Duration,
+    /// Run also on nodes that are not as they were configured: rebooted, or not reachable
+    #[arg(long, conflicts_with_all = ["attach", "stop"])]
+    pub anyway: bool,
     /// Resume a run whose controller was killed: collect what has ended, wait for what runs
     #[arg(long, conflicts_with_all = ["steps", "nodes"])]
     pub attach: bool,
@@ -71,6 +74,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         fanout: args.fanout,
         live: args.live,
         barrier_timeout: args.barrier_timeout,
+        check: !args.anyway && !args.attach,
         access: args.hosts.access(),
         cancel: context.cancel.clone(),
     };
@@ -190,9 +194,14 @@ impl Verb<'_> {
         }
         let whole = reports.len() == record.steps.len() && reports.iter().all(StepReport::passed);
         let is_closed = unconfirmed.is_empty();
+        let incomplete = show::incomplete(&reports, results).filter(|_| is_closed && whole);
+        if let Some(text) = &incomplete {
+            report::message(text);
+        }
         Ok(match mode {
             Mode::Stop if is_closed => ExitCode::Ok,
             Mode::Stop => ExitCode::ApplyFailed,
+            _ if incomplete.is_some() => ExitCode::ApplyFailed,
             _ if is_closed && whole => ExitCode::Ok,
             _ => ExitCode::WorkloadFailed,
         })

@@ -8,6 +8,7 @@ use super::Context;
 use super::common::HostArgs;
 use super::output::waits;
 use crate::base::exit::ExitCode;
+use crate::base::group::grouped;
 use crate::base::name::HostName;
 use crate::base::text::{self, plural, sanitize};
 use crate::cluster::Cluster;
@@ -45,9 +46,12 @@ struct Row {
     address: String,
     ssh: Option<String>,
     uptime_seconds: Option<f64>,
-    /// Why it is missing.
+    /// Why it is missing, or not as it was configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
 }
 
 /// Runs the verb.
@@ -82,7 +86,12 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
 
 /// The row of a node of the plan.
 fn present(status: &NodeStatus<'_>) -> Row {
-    let NodeStatus { node, state, login } = status;
+    let NodeStatus {
+        node,
+        state,
+        login,
+        trouble,
+    } = status;
     let (ssh, uptime_seconds) = match login {
         LoginState::NotTried => (None, None),
         LoginState::Accepted { uptime } => (Some("ok".to_owned()), *uptime),
@@ -96,7 +105,8 @@ fn present(status: &NodeStatus<'_>) -> Row {
         address: node.spec.address.to_string(),
         ssh,
         uptime_seconds,
-        reason: None,
+        reason: trouble.as_ref().map(|trouble| trouble.reason.clone()),
+        hint: trouble.as_ref().and_then(|trouble| trouble.hint.clone()),
     }
 }
 
@@ -111,6 +121,7 @@ fn missing(node: &MissingNode) -> Row {
         ssh: None,
         uptime_seconds: None,
         reason: Some(node.reason.clone()),
+        hint: None,
     }
 }
 
@@ -148,6 +159,7 @@ fn table(cluster: &Cluster, status: &ClusterStatus<'_>, rows: &[Row]) {
             sanitize(reason)
         ));
     }
+    troubles(status);
     let nodes = status.nodes.iter();
     let running = nodes.filter(|node| node.state == NodeState::Running).count();
     report::message(&format!(
@@ -160,4 +172,22 @@ fn table(cluster: &Cluster, status: &ClusterStatus<'_>, rows: &[Row]) {
             .map(|end| format!("; {}", lease_words(*end)))
             .collect::<String>()
     ));
+}
+
+/// The nodes that are not as they were configured, by reason, with what to do about it.
+fn troubles(status: &ClusterStatus<'_>) {
+    let troubled = status
+        .nodes
+        .iter()
+        .filter_map(|node| Some((node.trouble.as_ref()?, &node.node.name)));
+    for (trouble, nodes) in grouped(troubled.map(|(trouble, node)| ((&trouble.reason, &trouble.hint), node)))
+    {
+        let (reason, hint) = trouble;
+        let mut text = format!("warning: {}: {}", crate::nodeset::fold(nodes), sanitize(reason));
+        if let Some(hint) = hint {
+            text.push_str("\n  hint: ");
+            text.push_str(&sanitize(hint));
+        }
+        report::message(&text);
+    }
 }

@@ -57,6 +57,7 @@ impl Args {
             keep: self.keep,
             adopt: self.adopt,
             configure: !self.no_configure,
+            scope: None,
             boot_timeout: self.boot_timeout,
             boots: self.boots,
             connect: self.hosts.access(),

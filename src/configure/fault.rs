@@ -4,7 +4,7 @@ use crate::base::exit::ExitCode;
 use crate::base::failure::{UserFacing, explain};
 use crate::base::failure_kind::FailureKind;
 use crate::base::name::NodeName;
-use crate::base::text::sanitize;
+use crate::base::text::{sanitize, shortened};
 use crate::supervise::StepError;
 
 /// Why a step failed, without the node.
@@ -53,6 +53,16 @@ pub enum StepFault {
         path: String,
         /// The cause.
         cause: String,
+    },
+    /// A file does not fit on the node.
+    #[error("step `{step}`: no space left on the node for {path} ({size})")]
+    NoSpace {
+        /// The step.
+        step: String,
+        /// The file on the node.
+        path: String,
+        /// Its size, with its unit.
+        size: String,
     },
     /// SSH failed.
     #[error("step `{step}`: {cause}")]
@@ -110,6 +120,7 @@ impl StepFault {
             Self::Timeout { allowed, .. } => format!("timed out after {allowed}"),
             Self::Template { cause, .. } | Self::Ssh { cause, .. } => cause.clone(),
             Self::Source { path, cause, .. } => format!("failed to read {path}: {cause}"),
+            Self::NoSpace { path, size, .. } => format!("no space left on the node for {path} ({size})"),
             Self::Interrupted { .. } => "interrupted".to_owned(),
         }
     }
@@ -121,6 +132,7 @@ impl StepFault {
             | Self::Timeout { step, .. }
             | Self::Template { step, .. }
             | Self::Source { step, .. }
+            | Self::NoSpace { step, .. }
             | Self::Ssh { step, .. }
             | Self::Interrupted { step } => step,
         }
@@ -134,6 +146,15 @@ impl UserFacing for StepFault {
             Self::Ssh { .. } => {
                 Some("check the node with `vcluster status`, then run `vcluster up` again".to_owned())
             }
+            // Until the new file is complete, the node holds both.
+            Self::NoSpace { .. } => Some(
+                "free space on the node, or give it more `disk` (`micro`: `memory`), then run `vcluster configure` or \
+                 `vcluster up` again"
+                    .to_owned(),
+            ),
+            Self::Timeout { .. } => Some(
+                "fix the step or raise its `timeout`, then run `vcluster configure` or `vcluster up` again".to_owned(),
+            ),
             _ => Some("fix the step, then run `vcluster configure` or `vcluster up` again".to_owned()),
         }
     }
@@ -176,6 +197,12 @@ fn kind_of(error: &StepError) -> FailureKind {
 /// Lines of a timeout's report that are shown.
 const REPORTED: usize = 30;
 
+/// Lines of a command's output that are shown.
+const SHOWN: usize = 20;
+
+/// Characters of a line that are shown.
+const WIDTH: usize = 400;
+
 /// What the processes of a step were doing at the timeout, indented.
 fn doing(report: Option<&str>) -> String {
     let Some(report) = report else {
@@ -184,22 +211,32 @@ fn doing(report: Option<&str>) -> String {
     let mut text = String::from("\n  its processes at the timeout:");
     for line in report.lines().take(REPORTED) {
         text.push_str("\n  | ");
-        let head: String = line.chars().take(400).collect();
-        text.push_str(&sanitize(&head));
+        text.push_str(&sanitize(&shortened(line, WIDTH)));
+    }
+    let more = report.lines().count().saturating_sub(REPORTED);
+    if more > 0 {
+        text.push_str(&format!("\n  | ... and {more} more"));
     }
     text
 }
 
 /// The last lines of a command's output, for an error message.
 pub(super) fn tail(stdout: &[u8], stderr: &[u8]) -> String {
+    tail_after(stdout, stderr, false)
+}
+
+/// Like [`tail`]; `cut`: whether there was more output before these bytes.
+pub(super) fn tail_after(stdout: &[u8], stderr: &[u8], cut: bool) -> String {
     let both = [stdout, stderr].concat();
     let text = String::from_utf8_lossy(&both);
     let lines: Vec<&str> = text.lines().collect();
     let mut tail = String::new();
-    for line in &lines[lines.len().saturating_sub(20)..] {
+    if cut || lines.len() > SHOWN {
+        tail.push_str("\n  | [earlier output is left out]");
+    }
+    for line in &lines[lines.len().saturating_sub(SHOWN)..] {
         tail.push_str("\n  | ");
-        let head: String = line.chars().take(400).collect();
-        tail.push_str(&sanitize(&head));
+        tail.push_str(&sanitize(&shortened(line, WIDTH)));
     }
     tail
 }

@@ -1,31 +1,29 @@
-//! The files of a wave on one node: one script for all of them. It writes only what differs, so it is simply retried
-//! if the connection is lost.
+//! The files of a wave on one node: a script for the small ones, which also asks for the large ones that are not there
+//! yet; these follow one by one.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout_at};
+use bytesize::ByteSize;
 
+use super::attempts::{Attempts, Stdin};
 use super::fault::{StepFault, tail};
-use super::file::{FileStep, files_script, parse_changed};
+use super::file::{FileStep, batches, files_script, parse_report, receive_command};
 use super::job::{Configuration, NodeResult};
-use crate::base::failure::{UserFacing, explain};
+use super::source::{Content, Sources};
 use crate::base::name::NodeName;
-use crate::base::patience::patience;
-use crate::ssh::{ExecRequest, Output, SshError};
-use crate::topology::{ConfigureAction, ConfigureStep};
+use crate::host::Reason;
+use crate::ssh::Output;
+use crate::topology::{ConfigureAction, ConfigureStep, check_remote_path};
 
-/// The pause before a retry after a lost connection.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// Writes the files of these steps on a node.
+/// Writes the files of these steps on a node; `name` is the first of them that it has.
 pub(super) async fn write(
     work: &Configuration<'_>,
+    sources: &Sources,
     node: &NodeName,
     members: &[&ConfigureStep],
     name: &str,
 ) -> NodeResult {
-    let mut indices = Vec::new();
     let mut files = Vec::new();
     let mut allowed = Duration::ZERO;
     for (index, step) in members
@@ -33,118 +31,109 @@ pub(super) async fn write(
         .enumerate()
         .filter(|(_, step)| step.on.contains(node))
     {
-        indices.push(index);
-        files.push(file_of(work, step, node)?);
+        files.push(file_of(work, sources, step, index, node).await?);
         allowed += step.timeout;
     }
-    let script = files_script(&files).into_bytes();
-    let output = exec(work, node, &script, name, allowed).await?;
-    let changed: BTreeSet<usize> = parse_changed(&output.stdout).into_iter().collect();
-    Ok(indices
-        .into_iter()
-        .enumerate()
-        .map(|(file, step)| (step, changed.contains(&file)))
-        .collect())
-}
-
-fn file_of(work: &Configuration<'_>, step: &ConfigureStep, node: &NodeName) -> Result<FileStep, StepFault> {
-    let template = |text: &str| work.render(step, text, node);
-    match &step.action {
-        ConfigureAction::Template {
-            text,
-            to,
-            mode,
-            owner,
-            ..
-        } => Ok(FileStep {
-            path: template(to)?,
-            contents: template(text)?.into_bytes(),
-            mode: *mode,
-            owner: owner.clone(),
-        }),
-        ConfigureAction::File {
-            source,
-            to,
-            mode,
-            owner,
-        } => Ok(FileStep {
-            path: template(to)?,
-            contents: std::fs::read(source).map_err(|error| StepFault::Source {
-                step: step.name.clone(),
-                path: source.display().to_string(),
-                cause: error.to_string(),
-            })?,
-            mode: *mode,
-            owner: owner.clone(),
-        }),
-        ConfigureAction::Run { .. } => Err(StepFault::Template {
-            step: step.name.clone(),
-            cause: "a command is not a file".into(),
-        }),
+    let attempts = Attempts::new(work, node, allowed);
+    let mut changed = BTreeSet::new();
+    for batch in batches(&files) {
+        changed.extend(write_batch(&attempts, batch, members, name).await?);
     }
+    let done = |file: &FileStep| (file.index, changed.contains(&file.index));
+    Ok(files.iter().map(done).collect())
 }
 
-async fn exec(
+async fn file_of(
     work: &Configuration<'_>,
+    sources: &Sources,
+    step: &ConfigureStep,
+    index: usize,
     node: &NodeName,
-    script: &[u8],
-    step: &str,
-    allowed: Duration,
-) -> Result<Output, StepFault> {
-    let deadline = Instant::now() + allowed;
-    let what = "write files";
-    let mut last = None;
-    crate::base::crash_point::point!("configure {step} before");
-    let output = loop {
-        let once = async {
-            let session = work.nodes.session(node).await?;
-            let _waits = work.nodes.waits(node);
-            let request = ExecRequest {
-                command: work.nodes.as_root(node, "sh -s"),
-                stdin: script.to_vec(),
-                timeout: Some(deadline.saturating_duration_since(Instant::now())),
-                limit: 1 << 20,
-                ..ExecRequest::default()
-            };
-            tokio::select! {
-                output = session.exec(&request) => output,
-                why = work.nodes.dead_while_probed(node, &session) => Err(SshError::NotRunning(why)),
-            }
-        };
-        match timeout_at(deadline, once).await {
-            Ok(Ok(output)) => break output,
-            Ok(Err(error @ SshError::Lost { .. })) => last = Some(explain(&error)),
-            Err(_) | Ok(Err(SshError::CommandTimeout { .. })) => {
-                return Err(StepFault::Timeout {
-                    step: step.to_owned(),
-                    allowed: humantime::format_duration(allowed).to_string(),
-                    command: what.to_owned(),
-                    doing: last.map(|why| format!("\n  {why}")).unwrap_or_default(),
-                    output: String::new(),
-                });
-            }
-            Ok(Err(error)) => {
-                return Err(StepFault::Ssh {
-                    step: step.to_owned(),
-                    cause: explain(&error),
-                    kind: error.kind(),
-                });
-            }
+) -> Result<FileStep, StepFault> {
+    let (to, mode, owner) = match &step.action {
+        ConfigureAction::Template { to, mode, owner, .. } | ConfigureAction::File { to, mode, owner, .. } => {
+            (to, *mode, owner.as_deref())
         }
-        sleep(patience(PAUSE)).await;
+        ConfigureAction::Run { .. } => return Err(unusable(step, "a command is not a file")),
     };
-    crate::base::crash_point::point!("configure {step} after");
-    if output.is_success() {
-        return Ok(output);
+    let path = work.render(step, to, node)?;
+    // Validation has rendered it for one node of each group.
+    check_remote_path(&path).map_err(|reason| unusable(step, &format!("to: {reason}")))?;
+    let content: Content = match &step.action {
+        ConfigureAction::Template { text, .. } => work.render(step, text, node)?.into_bytes().into(),
+        ConfigureAction::File { source, .. } => sources.content(source).await.map_err(|cause| {
+            let path = source.display().to_string();
+            let step = step.name.clone();
+            StepFault::Source { step, path, cause }
+        })?,
+        ConfigureAction::Run { .. } => Content::from(Vec::new()),
+    };
+    Ok(FileStep::new(node.as_str(), index, path, content).with(mode, owner))
+}
+
+fn unusable(step: &ConfigureStep, cause: &str) -> StepFault {
+    StepFault::Template {
+        step: step.name.clone(),
+        cause: cause.to_owned(),
     }
-    let how = match &output.ended {
-        Some(ended) => ended.reason(),
-        None => "no exit code".to_owned(),
-    };
-    Err(StepFault::Failed {
+}
+
+/// Writes one batch, and returns the steps that changed something.
+async fn write_batch(
+    attempts: &Attempts<'_>,
+    batch: &[FileStep],
+    members: &[&ConfigureStep],
+    name: &str,
+) -> Result<BTreeSet<usize>, StepFault> {
+    let script = files_script(batch);
+    let output = attempts
+        .run("sh -s", &Stdin::Script(&script), name, "write files")
+        .await?;
+    let report = parse_report(&output.stdout);
+    if !output.is_success() {
+        let file = batch.iter().find(|file| Some(file.index) == report.last);
+        let step = file.map_or(name, |file| members[file.index].name.as_str());
+        return Err(failed(&output, step, file));
+    }
+    let mut changed = report.changed;
+    let wanted = batch
+        .iter()
+        .filter(|file| report.wanted.contains(&file.index) && file.content.inline().is_none());
+    for file in wanted {
+        let step = &members[file.index].name;
+        let content = Stdin::Content(&file.content);
+        let output = attempts
+            .run(&receive_command(file), &content, step, &writes(file))
+            .await?;
+        if !output.is_success() {
+            return Err(failed(&output, step, Some(file)));
+        }
+        changed.insert(file.index);
+    }
+    Ok(changed)
+}
+
+fn writes(file: &FileStep) -> String {
+    format!("write {}", file.path)
+}
+
+/// Why a command of ours failed on a node.
+fn failed(output: &Output, step: &str, file: Option<&FileStep>) -> StepFault {
+    let words = String::from_utf8_lossy(&output.stderr);
+    if let (Some(file), Some(Reason::NoSpace)) = (file, Reason::of_script(&words)) {
+        return StepFault::NoSpace {
+            step: step.to_owned(),
+            path: file.path.clone(),
+            size: ByteSize::b(file.content.size).display().iec().to_string(),
+        };
+    }
+    StepFault::Failed {
         step: step.to_owned(),
-        how,
-        command: what.to_owned(),
-        output: tail(&output.stdout, &output.stderr),
-    })
+        how: output
+            .ended
+            .as_ref()
+            .map_or_else(|| "no exit code".to_owned(), crate::ssh::Ended::reason),
+        command: file.map_or_else(|| "write files".to_owned(), writes),
+        output: tail(&[], &output.stderr),
+    }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::done::DoneCommands;
 use super::fault::{NodeFault, StepFault};
 use super::job::{Configuration, NodeResult};
+use super::source::Sources;
 use super::tail::Tail;
 use super::wave::{Wave, waves};
 use crate::base::event::{Event, Progress};
@@ -29,6 +30,7 @@ impl Configuration<'_> {
         done: &mut DoneCommands,
     ) -> Vec<NodeFault> {
         let mut lost: Vec<NodeFault> = Vec::new();
+        let sources = Sources::of(steps);
         for wave in waves(steps) {
             let (members, targets, command) = match &wave {
                 Wave::Files(files) => (files.clone(), files_on, None),
@@ -55,13 +57,13 @@ impl Configuration<'_> {
             // The same for all steps of a wave.
             let fanout = members.first().and_then(|step| step.fanout).or(self.fanout);
             let results: Vec<(&NodeName, NodeResult)> = each(nodes, fanout.unwrap_or(FANOUT), |node| {
-                let (wave, members) = (&wave, &members);
+                let (wave, members, sources) = (&wave, &members, &sources);
                 async move {
                     let _turn = match fanout {
                         Some(_) => None,
                         None => self.nodes.turn_unless(node, self.cancel).await,
                     };
-                    (node, self.run_on(node, wave, members).await)
+                    (node, self.run_on(node, wave, members, sources).await)
                 }
             })
             .await;
@@ -119,7 +121,13 @@ impl Configuration<'_> {
     }
 
     /// Runs a wave on a node and emits its events; a fault is reported for the step that it belongs to.
-    async fn run_on(&self, node: &NodeName, wave: &Wave<'_>, members: &[&ConfigureStep]) -> NodeResult {
+    async fn run_on(
+        &self,
+        node: &NodeName,
+        wave: &Wave<'_>,
+        members: &[&ConfigureStep],
+        sources: &Sources,
+    ) -> NodeResult {
         let emit = |name: &str, progress| {
             self.events.emit(Event::StepNode {
                 name: name.to_owned(),
@@ -132,7 +140,7 @@ impl Configuration<'_> {
             emit(&step.name, Progress::Begun);
         }
         let began = Instant::now();
-        let result = self.on_node(node, wave, members).await;
+        let result = self.on_node(node, wave, members, sources).await;
         match &result {
             Ok(done) => {
                 for &(step, changed) in done {
@@ -152,7 +160,13 @@ impl Configuration<'_> {
         result
     }
 
-    async fn on_node(&self, node: &NodeName, wave: &Wave<'_>, members: &[&ConfigureStep]) -> NodeResult {
+    async fn on_node(
+        &self,
+        node: &NodeName,
+        wave: &Wave<'_>,
+        members: &[&ConfigureStep],
+        sources: &Sources,
+    ) -> NodeResult {
         // The first of these steps that runs on this node.
         let first = members.iter().find(|step| step.on.contains(node));
         let first = first.map_or_else(String::new, |step| step.name.clone());
@@ -161,10 +175,10 @@ impl Configuration<'_> {
         }
         match wave {
             Wave::Files(_) => {
-                let files = super::files::write(self, node, members, &first);
+                let files = super::files::write(self, sources, node, members, &first);
                 tokio::select! {
                     result = files => result,
-                    // The script itself ends when its session is closed.
+                    // The command itself ends when its session is closed.
                     () = self.cancel.cancelled() => Err(StepFault::Interrupted { step: first.clone() }),
                 }
             }

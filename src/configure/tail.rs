@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::fault::tail;
+use super::fault::tail_after;
 use crate::base::event::Stream;
 use crate::supervise::Sink;
 
@@ -14,12 +14,14 @@ const KEPT: usize = 32 << 10;
 pub(super) struct Tail {
     stdout: Vec<u8>,
     stderr: Vec<u8>,
+    /// Whether output before them is gone.
+    cut: bool,
 }
 
 impl Tail {
     /// The last lines, indented, or nothing.
     pub(super) fn shown(&self) -> String {
-        tail(&self.stdout, &self.stderr)
+        tail_after(&self.stdout, &self.stderr, self.cut)
     }
 }
 
@@ -33,6 +35,7 @@ impl Sink for Tail {
         // Up to twice as much, so that it is moved rarely.
         if kept.len() > 2 * KEPT {
             kept.drain(..kept.len() - KEPT);
+            self.cut = true;
         }
         Ok(())
     }
@@ -51,5 +54,9 @@ mod tests {
         }
         assert!(tail.stdout.len() <= 2 * KEPT && tail.stdout.capacity() < 8 * KEPT);
         assert!(tail.shown().ends_with("| line 99999"), "{}", tail.shown());
+        assert!(
+            tail.shown()
+                .starts_with("\n  | [earlier output is left out]\n  | line 99980\n")
+        );
     }
 }

@@ -1,6 +1,6 @@
-//! Steps in waves. Files touch only their own node, so consecutive file steps with the same fan-out form
-//! one wave and go to a node as one script; a command may need other nodes, so it waits until the previous
-//! wave is done everywhere.
+//! Steps in waves. Files touch only their own node, so consecutive file steps with the same fan-out form one wave, in
+//! which the small ones go to a node as one script; a command may need other nodes, so it waits until the previous wave is
+//! done everywhere.
 
 use crate::topology::{ConfigureAction, ConfigureStep};
 

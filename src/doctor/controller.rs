@@ -1,4 +1,4 @@
-//! The controller: how many files vcluster may open.
+//! The controller: the OpenSSH client, and how many files vcluster may open.
 
 use super::evidence::Evidence;
 use super::finding::{Finding, Severity};
@@ -7,6 +7,21 @@ use super::finding::{Finding, Severity};
 const PER_HOST: u64 = 4;
 /// Standard streams, state files, the runtime's own.
 const FIXED: u64 = 64;
+
+/// Whether `ssh` is there: it is asked how each host is reached.
+pub(super) fn client(evidence: &Evidence<'_>) -> Vec<Finding> {
+    if evidence.hosts.iter().all(|host| host.local) {
+        return Vec::new();
+    }
+    vec![match &evidence.controller.ssh {
+        Some(version) => {
+            Finding::controller(Severity::Ok, "ssh", format!("has the OpenSSH client ({version})"))
+        }
+        None => Finding::controller(Severity::Error, "ssh", "the OpenSSH client is not installed")
+            .because("`ssh -G` reports how each host is reached, and the nodes are reached through the hosts")
+            .advised("install the OpenSSH client (on Debian: `apt-get install openssh-client`)"),
+    }]
+}
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let controller = &evidence.controller;
@@ -48,6 +63,18 @@ fn shown(limit: u64) -> String {
 mod tests {
     use super::super::fixture::World;
     use super::*;
+
+    #[test]
+    fn the_client_is_needed_only_for_hosts_that_are_not_this_machine() {
+        let mut world = World::new(2, 2);
+        assert_eq!(client(&world.evidence())[0].severity, Severity::Ok);
+        world.controller.ssh = None;
+        assert_eq!(client(&world.evidence())[0].severity, Severity::Error);
+        for host in &mut world.hosts {
+            host.local = true;
+        }
+        assert!(client(&world.evidence()).is_empty());
+    }
 
     #[test]
     fn nodes_cost_a_file_only_if_they_are_reached_directly() {

@@ -6,10 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::machine::Machine;
-use crate::base::event::ActionKind;
 use crate::base::name::{ClusterName, HostName};
 use crate::inventory::{ObservedHost, ShortId};
-use crate::network::MtuFailure;
+use crate::network::{MtuFailure, OverlayFailure};
 use crate::plan::{HostPlan, Plan, PlanError};
 use crate::topology::{self, Topology};
 
@@ -24,6 +23,8 @@ pub enum Stage {
     Libvirt,
     /// Pings to the other hosts.
     Paths,
+    /// Pings through the VXLAN.
+    Overlay,
 }
 
 /// A step that failed on a host.
@@ -35,6 +36,8 @@ pub struct ProbeError {
     pub error: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Whether the host refused what the user there may not do.
+    pub denied: bool,
 }
 
 /// The difference between the clocks of a host and the controller.
@@ -88,6 +91,8 @@ pub struct Controller {
     pub neighbours: u64,
     /// `gc_thresh2` and `gc_thresh3` of its neighbour table.
     pub thresholds: Option<(u64, u64)>,
+    /// Version of the OpenSSH client; `None` if there is none.
+    pub ssh: Option<String>,
 }
 
 /// A path between two hosts that does not carry a full packet.
@@ -114,6 +119,10 @@ pub struct Evidence<'a> {
     pub tried: Option<(u32, usize)>,
     /// The paths that failed.
     pub paths: Vec<Path>,
+    /// How many pairs of hosts were tried through the VXLAN; none unless the cluster is up.
+    pub overlay_pairs: usize,
+    /// The pairs that failed: where they begin, and how they fail.
+    pub overlays: Vec<(HostName, OverlayFailure)>,
     /// Clusters that have a record here: name and short id.
     pub known: BTreeSet<(ClusterName, ShortId)>,
 }
@@ -143,9 +152,10 @@ impl Evidence<'_> {
         let Some(plan) = self.good_plan() else {
             return self.nodes_on(host);
         };
-        let starts = plan.actions.iter().filter(|action| {
-            action.host == *host.name() && !matches!(action.kind, ActionKind::Keep | ActionKind::Remove)
-        });
+        let starts = plan
+            .actions
+            .iter()
+            .filter(|action| action.host == *host.name() && action.kind.boots());
         starts.count()
     }
 

@@ -11,12 +11,13 @@ use super::evidence::{Clock, Controller, Evidence, HostEvidence, Path, ProbeErro
 use super::machine::{self, Machine};
 use crate::base::event::Events;
 use crate::base::failure::{UserFacing, explain};
+use crate::base::failure_kind::FailureKind;
 use crate::base::name::{ClusterName, HostName, ImageName};
 use crate::engine::{HOSTS_AT_ONCE, Pending};
 use crate::host::{Cause, ConnectOptions, Connection, Host, HostError, HostLogin, Observation};
 use crate::inventory::{ObservedHost, ShortId};
-use crate::network;
-use crate::plan::{Plan, PlanError, PlanInput, plan};
+use crate::network::{self, OverlayFailure};
+use crate::plan::{ImageFacts, Plan, PlanError, PlanInput, plan};
 use crate::topology::{self, Topology};
 
 /// The URI of this machine.
@@ -35,8 +36,8 @@ pub struct Examination<'a> {
     pub topology: &'a Topology,
     /// The cluster's id.
     pub cluster_id: Uuid,
-    /// Keys of its images.
-    pub image_keys: IndexMap<ImageName, String>,
+    /// What is known of its images.
+    pub images: IndexMap<ImageName, ImageFacts>,
     /// Fingerprint of the cluster's client key.
     pub client_key: String,
     /// Clusters that have a record here: name and short id.
@@ -71,13 +72,17 @@ pub async fn examine<'a>(examination: &Examination<'a>, events: &Events) -> Evid
         plan(&PlanInput {
             topology: examination.topology,
             cluster_id: examination.cluster_id,
-            image_keys: examination.image_keys.clone(),
+            images: examination.images.clone(),
             client_key: examination.client_key.clone(),
             observed,
             known_failures: crate::plan::KnownFailures::default(),
         })
     });
     let (tried, paths) = paths(examination.topology, plan.as_ref(), &mut visits, events).await;
+    let (overlay_pairs, overlays) = match &plan {
+        Some(Ok(plan)) => overlays(plan, &mut visits, events).await,
+        _ => (0, Vec::new()),
+    };
     let mut hosts = Vec::with_capacity(visits.len());
     for visit in visits {
         if let Some(host) = visit.host {
@@ -94,6 +99,8 @@ pub async fn examine<'a>(examination: &Examination<'a>, events: &Events) -> Evid
         hosts,
         tried,
         paths,
+        overlay_pairs,
+        overlays,
         known: examination.known.clone(),
     }
 }
@@ -125,11 +132,12 @@ async fn visit(config: &topology::Host, options: &ConnectOptions) -> Visit {
         Ok(output) => {
             visit.evidence.machine = Machine::read(&output);
             if visit.evidence.machine.is_none() {
-                visit.note(
-                    Stage::Examine,
-                    "cannot parse the output of the examination".into(),
-                    None,
-                );
+                visit.evidence.failures.push(ProbeError {
+                    stage: Stage::Examine,
+                    error: "cannot parse the output of the examination".into(),
+                    hint: None,
+                    denied: false,
+                });
             }
         }
         Err(error) => {
@@ -163,11 +171,12 @@ impl Visit {
             Cause::Ssh(error) => explain(error.as_ref()),
             cause => cause.to_string(),
         };
-        self.note(stage, format!("cannot {}: {cause}", error.doing), error.hint());
-    }
-
-    fn note(&mut self, stage: Stage, error: String, hint: Option<String>) {
-        self.evidence.failures.push(ProbeError { stage, error, hint });
+        self.evidence.failures.push(ProbeError {
+            stage,
+            error: format!("cannot {}: {cause}", error.doing),
+            hint: error.hint(),
+            denied: error.kind() == FailureKind::NotAllowed,
+        });
     }
 }
 
@@ -284,6 +293,62 @@ async fn ping(
     Ok((peers.len(), failed))
 }
 
+/// Pings through the VXLAN of the cluster between the hosts that have it already, from all of them at once.
+async fn overlays(
+    plan: &Plan,
+    visits: &mut [Visit],
+    events: &Events,
+) -> (usize, Vec<(HostName, OverlayFailure)>) {
+    let Some(vxlan) = &plan.network.vxlan else {
+        return (0, Vec::new());
+    };
+    let has_it = |visit: &&Visit| {
+        let mut objects = visit.evidence.seen.iter().flat_map(|seen| &seen.objects);
+        visit.login.is_some() && objects.any(|object| object.name == vxlan.device)
+    };
+    let with_it: BTreeSet<HostName> = visits
+        .iter()
+        .filter(has_it)
+        .map(|visit| visit.evidence.config.name.clone())
+        .collect();
+    if with_it.len() < 2 {
+        return (0, Vec::new());
+    }
+    let with_it = &with_it;
+    let results = Pending::new("the pings through the VXLAN from", with_it.iter())
+        .each_of(
+            events,
+            HOSTS_AT_ONCE,
+            visits.iter(),
+            |visit| &visit.evidence.config.name,
+            |visit| async move {
+                let from = &visit.evidence.config.name;
+                let login = visit.login.as_ref()?;
+                let peers = network::overlay_peers(plan, from, |host| with_it.contains(host));
+                if peers.is_empty() {
+                    return None;
+                }
+                let script = network::overlay_script(&plan.network, &peers);
+                let output = login.script("ping through the VXLAN", &script).await;
+                Some(output.map(|output| (peers.len(), network::read_overlay(&output, &peers))))
+            },
+        )
+        .await;
+    let (mut pairs, mut failed) = (0, Vec::new());
+    for (visit, result) in visits.iter_mut().zip(results) {
+        match result {
+            Some(Ok((tried, failures))) => {
+                pairs += tried;
+                let from = &visit.evidence.config.name;
+                failed.extend(failures.into_iter().map(|failure| (from.clone(), failure)));
+            }
+            Some(Err(error)) => visit.failed(Stage::Overlay, &error),
+            None => {}
+        }
+    }
+    (pairs, failed)
+}
+
 /// Examines this machine as the controller.
 fn controller() -> Controller {
     use nix::sys::resource::{Resource, getrlimit};
@@ -299,7 +364,16 @@ fn controller() -> Controller {
         // The first line is the heading.
         neighbours: neighbours.lines().count().saturating_sub(1) as u64,
         thresholds: number("gc_thresh2").zip(number("gc_thresh3")),
+        ssh: ssh_version(),
     }
+}
+
+/// The version of the OpenSSH client: it prints `OpenSSH_9.2p1 Debian-2, OpenSSL 3.0.19` on standard error.
+fn ssh_version() -> Option<String> {
+    let output = std::process::Command::new("ssh").arg("-V").output().ok()?;
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let version = text.split([' ', ',']).next()?.trim();
+    output.status.success().then(|| version.to_owned())
 }
 
 #[cfg(test)]

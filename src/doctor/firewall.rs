@@ -45,6 +45,19 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                 .left_to_owner("iptables -I INPUT -p udp --dport 4789 -j ACCEPT"),
             );
         }
+        if let Some(rule) = machine.vxlan_drop.as_ref().filter(|_| evidence.spans()) {
+            good = false;
+            findings.push(
+                Finding::host(
+                    Severity::Warning,
+                    "firewall",
+                    host.name(),
+                    format!("has a firewall rule that drops UDP port 4789: `{rule}`"),
+                )
+                .because("packets between nodes on different hosts travel by VXLAN on that port; if the rule drops them, `up` fails")
+                .advised("remove the rule, or make an exception for the addresses of the other hosts"),
+            );
+        }
         if nat && machine.setting("net/ipv4/ip_forward") == Some(0) {
             good = false;
             findings.push(
@@ -93,6 +106,23 @@ mod tests {
             .settings
             .insert("net/bridge/bridge-nf-call-iptables".into(), 1);
         assert_eq!(check(&world.evidence())[0].severity, Severity::Warning);
+    }
+
+    #[test]
+    fn a_rule_against_the_vxlan_is_shown() {
+        let mut world = World::new(2, 2);
+        world.hosts[1].machine.as_mut().unwrap().vxlan_drop = Some("udp dport 4789 drop".into());
+        let findings = check(&world.evidence());
+        let warned: Vec<&Finding> = findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Warning)
+            .collect();
+        assert_eq!(warned.len(), 1);
+        assert!(
+            warned[0].what.contains("4789: `udp dport 4789 drop`"),
+            "{}",
+            warned[0].what
+        );
     }
 
     #[test]

@@ -13,7 +13,8 @@ use super::machine::tests::HEALTHY;
 use crate::base::name::{ClusterName, HostName};
 use crate::base::units::MiB;
 use crate::inventory::{HostFacts, ObservedHost, ShortId};
-use crate::plan::{KnownFailures, PlanInput, plan};
+use crate::network::OverlayFailure;
+use crate::plan::{ImageFacts, KnownFailures, PlanInput, plan};
 use crate::topology::Topology;
 
 /// Evidence that a test may change.
@@ -23,6 +24,8 @@ pub(super) struct World {
     pub(super) controller: Controller,
     pub(super) tried: Option<(u32, usize)>,
     pub(super) paths: Vec<Path>,
+    pub(super) overlay_pairs: usize,
+    pub(super) overlays: Vec<(HostName, OverlayFailure)>,
     pub(super) known: BTreeSet<(ClusterName, ShortId)>,
 }
 
@@ -72,9 +75,12 @@ impl World {
                 files_hard: 1 << 20,
                 neighbours: 2,
                 thresholds: Some((512, 1024)),
+                ssh: Some("OpenSSH_9.2p1".into()),
             },
             tried: None,
             paths: Vec::new(),
+            overlay_pairs: 0,
+            overlays: Vec::new(),
             known: BTreeSet::new(),
         }
     }
@@ -85,7 +91,7 @@ impl World {
         let input = PlanInput {
             topology: &self.topology,
             cluster_id: Uuid::from_u128(2),
-            image_keys: std::iter::once(("micro".parse().unwrap(), "k".to_owned())).collect(),
+            images: std::iter::once(("micro".parse().unwrap(), ImageFacts::of_key("k"))).collect(),
             client_key: "SHA256:x".into(),
             observed,
             known_failures: KnownFailures::default(),
@@ -98,6 +104,8 @@ impl World {
             hosts: self.hosts.clone(),
             tried: self.tried,
             paths: self.paths.clone(),
+            overlay_pairs: self.overlay_pairs,
+            overlays: self.overlays.clone(),
             known: self.known.clone(),
         }
     }

@@ -1,6 +1,6 @@
 //! Whether libvirt answers, and the limits that its daemon sets.
 
-use super::evidence::{Evidence, HostEvidence, Stage};
+use super::evidence::{Evidence, HostEvidence, ProbeError, Stage};
 use super::finding::{Finding, Severity};
 use super::machine::{Family, Machine};
 use super::sshd;
@@ -15,15 +15,19 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for host in &evidence.hosts {
         if let Some(failure) = host.failure(Stage::Libvirt) {
-            findings.push(silent(host, &failure.error, failure.hint.as_deref()));
+            findings.push(silent(host, failure));
         }
     }
     findings
 }
 
-fn silent(host: &HostEvidence, error: &str, hint: Option<&str>) -> Finding {
-    let finding = Finding::host(Severity::Error, "libvirt", host.name(), error)
+fn silent(host: &HostEvidence, failure: &ProbeError) -> Finding {
+    let finding = Finding::host(Severity::Error, "libvirt", host.name(), &failure.error)
         .because("no node can start there, and `up` needs every host of the topology");
+    let hint = failure.hint.as_deref();
+    if let Some(hint) = hint.filter(|_| failure.denied) {
+        return finding.advised(hint);
+    }
     let Some(machine) = &host.machine else {
         return finding.advised(hint.unwrap_or("find out why libvirt does not answer there"));
     };
@@ -126,7 +130,6 @@ pub(super) fn limits(evidence: &Evidence<'_>) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::evidence::ProbeError;
     use super::super::finding::Remedy;
     use super::super::fixture::World;
     use super::*;
@@ -137,6 +140,7 @@ mod tests {
             stage: Stage::Libvirt,
             error: "cannot open libvirt".into(),
             hint: None,
+            denied: false,
         });
         change(world.hosts[0].machine.as_mut().unwrap());
         check(&world.evidence()).remove(0)
@@ -178,6 +182,20 @@ mod tests {
             machine.sshd.insert("allowtcpforwarding".into(), "no".into());
         });
         assert!(matches!(finding.remedy, Some(Remedy::Advice { text }) if text.contains("sshd")));
+    }
+
+    #[test]
+    fn a_user_who_may_not_use_libvirt_is_not_told_to_start_it() {
+        let mut world = World::new(1, 2);
+        world.hosts[0].machine.as_mut().unwrap().daemons.clear();
+        world.hosts[0].failures.push(ProbeError {
+            stage: Stage::Libvirt,
+            error: "cannot connect to libvirt".into(),
+            hint: Some("run `sudo usermod -aG libvirt admin` on bm1".into()),
+            denied: true,
+        });
+        let finding = check(&world.evidence()).remove(0);
+        assert!(matches!(finding.remedy, Some(Remedy::Advice { text }) if text.contains("usermod")));
     }
 
     #[test]

@@ -139,6 +139,8 @@ pub struct Machine {
     pub forward_drop: bool,
     /// Whether a firewall drops incoming packets by default.
     pub input_drop: bool,
+    /// A rule of a firewall that drops the VXLAN's port.
+    pub vxlan_drop: Option<String>,
 }
 
 #[cfg(test)]

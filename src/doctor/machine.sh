@@ -51,4 +51,6 @@ echo @@inodes; d=$root; while [ ! -d "$d" ]; do d=${d%/*}; [ "$d" ] || d=/; done
 echo @@links; ip -j -d addr show
 echo @@firewall; iptables -S FORWARD | grep -m1 '^-P'; iptables -S INPUT | grep -m1 '^-P'
 nft list chains | grep -E 'hook (forward|input) .*policy drop'
+nft list ruleset | grep -m1 -E 'dport .*4789.*(drop|reject)' | sed 's/^[[:space:]]*/vxlan /'
+iptables -S | grep -m1 -E '^-A .*dport.* 4789 .*-j (DROP|REJECT)' | sed 's/^/vxlan /'
 echo; echo @@end

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::evidence::Evidence;
 use super::finding::{Finding, Severity};
-use crate::base::event::ActionKind;
 use crate::base::name::HostName;
 use crate::base::units::MiB;
 use crate::nodeset::fold;
@@ -70,9 +69,10 @@ fn available(evidence: &Evidence<'_>, plan: &Plan) -> Vec<Finding> {
         let machine = machines.entry(id).or_default();
         machine.hosts.push(host.name());
         machine.available = seen.facts.memory_available;
-        let starts = plan.actions.iter().filter(|action| {
-            action.host == *host.name() && !matches!(action.kind, ActionKind::Keep | ActionKind::Remove)
-        });
+        let starts = plan
+            .actions
+            .iter()
+            .filter(|action| action.host == *host.name() && action.kind.boots());
         for action in starts {
             let node = plan.nodes.iter().find(|node| node.name == action.node);
             machine.promised += node.map_or(0, |node| node.spec.memory.0 + OVERHEAD);

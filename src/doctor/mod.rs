@@ -19,6 +19,7 @@ mod machine;
 mod memory;
 mod modules;
 mod mtu;
+mod overlay;
 mod reach;
 mod room;
 mod security;
@@ -39,7 +40,7 @@ pub use machine::{Daemon, Family, Machine, Module};
 type Check = fn(&Evidence<'_>) -> Vec<Finding>;
 
 /// All checks, in the order of their findings.
-const CHECKS: [Check; 19] = [
+const CHECKS: [Check; 21] = [
     reach::check,
     libvirt::check,
     libvirt::limits,
@@ -49,10 +50,12 @@ const CHECKS: [Check; 19] = [
     room::check,
     memory::check,
     files::check,
+    controller::client,
     controller::check,
     sshd::check,
     modules::check,
     mtu::check,
+    overlay::check,
     arp::check,
     firewall::check,
     links::check,

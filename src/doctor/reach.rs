@@ -34,7 +34,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                 "make sure that it is on and that `ssh` reaches it as in its URI ({}), or remove it from the topology",
                 host.config.uri
             ),
-            (None, None) => "make sure that root has a POSIX shell there".to_owned(),
+            (None, None) => "make sure that the login shell there can run `sh`".to_owned(),
         };
         findings.push(
             Finding::host(Severity::Error, "reach", host.name(), &failure.error)
@@ -58,6 +58,7 @@ mod tests {
             stage: Stage::Login,
             error: "cannot log in: no route to host".into(),
             hint: None,
+            denied: false,
         });
         let findings = check(&world.evidence());
         let severities: Vec<Severity> = findings.iter().map(|finding| finding.severity).collect();

@@ -8,6 +8,7 @@ use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
 use super::boot_slots::{BootHost, BootSlots};
+use super::boots::SeenBoots;
 use super::failure::EngineError;
 use super::fleet::{Fleet, HOSTS_AT_ONCE};
 use super::losses::Losses;
@@ -50,6 +51,8 @@ pub struct Apply<'a> {
     pub boots: Option<usize>,
     /// Nodes that run but were never configured, because an earlier `up` did not finish.
     pub unfinished: &'a BTreeSet<NodeName>,
+    /// Where the boots of the nodes are recorded.
+    pub seen_boots: &'a SeenBoots,
 }
 
 impl Apply<'_> {
@@ -97,15 +100,16 @@ impl Round<'_> {
         {
             return Ok(());
         }
+        // Before images are uploaded: what it finds, no retry solves.
+        self.overlay().await?;
         // Hosts where no guest is started need no image and no KVM check.
         let starting: BTreeSet<(&HostName, &ImageName)> = work
             .iter()
-            .filter(|(_, kind)| *kind != ActionKind::Keep)
+            .filter(|(_, kind)| kind.boots())
             .map(|(node, _)| (&node.host, &node.spec.image))
             .collect();
         let host_images = self.host_images(&starting).await?;
         let acceleration = self.accelerations(&host_images).await?;
-        self.path_mtu().await?;
         self.raise(&work, &host_images, &acceleration).await
     }
 
@@ -133,9 +137,9 @@ impl Round<'_> {
         let count = |wanted: &dyn Fn(&NodePlan, ActionKind) -> bool| {
             work.iter().filter(|(node, kind)| wanted(node, *kind)).count()
         };
-        let boots = |node: &NodePlan, kind| {
+        let boots = |node: &NodePlan, kind: ActionKind| {
             let image = self.images.get(&node.spec.image);
-            kind != ActionKind::Keep && image.is_some_and(BuiltImage::has_ready_marker)
+            kind.boots() && image.is_some_and(BuiltImage::has_ready_marker)
         };
         for (stage, nodes) in [(NodeStage::Boot, count(&boots)), (NodeStage::Login, work.len())] {
             self.events.emit(Event::Expected { stage, nodes });
@@ -149,7 +153,7 @@ impl Round<'_> {
         let nodes = self.plan.actions.iter().filter_map(|action| {
             let (node, host) = (action.node.clone(), action.host.clone());
             match action.kind {
-                ActionKind::Keep | ActionKind::Start => None,
+                ActionKind::Keep | ActionKind::Configure | ActionKind::Start | ActionKind::Restart => None,
                 ActionKind::Create | ActionKind::Recreate => Some(Intent::Node { node, host }),
                 ActionKind::Remove => Some(Intent::RemoveNode { node, host }),
             }
@@ -189,7 +193,7 @@ impl Round<'_> {
             .collect();
         let starting: BTreeSet<&HostName> = work
             .iter()
-            .filter(|(_, kind)| *kind != ActionKind::Keep)
+            .filter(|(_, kind)| kind.boots())
             .map(|(node, _)| &node.host)
             .collect();
         let mut watches = HashMap::new();
@@ -222,6 +226,7 @@ impl Round<'_> {
             acceleration,
             watches: &watches,
             slots: &slots,
+            seen_boots: self.seen_boots,
             nodes: self.nodes,
             events: self.events,
             cancel: self.cancel,

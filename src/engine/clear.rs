@@ -65,6 +65,12 @@ impl Round<'_> {
                     self.events
                         .warn(format!("{}: {}", member.endpoint.name, explain(error)));
                 }
+                for path in &removed.kept {
+                    let host = &member.endpoint.name;
+                    self.events.warn(format!(
+                        "{host}: vcluster did not create {path}; it stays, and so does the pool"
+                    ));
+                }
                 Ok((removed.objects > 0, ()))
             })
             .await;

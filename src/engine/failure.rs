@@ -26,9 +26,27 @@ pub enum EngineError {
         /// The objects, `kind name on host`.
         left: Vec<String>,
     },
+    /// Everything of the cluster was removed, except for the pools in which others keep something.
+    #[error("the pool is kept, because vcluster did not create what is in it: {}", kept.join(", "))]
+    Kept {
+        /// What others keep there, `path on host`.
+        kept: Vec<String>,
+    },
 }
 
 impl EngineError {
+    /// What is left behind after a removal; any other error is passed through.
+    pub fn into_left(self) -> Result<Vec<String>, Self> {
+        match self {
+            Self::LeftBehind { left } => Ok(left),
+            Self::Kept { kept } => Ok(kept
+                .iter()
+                .map(|path| format!("{path} (vcluster did not create it)"))
+                .collect()),
+            other => Err(other),
+        }
+    }
+
     /// One error for several failures; `Ok` if there are none.
     pub fn from_failures(what: &str, failures: Vec<Failure>) -> Result<(), Self> {
         if failures.is_empty() {
@@ -48,6 +66,7 @@ impl UserFacing for EngineError {
             Self::Failed { failures, .. } => failures.iter().find_map(|failure| failure.hint.clone()),
             Self::Interrupted => None,
             Self::LeftBehind { .. } => Some("run the command again once the hosts are reachable".into()),
+            Self::Kept { .. } => Some("move it elsewhere or delete it, then run the command again".into()),
         }
     }
 
@@ -58,7 +77,7 @@ impl UserFacing for EngineError {
             }
             Self::Failed { .. } => ExitCode::ApplyFailed,
             Self::Interrupted => ExitCode::Interrupted,
-            Self::LeftBehind { .. } => ExitCode::LeftBehind,
+            Self::LeftBehind { .. } | Self::Kept { .. } => ExitCode::LeftBehind,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod apply;
 mod boot_slots;
+mod boots;
 mod claim;
 mod clear;
 pub(crate) mod cloud_init;
@@ -19,6 +20,7 @@ mod stage;
 mod watch;
 
 pub use apply::Apply;
+pub use boots::{BOOT_ID, SeenBoots, boot_in};
 pub use claim::{ClaimAll, ClaimError, Claimed, hold, restore};
 pub use deaths::Deaths;
 pub use failure::EngineError;
@@ -28,4 +30,4 @@ pub use node_error::NodeError;
 pub(crate) use pending::Pending;
 pub use slowness::{report_slow_logins, report_slow_nodes};
 
-pub use remove::{Target, check_leftovers, found, remove, remove_nodes_only, unknown};
+pub use remove::{Target, check_leftovers, copies, found, remove, remove_nodes_only, unknown};

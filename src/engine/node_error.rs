@@ -32,6 +32,9 @@ pub enum NodeError {
     /// The guest reported that it cannot boot.
     #[error("the guest reported a boot failure: {0}")]
     BootFailed(String),
+    /// Its firmware found nothing that it could boot.
+    #[error("the firmware found nothing on the image's disk that it can boot")]
+    NothingToBoot,
     /// The guest stopped.
     #[error("the guest stopped while it was booting")]
     Died,
@@ -58,9 +61,33 @@ pub enum NodeError {
         /// What it reported.
         text: String,
     },
+    /// The login user cannot become root.
+    #[error(
+        "the login user `{user}` of image `{image}` cannot become root{}",
+        after_colon(text)
+    )]
+    NotRoot {
+        /// The image.
+        image: ImageName,
+        /// The user.
+        user: String,
+        /// What sudo or the shell reported.
+        text: String,
+    },
+    /// cloud-init is done, and the node still accepts no login.
+    #[error("cloud-init is done, but {0}")]
+    NoLogin(Box<SshError>),
     /// The user interrupted.
     #[error("interrupted")]
     Interrupted,
+}
+
+fn after_colon(text: &str) -> String {
+    if text.is_empty() {
+        String::new()
+    } else {
+        format!(": {text}")
+    }
 }
 
 impl From<HostError> for NodeError {
@@ -81,6 +108,19 @@ impl UserFacing for NodeError {
             Self::CloudInit { node, .. } => Some(format!(
                 "see /var/log/cloud-init-output.log with `vcluster ssh {node}`"
             )),
+            Self::NotRoot { image, .. } => Some(format!(
+                "install sudo in image `{image}`, or set `user: root` for it"
+            )),
+            Self::NothingToBoot => Some(
+                "check that the image is a whole disk with a boot loader, and set `firmware` of the image to `uefi` or \
+                 `bios`"
+                    .into(),
+            ),
+            Self::NoLogin(_) => Some(
+                "check in the image that the user's shell exists, and AllowUsers, PermitRootLogin and \
+                 PubkeyAuthentication in its sshd_config"
+                    .into(),
+            ),
             _ => None,
         }
     }
@@ -111,11 +151,12 @@ impl UserFacing for NodeError {
             },
             Self::Waiting(error) => error.kind(),
             Self::Interrupted => FailureKind::Interrupted,
-            Self::NoImage { .. }
-            | Self::NoAcceleration(_)
-            | Self::Seed(_)
-            | Self::Unwatched
-            | Self::CloudInit { .. } => FailureKind::Other,
+            Self::CloudInit { .. } | Self::NotRoot { .. } | Self::NoLogin(_) | Self::NothingToBoot => {
+                FailureKind::Image
+            }
+            Self::NoImage { .. } | Self::NoAcceleration(_) | Self::Seed(_) | Self::Unwatched => {
+                FailureKind::Other
+            }
         }
     }
 

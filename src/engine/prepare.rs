@@ -1,23 +1,29 @@
-//! What every host needs before its first guest: network, pools and images, and checks of KVM and the MTU.
+//! What every host needs before its first guest: network, pools and images, and checks of KVM and of the VXLAN.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
 
 use super::apply::Round;
 use super::failure::EngineError;
 use super::fleet::{HOSTS_AT_ONCE, Member, split};
 use super::pending::Pending;
+use super::remove::Target;
 use crate::base::event::{Event, HostStage};
 use crate::base::exit::ExitCode;
 use crate::base::failure::{Failure, UserError};
 use crate::base::name::{HostName, ImageName, NodeName};
 use crate::host::{Cause, HostError, HostImage, ImagePart};
 use crate::inventory::KvmSupport;
-use crate::network::{Wanted, mtu_peers};
-use crate::plan::{Acceleration, HostPlan, acceleration, drop_out};
+use crate::network::{OverlayFailure, Wanted, overlay_peers};
+use crate::plan::{Acceleration, EmulatedCpu, HostPlan, NetworkPlan, VxlanPlan, acceleration, drop_out};
 use crate::topology::Accel;
 
 impl Round<'_> {
     pub(super) async fn networks(&self) -> Result<(), EngineError> {
+        for copy in super::remove::copies(&Target::of(self.plan.cluster_ref()), self.observed) {
+            self.events
+                .warn(format!("vcluster did not create the domain {copy}; it stays"));
+        }
         let done = self
             .used()
             .stage(HostStage::Network, self.events, |member| async move {
@@ -34,7 +40,11 @@ impl Round<'_> {
                 for note in change.notes {
                     self.events.warn(format!("{}: {note}", member.endpoint.name));
                 }
-                Ok((made || change.changed, ()))
+                for path in &made.others {
+                    self.events
+                        .warn(format!("{name}: vcluster did not create {path}; it stays"));
+                }
+                Ok((made.changed || change.changed, ()))
             })
             .await;
         self.losses.hosts(split(HostStage::Network, done).1);
@@ -176,15 +186,40 @@ impl Round<'_> {
             let hosts = crate::nodeset::fold(hosts);
             self.events.note(format!("guests run with {mode} on {hosts}"));
         }
+        self.note_emulated_cpus(images, &chosen);
         Ok(chosen)
     }
 
-    /// Unreachable hosts drop out. If only full-size packets are lost, the host is not at fault: the MTU is wrong, and
-    /// would be with other hosts as well.
-    pub(super) async fn path_mtu(&self) -> Result<(), EngineError> {
-        if self.plan.network.vxlan.is_none() {
-            return Ok(());
+    /// Reports which guests get more than the usual CPU under emulation, and why.
+    fn note_emulated_cpus(
+        &self,
+        images: &HashMap<(HostName, ImageName), HostImage>,
+        chosen: &HashMap<HostName, Acceleration>,
+    ) {
+        let mut given: BTreeMap<(EmulatedCpu, &ImageName), BTreeSet<&HostName>> = BTreeMap::new();
+        for node in &self.plan.nodes {
+            let starts = images.contains_key(&(node.host.clone(), node.spec.image.clone()));
+            let is_emulated = chosen.get(&node.host) == Some(&Acceleration::Tcg);
+            if starts && is_emulated && node.emulated_cpu != EmulatedCpu::V1 {
+                let hosts = given.entry((node.emulated_cpu, &node.spec.image)).or_default();
+                hosts.insert(&node.host);
+            }
         }
+        for ((cpu, image), hosts) in given {
+            let hosts = crate::nodeset::fold(hosts);
+            let why = cpu.reason();
+            self.events.note(format!(
+                "guests of image `{image}` get an {cpu} CPU on {hosts}: {why}"
+            ));
+        }
+    }
+
+    /// Every pair of hosts exchanges full-size packets through the VXLAN. Where that fails, hosts that are unreachable drop
+    /// out. Otherwise no host is at fault: a firewall drops the VXLAN, or the MTU is wrong, and the user must change that.
+    pub(super) async fn overlay(&self) -> Result<(), EngineError> {
+        let Some(vxlan) = &self.plan.network.vxlan else {
+            return Ok(());
+        };
         let used = self.used();
         let among: BTreeSet<HostName> = used
             .members()
@@ -194,16 +229,30 @@ impl Round<'_> {
         let among = &among;
         let done = used
             .stage(HostStage::Mtu, self.events, |member| async move {
-                let peers = mtu_peers(self.plan, &member.endpoint.name, |peer| among.contains(peer));
-                let silent = member.host.prove_mtu(self.plan.network.mtu, &peers).await?;
-                Ok((false, (member.endpoint.name.clone(), silent)))
+                let host = member.endpoint.name.clone();
+                let peers = overlay_peers(self.plan, &host, |peer| among.contains(peer));
+                let failed = member.host.prove_overlay(&self.plan.network, &peers).await?;
+                // Whether that is the fault of the VXLAN or of the network below it.
+                let below: Vec<(&HostName, IpAddr)> = self
+                    .plan
+                    .hosts
+                    .iter()
+                    .filter(|other| failed.iter().any(|failure| failure.peer == other.name))
+                    .filter_map(|other| Some((&other.name, other.underlay?)))
+                    .collect();
+                let silent = member.host.prove_mtu(self.plan.network.mtu, &below).await?;
+                Ok((false, (host, failed, silent)))
             })
             .await;
+        let mut blocked = Vec::new();
         let mut narrow = Vec::new();
         let mut broken = Vec::new();
         for (host, result) in done {
             match result {
-                Ok((host, silent)) => broken.extend(silent.into_iter().map(|peer| (host.clone(), peer))),
+                Ok((host, failed, silent)) => {
+                    blocked.extend(blocked_paths(&host, &failed, &silent, &self.plan.network, vxlan));
+                    broken.extend(silent.into_iter().map(|peer| (host.clone(), peer)));
+                }
                 Err(error) if matches!(error.cause, Cause::Path(_)) => {
                     narrow.push(Failure::of_host(host, error).at(HostStage::Mtu));
                 }
@@ -217,6 +266,7 @@ impl Round<'_> {
             "the network between the hosts does not carry the nodes' MTU",
             narrow,
         )?;
+        EngineError::from_failures("the VXLAN between the hosts does not work", blocked)?;
         // Reports from or about hosts that failed meanwhile do not count.
         broken.retain(|(from, to)| !self.losses.has_host(from) && !self.losses.has_host(to));
         let order: Vec<HostName> = self.plan.hosts.iter().map(|host| host.name.clone()).collect();
@@ -232,6 +282,49 @@ impl Round<'_> {
         }
         self.check_interrupt()
     }
+}
+
+/// The failure of a host whose VXLAN does not reach some peers, although the network below reaches them.
+fn blocked_paths(
+    host: &HostName,
+    failed: &[OverlayFailure],
+    silent: &[HostName],
+    network: &NetworkPlan,
+    vxlan: &VxlanPlan,
+) -> Vec<Failure> {
+    let (port, vni, mtu) = (vxlan.port, vxlan.vni, network.mtu);
+    let path = |is_silent: bool| {
+        let peers: Vec<&HostName> = failed
+            .iter()
+            .filter(|failure| failure.silent == is_silent && !silent.contains(&failure.peer))
+            .map(|failure| &failure.peer)
+            .collect();
+        if peers.is_empty() {
+            return None;
+        }
+        let (what, hint) = if is_silent {
+            (
+                "no packets pass",
+                format!(
+                    "allow UDP port {port} between these hosts in their firewalls, in both directions, and ICMP on \
+                     their bridges"
+                ),
+            )
+        } else {
+            (
+                "only small packets pass",
+                format!(
+                    "set `mtu` in `network` to less than {mtu}, or raise the MTU of the network between the hosts"
+                ),
+            )
+        };
+        let peers = crate::nodeset::fold(peers);
+        let error =
+            format!("{what} the VXLAN between `{host}` and {peers} (UDP port {port}, VNI {vni}, MTU {mtu})");
+        let error = UserError::new(ExitCode::ApplyFailed, error).with_hint(hint);
+        Some(Failure::of_host(host.clone(), error).at(HostStage::Mtu))
+    };
+    [true, false].into_iter().filter_map(path).collect()
 }
 
 /// How guests run on a host, and why, for people.

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::boot_slots::BootSlots;
+use super::boots::{BOOT_ID, SeenBoots, boot_in};
 use super::cloud_init::{self, CloudInit};
 use super::fleet::Member;
 use super::node_error::NodeError;
@@ -16,13 +18,18 @@ use super::watch::{BootSignal, HostWatch};
 use crate::base::event::{ActionKind, Events, NodeStage, Progress, Stage};
 use crate::base::failure::Failure;
 use crate::base::name::{HostName, ImageName};
+use crate::base::patience::patience;
 use crate::host::{Definition, HostError, HostImage};
 use crate::image::BuiltImage;
 use crate::plan::{Acceleration, NodePlan, Plan};
 use crate::ssh::{ExecRequest, Nodes, Session, SshError};
+use crate::topology::CloudInitPolicy;
 
 /// Lines of the console shown when a guest dies or hangs.
 const TAIL: usize = 15;
+
+/// How long a node may refuse the login after its cloud-init is done.
+const SETTLED: Duration = Duration::from_secs(10);
 
 /// What all nodes share while they are raised.
 pub(super) struct Raise<'a> {
@@ -33,6 +40,7 @@ pub(super) struct Raise<'a> {
     pub(super) acceleration: &'a HashMap<HostName, Acceleration>,
     pub(super) watches: &'a HashMap<HostName, HostWatch>,
     pub(super) slots: &'a BootSlots,
+    pub(super) seen_boots: &'a SeenBoots,
     pub(super) nodes: &'a Nodes,
     pub(super) events: &'a Events,
     pub(super) cancel: &'a CancellationToken,
@@ -90,6 +98,18 @@ impl Early<'_> {
         Some(text)
     }
 
+    /// Whether the guest has reported on its console that it is ready.
+    fn is_ready(&self) -> bool {
+        let signal = self.signal.as_ref();
+        signal.is_some_and(|signal| signal.borrow().ready.is_some())
+    }
+
+    /// Whether a reason was given.
+    fn is_stopped(&self) -> bool {
+        let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        reason.is_some()
+    }
+
     /// The error of a wait: the reason for which it was ended, or what SSH reported.
     fn error(&self, error: SshError) -> NodeError {
         let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -144,8 +164,8 @@ impl Raise<'_> {
             })
             .await?;
         }
-        if kind == ActionKind::Keep {
-            // It already runs, but had no login yet, because an earlier `up` did not finish.
+        if !kind.boots() {
+            // It already runs, but was not configured, or no longer is.
             return match self.stage(node, NodeStage::Login, self.login(node, None)).await {
                 Err(fault) => Err(self.with_console(member, node, fault).await),
                 Ok(()) => Ok(()),
@@ -163,6 +183,10 @@ impl Raise<'_> {
             if let Some(watch) = watch {
                 watch.starting(&node.name);
             }
+            self.seen_boots.record(&node.name, None);
+            if kind == ActionKind::Restart {
+                host.stop(&self.plan.cluster_ref(), node.uuid).await?;
+            }
             let changed = host.start(&node.domain).await?;
             if let Some(watch) = watch {
                 watch.started(&node.name);
@@ -177,6 +201,10 @@ impl Raise<'_> {
         if let (true, Some(signal)) = (has_ready_marker, signal.clone()) {
             self.stage(node, NodeStage::Boot, self.boot(member, node, signal))
                 .await?;
+            if kind != ActionKind::Create {
+                // The line may be that of an earlier boot: `tail` reads a log from its beginning, and may be slow.
+                self.seen_boots.record(&node.name, None);
+            }
         }
         let logged_in = self.stage(node, NodeStage::Login, self.login(node, signal)).await;
         drop(slot);
@@ -198,7 +226,8 @@ impl Raise<'_> {
         loop {
             {
                 let now = signal.borrow_and_update().clone();
-                if now.ready.is_some() {
+                if let Some(ready) = &now.ready {
+                    self.seen_boots.record(&node.name, boot_in(ready));
                     return Ok(true);
                 }
                 // Without its console there is nothing to wait for here; the login waits as well.
@@ -227,25 +256,54 @@ impl Raise<'_> {
         node: &NodePlan,
         signal: Option<tokio::sync::watch::Receiver<BootSignal>>,
     ) -> Result<bool, Fault> {
+        let booted = signal.is_some();
         let early = Early {
             cancel: self.cancel,
             signal,
             reason: Mutex::default(),
         };
-        let stop = || early.reason();
-        let session = self
-            .nodes
-            .await_login(&node.name, self.boot_timeout, &stop)
-            .await
-            .map_err(|error| early.error(error))?;
-        if self
-            .images
-            .get(&node.spec.image)
-            .is_some_and(BuiltImage::has_cloud_init)
-        {
+        let image = self.images.get(&node.spec.image);
+        if image.is_some_and(BuiltImage::has_cloud_init) {
+            let session = self.login_of_cloud_init(node, &early).await?;
             self.cloud_init(node, session, &early).await?;
+        } else {
+            let stop = || early.reason();
+            let session = self.nodes.await_login(&node.name, self.boot_timeout, &stop);
+            session.await.map_err(|error| early.error(error))?;
+        }
+        // Nodes of the built-in image have reported it on the console: that costs them nothing.
+        if !booted || self.seen_boots.get(&node.name).is_none() {
+            let boot = self.cancel.run_until_cancelled(self.boot_of(node)).await;
+            self.seen_boots.record(&node.name, boot.flatten());
         }
         Ok(true)
+    }
+
+    /// The login to a node that cloud-init prepares for it. Once cloud-init reports on the console that it is done, a
+    /// refusal is final; silence is not.
+    async fn login_of_cloud_init(&self, node: &NodePlan, early: &Early<'_>) -> Result<Arc<Session>, Fault> {
+        let deadline = Instant::now() + self.boot_timeout;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let stop = || early.reason();
+        let stop_or_done = || {
+            let done = || early.is_ready().then(|| "cloud-init is done".to_owned());
+            early.reason().or_else(done)
+        };
+        let first = self.nodes.await_login(&node.name, left(), &stop_or_done).await;
+        if !matches!(first, Err(SshError::Stopped(_))) || early.is_stopped() {
+            return Ok(first.map_err(|error| early.error(error))?);
+        }
+        let settled = left().min(patience(SETTLED));
+        match self.nodes.await_login(&node.name, settled, &stop).await {
+            Ok(session) => return Ok(session),
+            Err(error @ SshError::Login { .. }) => return Err(NodeError::NoLogin(Box::new(error)).into()),
+            Err(error @ (SshError::Stopped(_) | SshError::HostKey(_))) => {
+                return Err(early.error(error).into());
+            }
+            Err(_) => {}
+        }
+        let session = self.nodes.await_login(&node.name, left(), &stop).await;
+        Ok(session.map_err(|error| early.error(error))?)
     }
 
     /// Waits until cloud-init has ended: done, done with recoverable errors, or failed. A connection that is lost
@@ -260,7 +318,7 @@ impl Raise<'_> {
         let output = loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let request = ExecRequest {
-                command: self.nodes.as_root(&node.name, &cloud_init::command()),
+                command: self.nodes.as_root(&node.name, &cloud_init::command(&node.name)),
                 timeout: Some(left),
                 ..ExecRequest::default()
             };
@@ -289,11 +347,50 @@ impl Raise<'_> {
                 ));
                 Ok(())
             }
-            CloudInit::Failed(text) => {
+            CloudInit::Failed { text, lacks } => self.judge(node, text, &lacks),
+            CloudInit::Unknown(text) => {
                 let node = node.name.clone();
                 Err(NodeError::CloudInit { node, text }.into())
             }
+            CloudInit::NotRoot(text) => {
+                let user = node.login_user().unwrap_or("root").to_owned();
+                let image = node.spec.image.clone();
+                Err(NodeError::NotRoot { image, user, text }.into())
+            }
         }
+    }
+
+    /// The boot that a node reports. One that reports none is not compared with it later.
+    async fn boot_of(&self, node: &NodePlan) -> Option<Uuid> {
+        let request = ExecRequest {
+            command: format!("cat {BOOT_ID}"),
+            limit: 256,
+            timeout: Some(self.boot_timeout),
+            ..ExecRequest::default()
+        };
+        // cloud-init may have restarted the SSH server.
+        let session = self.nodes.session(&node.name).await.ok()?;
+        let output = session.exec(&request).await.ok()?;
+        boot_in(&String::from_utf8_lossy(&output.stdout))
+    }
+
+    /// What the failure of one of cloud-init's modules means. The user and the keys are there: the login has shown it.
+    fn judge(&self, node: &NodePlan, text: String, lacks: &[String]) -> Result<(), Fault> {
+        let image = self.images.get(&node.spec.image);
+        let policy = image.map(|image| image.cloud_init).unwrap_or_default();
+        let text = match lacks {
+            [] if policy == CloudInitPolicy::Tolerant => {
+                self.events.warn(format!(
+                    "{}: cloud-init failed after it had done what vcluster needs: {text}",
+                    node.name
+                ));
+                return Ok(());
+            }
+            [] => text,
+            lacks => format!("{text}; {} not as asked for", lacks.join(" and ")),
+        };
+        let node = node.name.clone();
+        Err(NodeError::CloudInit { node, text }.into())
     }
 
     async fn with_console(&self, member: &Member, node: &NodePlan, mut fault: Fault) -> Fault {
@@ -334,6 +431,9 @@ impl Raise<'_> {
 fn verdict(signal: &BootSignal) -> Option<NodeError> {
     if let Some(reason) = &signal.failed {
         return Some(NodeError::BootFailed(reason.clone()));
+    }
+    if signal.nothing_to_boot {
+        return Some(NodeError::NothingToBoot);
     }
     if let Some(why) = &signal.lost {
         return Some(NodeError::HostLost(why.clone()));

@@ -1,5 +1,7 @@
 //! `down`: removes a cluster from all hosts, continues after errors, and then audits every host.
 
+use std::collections::BTreeMap;
+
 use super::failure::EngineError;
 use super::fleet::{Fleet, Member, split};
 use super::stage;
@@ -7,7 +9,7 @@ use crate::base::event::{Event, Events, HostStage, NodeStage};
 use crate::base::failure::{Failure, explain};
 use crate::base::name::{ClusterName, HostName};
 use crate::host::HostError;
-use crate::inventory::{ClusterRef, ObservedHost, ObservedNode, ShortId};
+use crate::inventory::{ClusterRef, ObservedHost, ObservedNode, ObservedObject, ShortId, domain_name};
 use crate::ssh::fanout;
 
 /// Nodes of one host that are removed at once.
@@ -91,6 +93,24 @@ pub fn found(target: &Target, observed: &[ObservedHost]) -> (usize, usize) {
     (nodes, objects)
 }
 
+/// Domains that others made from nodes of a cluster, as `name on host`. They are not ours and stay.
+pub fn copies(target: &Target, observed: &[ObservedHost]) -> Vec<String> {
+    let of_host = |host: &ObservedHost| {
+        let copies = host.copies.iter().filter(|copy| {
+            copy.cluster.name == target.cluster
+                && target
+                    .short_id
+                    .as_ref()
+                    .is_none_or(|id| *id == copy.cluster.short_id)
+        });
+        let name = host.name.clone();
+        copies
+            .map(move |copy| format!("{} (made from `{}`) on {name}", copy.domain, copy.node))
+            .collect::<Vec<_>>()
+    };
+    observed.iter().flat_map(of_host).collect()
+}
+
 /// Removes the cluster from all hosts of the fleet. Continues after errors; the audit at the end reports what is left.
 pub async fn remove(
     fleet: &Fleet,
@@ -99,6 +119,9 @@ pub async fn remove(
     events: &Events,
 ) -> Result<(), EngineError> {
     expect(observed, target, events);
+    for copy in copies(target, observed) {
+        events.warn(format!("vcluster did not create the domain {copy}; it stays"));
+    }
     let done = fleet
         .stage(HostStage::Clean, events, |member| async move {
             let seen = observed.iter().find(|host| host.name == member.endpoint.name);
@@ -107,17 +130,21 @@ pub async fn remove(
                 changed |= remove_nodes(&member, seen, target, events).await;
             }
             let clusters = seen.map_or_else(Vec::new, |seen| target.clusters(seen));
+            let mut kept = Vec::new();
             for cluster in clusters {
                 let removed = member.host.remove_cluster(&cluster).await?;
                 changed |= removed.domains + removed.objects > 0;
                 for error in &removed.errors {
                     events.warn(format!("{}: {}", member.endpoint.name, explain(error)));
                 }
+                kept.extend(removed.kept);
             }
-            Ok((changed, ()))
+            Ok((changed, (member.endpoint.name.clone(), kept)))
         })
         .await;
-    let (_, mut failures) = split(HostStage::Clean, done);
+    let (kept, mut failures) = split(HostStage::Clean, done);
+    let kept: BTreeMap<HostName, Vec<String>> =
+        kept.into_iter().filter(|(_, paths)| !paths.is_empty()).collect();
     let audit = fleet
         .stage(HostStage::Audit, events, |member| async move {
             let left = member
@@ -131,7 +158,9 @@ pub async fn remove(
     let mut left: Vec<String> = audited
         .iter()
         .flat_map(|(host, left)| {
+            let others = kept.contains_key(host);
             left.iter()
+                .filter(move |object| !(others && holds_files(object)))
                 .map(move |object| format!("{} {} on {host}", object.kind, object.name))
         })
         .collect();
@@ -140,7 +169,24 @@ pub async fn remove(
     failures.retain(|failure| unaudited.iter().any(|other| other.host == failure.host));
     failures.extend(unaudited);
     left.extend(unknown(&failures));
+    let kept: Vec<String> = kept
+        .iter()
+        .flat_map(|(host, paths)| paths.iter().map(move |path| format!("{path} on {host}")))
+        .collect();
+    if kept.is_empty() {
+        return check_leftovers(left);
+    }
+    let kept = EngineError::Kept { kept };
+    if left.is_empty() {
+        return Err(kept);
+    }
+    left.extend(kept.into_left()?);
     check_leftovers(left)
+}
+
+/// Whether an object is kept as long as others have files in it.
+fn holds_files(object: &ObservedObject) -> bool {
+    matches!(object.kind.as_str(), "pool" | "directory")
 }
 
 /// Removes only the nodes that are given in `observed`; network, pools and other nodes stay.
@@ -209,6 +255,16 @@ pub fn unknown(failures: &[Failure]) -> Vec<String> {
 
 async fn remove_nodes(member: &Member, seen: &ObservedHost, target: &Target, events: &Events) -> bool {
     let nodes = seen.nodes.iter().filter(|node| target.matches(node));
+    for node in nodes.clone() {
+        let name = domain_name(&node.mark.cluster, &node.mark.node);
+        if node.domain != name {
+            let host = &member.endpoint.name;
+            events.warn(format!(
+                "{host}: removing the domain `{}`, which is `{name}` renamed",
+                node.domain
+            ));
+        }
+    }
     let removals = fanout::each(nodes, NODES_AT_ONCE, |node| async move {
         let (host, name) = (&member.endpoint.name, &node.mark.node);
         let emit = stage::of_node(events, name, host, NodeStage::Remove);

@@ -25,15 +25,23 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// After this many failed queries in a row, the host counts as lost.
 const LOOKS: usize = 3;
 
+/// What SeaBIOS and OVMF write when no disk can be booted.
+const NOTHING_TO_BOOT: [&str; 2] = [
+    "No bootable device.",
+    "BdsDxe: No bootable option or device was found",
+];
+
 type BootSignals = Mutex<HashMap<NodeName, watch::Sender<BootSignal>>>;
 
 /// The observed state of a booting guest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct BootSignal {
-    /// Instance id of the last READY line.
+    /// What follows the mark on the last READY line: the instance id, then the boot id if the image reports it.
     pub ready: Option<String>,
     /// The boot failure that it reported.
     pub failed: Option<String>,
+    /// Its firmware found nothing that it could boot.
+    pub(super) nothing_to_boot: bool,
     /// It does not run, or no longer runs.
     pub dead: bool,
     /// Why its host no longer responds.
@@ -149,6 +157,7 @@ impl HostWatch {
             sender.send_modify(|signal| {
                 signal.ready = None;
                 signal.failed = None;
+                signal.nothing_to_boot = false;
             });
         }
     }
@@ -186,7 +195,8 @@ fn on_console_line(signals: &BootSignals, node: &NodeName, line: &str) {
             .map(|at| line[at + mark.len()..].trim().to_owned())
     };
     let (ready, failed) = (after(READY_MARKER), after(FAILED_MARKER));
-    if ready.is_none() && failed.is_none() {
+    let nothing_to_boot = NOTHING_TO_BOOT.iter().any(|words| line.contains(words));
+    if ready.is_none() && failed.is_none() && !nothing_to_boot {
         return;
     }
     let mut signals = signals.lock().unwrap_or_else(PoisonError::into_inner);
@@ -194,6 +204,7 @@ fn on_console_line(signals: &BootSignals, node: &NodeName, line: &str) {
         .entry(node.clone())
         .or_insert_with(|| watch::Sender::new(BootSignal::default()));
     sender.send_modify(|signal| {
+        signal.nothing_to_boot |= nothing_to_boot;
         if ready.is_some() {
             signal.ready = ready;
         }
@@ -234,6 +245,21 @@ mod tests {
             signals.lock().unwrap()[&node].borrow().ready.as_deref(),
             Some("i-1")
         );
+    }
+
+    #[test]
+    fn a_firmware_that_finds_nothing_to_boot_is_noticed_and_a_new_boot_forgets_it() {
+        for line in [
+            "No bootable device.  Retrying in 60 seconds.\r",
+            "BdsDxe: No bootable option or device was found.",
+        ] {
+            let signals = Mutex::new(HashMap::new());
+            let node: NodeName = "n001".parse().unwrap();
+            on_console_line(&signals, &node, "Booting from Hard Disk...");
+            assert!(signals.lock().unwrap().is_empty());
+            on_console_line(&signals, &node, line);
+            assert!(signals.lock().unwrap()[&node].borrow().nothing_to_boot, "{line}");
+        }
     }
 
     #[test]

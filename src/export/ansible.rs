@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
+use super::group_names::group_names;
 use super::{ExportFormat, ExportedCluster, pretty};
 use crate::base::shell::quote;
 use crate::report::Format;
@@ -16,9 +17,14 @@ impl ExportFormat for Inventory {
         let key = cluster.key.display().to_string();
         let known_hosts = cluster.known_hosts.display().to_string();
         // Ansible renders values as templates; the other values here are only names and addresses.
+        let is_template = |text: &str| ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark));
         anyhow::ensure!(
-            !key.contains("{{") && !key.contains("{%") && !key.contains("{#"),
+            !is_template(&key),
             "the state directory {key:?} cannot be used in an inventory: Ansible would render it as a template"
+        );
+        let names = group_names(
+            cluster.nodes.iter().map(|node| node.node.group.as_str()),
+            cluster.nodes.iter().map(|node| node.node.name.as_str()),
         );
         let mut groups: Map<String, Value> = Map::new();
         for node in &cluster.nodes {
@@ -28,9 +34,13 @@ impl ExportFormat for Inventory {
                 quote(&known_hosts),
                 node.node.name
             );
-            if let Some(jump) = &node.jump {
+            if let Some(hop) = &node.hop {
+                anyhow::ensure!(
+                    !is_template(hop),
+                    "`{hop}` cannot be used in an inventory: Ansible would render it as a template"
+                );
                 // Writing to a string cannot fail.
-                let _ = write!(ssh_args, " -o ProxyJump={}", quote(jump));
+                let _ = write!(ssh_args, " -o {}", quote(&format!("ProxyCommand={hop}")));
             }
             let variables = json!({
                 "ansible_host": node.node.spec.address,
@@ -39,8 +49,7 @@ impl ExportFormat for Inventory {
                 "ansible_ssh_common_args": ssh_args,
                 "vcluster_host": node.node.host,
             });
-            // Ansible group names must be identifiers.
-            let group = node.node.group.as_str().replace('-', "_");
+            let group = names.get(node.node.group.as_str()).cloned().unwrap_or_default();
             let group = groups.entry(group).or_insert_with(|| json!({ "hosts": {} }));
             if let Some(hosts) = group.get_mut("hosts").and_then(Value::as_object_mut) {
                 hosts.insert(node.node.name.to_string(), variables);

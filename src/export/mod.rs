@@ -2,6 +2,7 @@
 //! to any host.
 
 mod ansible;
+mod group_names;
 mod hosts;
 mod ssh_config;
 mod targets;
@@ -19,7 +20,7 @@ use crate::cluster::hosts::ssh_target;
 use crate::cluster::nodes::login_user;
 use crate::plan::NodePlan;
 use crate::report::Format;
-use crate::ssh::HostTarget;
+use crate::ssh::{HostTarget, SshConfig};
 
 /// A format to export a cluster in.
 pub trait ExportFormat {
@@ -47,14 +48,15 @@ pub struct ExportedNode<'a> {
     pub node: &'a NodePlan,
     /// Its login user.
     pub user: String,
-    /// Its jump host in ssh syntax, `[user@]host[:port]`; `None` if it is reached directly.
-    pub jump: Option<String>,
+    /// The `ProxyCommand` that leads to it through its host; `None` if it is reached directly.
+    pub hop: Option<String>,
 }
 
 impl<'a> ExportedCluster<'a> {
     /// The selected nodes of a cluster.
     pub fn new(cluster: &'a Cluster, chosen: &[NodeName]) -> anyhow::Result<Self> {
         let mut nodes = Vec::new();
+        let config = SshConfig::of_the_user();
         for node in cluster
             .plan
             .nodes
@@ -70,7 +72,7 @@ impl<'a> ExportedCluster<'a> {
             nodes.push(ExportedNode {
                 node,
                 user: user.to_owned(),
-                jump: target.as_ref().map(jump),
+                hop: target.as_ref().map(|target| hop(target, &config)).transpose()?,
             });
         }
         Ok(Self {
@@ -83,16 +85,15 @@ impl<'a> ExportedCluster<'a> {
     }
 }
 
-fn jump(target: &HostTarget) -> String {
-    let user = target.user.as_ref();
-    let user = user.map_or_else(String::new, |user| format!("{user}@"));
-    let port = target.port.map_or_else(String::new, |port| format!(":{port}"));
-    let host = if target.host.contains(':') {
-        format!("[{}]", target.host)
-    } else {
-        target.host.clone()
-    };
-    format!("{user}{host}{port}")
+/// The hop through a host, if a file can contain it.
+fn hop(target: &HostTarget, config: &SshConfig) -> anyhow::Result<String> {
+    let hop = crate::ssh::hop(target, config);
+    anyhow::ensure!(
+        !hop.chars().any(char::is_control),
+        "the way to the host {:?} cannot be used in an ssh config: a path contains a control character",
+        target.host
+    );
+    Ok(hop)
 }
 
 /// Data as indented JSON with a newline at the end.
@@ -105,17 +106,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_jump_host_is_written_as_ssh_reads_it() {
-        let target = |user: Option<&str>, host: &str, port| HostTarget {
-            host: host.into(),
-            user: user.map(str::to_owned),
-            port,
-            identity: None,
+    fn a_hop_that_no_file_can_contain_is_refused() {
+        let config = SshConfig::new(None, "/home/me".into(), "me");
+        let mut target = HostTarget {
+            host: "bm1".into(),
+            user: None,
+            port: None,
+            identity: Some("/k".into()),
             known_hosts: None,
             timeout: std::time::Duration::from_secs(1),
         };
-        assert_eq!(jump(&target(None, "bm1", None)), "bm1");
-        assert_eq!(jump(&target(Some("me"), "bm1", Some(22))), "me@bm1:22");
-        assert_eq!(jump(&target(Some("me"), "fd00::1", Some(22))), "me@[fd00::1]:22");
+        assert!(hop(&target, &config).unwrap().ends_with("-W %h:%p bm1"));
+        target.identity = Some("/k\n  LocalCommand x".into());
+        assert!(hop(&target, &config).is_err());
     }
 }

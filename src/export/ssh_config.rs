@@ -1,4 +1,5 @@
-//! A file to `Include` in `~/.ssh/config`.
+//! A file to `Include` in `~/.ssh/config`, or to use with `ssh -F`. Those of several clusters can be included: a node that
+//! has the same name in two of them is also known as `NODE.CLUSTER`.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -21,16 +22,16 @@ impl ExportFormat for SshConfigFile {
             // Writing to a string cannot fail.
             let _ = writeln!(
                 text,
-                "Host {name}\n  HostName {address}\n  HostKeyAlias {name}\n  User {user}\n  IdentityFile {key}\n  \
+                "Host {name} {name}.{cluster}\n  HostName {address}\n  HostKeyAlias {name}\n  User {user}\n  IdentityFile {key}\n  \
                  IdentitiesOnly yes\n  UserKnownHostsFile {known_hosts}\n  StrictHostKeyChecking yes\n  \
-                 PasswordAuthentication no\n  ForwardAgent no\n  ForwardX11 no",
+                 PasswordAuthentication no\n  ForwardAgent no\n  ForwardX11 no\n  ProxyCommand {hop}",
                 name = node.node.name,
+                cluster = cluster.name,
                 address = node.node.spec.address,
                 user = node.user,
+                // `none`, so that the hop of another block does not count.
+                hop = node.hop.as_deref().unwrap_or("none"),
             );
-            if let Some(jump) = &node.jump {
-                let _ = writeln!(text, "  ProxyJump {jump}");
-            }
         }
         Ok(text)
     }

@@ -134,6 +134,7 @@ fn seeds(pieces: &mut Pieces<'_>) {
         gateway: None,
         dns: &[],
         hosts_file: &hosts,
+        user_data: &[],
     };
     let Ok(made) = input.files() else { return };
     let json: serde_json::Value =

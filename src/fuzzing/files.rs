@@ -1,4 +1,4 @@
-//! Files that are read back: known_hosts, ssh_config, the journal and record, manifests and headers of images.
+//! Files that are read back: known_hosts, the answer of `ssh -G`, the journal and record, manifests and headers of images.
 
 use super::pieces::Pieces;
 use crate::state::{ClusterRecord, StateRoot, read_intents};
@@ -12,7 +12,7 @@ pub fn files(data: &[u8]) {
     let kind = pieces.byte() % 5;
     SCRATCH.with(|scratch| match kind {
         0 => crate::ssh::fuzzing::known_hosts(&pieces.rest()),
-        1 => crate::ssh::fuzzing::ssh_config(&pieces.rest(), scratch.path()),
+        1 => crate::ssh::fuzzing::ssh_answer(&pieces.rest()),
         2 => {
             let name = "a".parse().unwrap();
             let dir = StateRoot::at(scratch.path().join("state")).cluster(&name);

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use super::claim::HostLock;
 use super::error::{Cause, HostError};
 use super::storage::seed_queue::SeedQueue;
+use super::transport::access;
 use super::transport::forward::{FarEnd, Forward};
 use super::transport::libvirt::Libvirt;
 use super::transport::link::HostLink;
@@ -115,10 +116,17 @@ impl HostLogin {
             let libvirt = Libvirt::open(forward.clone(), options.timeout, options.call_timeout).await?;
             Ok((forward, libvirt))
         };
-        let (forward, libvirt) = tokio::time::timeout(options.timeout, open)
+        let opened = tokio::time::timeout(options.timeout, open)
             .await
-            .unwrap_or(Err(Cause::Timeout(options.timeout)))
-            .map_err(|cause| HostError::new(&self.name, "connect to libvirt", cause))?;
+            .unwrap_or(Err(Cause::Timeout(options.timeout)));
+        let (forward, libvirt) = match opened {
+            Ok(opened) => opened,
+            Err(cause) => {
+                let socket = self.socket.as_deref();
+                let cause = access::explained(cause, &self.link, socket, options.call_timeout).await;
+                return Err(HostError::new(&self.name, "connect to libvirt", cause));
+            }
+        };
         Ok(Host {
             inner: Arc::new(Inner {
                 name: self.name.clone(),

@@ -73,6 +73,14 @@ pub enum Cause {
     /// The user there cannot become root.
     #[error("root is required there, and sudo failed: {}", shown(.0))]
     NotRoot(String),
+    /// The login user may not use libvirt's socket.
+    #[error("`{user}` is not in the group `{group}` there, which may use libvirt")]
+    NotInGroup {
+        /// The login user.
+        user: String,
+        /// The group of the socket.
+        group: String,
+    },
     /// A command is missing there.
     #[error("`{0}` is not installed there")]
     Missing(String),
@@ -133,12 +141,26 @@ impl Cause {
         }
     }
 
+    /// Whether libvirt refused the user.
+    pub(super) fn is_denial(&self) -> bool {
+        self.reason() == Some(Reason::NotAllowed)
+    }
+
+    /// Whether a connection to libvirt may have failed because the user lacks a right.
+    pub(super) fn may_be_denial(&self) -> bool {
+        match self {
+            Self::Ssh(error) => is_of_socket(error),
+            Self::Local(_) => true,
+            cause => cause.is_denial(),
+        }
+    }
+
     /// What it means, if that makes a difference.
     fn reason(&self) -> Option<Reason> {
         match self {
             Self::Libvirt { reason, .. } => *reason,
             Self::NoSpace(_) => Some(Reason::NoSpace),
-            Self::NotRoot(_) => Some(Reason::NotAllowed),
+            Self::NotRoot(_) | Self::NotInGroup { .. } => Some(Reason::NotAllowed),
             _ => None,
         }
     }
@@ -174,6 +196,14 @@ impl UserFacing for HostError {
             Cause::Ssh(error) => error.hint(),
             Cause::NotRoot(_) => Some(format!(
                 "use root in the URI of {host}, or allow the user to run `sudo -n sh` there without a password"
+            )),
+            Cause::NotInGroup { group, .. } if group == "root" => Some(format!(
+                "use root in the URI of {host}, or set `unix_sock_group` in /etc/libvirt/libvirtd.conf there to a group of \
+                 the user"
+            )),
+            Cause::NotInGroup { user, group } => Some(format!(
+                "run `sudo usermod -aG {group} {user}` on {host}, then log in again: vcluster does so with its next \
+                 command, except on this machine"
             )),
             Cause::Path(_) => Some(
                 "lower `network: mtu`, raise the MTU of the network between the hosts, or allow ICMP and the \
@@ -281,6 +311,26 @@ mod tests {
             "failed to start `worker017` on `bm03`: timed out after 30s"
         );
         assert!(error.hint().unwrap().contains("bm03"));
+    }
+
+    #[test]
+    fn a_user_without_the_group_of_libvirt_gets_the_command_that_adds_it() {
+        let host: HostName = "bm03".parse().unwrap();
+        let cause = Cause::NotInGroup {
+            user: "admin".into(),
+            group: "libvirt".into(),
+        };
+        let error = HostError::new(&host, "connect to libvirt", cause);
+        assert_eq!(
+            error.to_string(),
+            "failed to connect to libvirt on `bm03`: `admin` is not in the group `libvirt` there, which may use libvirt"
+        );
+        let hint = error.hint().unwrap();
+        assert!(
+            hint.contains("`sudo usermod -aG libvirt admin` on bm03"),
+            "{hint}"
+        );
+        assert_eq!(error.kind(), FailureKind::NotAllowed);
     }
 
     #[test]

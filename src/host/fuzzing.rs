@@ -12,9 +12,9 @@ use super::xml::{self, DomainInput, read_mark, write_mark};
 use crate::base::name::NodeName;
 use crate::base::units::MiB;
 use crate::image::Format;
-use crate::inventory::{ClusterRef, Mac, Mark, NodeSpec};
+use crate::inventory::{ClusterRef, Firmware, Mac, Mark, NodeSpec};
 use crate::network::Wanted;
-use crate::plan::{Acceleration, NodePlan, VxlanPlan};
+use crate::plan::{Acceleration, EmulatedCpu, NodePlan, VxlanPlan};
 
 fn node(image_key: &str, client_key: &str) -> NodePlan {
     NodePlan {
@@ -25,9 +25,13 @@ fn node(image_key: &str, client_key: &str) -> NodePlan {
         domain: "demo.n1".into(),
         uuid: Uuid::from_u128(1),
         user: None,
+        emulated_cpu: EmulatedCpu::V1,
+        disk: MiB(0),
         spec: NodeSpec {
             image: "micro".parse().unwrap(),
             image_key: image_key.to_owned(),
+            firmware: Firmware::Bios,
+            user_data: None,
             vcpus: 1,
             memory: MiB(112),
             disk: None,

@@ -27,7 +27,7 @@ pub use clear::reaper::{Reaper, ReaperState, reaper_install_script, reaper_scrip
 pub use clear::remove::{Removal, Removed};
 pub use connect::{ConnectOptions, Connection, Host, HostLogin};
 pub use error::{Cause, HostError};
-pub use guest::console::{ConsoleLine, Consoles, InteractiveConsole};
+pub use guest::console::{CONSOLE_BYTES, CONSOLE_LINES, ConsoleLine, Consoles, InteractiveConsole};
 pub use guest::domain::{Definition, Domains};
 pub use guest::kvm::KvmCheck;
 pub use inspect::observe::Observation;
@@ -39,5 +39,5 @@ pub use reason::Reason;
 pub use storage::artifact::{HostDisk, HostImage, ImagePart, Packed};
 pub use storage::disk::Disks;
 pub use storage::image::Images;
-pub use storage::pool::Pools;
+pub use storage::pool::{PoolChange, Pools};
 pub use transport::uri::{check_uri, ssh_target};

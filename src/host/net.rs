@@ -1,13 +1,14 @@
 //! Creates a host's part of the cluster's network, with the scripts of [`crate::network`].
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use async_trait::async_trait;
 
 use super::connect::Host;
 use super::error::{Cause, HostError};
 use crate::base::name::HostName;
-use crate::network::{self, NetworkError, Seen, Wanted};
+use crate::network::{self, NetworkError, OverlayFailure, Seen, Wanted};
+use crate::plan::NetworkPlan;
 
 /// What was done to the network of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +37,14 @@ pub trait Networks: Send + Sync {
     /// Checks that packets as large as the plan needs reach these hosts. Returns the hosts that do not respond at all; a
     /// host that only smaller packets reach is an error.
     async fn prove_mtu(&self, mtu: u32, peers: &[(&HostName, IpAddr)]) -> Result<Vec<HostName>, HostError>;
+
+    /// Checks that full-size packets reach the bridges of these hosts through the VXLAN, and that their answers arrive.
+    /// Returns the hosts for which this fails.
+    async fn prove_overlay(
+        &self,
+        network: &NetworkPlan,
+        peers: &[(&HostName, Ipv4Addr)],
+    ) -> Result<Vec<OverlayFailure>, HostError>;
 }
 
 #[async_trait]
@@ -84,5 +93,19 @@ impl Networks for Host {
             })
             .collect();
         Err(self.failed(doing)(Cause::Path(words.join("; "))))
+    }
+    async fn prove_overlay(
+        &self,
+        network: &NetworkPlan,
+        peers: &[(&HostName, Ipv4Addr)],
+    ) -> Result<Vec<OverlayFailure>, HostError> {
+        if peers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let output = self
+            .query(&network::overlay_script(network, peers))
+            .await
+            .map_err(self.failed("send full-size packets through the VXLAN"))?;
+        Ok(network::read_overlay(&output, peers))
     }
 }

@@ -45,7 +45,7 @@ impl Reason {
     }
 
     /// What a script means that failed with these words: those of the C library, because scripts run with `LC_ALL=C`.
-    pub(super) fn of_script(words: &str) -> Option<Self> {
+    pub(crate) fn of_script(words: &str) -> Option<Self> {
         is_full(words).then_some(Self::NoSpace)
     }
 }

@@ -13,7 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::error::ImageError;
 use super::manifest::{Format, MANIFEST_VERSION, Manifest, ManifestFile, Role};
 use super::recipe::Recipe;
-use super::{BuiltImage, ImageFile, header};
+use super::{BuiltImage, ImageFile, Stamp, header};
+use crate::inventory::Firmware;
+use crate::topology::CloudInitPolicy;
 
 /// How often to check for the end of a build by another process.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -169,6 +171,8 @@ pub(super) fn read(name: &str, key: &str, dir: &Path, text: &[u8]) -> Result<Bui
         name: name.to_owned(),
         key: key.to_owned(),
         manifest,
+        firmware: Firmware::Bios,
+        cloud_init: CloudInitPolicy::default(),
         files,
     })
 }
@@ -188,9 +192,8 @@ fn check(dir: &Path, file: &ManifestFile) -> Result<ImageFile, String> {
     let path = dir.join(&file.name);
     // Length only: reading hundreds of megabytes at each start costs too much.
     // The digest is checked when the file is uploaded to a host.
-    let size = fs::metadata(&path)
-        .map_err(|error| format!("{}: {error}", file.name))?
-        .len();
+    let metadata = fs::metadata(&path).map_err(|error| format!("{}: {error}", file.name))?;
+    let size = metadata.len();
     if size != file.size {
         return Err(format!("{} has {size} bytes instead of {}", file.name, file.size));
     }
@@ -209,7 +212,10 @@ fn check(dir: &Path, file: &ManifestFile) -> Result<ImageFile, String> {
         sha256: file.sha256.clone(),
         size,
         format: file.format,
+        stamp: Stamp::of(&metadata),
         virtual_size,
+        // The disks of built-in images have no boot code: QEMU loads their kernel.
+        firmware: Firmware::Bios,
     })
 }
 

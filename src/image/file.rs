@@ -1,4 +1,4 @@
-//! A user's disk image: its format, read from its first bytes, and its digest, cached by
+//! A user's disk image: its format, read from its first bytes, what boots it, and its digest, cached by
 //! path, size and modification time so that the file is read only once.
 
 use std::fs;
@@ -9,12 +9,14 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::ImageFile;
+use super::boot;
 use super::cache::Cache;
 use super::error::ImageError;
 use super::header::{HeaderError, header};
 use super::manifest::Role;
+use super::{ImageFile, Stamp};
 use crate::base::digest::hex;
+use crate::inventory::Firmware;
 
 /// The state of a file when its digest was computed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +33,9 @@ struct Seen {
 struct Remembered {
     seen: Seen,
     sha256: String,
+    /// Absent in what an earlier release wrote.
+    #[serde(default)]
+    firmware: Option<Firmware>,
 }
 
 /// Checks that a file exists, can be used, and has the expected digest.
@@ -53,13 +58,14 @@ pub(super) fn inspect(cache: &Cache, path: &Path, expected: Option<&str>) -> Res
             "give a qcow2 or raw disk image",
         ));
     }
-    let (format, virtual_size) = header(path).map_err(|error| match error {
+    let unreadable = |error| match error {
         HeaderError::Io(source) => ImageError::io("read", path)(source),
         HeaderError::Unusable(cause) => unusable(
             &cause,
             "convert it to a standalone qcow2: qemu-img convert -O qcow2 OLD NEW",
         ),
-    })?;
+    };
+    let (format, virtual_size) = header(path).map_err(unreadable)?;
     let seen = Seen {
         path: path.to_string_lossy().into_owned(),
         size: metadata.len(),
@@ -68,12 +74,27 @@ pub(super) fn inspect(cache: &Cache, path: &Path, expected: Option<&str>) -> Res
         inode: metadata.ino(),
         device: metadata.dev(),
     };
-    let sha256 = if let Some(sha256) = recall(cache, &seen) {
-        sha256
+    let known = recall(cache, &seen);
+    let (sha256, firmware) = if let Some(Remembered {
+        sha256,
+        firmware: Some(firmware),
+        ..
+    }) = known
+    {
+        (sha256, firmware)
     } else {
-        let sha256 = digest(path).map_err(ImageError::io("read", path))?;
-        remember(cache, &seen, &sha256);
-        sha256
+        let firmware = boot::detect(path, format).map_err(unreadable)?;
+        let sha256 = match known {
+            Some(known) => known.sha256,
+            None => digest(path).map_err(ImageError::io("read", path))?,
+        };
+        let remembered = Remembered {
+            seen: seen.clone(),
+            sha256,
+            firmware: Some(firmware),
+        };
+        remember(cache, &remembered);
+        (remembered.sha256, firmware)
     };
     if let Some(expected) = expected
         && expected != sha256
@@ -90,7 +111,9 @@ pub(super) fn inspect(cache: &Cache, path: &Path, expected: Option<&str>) -> Res
         sha256,
         size: seen.size,
         format,
+        stamp: Stamp::of(&metadata),
         virtual_size: Some(virtual_size),
+        firmware,
     })
 }
 
@@ -113,20 +136,16 @@ fn record(cache: &Cache, seen: &Seen) -> std::path::PathBuf {
         .join(format!("{}.json", crate::base::digest::sha256(&seen.path)))
 }
 
-fn recall(cache: &Cache, seen: &Seen) -> Option<String> {
+fn recall(cache: &Cache, seen: &Seen) -> Option<Remembered> {
     let text = fs::read(record(cache, seen)).ok()?;
     let remembered: Remembered = serde_json::from_slice(&text).ok()?;
-    (remembered.seen == *seen && remembered.sha256.len() == 64).then_some(remembered.sha256)
+    (remembered.seen == *seen && remembered.sha256.len() == 64).then_some(remembered)
 }
 
-/// A digest that cannot be cached is computed again next time: no error.
-fn remember(cache: &Cache, seen: &Seen, sha256: &str) {
-    let path = record(cache, seen);
-    let remembered = Remembered {
-        seen: seen.clone(),
-        sha256: sha256.to_owned(),
-    };
-    let Ok(text) = serde_json::to_vec_pretty(&remembered) else {
+/// What cannot be cached is found out again next time: no error.
+fn remember(cache: &Cache, remembered: &Remembered) {
+    let path = record(cache, &remembered.seen);
+    let Ok(text) = serde_json::to_vec_pretty(remembered) else {
         return;
     };
     let write = || -> io::Result<()> {

@@ -64,3 +64,13 @@ pub(super) fn header(path: &Path) -> Result<(Format, u64), HeaderError> {
     }
     Ok((Format::Raw, length))
 }
+
+/// Bytes of a file from an offset, fewer at its end.
+pub(super) fn read_at(file: &std::fs::File, at: u64, length: usize) -> std::io::Result<Vec<u8>> {
+    use std::io::{Read as _, Seek as _};
+    let mut file = file;
+    file.seek(std::io::SeekFrom::Start(at))?;
+    let mut bytes = Vec::new();
+    file.take(length as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

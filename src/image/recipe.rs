@@ -36,7 +36,7 @@ impl Recipe {
     /// Its files: name and text. `build` is the one to run.
     pub fn files(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Micro => files!("micro": "build", "init", "prune.list"),
+            Self::Micro => files!("micro": "build", "init", "prune.list", "ssh-server"),
             Self::Debian => files!("debian": "build", "init"),
         }
     }

@@ -6,12 +6,8 @@ use crate::base::failure::UserFacing;
 
 fn image(source: ImageSource, packages: &[&str]) -> Image {
     Image {
-        name: "test".parse().unwrap(),
-        source,
         packages: packages.iter().map(|&package| package.to_owned()).collect(),
-        sha256: None,
-        user: None,
-        at: None,
+        ..Image::new("test".parse().unwrap(), source)
     }
 }
 
@@ -19,6 +15,7 @@ fn qcow2(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     let mut header = vec![0_u8; 512];
     header[..4].copy_from_slice(b"QFI\xfb");
     header[7] = 3;
+    header[20..24].copy_from_slice(&16_u32.to_be_bytes());
     header[24..32].copy_from_slice(&(3_u64 << 30).to_be_bytes());
     change(&mut header);
     std::fs::write(path, header).unwrap();
@@ -35,6 +32,26 @@ fn a_key_depends_on_recipe_and_packages_but_not_on_their_order() {
 }
 
 #[test]
+fn every_file_of_a_recipe_is_in_the_program() {
+    for recipe in [Recipe::Micro, Recipe::Debian] {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("images")
+            .join(recipe.name());
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            files.push((name, std::fs::read_to_string(path).unwrap()));
+        }
+        files.sort();
+        let owned = |&(name, text): &(&str, &str)| (name.to_owned(), text.to_owned());
+        let mut embedded: Vec<(String, String)> = recipe.files().iter().map(owned).collect();
+        embedded.sort();
+        assert!(embedded == files, "{}", recipe.name());
+    }
+}
+
+#[test]
 fn a_qcow2_is_known_by_its_first_bytes() {
     let temp = tempfile::tempdir().unwrap();
     let cache = Cache::at(temp.path().join("cache"));
@@ -45,6 +62,67 @@ fn a_qcow2_is_known_by_its_first_bytes() {
     std::fs::write(&path, vec![1_u8; 1024]).unwrap();
     let found = file::inspect(&cache, &path, None).unwrap();
     assert_eq!((found.format, found.virtual_size), (Format::Raw, Some(1024)));
+}
+
+#[test]
+fn what_boots_a_disk_is_found_once_and_found_again_for_a_record_of_an_earlier_release() {
+    let temp = tempfile::tempdir().unwrap();
+    let cache = Cache::at(temp.path().join("cache"));
+    let path = temp.path().join("disk.qcow2");
+    std::fs::write(
+        &path,
+        boot_tests::qcow2(&boot_tests::gpt(&boot_tests::EFI_ONLY), 16, true),
+    )
+    .unwrap();
+    let first = file::inspect(&cache, &path, None).unwrap();
+    assert_eq!(first.firmware, Firmware::Uefi);
+    let record = std::fs::read_dir(temp.path().join("cache/digests"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let mut text: serde_json::Value = serde_json::from_slice(&std::fs::read(&record).unwrap()).unwrap();
+    assert_eq!(text["firmware"], "uefi");
+    // What is recorded counts.
+    text["firmware"] = "bios".into();
+    std::fs::write(&record, text.to_string()).unwrap();
+    assert_eq!(
+        file::inspect(&cache, &path, None).unwrap().firmware,
+        Firmware::Bios
+    );
+    text.as_object_mut().unwrap().shift_remove("firmware");
+    std::fs::write(&record, text.to_string()).unwrap();
+    assert_eq!(file::inspect(&cache, &path, None).unwrap(), first);
+}
+
+#[tokio::test]
+async fn the_topology_chooses_the_firmware_and_the_facts_have_the_size_of_the_disk() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("disk.qcow2");
+    qcow2(&path, |_| {});
+    let (events, _receiver) = Events::channel();
+    for (wanted, found) in [
+        (BootFirmware::Auto, Firmware::Bios),
+        (BootFirmware::Bios, Firmware::Bios),
+        (BootFirmware::Uefi, Firmware::Uefi),
+    ] {
+        let image = Image {
+            firmware: wanted,
+            cloud_init: CloudInitPolicy::Strict,
+            ..image(ImageSource::File(path.clone()), &[])
+        };
+        let options = BuildOptions {
+            cache: Some(Cache::at(temp.path().join("cache"))),
+            ..BuildOptions::default()
+        };
+        let built = ensure_built(&image, &options, &events).await.unwrap();
+        assert_eq!(
+            (built.firmware, built.cloud_init),
+            (found, CloudInitPolicy::Strict)
+        );
+        assert_eq!(built.facts().disk_mib().map(|size| size.0), Some(3 << 10));
+    }
 }
 
 #[test]

@@ -131,6 +131,11 @@ impl std::fmt::Display for ClusterRef {
 /// Reserved node name of the guest that checks KVM on a host.
 pub const PROBE_NODE: &str = "vcluster-probe";
 
+/// UUID of a node's libvirt domain: version 5 of cluster id and node name. It identifies the domain under any name.
+pub fn domain_uuid(cluster_id: Uuid, node: &NodeName) -> Uuid {
+    Uuid::new_v5(&cluster_id, node.as_str().as_bytes())
+}
+
 /// Name of a node's libvirt domain: `CLUSTER.NODE`.
 pub fn domain_name(cluster: &ClusterName, node: &NodeName) -> String {
     format!("{cluster}.{node}")

@@ -7,11 +7,15 @@ pub mod kvm;
 pub mod observed;
 pub mod orphans;
 pub mod spec;
+pub mod uri;
 
 pub use claim::{CLAIM_VERSION, Claim, ObservedClaim};
 pub use endpoint::HostEndpoint;
-pub use id::{ClusterRef, PROBE_NODE, ShortId, domain_name};
+pub use id::{ClusterRef, PROBE_NODE, ShortId, domain_name, domain_uuid};
 pub use kvm::KvmSupport;
-pub use observed::{DomainState, HostFacts, Mark, NotRunning, ObservedHost, ObservedNode, ObservedObject};
+pub use observed::{
+    DomainState, HostFacts, Mark, NotRunning, ObservedCopy, ObservedHost, ObservedNode, ObservedObject,
+};
 pub use orphans::{Orphan, Orphans};
-pub use spec::{Mac, NodeSpec};
+pub use spec::{Firmware, Mac, NodeSpec};
+pub use uri::{UriFault, UriForms, uri_faults};

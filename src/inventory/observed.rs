@@ -1,7 +1,7 @@
 //! The observed state of a host. Plain data that the planner reads.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,9 @@ pub struct HostFacts {
     pub libvirt_version: u32,
     /// QEMU version in the same form.
     pub qemu_version: u32,
+    /// Whether it offers UEFI without Secure Boot to guests.
+    #[serde(default)]
+    pub uefi: bool,
     /// TSC frequency in kHz, if the kernel reports it.
     pub tsc_khz: Option<u64>,
     /// Address at which other hosts reach it.
@@ -37,6 +40,9 @@ pub struct HostFacts {
     pub underlay_mtu: Option<u32>,
     /// Destinations of the host's routes, without default routes and our own devices, with the device name.
     pub routes: Vec<(Ipv4Net, String)>,
+    /// Its IPv4 addresses, without those of our own devices. Nodes on an existing bridge must not get one of them.
+    #[serde(default)]
+    pub addresses: Vec<Ipv4Addr>,
     /// VXLAN identifiers in use.
     pub vnis: Vec<u32>,
     /// The kernel's boot id: hosts that share it share a machine.
@@ -66,6 +72,8 @@ pub struct NotRunning {
     pub reason: String,
     /// Whether it may continue where it was: it is paused, for example because the disk of its host is full.
     pub may_continue: bool,
+    /// What to do about it.
+    pub hint: Option<String>,
 }
 
 impl fmt::Display for NotRunning {
@@ -111,6 +119,17 @@ pub struct ObservedNode {
     pub state: DomainState,
 }
 
+/// A domain with a copy of our mark: others made it from a node, for example with `virt-clone`. It is not ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedCopy {
+    /// Domain name.
+    pub domain: String,
+    /// The cluster in the mark.
+    pub cluster: ClusterRef,
+    /// The node in the mark.
+    pub node: NodeName,
+}
+
 /// An object of one of our clusters on a host: a pool, a directory, a bridge, a VXLAN, a firewall table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ObservedObject {
@@ -148,6 +167,9 @@ pub struct ObservedHost {
     /// Clusters with a claim that cannot be read: another release of vcluster may have written it.
     #[serde(default)]
     pub unreadable: Vec<ClusterRef>,
+    /// Domains that others made from nodes.
+    #[serde(default)]
+    pub copies: Vec<ObservedCopy>,
 }
 
 #[cfg(test)]
@@ -163,10 +185,12 @@ impl ObservedHost {
                 disk_free: MiB(100 * 1024),
                 libvirt_version: 9_000_000,
                 qemu_version: 7_002_000,
+                uefi: true,
                 tsc_khz: None,
                 underlay: None,
                 underlay_mtu: None,
                 routes: Vec::new(),
+                addresses: Vec::new(),
                 vnis: Vec::new(),
                 boot_id: None,
                 kvm: None,
@@ -179,6 +203,7 @@ impl ObservedHost {
             claims: Vec::new(),
             token: String::new(),
             unreadable: Vec::new(),
+            copies: Vec::new(),
         }
     }
 }

@@ -48,6 +48,33 @@ impl TryFrom<String> for Mac {
     }
 }
 
+/// What boots the disk of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Firmware {
+    /// The BIOS, which runs the code in the first sector; also a kernel that QEMU loads itself.
+    #[default]
+    Bios,
+    /// UEFI, which runs a program from the EFI system partition.
+    Uefi,
+}
+
+impl Firmware {
+    /// Whether it is the one that every release of vcluster had.
+    pub fn is_bios(&self) -> bool {
+        *self == Self::Bios
+    }
+}
+
+impl std::fmt::Display for Firmware {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Bios => "bios",
+            Self::Uefi => "uefi",
+        })
+    }
+}
+
 /// What a node is made of. Two nodes with equal specs are interchangeable; a
 /// difference between the wanted and the observed spec is a reason to recreate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +83,12 @@ pub struct NodeSpec {
     pub image: ImageName,
     /// Key of the image: a digest of its recipe or file, so that it changes with the contents.
     pub image_key: String,
+    /// What boots its disk.
+    #[serde(default, skip_serializing_if = "Firmware::is_bios")]
+    pub firmware: Firmware,
+    /// Digest of the user's own cloud-config; `None` without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_data: Option<String>,
     /// Virtual CPUs.
     pub vcpus: u32,
     /// Memory.

@@ -4,12 +4,14 @@
 
 mod change;
 mod mtu;
+mod overlay;
 mod remove;
 mod seen;
 mod wanted;
 
 pub use change::{Changes, changes};
-pub use mtu::{MtuFailure, mtu_peers, mtu_script, read_mtu};
+pub use mtu::{MtuFailure, mtu_script, read_mtu};
+pub use overlay::{OverlayFailure, overlay_peers, overlay_script, read_overlay};
 pub(crate) use remove::REMOVAL;
 pub use remove::removal_script;
 pub(crate) use seen::section;

@@ -2,8 +2,8 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::base::units::MiB;
-use crate::inventory::{Mac, NodeSpec};
-use crate::plan::{HostPlan, NetworkPlan, NodePlan, Plan, VxlanPlan};
+use crate::inventory::{Firmware, Mac, NodeSpec};
+use crate::plan::{EmulatedCpu, HostPlan, NetworkPlan, NodePlan, Plan, VxlanPlan};
 
 /// Three hosts with one node each.
 fn plan() -> Plan {
@@ -29,9 +29,13 @@ fn plan() -> Plan {
         domain: format!("demo.n{n}"),
         uuid: Uuid::from_u128(u128::from(n)),
         user: None,
+        emulated_cpu: EmulatedCpu::V1,
+        disk: MiB(0),
         spec: NodeSpec {
             image: "micro".parse().unwrap(),
             image_key: "k".into(),
+            firmware: Firmware::Bios,
+            user_data: None,
             vcpus: 1,
             memory: MiB(96),
             disk: None,
@@ -267,30 +271,87 @@ fn a_vxlan_without_underlay_address_names_the_host() {
 }
 
 #[test]
-fn every_host_pings_the_next_ones_in_a_ring() {
-    let mut plan = plan();
-    let names = |plan: &Plan, host: &str| -> Vec<String> {
-        let peers = mtu_peers(plan, &host.parse().unwrap(), |peer| peer.as_str() != "h01");
-        peers.iter().map(|(name, _)| name.to_string()).collect()
-    };
-    assert_eq!(names(&plan, "bm02"), ["bm03", "bm01"]);
-    let template = plan.hosts[0].clone();
-    plan.hosts = (0..100)
-        .map(|n| HostPlan {
-            name: format!("h{n:02}").parse().unwrap(),
-            ..template.clone()
-        })
+fn every_pair_of_hosts_with_nodes_pings_once() {
+    let template = plan();
+    for count in 1..=9_u8 {
+        let mut plan = template.clone();
+        plan.hosts = (0..count)
+            .map(|n| HostPlan {
+                name: format!("h{n:02}").parse().unwrap(),
+                bridge_address: Some([10, 77, 255, n].into()),
+                ..template.hosts[0].clone()
+            })
+            .collect();
+        // One has no nodes, one has dropped out.
+        plan.hosts.extend(["empty", "out"].map(|name| HostPlan {
+            name: name.parse().unwrap(),
+            nodes: if name == "empty" {
+                Vec::new()
+            } else {
+                template.hosts[0].nodes.clone()
+            },
+            ..template.hosts[0].clone()
+        }));
+        let mut pairs = std::collections::BTreeSet::new();
+        let mut pings = 0;
+        for host in &plan.hosts {
+            let peers = overlay_peers(&plan, &host.name, |peer| peer.as_str() != "out");
+            pings += peers.len();
+            assert!(peers.len() <= usize::from(count).div_ceil(2));
+            for (peer, _) in peers {
+                assert!(!["empty", "out"].contains(&peer.as_str()));
+                pairs.insert([
+                    host.name.clone().min(peer.clone()),
+                    host.name.clone().max(peer.clone()),
+                ]);
+            }
+        }
+        let count = usize::from(count);
+        assert_eq!(
+            (pairs.len(), pings),
+            (count * (count - 1) / 2, count * (count - 1) / 2)
+        );
+        plan.network.vxlan = None;
+        assert!(overlay_peers(&plan, &plan.hosts[0].name, |_| true).is_empty());
+    }
+}
+
+#[test]
+fn full_packets_go_through_the_bridge_and_peers_without_answer_are_reported() {
+    let plan = plan();
+    let hosts = [&plan.hosts[1].name, &plan.hosts[2].name];
+    let peers: Vec<(&crate::base::name::HostName, std::net::Ipv4Addr)> = hosts
+        .into_iter()
+        .zip([[10, 77, 255, 253].into(), [10, 77, 255, 252].into()])
         .collect();
-    assert_eq!(names(&plan, "h99").len(), 16);
-    assert_eq!(names(&plan, "h99")[..2], ["h00", "h02"], "h01 has dropped out");
-    plan.network.vxlan = None;
-    assert!(names(&plan, "h99").is_empty());
+    let script = overlay_script(&plan.network, &peers);
+    // 1550 - IP 20 - ICMP 8.
+    assert!(
+        script.contains("size=1522 ") && script.contains("bridge=vcb00000000\n"),
+        "{script}"
+    );
+    assert!(
+        script.contains("probe 10.77.255.253 &\nprobe 10.77.255.252 &\nwait\n"),
+        "{script}"
+    );
+    let failures = read_overlay("large 10.77.255.252\n", &peers);
+    let silent: Vec<(&str, bool)> = failures
+        .iter()
+        .map(|failure| (failure.peer.as_str(), failure.silent))
+        .collect();
+    assert_eq!(silent, [("bm02", true), ("bm03", false)]);
+    assert!(read_overlay("ok 10.77.255.252\nok 10.77.255.253\n", &peers).is_empty());
+    let many = vec![peers[0]; 40];
+    assert_eq!(overlay_script(&plan.network, &many).matches("wait\n").count(), 2);
 }
 
 #[test]
 fn peers_that_a_full_packet_does_not_reach_are_reported_with_its_size() {
     let plan = plan();
-    let peers = mtu_peers(&plan, &"bm01".parse().unwrap(), |_| true);
+    let peers: Vec<(&crate::base::name::HostName, IpAddr)> = plan.hosts[1..]
+        .iter()
+        .map(|host| (&host.name, host.underlay.unwrap()))
+        .collect();
     let script = mtu_script(1550, &peers);
     assert!(
         script.contains("size=1572\n")

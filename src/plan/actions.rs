@@ -27,7 +27,11 @@ pub(super) fn actions(given: &Given<'_>, existing: Existing<'_>, nodes: &[NodePl
                 (ActionKind::Create, why)
             }
             Some(Old { found, moves, .. }) => match moves {
-                None => diff::action(*found, node),
+                None => {
+                    let action = diff::action(*found, node);
+                    let due = given.input.known_failures.due.get(&node.name);
+                    diff::with_due(*found, action, due)
+                }
                 Some(why) if found.site.host.name == node.host => (ActionKind::Recreate, why.clone()),
                 Some(why) => {
                     removals.push((*found, format!("moves to {}: {why}", node.host)));

@@ -5,11 +5,9 @@
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
 
-use ipnet::Ipv4Net;
-
 use super::error::PlanError;
 use crate::inventory::Mac;
-use crate::topology::{Network, Topology};
+use crate::topology::{Network, Topology, usable};
 
 /// `52:54` and the four bytes of the address: locally administered and unicast (IEEE 802,
 /// bits 1 and 0 of the first byte). Two clusters with the same subnet never share a bridge.
@@ -29,9 +27,9 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
-    /// All addresses of a subnet except the gateway and those of other nodes on the same bridge.
+    /// All addresses of a subnet, or of a range of it, except the gateway and those of others on the same bridge.
     pub(super) fn new(network: &Network, others: impl Iterator<Item = Ipv4Addr>) -> Self {
-        let (first, last) = usable(network.subnet);
+        let (first, last) = usable(network.subnet, network.range);
         let taken = network
             .gateway
             .into_iter()
@@ -56,9 +54,13 @@ impl Addresses {
         if needed <= usable {
             return Ok(());
         }
-        let Network { subnet, at, .. } = &topology.network;
+        let Network {
+            subnet, range, at, ..
+        } = &topology.network;
         Err(PlanError::SubnetTooSmall {
             subnet: *subnet,
+            range: *range,
+            taken: self.taken.len(),
             needed,
             nodes,
             hosts,
@@ -93,17 +95,6 @@ impl Addresses {
     }
 }
 
-/// The first and last address that a machine may use.
-fn usable(subnet: Ipv4Net) -> (u32, u32) {
-    let (network, broadcast) = (u32::from(subnet.network()), u32::from(subnet.broadcast()));
-    // /31 and /32 have no room for a network with a broadcast address.
-    if subnet.prefix_len() > 30 {
-        (1, 0)
-    } else {
-        (network + 1, broadcast - 1)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +102,7 @@ mod tests {
     fn addresses(subnet: &str, gateway: Option<&str>) -> Addresses {
         let network = Network {
             subnet: subnet.parse().unwrap(),
+            range: None,
             mtu: None,
             nat: false,
             bridge: None,
@@ -150,5 +142,25 @@ mod tests {
         let mac = mac([10, 77, 1, 200].into());
         assert_eq!(mac.to_string(), "52:54:0a:4d:01:c8");
         assert_eq!(mac.0[0] & 0b11, 0b10);
+    }
+
+    #[test]
+    fn only_the_range_is_used_and_the_ends_belong_to_it() {
+        let network = Network {
+            subnet: "192.168.50.0/24".parse().unwrap(),
+            range: Some("192.168.50.100-192.168.50.102".parse().unwrap()),
+            mtu: None,
+            nat: false,
+            bridge: Some("br0".into()),
+            gateway: Some([192, 168, 50, 1].into()),
+            dns: Vec::new(),
+            at: None,
+        };
+        // A host has one of them.
+        let mut all = Addresses::new(&network, std::iter::once([192, 168, 50, 101].into()));
+        assert!(!all.take([192, 168, 50, 99].into()) && !all.take([192, 168, 50, 101].into()));
+        assert_eq!(all.take_first(), Some(Ipv4Addr::new(192, 168, 50, 100)));
+        assert_eq!(all.take_first(), Some(Ipv4Addr::new(192, 168, 50, 102)));
+        assert_eq!(all.take_first(), None);
     }
 }

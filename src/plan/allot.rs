@@ -29,7 +29,13 @@ pub(super) fn allot<'a>(
 ) -> Result<Allotment<'a>, PlanError> {
     let (input, topology) = (given.input, given.input.topology);
     let hosts: &[Host] = if network.own_bridge { &topology.hosts } else { &[] };
-    // Our own bridge carries no other cluster.
+    // Our own bridge carries no other cluster, and only the hosts' addresses that are given here.
+    let of_hosts = input
+        .observed
+        .iter()
+        .filter(|_| !network.own_bridge)
+        .flat_map(|host| &host.facts.addresses)
+        .copied();
     let others = input
         .observed
         .iter()
@@ -37,7 +43,7 @@ pub(super) fn allot<'a>(
         .flat_map(|host| &host.nodes)
         .filter(|node| node.mark.cluster_id != input.cluster_id)
         .map(|node| node.mark.spec.address);
-    let mut free = Addresses::new(&topology.network, others);
+    let mut free = Addresses::new(&topology.network, others.chain(of_hosts));
     free.check(topology, hosts.len())?;
     let bridges = hosts
         .iter()

@@ -3,10 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 
-use uuid::Uuid;
-
 use super::address;
 use super::allot::Allotment;
+use super::choices::{EmulatedCpu, emulated_cpu};
 use super::given::Given;
 use super::missing::Placed;
 use super::model::{Action, HostPlan, NetworkPlan, NodePlan};
@@ -15,7 +14,7 @@ use super::site::Site;
 use crate::base::event::ActionKind;
 use crate::base::name::HostName;
 use crate::base::units::MiB;
-use crate::inventory::{NodeSpec, domain_name};
+use crate::inventory::{NodeSpec, domain_name, domain_uuid};
 
 /// A node on its site.
 pub(super) fn node_plan(
@@ -29,17 +28,24 @@ pub(super) fn node_plan(
     let address = addresses.nodes[&node.name];
     let bridge_address = addresses.bridges.get(host).copied();
     let image = input.topology.images.get(&node.image);
+    let facts = input.images.get(&node.image);
     NodePlan {
         name: node.name.clone(),
         group: node.group.clone(),
         index: node.index,
         host: host.clone(),
         domain: domain_name(&input.topology.name, &node.name),
-        uuid: Uuid::new_v5(&input.cluster_id, node.name.as_str().as_bytes()),
+        uuid: domain_uuid(input.cluster_id, &node.name),
         user: image.map(|image| image.login_user().to_owned()),
+        emulated_cpu: image.map_or_else(EmulatedCpu::default, |image| {
+            emulated_cpu(&image.source, placed.site.observed.facts.qemu_version)
+        }),
+        disk: MiB(placed.item.needs.disk),
         spec: NodeSpec {
             image: node.image.clone(),
-            image_key: input.image_keys.get(&node.image).cloned().unwrap_or_default(),
+            image_key: facts.map(|facts| facts.key.clone()).unwrap_or_default(),
+            firmware: facts.map(|facts| facts.firmware).unwrap_or_default(),
+            user_data: input.topology.user_data_digest(node),
             vcpus: node.vcpus,
             memory: node.memory,
             disk: node.disk,
@@ -83,7 +89,7 @@ pub(super) fn host_plans(
 }
 
 fn host_plan(site: &Site<'_>, bridge_address: Option<Ipv4Addr>, nodes: &[&NodePlan]) -> HostPlan {
-    let needs = || nodes.iter().map(|node| Needs::of_spec(&node.spec));
+    let needs = || nodes.iter().map(|node| Needs::of_plan(node));
     HostPlan {
         name: site.host.name.clone(),
         bridge_address,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::name::HostName;
 use crate::inventory::KvmSupport;
-use crate::topology::Accel;
+use crate::topology::{Accel, ImageSource};
 
 /// How a guest's code is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,55 @@ pub fn acceleration(wanted: Accel, kvm: Option<KvmSupport>) -> Option<Accelerati
         (Accel::Auto | Accel::Kvm, Some(KvmSupport::Works)) => Some(Acceleration::Kvm),
         (Accel::Auto | Accel::Tcg, _) => Some(Acceleration::Tcg),
         (Accel::Kvm, _) => None,
+    }
+}
+
+/// The CPU that an emulated guest sees, by the levels of the x86-64 psABI. With KVM it sees the host's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum EmulatedCpu {
+    /// The first level, and random numbers: the cheapest one to emulate.
+    #[default]
+    #[serde(rename = "x86-64")]
+    V1,
+    /// With SSE4.2 and POPCNT: what RHEL 9 and its derivatives need.
+    #[serde(rename = "x86-64-v2")]
+    V2,
+    /// With AVX2, BMI and FMA: what RHEL 10 and its derivatives need.
+    #[serde(rename = "x86-64-v3")]
+    V3,
+}
+
+impl std::fmt::Display for EmulatedCpu {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::V1 => "x86-64",
+            Self::V2 => "x86-64-v2",
+            Self::V3 => "x86-64-v3",
+        })
+    }
+}
+
+impl EmulatedCpu {
+    /// Why it was chosen, for people.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::V1 => "built-in images need no more, and it is the cheapest",
+            Self::V2 => "QEMU before 7.2 does not emulate AVX2",
+            Self::V3 => "the image may be of a distribution that needs it",
+        }
+    }
+}
+
+/// QEMU 7.2 was the first that emulates AVX, AVX2, F16C and FMA (its changelog, "x86 TCG").
+const QEMU_WITH_AVX2: u32 = 7_002_000;
+
+/// The CPU of emulated guests from an image, on a host with this version of QEMU. A user's image may be of any
+/// distribution, so it gets all that QEMU emulates; the packages of the built-in images are for the first level.
+pub fn emulated_cpu(source: &ImageSource, qemu_version: u32) -> EmulatedCpu {
+    match source {
+        ImageSource::Micro | ImageSource::Debian => EmulatedCpu::V1,
+        ImageSource::File(_) if qemu_version >= QEMU_WITH_AVX2 => EmulatedCpu::V3,
+        ImageSource::File(_) => EmulatedCpu::V2,
     }
 }
 
@@ -147,6 +196,22 @@ mod tests {
         assert_eq!(acceleration(Accel::Kvm, works), Some(Acceleration::Kvm));
         assert_eq!(acceleration(Accel::Auto, works), Some(Acceleration::Kvm));
         assert_eq!(acceleration(Accel::Tcg, works), Some(Acceleration::Tcg));
+    }
+
+    #[test]
+    fn an_emulated_cpu_has_what_the_image_may_need_and_its_host_can_emulate() {
+        let file = ImageSource::File("/x.qcow2".into());
+        assert_eq!(emulated_cpu(&ImageSource::Micro, 9_000_000), EmulatedCpu::V1);
+        assert_eq!(emulated_cpu(&ImageSource::Debian, 9_000_000), EmulatedCpu::V1);
+        assert_eq!(emulated_cpu(&file, 7_001_099), EmulatedCpu::V2);
+        assert_eq!(emulated_cpu(&file, 7_002_000), EmulatedCpu::V3);
+        for cpu in [EmulatedCpu::V1, EmulatedCpu::V2, EmulatedCpu::V3] {
+            assert_eq!(
+                serde_json::to_string(&cpu).unwrap(),
+                format!("\"{cpu}\""),
+                "the plan has the name that is shown"
+            );
+        }
     }
 
     #[test]

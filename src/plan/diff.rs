@@ -1,7 +1,7 @@
 //! What is done to a node, and why: compares the wanted spec with the observed one.
 
 use super::existing::Found;
-use super::model::NodePlan;
+use super::model::{Due, NodePlan};
 use crate::base::event::ActionKind;
 use crate::inventory::{DomainState, NodeSpec};
 
@@ -19,6 +19,34 @@ pub(super) fn action(found: Found<'_>, wanted: &NodePlan) -> (ActionKind, String
         DomainState::Paused => (ActionKind::Start, "its domain is paused".to_owned()),
         DomainState::Off => (ActionKind::Start, "its domain is off".to_owned()),
         DomainState::Crashed => (ActionKind::Start, "its domain has crashed".to_owned()),
+    }
+}
+
+/// The action for such a node if something is due to it. What includes that already stays as it is.
+pub(super) fn with_due(
+    found: Found<'_>,
+    (kind, reason): (ActionKind, String),
+    due: Option<&Due>,
+) -> (ActionKind, String) {
+    use ActionKind::{Configure, Keep, Recreate, Restart, Start};
+    let Some(due) = due else {
+        return (kind, reason);
+    };
+    let applies = match due.kind {
+        Configure => kind == Keep,
+        Recreate => kind != Recreate,
+        // The node is to boot as it is, even if it is outdated.
+        Restart => true,
+        Start if found.node.state == DomainState::Running => {
+            return (Keep, "it runs already".to_owned());
+        }
+        Start => kind != Start,
+        _ => false,
+    };
+    if applies {
+        (due.kind, due.why.clone())
+    } else {
+        (kind, reason)
     }
 }
 
@@ -46,8 +74,12 @@ pub(super) fn differences(old: &NodeSpec, new: &NodeSpec) -> Vec<String> {
         some => some.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
     };
     compare("dns", list(old), list(new));
+    compare("firmware", old.firmware.to_string(), new.firmware.to_string());
     if old.image == new.image && old.image_key != new.image_key {
         all.push(format!("image {} changed", new.image));
+    }
+    if old.user_data != new.user_data {
+        all.push("user_data changed".to_owned());
     }
     if old.client_key != new.client_key {
         all.push("the cluster's keys changed".to_owned());

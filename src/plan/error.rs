@@ -6,9 +6,10 @@ use ipnet::Ipv4Net;
 
 use crate::base::exit::ExitCode;
 use crate::base::failure::UserFacing;
-use crate::base::name::{ClusterName, HostName, NodeName};
+use crate::base::name::{ClusterName, HostName, ImageName, NodeName};
 use crate::base::text::plural;
-use crate::topology::Location;
+use crate::base::units::MiB;
+use crate::topology::{AddressRange, Location};
 
 /// Why a host cannot take a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,15 +51,45 @@ pub enum PlanError {
         /// Where its group is written.
         at: Option<Location>,
     },
+    /// A node is to have a smaller disk than its image.
+    #[error(
+        "the disk of `{node}` is too small: {wanted} are asked for, but image `{image}` has a disk of {least}"
+    )]
+    DiskTooSmall {
+        /// The first such node.
+        node: NodeName,
+        /// Its image.
+        image: ImageName,
+        /// The size that is asked for.
+        wanted: MiB,
+        /// The size of the image's disk, rounded up.
+        least: MiB,
+        /// Where its group is written.
+        at: Option<Location>,
+    },
+    /// A host cannot boot an image.
+    #[error("image `{image}` needs UEFI, which `{host}` does not offer")]
+    NoUefi {
+        /// The image.
+        image: ImageName,
+        /// The first such host.
+        host: HostName,
+    },
     /// The subnet has too few free addresses.
     #[error(
-        "subnet {subnet} is too small: {needed} addresses are needed ({}, {}), {usable} are usable",
+        "{} is too small: {needed} addresses are needed ({}, {}), {usable} are usable{}",
+        part(*subnet, *range),
         plural(*nodes, "node"),
-        plural(*hosts, "host")
+        plural(*hosts, "host"),
+        others(*taken)
     )]
     SubnetTooSmall {
         /// The subnet.
         subnet: Ipv4Net,
+        /// The part of it that may be used, if the topology names one.
+        range: Option<AddressRange>,
+        /// How many of its addresses the gateway, the hosts and other clusters have.
+        taken: usize,
         /// Addresses needed.
         needed: usize,
         /// Nodes.
@@ -124,6 +155,14 @@ pub enum PlanError {
         /// Its address.
         second_address: IpAddr,
     },
+    /// A command that is limited to some nodes would have to create or remove nodes that it may not.
+    #[error("{nodes} would have to be created or removed: {why}")]
+    OutOfScope {
+        /// These nodes, folded.
+        nodes: String,
+        /// Why the first of them.
+        why: String,
+    },
     /// The wanted MTU is larger than the underlay allows.
     #[error("mtu {wanted} is too large: the underlay of `{host}` carries {possible} at most")]
     MtuTooLarge {
@@ -136,6 +175,21 @@ pub enum PlanError {
         /// Where it is written.
         at: Option<Location>,
     },
+}
+
+fn part(subnet: Ipv4Net, range: Option<AddressRange>) -> String {
+    range.map_or_else(
+        || format!("subnet {subnet}"),
+        |range| format!("the range {range} of subnet {subnet}"),
+    )
+}
+
+fn others(taken: usize) -> String {
+    match taken {
+        0 => String::new(),
+        1 => "; 1 is taken by another machine".to_owned(),
+        n => format!("; {n} are taken by other machines"),
+    }
 }
 
 fn more(unplaced: usize) -> String {
@@ -151,6 +205,7 @@ impl PlanError {
     pub fn at(&self) -> Option<&Location> {
         match self {
             Self::DoesNotFit { at, .. }
+            | Self::DiskTooSmall { at, .. }
             | Self::SubnetTooSmall { at, .. }
             | Self::SubnetInUse { at, .. }
             | Self::MtuTooLarge { at, .. } => at.as_ref(),
@@ -172,6 +227,17 @@ impl UserFacing for PlanError {
                 Shortage::Failed => "add hosts, or fix the failed hosts".to_owned(),
                 Shortage::Unreached => "run `vcluster doctor` to check the hosts".to_owned(),
             },
+            Self::DiskTooSmall { least, .. } => {
+                format!(
+                    "set `disk` to {}MiB or more, or leave it out for the image's own size",
+                    least.0
+                )
+            }
+            Self::NoUefi { host, .. } => format!(
+                "install UEFI for guests on {host} (the package `ovmf` of Debian, `edk2-ovmf` of Fedora), or keep the \
+                 group from it with `on`"
+            ),
+            Self::SubnetTooSmall { range: Some(_), .. } => "widen `range` in `network`".to_owned(),
             Self::SubnetTooSmall { .. } => "use a larger subnet, such as 10.77.0.0/16".to_owned(),
             Self::SubnetInUse { .. } => "choose a subnet that no host uses".to_owned(),
             Self::NameTaken { cluster, .. } => {
@@ -186,6 +252,7 @@ impl UserFacing for PlanError {
             Self::SameUnderlay { .. } | Self::MixedUnderlay { .. } => {
                 "set `address` of each host to the address at which the other hosts reach it".to_owned()
             }
+            Self::OutOfScope { .. } => "`vcluster up` updates the whole cluster; then try again".to_owned(),
             Self::MtuTooLarge { possible, .. } => format!("set `mtu` to at most {possible}, or remove it"),
         };
         Some(match self.at() {
@@ -197,7 +264,9 @@ impl UserFacing for PlanError {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::DoesNotFit { .. } => ExitCode::DoesNotFit,
-            Self::SubnetTooSmall { .. } | Self::MtuTooLarge { .. } => ExitCode::InvalidTopology,
+            Self::DiskTooSmall { .. } | Self::SubnetTooSmall { .. } | Self::MtuTooLarge { .. } => {
+                ExitCode::InvalidTopology
+            }
             _ => ExitCode::ApplyFailed,
         }
     }

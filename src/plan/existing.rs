@@ -11,7 +11,7 @@ use super::needs::Needs;
 use super::site::Site;
 use super::task::Item;
 use crate::base::name::NodeName;
-use crate::inventory::{DomainState, ObservedNode};
+use crate::inventory::{DomainState, ObservedNode, domain_name};
 
 /// A domain of this cluster, and the site that it is on.
 #[derive(Clone, Copy, Debug)]
@@ -126,11 +126,11 @@ impl<'a> Existing<'a> {
         let mut changed = Vec::new();
         for old in nodes {
             let (item, room) = (old.item, &mut rooms[old.found.site.index]);
-            old.moves = refused(given, item, old.found.site, room);
+            old.moves = renamed(given, old.found.node).or_else(|| refused(given, item, old.found.site, room));
             if old.moves.is_some() {
                 continue;
             }
-            if item.needs == Needs::of_spec(&old.found.node.mark.spec) {
+            if item.needs == Needs::of_existing(&old.found.node.mark.spec, &given.input.images) {
                 room.place(item.needs, item.group);
             } else {
                 changed.push(old);
@@ -139,7 +139,8 @@ impl<'a> Existing<'a> {
         for old in changed {
             let Found { site, node } = old.found;
             let room = &mut rooms[site.index];
-            let (had, needs) = (Needs::of_spec(&node.mark.spec), old.item.needs);
+            let had = Needs::of_existing(&node.mark.spec, &given.input.images);
+            let needs = old.item.needs;
             let shrinks = needs.memory <= had.memory && needs.vcpus <= had.vcpus && needs.disk <= had.disk;
             let lacks = room.lacks(needs, &given.rules[old.item.group].conflicts);
             if lacks.is_none() || (shrinks && lacks != Some(Shortage::Separate)) {
@@ -151,6 +152,12 @@ impl<'a> Existing<'a> {
         }
         rooms
     }
+}
+
+/// Why a domain cannot be used as it is: it was renamed, and everything finds a node by the name of its domain.
+fn renamed(given: &Given<'_>, node: &ObservedNode) -> Option<String> {
+    let name = domain_name(&given.input.topology.name, &node.mark.node);
+    (node.domain != name).then(|| format!("its domain was renamed to `{}`", node.domain))
 }
 
 /// Why a node may not stay on its site, whatever it needs.

@@ -102,7 +102,7 @@ fn items<'a>(input: &'a PlanInput<'_>, sites: &[Site<'_>]) -> Vec<Item<'a>> {
                 node,
                 order,
                 group: groups.get(node.group.as_str()).copied().unwrap_or_default(),
-                needs: Needs::of(node),
+                needs: Needs::of(node, input.images.get(&node.image)),
                 avoid,
                 rank,
             }

@@ -9,11 +9,12 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::choices::EmulatedCpu;
 use crate::base::event::ActionKind;
 use crate::base::group::grouped;
 use crate::base::name::{ClusterName, GroupName, HostName, ImageName, NodeName};
 use crate::base::units::MiB;
-use crate::inventory::{ClusterRef, Mark, NodeSpec};
+use crate::inventory::{ClusterRef, Firmware, Mark, NodeSpec};
 use crate::topology::Accel;
 
 /// Version of the plan's JSON form.
@@ -38,6 +39,12 @@ pub struct NodePlan {
     /// only in a plan that an earlier release stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// The CPU that the guest gets if its host emulates it. Not part of the spec: it depends on the host's QEMU.
+    #[serde(default)]
+    pub emulated_cpu: EmulatedCpu,
+    /// What its disk may take on its host: the disk of the spec, else that of the image, as far as it is known.
+    #[serde(default)]
+    pub disk: MiB,
     /// What it is made of.
     pub spec: NodeSpec,
 }
@@ -199,14 +206,40 @@ pub struct PlanInput<'a> {
     pub topology: &'a crate::topology::Topology,
     /// The cluster's id.
     pub cluster_id: Uuid,
-    /// Key of each image.
-    pub image_keys: IndexMap<ImageName, String>,
+    /// What is known of each image.
+    pub images: IndexMap<ImageName, ImageFacts>,
     /// Fingerprint of the cluster's client key.
     pub client_key: String,
     /// What was observed on the hosts; a host of the topology that is missing here gets no nodes.
     pub observed: Vec<crate::inventory::ObservedHost>,
     /// What failed so far.
     pub known_failures: KnownFailures,
+}
+
+/// What is known of an image before its nodes are placed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageFacts {
+    /// Its key: a digest of its recipe or of its file.
+    pub key: String,
+    /// Size in bytes of the disk that it brings; `None` without one, and for an image that is not built yet.
+    pub disk: Option<u64>,
+    /// What boots its disk.
+    pub firmware: Firmware,
+}
+
+impl ImageFacts {
+    /// The facts of an image without a disk, or of one that is not built yet.
+    pub fn of_key(key: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Size of its disk in whole MiB, rounded up.
+    pub fn disk_mib(&self) -> Option<MiB> {
+        self.disk.map(|bytes| MiB(bytes.div_ceil(1 << 20)))
+    }
 }
 
 /// What failed so far, and the previous plan: facts that reachable hosts cannot report.
@@ -219,6 +252,17 @@ pub struct KnownFailures {
     pub closed: BTreeSet<HostName>,
     /// Nodes that did not come up.
     pub failed: BTreeMap<NodeName, FailedNode>,
+    /// Nodes that stay where they are, but not as they are.
+    pub due: BTreeMap<NodeName, Due>,
+}
+
+/// What is to be done to a node that is otherwise as wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// `Configure`, `Start`, `Restart` or `Recreate`.
+    pub kind: ActionKind,
+    /// Why, on one line.
+    pub why: String,
 }
 
 /// A node that did not come up.

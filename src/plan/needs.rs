@@ -1,5 +1,9 @@
 //! What a node takes from its host.
 
+use indexmap::IndexMap;
+
+use super::model::{ImageFacts, NodePlan};
+use crate::base::name::ImageName;
 use crate::base::text::plural;
 use crate::base::units::MiB;
 use crate::inventory::NodeSpec;
@@ -14,14 +18,38 @@ pub(super) struct Needs {
 }
 
 impl Needs {
-    pub(super) fn of(node: &topology::Node) -> Self {
+    /// What a node of the topology takes. Without a disk of its own it has that of its image, which may grow to its full
+    /// size.
+    pub(super) fn of(node: &topology::Node, image: Option<&ImageFacts>) -> Self {
+        let disk = node.disk.or_else(|| image?.disk_mib());
         Self {
             memory: node.memory.0,
             vcpus: node.vcpus,
-            disk: node.disk.map_or(0, |disk| disk.0),
+            disk: disk.map_or(0, |disk| disk.0),
         }
     }
 
+    /// What a planned node takes.
+    pub(super) fn of_plan(node: &NodePlan) -> Self {
+        Self {
+            disk: node.disk.0,
+            ..Self::of_spec(&node.spec)
+        }
+    }
+
+    /// What an existing node takes; `images` has the size of its image's disk if it is still the same image.
+    pub(super) fn of_existing(spec: &NodeSpec, images: &IndexMap<ImageName, ImageFacts>) -> Self {
+        let image = images.get(&spec.image);
+        let disk = image
+            .filter(|image| image.key == spec.image_key)
+            .and_then(ImageFacts::disk_mib);
+        Self {
+            disk: spec.disk.or(disk).map_or(0, |disk| disk.0),
+            ..Self::of_spec(spec)
+        }
+    }
+
+    /// What a node takes by its spec alone.
     pub(super) fn of_spec(spec: &NodeSpec) -> Self {
         Self {
             memory: spec.memory.0,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::model::{KnownFailures, Plan};
 use crate::base::event::ActionKind;
 use crate::base::failure::Failure;
+use crate::base::failure_kind::FailureKind;
 use crate::base::name::{HostName, NodeName};
 
 /// What failed so far.
@@ -65,10 +66,11 @@ impl RetryState {
         let back: BTreeSet<HostName> = back.difference(&self.reopened).cloned().collect();
         self.reopened.extend(back.iter().cloned());
         let failed = failed_nodes(plan, failures);
-        // Forget earlier failures of nodes that are up now.
+        // Forget earlier failures of nodes that are up now, and what was due to them.
         for node in &plan.nodes {
             if !failed.contains_key(&node.name) {
                 self.known_failures.failed.remove(&node.name);
+                self.known_failures.due.remove(&node.name);
             }
         }
         let hosts_that_failed: BTreeSet<&HostName> = failures
@@ -83,7 +85,7 @@ impl RetryState {
         let kept: BTreeSet<&NodeName> = plan
             .actions
             .iter()
-            .filter(|action| action.kind == ActionKind::Keep)
+            .filter(|action| matches!(action.kind, ActionKind::Keep | ActionKind::Configure))
             .map(|action| &action.node)
             .collect();
         for node in &plan.nodes {
@@ -107,8 +109,12 @@ impl RetryState {
                 *self.strikes.entry(node.name.clone()).or_default() += 1;
             }
             let strikes = self.strikes.get(&node.name).copied().unwrap_or(0);
-            // A step of the configuration that failed here would fail elsewhere.
-            entry.given_up = is_over || strikes > 1 || (failure.is_of_configuration() && gone.is_none());
+            // A step of the configuration that failed here would fail elsewhere, unless it was the node that failed, and so
+            // would the image.
+            let by_itself = matches!(failure.kind(), FailureKind::Unreachable | FailureKind::GuestDied);
+            let by_step = failure.is_of_configuration() && !by_itself;
+            let anywhere = by_step || failure.kind() == FailureKind::Image;
+            entry.given_up = is_over || strikes > 1 || (anywhere && gone.is_none());
             // A node that ran before this command is recreated in place.
             if !kept {
                 entry.on.insert(node.host.clone());
@@ -250,6 +256,28 @@ mod tests {
             false,
         );
         assert_eq!(described(&state), ["n3:  broke"]);
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cloud-init failed")]
+    struct ImageFault;
+
+    impl crate::base::failure::UserFacing for ImageFault {
+        fn exit_code(&self) -> ExitCode {
+            ExitCode::ApplyFailed
+        }
+
+        fn kind(&self) -> FailureKind {
+            FailureKind::Image
+        }
+    }
+
+    #[test]
+    fn what_is_the_fault_of_the_image_is_not_tried_elsewhere() {
+        let mut state = RetryState::default();
+        let failure = Failure::of_node("n3".parse().unwrap(), "b".parse().unwrap(), ImageFault);
+        state.record_round(&plan(NEW), &[failure], &names(&[]), false);
+        assert_eq!(described(&state), ["n3!: b cloud-init failed"]);
     }
 
     #[test]

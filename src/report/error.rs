@@ -168,7 +168,8 @@ mod tests {
     use anyhow::Context;
 
     /// Errors that never reach the user by themselves: they end in another error, or in a mistake of a topology.
-    const INTERNAL: [&str; 14] = [
+    const INTERNAL: [&str; 16] = [
+        "AddressRangeError",
         "Cause",
         "FrameError",
         "HeaderError",
@@ -181,6 +182,7 @@ mod tests {
         "NodeSetErrorKind",
         "SeedError",
         "SeenError",
+        "SigningError",
         "SizeError",
         "StepError",
     ];

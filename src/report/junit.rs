@@ -70,7 +70,9 @@ fn test_case(cluster: &str, case: &Case) -> TestCase {
     match &case.outcome {
         Outcome::Passed => {}
         Outcome::Failed { message, output } => {
-            status.set_message(message.as_str()).set_description(tail(output));
+            status
+                .set_message(message.as_str())
+                .set_description(shown(output));
         }
         Outcome::Skipped { reason } => {
             status.set_message(reason.as_str());
@@ -81,6 +83,15 @@ fn test_case(cluster: &str, case: &Case) -> TestCase {
         .set_classname(format!("{cluster}.{}", case.step))
         .set_time(case.took);
     test_case
+}
+
+/// The end of an output, and how much is left out before it.
+fn shown(output: &str) -> String {
+    let tail = tail(output);
+    match output.len() - tail.len() {
+        0 => tail.to_owned(),
+        before => format!("[the first {before} bytes are left out]\n{tail}"),
+    }
 }
 
 /// The last [`TAIL`] bytes at most, beginning with a whole character.
@@ -148,6 +159,8 @@ mod tests {
         let output = "é".repeat(TAIL) + "the reason";
         assert!(tail(&output).ends_with("the reason"));
         assert!(tail(&output).len() <= TAIL);
+        let before = output.len() - tail(&output).len();
+        assert!(shown(&output).starts_with(&format!("[the first {before} bytes are left out]\n")));
     }
 
     #[test]

@@ -80,6 +80,8 @@ fn total(plan: &Plan) -> String {
         ActionKind::Create,
         ActionKind::Recreate,
         ActionKind::Start,
+        ActionKind::Restart,
+        ActionKind::Configure,
         ActionKind::Keep,
     ];
     let parts: Vec<String> = kinds

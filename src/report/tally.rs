@@ -273,12 +273,12 @@ impl Tally {
 
     /// How many nodes the plan sends through a stage; `None` before there is a plan.
     fn planned(&self, stage: NodeStage) -> Option<usize> {
-        use ActionKind::{Create, Keep, Recreate, Remove, Start};
+        use ActionKind::{Configure, Create, Keep, Recreate, Remove, Restart, Start};
         let kinds: &[ActionKind] = match stage {
             NodeStage::Remove => &[Remove, Recreate],
             NodeStage::Disk | NodeStage::Define => &[Create, Recreate],
-            NodeStage::Start | NodeStage::Boot => &[Create, Recreate, Start],
-            NodeStage::Login | NodeStage::Configure => &[Create, Recreate, Start, Keep],
+            NodeStage::Start | NodeStage::Boot => &[Create, Recreate, Start, Restart],
+            NodeStage::Login | NodeStage::Configure => &[Create, Recreate, Start, Restart, Configure, Keep],
         };
         let of_kind = |(kind, count): &(ActionKind, usize)| if kinds.contains(kind) { *count } else { 0 };
         (!self.actions.is_empty()).then(|| self.actions.iter().map(of_kind).sum())

@@ -6,6 +6,7 @@
 //! which has the contents of user-data, so that it does not have to parse YAML.
 
 mod archive;
+mod multipart;
 mod text;
 mod volume;
 
@@ -52,6 +53,8 @@ pub struct SeedInput<'a> {
     pub dns: &'a [IpAddr],
     /// Whole content of `/etc/hosts`.
     pub hosts_file: &'a str,
+    /// The user's own cloud-configs, each a text that begins with `#cloud-config`. They cannot override the rest.
+    pub user_data: &'a [&'a str],
 }
 
 /// The files of a seed volume.
@@ -59,7 +62,7 @@ pub struct SeedInput<'a> {
 pub struct SeedFiles {
     /// Instance id; the serial number of the volume comes from it.
     pub instance_id: String,
-    /// cloud-config, as JSON (which is YAML).
+    /// cloud-config, as JSON (which is YAML); with cloud-configs of the user a MIME message of all of them.
     pub user_data: String,
     /// Instance id and host name.
     pub meta_data: String,

@@ -38,6 +38,7 @@ impl Fixture {
             gateway: Some(Ipv4Addr::new(10, 77, 0, 1)),
             dns: &self.dns,
             hosts_file: "127.0.0.1 localhost\n10.77.0.5 redis001\n",
+            user_data: &[],
         }
     }
 }
@@ -129,6 +130,88 @@ fn hostile_values_stay_values() {
     assert_eq!(json["write_files"][0]["path"], "/etc/hosts");
     assert_eq!(json["write_files"][0]["encoding"], "b64");
     assert_eq!(json["write_files"][0]["content"], "AMO/fw==");
+}
+
+/// The bodies of the parts of a MIME message, each with its headers.
+fn parts(message: &str) -> Vec<(String, String)> {
+    use base64::Engine as _;
+    let boundary = message.split('"').nth(1).unwrap();
+    let separator = format!("--{boundary}");
+    let mut parts = message.split(&separator).skip(1);
+    let mut found = Vec::new();
+    for part in parts.by_ref().take_while(|part| !part.starts_with("--")) {
+        let (head, body) = part.split_once("\n\n").unwrap();
+        let body: String = body.split_whitespace().collect();
+        let body = base64::engine::general_purpose::STANDARD.decode(body).unwrap();
+        found.push((head.to_owned(), String::from_utf8(body).unwrap()));
+    }
+    found
+}
+
+#[test]
+fn cloud_config_of_the_user_comes_before_ours_which_it_cannot_override() {
+    let fixture = Fixture::new();
+    let mut input = fixture.input();
+    let own = format!(
+        "#cloud-config\nhostname: mine # é\npackages: [{}]\n",
+        "x, ".repeat(100)
+    );
+    let texts = [own.as_str(), "#cloud-config\n{}\n"];
+    input.user_data = &texts;
+    let message = input.files().unwrap().user_data;
+    assert!(message.lines().all(|line| line.len() < 120), "{message}");
+    let parts = parts(&message);
+    assert_eq!(parts.len(), 5);
+    assert_eq!((parts[0].1.as_str(), parts[1].1.as_str()), (texts[0], texts[1]));
+    assert!(!parts[0].0.contains("Merge-Type"), "{}", parts[0].0);
+    let json = |at: usize| -> serde_json::Value {
+        serde_json::from_str(parts[at].1.strip_prefix("#cloud-config\n").unwrap()).unwrap()
+    };
+    // The user's lists stay: ours are added, the login user first, so that its values count.
+    assert!(parts[2].0.contains("list(append)") && json(2)["write_files"][0]["path"] == "/etc/hosts");
+    assert!(parts[3].0.contains("list(prepend)") && json(3)["users"][0]["name"] == "debian");
+    // The last one replaces.
+    assert!(parts[4].0.contains("dict(replace)") && json(4)["hostname"] == "redis001");
+    assert!(json(4)["ssh_keys"]["ed25519_private"].is_string());
+    assert!(volume(&input.files().unwrap()).is_ok());
+}
+
+#[test]
+fn the_shell_of_people_is_set_only_where_the_image_has_it_and_the_user_has_none() {
+    let fixture = Fixture::new();
+    let text = fixture.input().files().unwrap().user_data;
+    let json: serde_json::Value =
+        serde_json::from_str(text.strip_prefix("#cloud-config\n").unwrap()).unwrap();
+    let script = json["runcmd"][0][2].as_str().unwrap();
+    let temp = tempfile::tempdir().unwrap();
+    let path = |name: &str| temp.path().join(name).display().to_string();
+    let script = script.replace("/etc/passwd", &path("passwd"));
+    let program = |name: &str, text: &str| {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::write(path(name), format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(path(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let run = |shell: &str| {
+        std::fs::write(
+            path("passwd"),
+            format!("debian2:x:1::/:/bin/sh\ndebian:x:2::/:{shell}\n"),
+        )
+        .unwrap();
+        let _ = std::fs::remove_file(path("done"));
+        let status = std::process::Command::new("/bin/sh")
+            .args(["-c", &script, "sh", "debian"])
+            .env("PATH", format!("{}:/usr/bin:/bin", temp.path().display()))
+            .status()
+            .unwrap();
+        assert!(status.success());
+        std::fs::read_to_string(path("done")).unwrap_or_default()
+    };
+    program("usermod", &format!("echo \"$@\" >{}", path("done")));
+    program("bash", "");
+    assert_eq!(run("/bin/sh"), format!("-s {} debian\n", path("bash")));
+    assert_eq!(run("/bin/zsh"), "");
+    program("usermod", "exit 1");
+    assert_eq!(run("/bin/sh"), "");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The three texts of a NoCloud seed.
 //!
 //! user-data is JSON after the `#cloud-config` line: YAML that needs no quoting rules of our
-//! own. meta-data and network-config have one scalar per line, because the shell of the micro
+//! own. With cloud-config of the user it is a MIME message of several such parts, the user's first. meta-data and network-config have one scalar per line, because the shell of the micro
 //! image reads them; their values are checked or typed, so quotes are enough.
 //! Format: cloud-init documentation, "NoCloud" and "Network config version 2".
 
@@ -9,8 +9,9 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::multipart::{APPENDED, PREPENDED, Part, REPLACED, multipart};
 use super::{READY_MARKER, SeedError, SeedInput};
 
 pub(super) fn meta_data(input: &SeedInput<'_>) -> String {
@@ -20,6 +21,8 @@ pub(super) fn meta_data(input: &SeedInput<'_>) -> String {
     )
 }
 
+/// Nothing in it makes a node wait: no DHCP, and neither router advertisements nor a link-local IPv6 address, because
+/// systemd-networkd counts a link as configured only once it has either (`link_check_ready`), and no router answers.
 pub(super) fn network_config(input: &SeedInput<'_>) -> String {
     let mut text = format!(
         "version: 2\n\
@@ -30,6 +33,8 @@ pub(super) fn network_config(input: &SeedInput<'_>) -> String {
          \x20   set-name: \"eth0\"\n\
          \x20   dhcp4: false\n\
          \x20   dhcp6: false\n\
+         \x20   accept-ra: false\n\
+         \x20   link-local: []\n\
          \x20   mtu: {}\n\
          \x20   addresses:\n\
          \x20     - \"{}\"\n",
@@ -52,38 +57,86 @@ pub(super) fn network_config(input: &SeedInput<'_>) -> String {
 }
 
 pub(super) fn user_data(input: &SeedInput<'_>) -> Result<String, SeedError> {
-    let public = input
-        .host_key
-        .public_key()
-        .to_openssh()
-        .map_err(|_| SeedError::HostKey(input.hostname.clone()))?;
+    let (users, values, lists) = (users(input), values(input)?, lists(input));
+    if input.user_data.is_empty() {
+        let all = users.into_iter().chain(values).chain(lists).collect();
+        return Ok(cloud_config(all));
+    }
+    let (users, values, lists) = (cloud_config(users), cloud_config(values), cloud_config(lists));
+    let mut parts: Vec<Part<'_>> = input.user_data.iter().map(|text| Part::plain(text)).collect();
+    parts.push(Part::merged(&lists, APPENDED));
+    // Of two entries of one user, cloud-init uses the values of the first.
+    parts.push(Part::merged(&users, PREPENDED));
+    parts.push(Part::merged(&values, REPLACED));
+    Ok(multipart(&parts))
+}
+
+fn cloud_config(keys: Map<String, Value>) -> String {
+    format!("#cloud-config\n{:#}\n", Value::Object(keys))
+}
+
+/// The login user.
+fn users(input: &SeedInput<'_>) -> Map<String, Value> {
     let mut user = json!({
         "name": input.user,
-        "lock_passwd": true,
-        "shell": "/bin/bash",
+        // No password has this digest. A locked password would be a reason for an sshd without PAM to refuse keys.
+        "lock_passwd": false,
+        "hashed_passwd": "*",
+        // The only one that every image has: sshd refuses a user whose shell does not exist.
+        "shell": "/bin/sh",
         "ssh_authorized_keys": input.authorized_keys,
     });
     if input.user != "root" {
         user["sudo"] = json!("ALL=(ALL) NOPASSWD:ALL");
     }
-    let config = json!({
-        "users": [user],
-        "disable_root": input.user != "root",
-        "ssh_pwauth": false,
-        "ssh_deletekeys": true,
-        "ssh_keys": {
-            "ed25519_private": input.openssh_host_key()?,
-            "ed25519_public": public,
-        },
-        "preserve_hostname": false,
-        "hostname": input.hostname.as_str(),
-        "manage_etc_hosts": false,
-        "write_files": [hosts_file(input.hosts_file)],
-        // cloud-init writes it to the console when it is done: the same line as of the micro image.
-        "final_message": format!("{READY_MARKER} {}", input.instance_id),
-    });
-    Ok(format!("#cloud-config\n{config:#}\n"))
+    keys([("users", json!([user]))])
 }
+
+fn keys<const N: usize>(entries: [(&str, Value); N]) -> Map<String, Value> {
+    entries
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
+}
+
+/// What is added to lists that the user may have too.
+fn lists(input: &SeedInput<'_>) -> Map<String, Value> {
+    keys([
+        ("write_files", json!([hosts_file(input.hosts_file)])),
+        ("runcmd", json!([["sh", "-c", SHELL, "sh", input.user]])),
+    ])
+}
+
+/// What only vcluster may say.
+fn values(input: &SeedInput<'_>) -> Result<Map<String, Value>, SeedError> {
+    let public = input
+        .host_key
+        .public_key()
+        .to_openssh()
+        .map_err(|_| SeedError::HostKey(input.hostname.clone()))?;
+    let host_key = json!({
+        "ed25519_private": input.openssh_host_key()?,
+        "ed25519_public": public,
+    });
+    Ok(keys([
+        ("disable_root", json!(input.user != "root")),
+        ("ssh_pwauth", json!(false)),
+        ("ssh_deletekeys", json!(true)),
+        ("ssh_keys", host_key),
+        ("preserve_hostname", json!(false)),
+        ("hostname", json!(input.hostname.as_str())),
+        ("manage_etc_hosts", json!(false)),
+        // cloud-init writes it to the console when it is done: the same line as of the micro image.
+        (
+            "final_message",
+            json!(format!("{READY_MARKER} {}", input.instance_id)),
+        ),
+    ]))
+}
+
+/// Gives a user with the shell that every image has the one that people expect, where the image has it. `$1` is the user.
+const SHELL: &str =
+    "s=$(command -v bash) && grep -q \"^$1:.*:/bin/sh\\$\" /etc/passwd && usermod -s \"$s\" \"$1\" || :";
 
 /// The entry of `write_files` for `/etc/hosts`.
 fn hosts_file(content: &str) -> Value {

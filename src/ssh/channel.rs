@@ -7,7 +7,7 @@ use russh::ChannelOpenFailure;
 use russh::client::Handle;
 use tokio::sync::Semaphore;
 
-use super::error::SshError;
+use super::error::{CONNECT_FAILED, SshError};
 use super::reason::Requested;
 use super::transport::{Client, Shared};
 
@@ -49,7 +49,7 @@ impl Inner {
             Ok(channel) => Ok(channel),
             Err(russh::Error::ChannelOpenFailure(reason)) => Err(refused(match reason {
                 ChannelOpenFailure::AdministrativelyProhibited => "forbidden by its configuration",
-                ChannelOpenFailure::ConnectFailed => "the connection failed there",
+                ChannelOpenFailure::ConnectFailed => CONNECT_FAILED,
                 ChannelOpenFailure::UnknownChannelType => "this kind of channel is not supported",
                 _ => "out of resources",
             })),

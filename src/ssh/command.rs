@@ -12,11 +12,12 @@ use russh::{Channel, ChannelMsg, ChannelWriteHalf, Sig};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::any_shell::{self, Frame};
 use super::channel::Inner;
 use super::ended::Ended;
 use super::error::SshError;
 use super::reason::Requested;
-use super::request::{ExecEvent, ExecRequest, Output};
+use super::request::{CommandShell, ExecEvent, ExecRequest, Output};
 use crate::base::backoff::Pauses;
 use crate::base::shell::{quote, with_variables};
 
@@ -121,17 +122,24 @@ pub(super) async fn start(
     let token = (marks && !request.detached).then(token);
     let (events, receiver) = mpsc::channel(EVENTS);
     let (opened, answer) = oneshot::channel();
+    let mark = token.as_ref().map(|token| format!("VCLUSTER_EXEC={token}"));
+    let (line, frame) = match (request.shell, mark) {
+        (CommandShell::Sh, mark) => {
+            let (line, frame) = any_shell::framed(command, mark.as_deref());
+            (line, Some(frame))
+        }
+        (CommandShell::Login, Some(mark)) => (marked(command, &mark), None),
+        (CommandShell::Login, None) => (command.to_owned(), None),
+    };
     let job = RunningCommand {
         session: session.clone(),
-        command: token
-            .as_ref()
-            .map_or_else(|| command.to_owned(), |token| marked(command, token)),
+        command: line,
         deadline: limit.map(|limit| (Instant::now() + limit, limit)),
         token,
         detached: request.detached,
         events,
     };
-    tokio::spawn(job.drive(input, opened));
+    tokio::spawn(job.drive(input, frame, opened));
     match answer.await {
         Ok(Ok(())) => Ok(receiver),
         Ok(Err(Refusal::Error(error))) => Err(error),
@@ -144,17 +152,15 @@ fn token() -> String {
     uuid::Uuid::new_v4().simple().to_string()
 }
 
-/// The command with a mark in its environment, which its children inherit.
-fn marked(command: &str, token: &str) -> String {
-    format!(
-        r#"exec env VCLUSTER_EXEC={token} "${{SHELL:-sh}}" -c {}"#,
-        quote(command)
-    )
+/// The command with a mark in its environment, which its children inherit. sshd and Dropbear set `SHELL`, and shells that
+/// are not POSIX read no default for it.
+fn marked(command: &str, mark: &str) -> String {
+    format!(r#"exec env {mark} "$SHELL" -c {}"#, quote(command))
 }
 
 /// Kills all processes with the mark: TERM, then KILL.
 fn reaper(token: &str) -> String {
-    with_variables(&[("token", token)], include_str!("kill.sh"))
+    any_shell::line(&with_variables(&[("token", token)], include_str!("kill.sh")))
 }
 
 enum Refusal {
@@ -183,7 +189,7 @@ struct RunningCommand {
 }
 
 impl RunningCommand {
-    async fn drive(self, input: Input, opened: oneshot::Sender<Result<(), Refusal>>) {
+    async fn drive(self, input: Input, frame: Option<Frame>, opened: oneshot::Sender<Result<(), Refusal>>) {
         let slot = tokio::select! {
             slot = self.session.slots.clone().acquire_owned() => slot,
             after = self.time_is_up() => {
@@ -214,7 +220,7 @@ impl RunningCommand {
             }
         };
         let _ = opened.send(Ok(()));
-        self.follow(channel, input).await;
+        self.follow(channel, input, frame).await;
         drop(slot);
     }
 
@@ -229,7 +235,7 @@ impl RunningCommand {
         }
     }
 
-    async fn follow(&self, channel: Channel<Msg>, input: Input) {
+    async fn follow(&self, channel: Channel<Msg>, input: Input, mut frame: Option<Frame>) {
         let (mut read, write) = channel.split();
         let mut ended: Option<ExecEvent> = None;
         let stop = {
@@ -265,6 +271,11 @@ impl RunningCommand {
                     }
                     Some(_) => continue,
                 };
+                let event = match &mut frame {
+                    Some(frame) => frame.pass(event),
+                    None => Some(event),
+                };
+                let Some(event) = event else { continue };
                 tokio::select! {
                     _ = self.events.send(event) => {}
                     after = self.time_is_up() => break Stop::TimedOut(after),
@@ -272,6 +283,21 @@ impl RunningCommand {
             }
         };
         drop(read);
+        if let Some(frame) = &mut frame {
+            ended = ended.map(|ended| frame.end(ended));
+            for event in frame.rest() {
+                match stop {
+                    Stop::Closed | Stop::Quiet => {
+                        let _ = self.events.send(event).await;
+                    }
+                    // The reader may be what takes so long.
+                    Stop::TimedOut(_) => {
+                        let _ = self.events.try_send(event);
+                    }
+                    Stop::Deserted => {}
+                }
+            }
+        }
         match stop {
             Stop::Closed => {
                 let lost = || ExecEvent::Lost(self.reason());

@@ -1,7 +1,6 @@
 //! Why SSH failed, with hints how to fix it. Contains no logic beyond text.
 
 use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::known_hosts::HostKeyError;
@@ -12,17 +11,21 @@ use crate::base::failure::UserFacing;
 use crate::base::failure_kind::FailureKind;
 use crate::inventory::NotRunning;
 
+/// The cause in [`SshError::Channel`] if the remote side could not connect to the requested address.
+pub(super) const CONNECT_FAILED: &str = "the connection failed there";
+
 /// Why SSH failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SshError {
-    /// A file of the ssh config cannot be used.
-    #[error("{}:{line}: {message}", path.display())]
+    /// The user's `ssh` cannot be run.
+    #[error("cannot run `ssh`: {0}")]
+    NoClient(io::Error),
+    /// The user's `ssh` does not accept the host or its config.
+    #[error("cannot find out how `ssh` reaches {target}: {message}")]
     Config {
-        /// The file.
-        path: PathBuf,
-        /// Line, from 1; 0 is the file as a whole.
-        line: usize,
-        /// What is wrong.
+        /// The target.
+        target: String,
+        /// What `ssh` printed, or what is wrong with it.
         message: String,
     },
     /// The ssh config uses something that vcluster does not support.
@@ -146,10 +149,21 @@ impl UserFacing for SshError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::HostKey(error) => error.hint(),
+            Self::NoClient(_) => Some("install the OpenSSH client (on Debian: `apt-get install openssh-client`)".into()),
+            Self::Config { .. } => Some(
+                "correct the ssh config: `ssh -G HOST` checks it (with `-F` for the file of VCLUSTER_SSH_CONFIG)"
+                    .into(),
+            ),
+            Self::NotRunning(why) => why.hint.clone(),
             Self::Unsupported {
-                what: UnsupportedSetting::ProxyCommand(_),
+                what: UnsupportedSetting::ProxyUseFdpass,
                 ..
-            } => Some("use ProxyJump with one host instead".into()),
+            } => Some("remove it: a ProxyCommand then passes on the bytes, as `nc HOST PORT` does".into()),
+            Self::Login { notes, .. } if notes.contains(&LoginNote::TooMany) => Some(
+                "offer fewer keys: name the right one with `identity:` in the topology, or with `IdentityFile` and \
+                 `IdentitiesOnly yes` in ~/.ssh/config"
+                    .into(),
+            ),
             Self::Login { notes, .. } if notes.iter().any(|note| matches!(note, LoginNote::Encrypted(_))) => {
                 Some("start an agent and run `ssh-add` on the encrypted key".into())
             }
@@ -197,7 +211,8 @@ impl UserFacing for SshError {
             Self::Timeout { .. } | Self::CommandTimeout { .. } => FailureKind::Timeout,
             Self::HostKey(_) | Self::Login { .. } => FailureKind::LoginRefused,
             Self::NotRunning(_) | Self::Stopped(_) => FailureKind::GuestDied,
-            Self::Config { .. }
+            Self::NoClient(_)
+            | Self::Config { .. }
             | Self::Unsupported { .. }
             | Self::Channel {
                 what: Requested::Session,
@@ -224,6 +239,18 @@ impl SshError {
             ),
             Self::Handshake { transient, .. } => *transient,
             Self::Timeout { .. } | Self::Channel { .. } | Self::Lost { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the machine at the address accepts no connection at this port: nothing listens there, or nothing has the
+    /// address.
+    pub fn is_no_server(&self) -> bool {
+        match self {
+            Self::Connect { source, .. } => source.kind() == io::ErrorKind::ConnectionRefused,
+            Self::Channel { what, message, .. } => {
+                matches!(what, Requested::Address(_)) && message == CONNECT_FAILED
+            }
             _ => false,
         }
     }

@@ -10,6 +10,7 @@ use super::ended::Ended;
 use super::lines::Lines;
 use super::pool::Nodes;
 use super::request::{ExecEvent, ExecRequest};
+use super::spool::Spool;
 use crate::base::event::Stream;
 
 /// What became of the command on a node.
@@ -74,6 +75,8 @@ pub enum FanEvent {
 pub struct FanRequest {
     /// The same command for all.
     pub exec: ExecRequest,
+    /// The standard input of each, in place of that of `exec`.
+    pub stdin: Option<Spool>,
     /// Nodes at once.
     pub fanout: usize,
     /// Stops running commands and starts no more.
@@ -92,7 +95,7 @@ pub async fn run(
         let (nodes, events, request) = (nodes.clone(), events.clone(), request.clone());
         async move {
             let ended = tokio::select! {
-                ended = one(&nodes, &node, &request.exec, &events) => ended,
+                ended = one(&nodes, &node, &request, &events) => ended,
                 () = request.cancel.cancelled() => FanEnd::Cancelled,
             };
             let _ = events
@@ -122,17 +125,21 @@ where
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-async fn one(nodes: &Nodes, node: &str, exec: &ExecRequest, events: &mpsc::Sender<FanEvent>) -> FanEnd {
-    let session = match nodes.session_within(node, exec.timeout).await {
+async fn one(nodes: &Nodes, node: &str, request: &FanRequest, events: &mpsc::Sender<FanEvent>) -> FanEnd {
+    let session = match nodes.session_within(node, request.exec.timeout).await {
         Ok(session) => session,
         Err(super::SshError::Timeout { after, .. }) => return FanEnd::TimedOut(after),
         Err(error) => return FanEnd::NotStarted(error.to_string()),
     };
     // Only commands with a limit can be found and killed, and a user's command must end on Ctrl-C; see
     // `Nodes::close`.
-    let mut exec = exec.clone();
+    let mut exec = request.exec.clone();
     exec.timeout.get_or_insert(Duration::from_hours(24 * 365));
-    let mut stream = match session.stream(&exec).await {
+    let started = match &request.stdin {
+        Some(stdin) => session.stream_with_input(&exec, stdin.pieces()).await,
+        None => session.stream(&exec).await,
+    };
+    let mut stream = match started {
         Ok(stream) => stream,
         Err(super::SshError::CommandTimeout { after, .. }) => return FanEnd::TimedOut(after),
         Err(error) => return FanEnd::NotStarted(error.to_string()),

@@ -1,13 +1,14 @@
 //! Entry points for the fuzzer into this module. See `crate::fuzzing`.
 #![expect(clippy::unwrap_used, reason = "a violated property is reported by a panic")]
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::time::Duration;
 
 use super::config::SshConfig;
 use super::known_hosts::{self, KnownHosts, Strictness};
 use super::lines::{LINE_LIMIT, Lines};
-use super::{pattern, transfer};
+use super::request::HostTarget;
+use super::settings::HostSettings;
+use super::{pattern, route, transfer};
 
 /// An archive from a node.
 pub(crate) fn unpack(bytes: &[u8]) {
@@ -37,10 +38,7 @@ pub(crate) fn lines<'a>(next: &mut dyn FnMut() -> &'a [u8]) {
     {
         assert_eq!(found, text);
     }
-    let text = String::from_utf8_lossy(&all);
-    for line in text.lines() {
-        let _ = transfer::fuzz_digest(line);
-    }
+    transfer::fuzz_lists(&all);
 }
 
 /// A known_hosts file never accepts a key that is not in it.
@@ -51,6 +49,7 @@ pub(crate) fn known_hosts(text: &str) {
     let trusted = KnownHosts {
         entry: "[bm01]:2222".into(),
         files: Vec::new(),
+        revoked: Vec::new(),
         strictness: Strictness::Strict,
         accept: String::new(),
     }
@@ -63,24 +62,19 @@ pub(crate) fn known_hosts(text: &str) {
     let _ = pattern::list_matches(first.split(','), rest);
 }
 
-/// An ssh config. It includes nothing: files of this machine are not part of the input.
-pub(crate) fn ssh_config(text: &str, scratch: &Path) {
-    let path = scratch.join("config");
-    let text: String = text
-        .lines()
-        .filter(|line| !line.to_ascii_lowercase().contains("include"))
-        .map(|line| format!("{line}\n"))
-        .collect();
-    std::fs::write(&path, text).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let config = SshConfig {
-        path,
-        required: true,
-        home: scratch.to_owned(),
-        user: "root".into(),
-        agent: None,
+/// What `ssh -G` printed, and the values in it that are expanded.
+pub(crate) fn ssh_answer(text: &str) {
+    let Ok(settings) = HostSettings::parse(text) else {
+        return;
     };
-    if config.settings("bm01").is_ok() {
-        super::host::fuzz_route("bm01", &config);
-    }
+    let target = HostTarget {
+        host: "bm01".into(),
+        user: None,
+        port: None,
+        identity: None,
+        known_hosts: None,
+        timeout: Duration::from_secs(1),
+    };
+    let config = SshConfig::new(None, "/home/me".into(), "me");
+    let _ = route::of_settings(&target, &config, &settings);
 }

@@ -14,6 +14,9 @@ use sha1::Sha1;
 
 use super::pattern;
 
+/// The beginning of a binary list of revoked keys (PROTOCOL.krl of OpenSSH).
+const KRL: &[u8] = b"SSHKRL\n\0";
+
 /// A host key that is not trusted.
 #[derive(Debug, thiserror::Error)]
 pub enum HostKeyError {
@@ -82,7 +85,7 @@ pub enum HostKeyError {
         got: String,
     },
     /// A file cannot be read or written.
-    #[error("cannot use the known hosts file {}: {source}", path.display())]
+    #[error("cannot use the file of host keys {}: {source}", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -138,6 +141,8 @@ pub struct KnownHosts {
     pub entry: String,
     /// The files, in order; a new key is written to the first.
     pub files: Vec<PathBuf>,
+    /// Files with keys that are never accepted, one on each line (`RevokedHostKeys`).
+    pub revoked: Vec<PathBuf>,
     /// What to do with an unknown host.
     pub strictness: Strictness,
     /// The command with which OpenSSH asks about the key.
@@ -183,7 +188,36 @@ impl KnownHosts {
 
     /// Checks a key.
     pub fn check(&self, key: &PublicKey) -> Result<(), HostKeyError> {
+        for file in &self.revoked {
+            self.check_revoked(file, key)?;
+        }
         self.check_against(self.entries()?, key)
+    }
+
+    /// Fails if the key is in a file of revoked keys, or if that cannot be read, as in OpenSSH.
+    fn check_revoked(&self, file: &Path, key: &PublicKey) -> Result<(), HostKeyError> {
+        let unusable = |source| HostKeyError::File {
+            path: file.to_owned(),
+            source,
+        };
+        let bytes = fs::read(file).map_err(unusable)?;
+        if bytes.starts_with(KRL) {
+            let why = "it is a binary list of revoked keys, which is not supported";
+            return Err(unusable(io::Error::other(why)));
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        let is_it = |line: &str| {
+            PublicKey::from_openssh(line.trim()).is_ok_and(|revoked| revoked.key_data() == key.key_data())
+        };
+        match text.lines().position(is_it) {
+            Some(number) => Err(HostKeyError::Revoked {
+                host: self.entry.clone(),
+                fingerprint: fingerprint(key),
+                file: file.to_owned(),
+                line: number + 1,
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Checks a key against the known entries.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::request::ExecRequest;
+use super::request::{CommandShell, ExecRequest};
 use super::way::{HostWay, Via};
 use crate::base::patience::patience;
 
@@ -94,6 +94,7 @@ async fn output_here() -> Option<Vec<u8>> {
 async fn output_of(way: &HostWay) -> Option<Vec<u8>> {
     let request = ExecRequest {
         command: SCRIPT.to_owned(),
+        shell: CommandShell::Sh,
         timeout: Some(patience(ANSWER)),
         limit: 4 << 10,
         ..ExecRequest::default()

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::dial;
 use super::error::SshError;
 use super::login;
 use super::request::NodeTarget;
@@ -41,7 +42,7 @@ async fn once(via: Option<&Session>, target: &NodeTarget) -> Result<Session, Ssh
         let stream = host.tcp(target.address).await?;
         transport::handshake(stream, &target.name, Peer::Node, check).await?
     } else {
-        let stream = transport::socket(&target.name, &[target.address], Peer::Node).await?;
+        let stream = dial::socket(&target.name, &[target.address], Peer::Node, None).await?;
         transport::handshake(stream, &target.name, Peer::Node, check).await?
     };
     login::with_key(&mut handle, &target.name, &target.user, &target.key).await?;

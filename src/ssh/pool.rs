@@ -102,6 +102,8 @@ struct Inner {
     /// Logins with all their attempts.
     logins: Waiting,
     evidence: OnceLock<Arc<dyn Evidence>>,
+    /// The boots in which the nodes were configured.
+    boots: OnceLock<HashMap<String, String>>,
     kept: std::sync::Mutex<Vec<DropGuard>>,
 }
 
@@ -143,6 +145,7 @@ impl Nodes {
                 waiting: Waiting::default(),
                 logins: Waiting::default(),
                 evidence: OnceLock::new(),
+                boots: OnceLock::new(),
                 kept: std::sync::Mutex::default(),
             }),
         }
@@ -153,6 +156,18 @@ impl Nodes {
     pub fn with_evidence(self, evidence: Arc<dyn Evidence>) -> Self {
         let _ = self.inner.evidence.set(evidence);
         self
+    }
+
+    /// Sets the boots in which nodes were configured, by name.
+    #[must_use]
+    pub fn with_boots(self, boots: HashMap<String, String>) -> Self {
+        let _ = self.inner.boots.set(boots);
+        self
+    }
+
+    /// The boot in which a node was configured, if known.
+    pub fn boot(&self, node: impl AsRef<str>) -> Option<&str> {
+        self.inner.boots.get()?.get(node.as_ref()).map(String::as_str)
     }
 
     /// Names of the nodes, in no order.

@@ -17,14 +17,14 @@ pub enum Requested {
 /// What an ssh config uses that is not supported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UnsupportedSetting {
-    /// `ProxyCommand`, with the command.
-    ProxyCommand(String),
+    /// `ProxyUseFdpass`: a `ProxyCommand` that passes a socket on.
+    ProxyUseFdpass,
     /// `ProxyJump`, with what is not supported about it.
     ProxyJump(String),
-    /// A path with a part that cannot be expanded.
-    Path {
-        /// The path.
-        path: String,
+    /// A path or a command with a part that cannot be expanded.
+    Value {
+        /// The value.
+        value: String,
         /// The part.
         part: String,
     },
@@ -33,7 +33,7 @@ pub enum UnsupportedSetting {
 /// Why a key was not offered, or another reason for a refused login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoginNote {
-    /// A part of the ssh config was ignored.
+    /// A setting of the ssh config by which keys are not offered.
     Config(String),
     /// The agent failed.
     Agent {
@@ -74,9 +74,9 @@ impl fmt::Display for Requested {
 impl fmt::Display for UnsupportedSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ProxyCommand(command) => write!(f, "ProxyCommand ({command})"),
+            Self::ProxyUseFdpass => f.write_str("ProxyUseFdpass"),
             Self::ProxyJump(what) => write!(f, "ProxyJump {what}"),
-            Self::Path { path, part } => write!(f, "`{path}` with {part}"),
+            Self::Value { value, part } => write!(f, "`{value}` with {part}"),
         }
     }
 }
@@ -100,7 +100,7 @@ impl fmt::Display for LoginNote {
             ),
             Self::Unreadable { path, cause } => write!(f, "{}: {cause}", path.display()),
             Self::TooMany => f.write_str(
-                "the server closed the connection (too many keys? `IdentitiesOnly yes` offers fewer)",
+                "the server closed the connection: it allows only a few attempts (`MaxAuthTries`)",
             ),
         }
     }

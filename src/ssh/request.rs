@@ -51,11 +51,23 @@ pub struct NodeTarget {
     pub timeout: Option<Duration>,
 }
 
+/// Which shell reads a command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CommandShell {
+    /// The login shell, as with `ssh HOST COMMAND`.
+    #[default]
+    Login,
+    /// `sh`, whatever the login shell is; what that prints itself is not part of the output.
+    Sh,
+}
+
 /// A command to run.
 #[derive(Clone, Debug, Default)]
 pub struct ExecRequest {
-    /// The command line, given to the remote shell.
+    /// The command line.
     pub command: String,
+    /// The shell that reads it.
+    pub shell: CommandShell,
     /// Its standard input; the end of input follows.
     pub stdin: Vec<u8>,
     /// Time allowed, opening included; `None`: no limit. A command with a limit gets a variable

@@ -1,30 +1,28 @@
-//! The SSH transport: algorithms, limits, the socket, the handshake and the check of the host key.
+//! The SSH transport: algorithms, limits, the handshake and the check of the host key.
 //! The given check decides whether a key is accepted.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use russh::client::{self, ChannelOpenHandle, DisconnectReason, Handle, Msg};
 use russh::keys::{Algorithm, PublicKey, PublicKeyOrCertificate};
 use russh::{Channel, Names, Preferred, SshId, cipher, kex};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::cuttable::Cuttable;
 use super::error::SshError;
 use super::known_hosts::{HostKeyError, KnownHosts, fingerprint};
 
-/// How long the kernel of a host may leave sent data unacknowledged.
-const UNACKNOWLEDGED: Duration = Duration::from_mins(2);
-
 /// How the host key is checked.
 pub(super) enum KeyCheck {
     /// Against the known hosts files.
-    Known(KnownHosts),
+    Known {
+        known: KnownHosts,
+        /// The names of the algorithms that the user allows; none: all.
+        algorithms: Vec<String>,
+    },
     /// It must be this one.
     Pinned { node: String, key: PublicKey },
 }
@@ -32,7 +30,7 @@ pub(super) enum KeyCheck {
 impl KeyCheck {
     fn verify(&self, key: &PublicKey) -> Result<(), HostKeyError> {
         match self {
-            Self::Known(known) => known.check(key),
+            Self::Known { known, .. } => known.check(key),
             Self::Pinned { key: pinned, .. } if pinned.key_data() == key.key_data() => Ok(()),
             Self::Pinned { node, key: pinned } => Err(HostKeyError::Pinned {
                 node: node.clone(),
@@ -45,8 +43,18 @@ impl KeyCheck {
     /// The key algorithms to request first.
     fn algorithms(&self) -> Result<Vec<Algorithm>, HostKeyError> {
         match self {
-            Self::Known(known) => known.known_algorithms(),
+            Self::Known { known, .. } => known.known_algorithms(),
             Self::Pinned { key, .. } => Ok(vec![key.algorithm()]),
+        }
+    }
+
+    /// Whether the user allows an algorithm.
+    fn allows(&self, algorithm: &Algorithm) -> bool {
+        match self {
+            Self::Known { algorithms, .. } if !algorithms.is_empty() => {
+                algorithms.iter().any(|name| name == algorithm.as_str())
+            }
+            Self::Known { .. } | Self::Pinned { .. } => true,
         }
     }
 }
@@ -220,9 +228,9 @@ pub(super) enum Peer {
     Node,
 }
 
-fn config(peer: Peer, known: Vec<Algorithm>) -> client::Config {
+fn config(peer: Peer, check: &KeyCheck) -> Result<client::Config, HostKeyError> {
     let mut keys: Vec<Algorithm> = Vec::new();
-    for algorithm in known {
+    for algorithm in check.algorithms()? {
         // A known RSA key is requested only under its SHA-2 names.
         let rsa = matches!(algorithm, Algorithm::Rsa { .. });
         let names = Preferred::DEFAULT.key.iter().filter(|a| match a {
@@ -242,7 +250,11 @@ fn config(peer: Peer, known: Vec<Algorithm>) -> client::Config {
         seen.push(key.clone());
         new
     });
-    client::Config {
+    // Where we have none of those that the user allows, the known hosts alone decide.
+    if keys.iter().any(|key| check.allows(key)) {
+        keys.retain(|key| check.allows(key));
+    }
+    Ok(client::Config {
         client_id: SshId::Standard(Cow::Borrowed(concat!(
             "SSH-2.0-vcluster_",
             env!("CARGO_PKG_VERSION")
@@ -287,34 +299,6 @@ fn config(peer: Peer, known: Vec<Algorithm>) -> client::Config {
         inactivity_timeout: None,
         nodelay: true,
         ..client::Config::default()
-    }
-}
-
-/// Opens the socket, with TCP_NODELAY. Data sent to a host must be acknowledged in time: its kernel does that however
-/// busy the host is. A node may be paused for longer.
-pub(super) async fn socket(
-    target: &str,
-    addresses: &[SocketAddr],
-    peer: Peer,
-) -> Result<TcpStream, SshError> {
-    let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                let _ = stream.set_nodelay(true);
-                if peer == Peer::Host {
-                    let limit = nix::sys::socket::sockopt::TcpUserTimeout;
-                    let milliseconds = UNACKNOWLEDGED.as_millis() as u32;
-                    let _ = nix::sys::socket::setsockopt(&stream, limit, &milliseconds);
-                }
-                return Ok(stream);
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(SshError::Connect {
-        target: target.to_owned(),
-        source: last,
     })
 }
 
@@ -329,7 +313,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let shared = Arc::new(Shared::default());
-    let config = Arc::new(config(peer, check.algorithms()?));
+    let config = Arc::new(config(peer, &check)?);
     let client = Client {
         check,
         shared: shared.clone(),

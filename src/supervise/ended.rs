@@ -147,6 +147,7 @@ mod tests {
             StepError::Dead(NotRunning {
                 reason: "the guest is paused (ioerror) on bm01".into(),
                 may_continue,
+                hint: None,
             })
         };
         assert!(dead(false).proves_the_end());

@@ -483,6 +483,7 @@ impl<'a, 'b> Follower<'a, 'b> {
                 return Err(match (&self.boot, self.ending) {
                     (Some(before), _) if *before != boot => StepError::Rebooted,
                     (None, Some((ending, _))) if self.step.arrived.is_none() => self.ended_by(ending),
+                    (None, _) if self.step.begun && self.way.has_rebooted(&boot) => StepError::Rebooted,
                     _ => StepError::Gone,
                 });
             }

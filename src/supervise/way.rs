@@ -49,3 +49,10 @@ pub struct Way<'a> {
     /// Timeout of the login, and of reaching the gate if there is one.
     pub start_timeout: Duration,
 }
+
+impl Way<'_> {
+    /// Whether a node that reports this boot has rebooted since it was configured.
+    pub(super) fn has_rebooted(&self, boot: &str) -> bool {
+        self.nodes.boot(self.node).is_some_and(|before| before != boot)
+    }
+}

@@ -130,25 +130,30 @@ fn near_variable(path: &str, data: &Value) -> Option<String> {
             value = inner;
             continue;
         }
-        let prefix = parts[..depth].join(".");
-        if let Some(hint) = suggest(part, map.keys().map(String::as_str)) {
-            // Inside `{{#each nodes}}` the names are those of a node.
-            if depth == 0
-                && nearest(part, map.keys().map(String::as_str)).is_none()
-                && let Some(Value::Object(node)) = data.get("node")
-                && let Some(near) = nearest(part, node.keys().map(String::as_str))
-            {
-                return Some(format!("did you mean `{near}`?"));
-            }
-            let of = if prefix.is_empty() {
-                String::new()
-            } else {
-                format!(" (in `{prefix}`)")
-            };
-            return Some(format!("{hint}{of}"));
+        let names: Vec<&str> = map.keys().map(String::as_str).collect();
+        // Inside `{{#each nodes}}` the names are those of a node.
+        if depth == 0
+            && nearest(part, names.iter().copied()).is_none()
+            && let Some(Value::Object(node)) = data.get("node")
+            && let Some(near) = nearest(part, node.keys().map(String::as_str))
+        {
+            return Some(format!("did you mean `{near}`?"));
         }
-        return (prefix == "vars")
-            .then(|| format!("define it under `vars:`, as in `vars: {{ {part}: ... }}`"));
+        return near_name(part, &parts[..depth].join("."), &names);
     }
     None
+}
+
+/// The hint for an unknown name in `prefix`, where these names are known.
+pub(super) fn near_name(name: &str, prefix: &str, known: &[&str]) -> Option<String> {
+    let of = if prefix.is_empty() {
+        String::new()
+    } else {
+        format!(" (in `{prefix}`)")
+    };
+    suggest(name, known.iter().copied())
+        .map(|hint| hint + &of)
+        .or_else(|| {
+            (prefix == "vars").then(|| format!("define it under `vars:`, as in `vars: {{ {name}: ... }}`"))
+        })
 }

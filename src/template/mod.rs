@@ -5,6 +5,7 @@
 mod error;
 mod guard;
 mod helpers;
+mod lint;
 mod shared;
 
 use handlebars::{Context, Handlebars, Output, RenderContext, Renderable};

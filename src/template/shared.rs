@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use handlebars::Context;
 use serde_json::Value;
 
+use super::lint::{self, Roots};
 use super::{Engine, Template, TemplateError};
 use crate::base::name::NodeName;
 
@@ -77,6 +78,34 @@ impl Shared {
     /// Compiles a template; see [`Engine::compile`].
     pub fn compile(&self, text: &str, source: &str) -> Result<Template, TemplateError> {
         self.engine.compile(text, source)
+    }
+
+    /// The names in a template that are unknown for each of these nodes, also in branches that none of them takes.
+    pub fn unknown_names(&self, template: &Template, text: &str, nodes: &[NodeName]) -> Vec<TemplateError> {
+        let guard = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = &*guard;
+        let places: Vec<Place> = nodes
+            .iter()
+            .filter_map(|node| self.nodes.get(node).copied())
+            .collect();
+        let roots = Roots {
+            context: state.context.data(),
+            varying: [
+                (
+                    "node",
+                    places.iter().map(|place| &state.nodes[place.node]).collect(),
+                ),
+                (
+                    "vars",
+                    places.iter().map(|place| &state.vars[place.node]).collect(),
+                ),
+                (
+                    "group",
+                    places.iter().map(|place| &state.groups[place.group]).collect(),
+                ),
+            ],
+        };
+        lint::unknown_names(&template.compiled, text, &template.source, &roots)
     }
 
     /// Renders a template for a node.

@@ -13,7 +13,17 @@ fn data() -> Value {
             { "name": "web001", "address": "10.77.0.1" },
             { "name": "web002", "address": "10.77.0.2" },
         ],
-        "vars": { "port": 6379, "text": "it's <b>", "list": ["a", "b", "c"] },
+        "vars": {
+            "port": 6379,
+            "text": "it's <b>",
+            "list": ["a", "b", "c"],
+            "map": { "a": 1, "b": 2 },
+            "none": [],
+            "empty": null,
+            "version": "1.10",
+            "hex": "0x10",
+            "zero": "0.00",
+        },
         "cluster": { "subnet": "10.77.0.0/16" },
     })
 }
@@ -69,7 +79,42 @@ fn helpers_give_what_a_configuration_needs() {
         ("{{default vars.nothing \"x\"}} {{default vars.port 1}}", "x 6379"),
         ("{{quote vars.text}}", r"'it'\''s <b>'"),
         ("{{#if (eq node.index 0)}}yes{{else}}no{{/if}}", "yes"),
-        ("{{#if (and vars.port (not vars.nothing))}}yes{{/if}}", "yes"),
+        (
+            "{{#if (and vars.port (not (defined vars.nothing)))}}yes{{/if}}",
+            "yes",
+        ),
+        ("{{defined vars.port}} {{defined vars.empty}}", "true false"),
+        ("{{#if (default vars.nothing false)}}yes{{else}}no{{/if}}", "no"),
+        ("{{#unless vars.zero}}{{vars.zero}}{{/unless}}", "0.00"),
+        ("{{#if vars.zero includeZero=true}}yes{{/if}}", "yes"),
+        (
+            "{{vars.version}} {{eq vars.version 1.1}} {{eq vars.version \"1.1\"}}",
+            "1.10 true false",
+        ),
+        (
+            "{{add vars.hex 1}} {{gt vars.hex 15}} {{vars.hex}}",
+            "17 true 0x10",
+        ),
+        (
+            "{{#each vars.list as |x i|}}{{i}}{{x}}{{@last}} {{/each}}",
+            "0afalse 1bfalse 2ctrue ",
+        ),
+        ("{{#each vars.map}}{{@key}}{{this}}{{@index}}{{/each}}", "a10b21"),
+        ("{{#each vars.map as |v k|}}{{k}}{{v}}{{/each}}", "a1b2"),
+        ("{{#each (range 2) as |x|}}{{x}}{{/each}}", "01"),
+        (
+            "{{#each vars.none}}x{{else}}none{{/each}}{{#each vars.empty}}x{{/each}}",
+            "none",
+        ),
+        (
+            "{{#each nodes}}{{#with address}}{{this}}{{@index}} {{/with}}{{/each}}",
+            "10.77.0.10 10.77.0.21 ",
+        ),
+        (
+            "{{#with node as |n|}}{{n.name}}{{../vars.port}}{{/with}}",
+            "web0016379",
+        ),
+        ("{{#with vars.empty}}x{{else}}nothing{{/with}}", "nothing"),
         ("{{#if (gt vars.port 1024)}}high{{/if}}", "high"),
         ("{{lookup vars.list 1}} {{contains vars.list \"b\"}}", "b true"),
         (
@@ -95,7 +140,23 @@ fn an_unknown_variable_is_an_error_with_its_place_and_the_nearest_name() {
         "{{upper node.nam}}",
         "{{eq node.nam 1}}",
         "{{#each nods}}{{/each}}",
+        "{{#each nods}}{{else}}none{{/each}}",
         "{{ip_add node.x 1}}",
+        "{{#if vars.prt}}on{{else}}off{{/if}}",
+        "{{#unless vars.prt}}off{{/unless}}",
+        "{{#with vars.prt}}{{/with}}",
+        "{{#with vars.prt}}{{else}}off{{/with}}",
+        "{{#if vars.zero}}a{{else if vars.prt}}b{{/if}}",
+        "{{#if (and vars.port vars.prt)}}{{/if}}",
+        "{{#if (or vars.prt vars.port)}}{{/if}}",
+        "{{#if (not vars.prt)}}{{/if}}",
+        "{{#if (eq vars.prt 1)}}{{/if}}",
+        "{{lookup vars.prt 1}}",
+        "{{lookup vars.list vars.prt}}",
+        "{{default vars.nothing vars.prt}}",
+        "{{#each nodes}}{{#if adress}}{{/if}}{{/each}}",
+        "{{#if vars.port includeZero=vars.prt}}{{/if}}",
+        "{{#if vars.port.sub}}{{/if}}",
     ] {
         assert!(
             message(text).contains("unknown variable"),
@@ -118,6 +179,21 @@ fn parameters_that_make_no_sense_are_errors() {
         ("{{first (range 0)}}", "the list is empty"),
         ("{{nosuch node.name}}", "unknown helper `nosuch`"),
         ("{{pad 1 1000000000}}", "width"),
+        (
+            "{{lookup vars \"prot\"}}",
+            "there is no `prot`; did you mean `port`?",
+        ),
+        (
+            "{{#each vars.port}}{{/each}}",
+            "`6379` is neither a list nor a mapping",
+        ),
+        ("{{#if eq vars.port 1}}{{/if}}", "takes 1 parameter, but has 3"),
+        ("{{if vars.port}}", "is a block"),
+        ("{{join vars.list sep=\"+\"}}", "no named parameter `sep`"),
+        (
+            "{{#each vars.list sort=true}}{{/each}}",
+            "no named parameter `sort`",
+        ),
     ] {
         assert!(message(text).contains(wanted), "{text}: {}", message(text));
     }

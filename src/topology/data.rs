@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use serde_json::{Map, Value, json};
 
 use super::model::{Node, Topology};
+use super::range::usable;
 use crate::base::name::{GroupName, HostName};
 use crate::template::{Data, Place, Shared};
 
@@ -18,10 +19,15 @@ pub(crate) struct Placed<'a> {
 
 /// The data of a cluster that is not planned yet: addresses as a new cluster would get them, hosts in turn.
 pub(crate) fn sample(topology: &Topology) -> Shared {
+    let subnet = topology.network.subnet;
+    // A subnet that is too small is reported elsewhere.
+    let (first, last) = Some(usable(subnet, topology.network.range))
+        .filter(|(first, last)| first <= last)
+        .unwrap_or((subnet.network().into(), subnet.broadcast().into()));
     let placed = topology
         .nodes
         .iter()
-        .zip(topology.network.subnet.hosts().cycle())
+        .zip((first..=last).cycle().map(Ipv4Addr::from))
         .enumerate()
         .map(|(i, (node, address))| Placed {
             node,

@@ -4,6 +4,8 @@
 pub const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 /// Bytes of a template file or of a rendered template.
 pub const MAX_TEMPLATE_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes of a cloud-config of the user: it is part of the seed of every node.
+pub const MAX_USER_DATA_BYTES: u64 = 1024 * 1024;
 /// Nodes of a cluster.
 pub const MAX_NODES: usize = 100_000;
 /// Bare-metal hosts of a cluster.

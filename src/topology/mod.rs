@@ -6,9 +6,11 @@ mod diagnostics;
 pub mod limits;
 mod min_ready;
 mod model;
+mod range;
 mod raw;
 mod reader;
 mod resolve;
+mod surprise;
 mod tree;
 
 use std::io::Read;
@@ -17,9 +19,11 @@ use std::path::Path;
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use min_ready::MinReady;
 pub use model::{
-    Accel, ConfigureAction, ConfigureStep, Group, Host, Image, ImageSource, Location, Network, Node, Place,
-    Topology, WorkloadStep,
+    Accel, BootFirmware, CloudInitPolicy, ConfigureAction, ConfigureStep, Group, Host, Image, ImageSource,
+    Location, Network, Node, Place, Topology, WorkloadStep,
 };
+pub(crate) use range::usable;
+pub use range::{AddressRange, AddressRangeError};
 pub use raw::schema;
 pub use resolve::check_remote_path;
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::min_ready::MinReady;
+use super::range::AddressRange;
 use crate::base::name::{ClusterName, GroupName, HostName, ImageName, NodeName};
 use crate::base::units::MiB;
 use crate::inventory::HostEndpoint;
@@ -129,6 +130,30 @@ pub enum ImageSource {
     File(PathBuf),
 }
 
+/// What is to boot the disk of an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BootFirmware {
+    /// UEFI if the disk can boot by nothing else, else the BIOS.
+    #[default]
+    Auto,
+    /// The BIOS.
+    Bios,
+    /// UEFI, without Secure Boot.
+    Uefi,
+}
+
+/// What an error of cloud-init's own modules means, where what vcluster asked of cloud-init is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CloudInitPolicy {
+    /// A warning: the node is up.
+    #[default]
+    Tolerant,
+    /// The node fails.
+    Strict,
+}
+
 /// An image as the topology describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Image {
@@ -142,6 +167,12 @@ pub struct Image {
     pub sha256: Option<String>,
     /// Login user of a file image (if absent: `root` for `micro`, `debian` for `debian`).
     pub user: Option<String>,
+    /// What boots its disk.
+    pub firmware: BootFirmware,
+    /// What an error of its cloud-init means.
+    pub cloud_init: CloudInitPolicy,
+    /// The user's own cloud-config for its nodes: a text that begins with `#cloud-config`.
+    pub user_data: Option<String>,
     /// Its place in the topology.
     pub at: Option<Location>,
 }
@@ -151,6 +182,8 @@ pub struct Image {
 pub struct Network {
     /// Network of the addresses of nodes and of the hosts' bridges.
     pub subnet: Ipv4Net,
+    /// The part of it that may be used; all of it if absent.
+    pub range: Option<AddressRange>,
     /// MTU of the nodes; computed from the underlay if absent.
     pub mtu: Option<u32>,
     /// Whether nodes reach the outside through their host (masquerading).
@@ -189,6 +222,8 @@ pub struct Group {
     pub on: Option<Vec<HostName>>,
     /// Groups whose nodes may not share a host with nodes of this group (its own name is allowed).
     pub separate: Vec<GroupName>,
+    /// The user's own cloud-config for its nodes, besides that of their image.
+    pub user_data: Option<String>,
     /// The user's variables for this group.
     pub vars: Map<String, Value>,
     /// Its place in the topology.
@@ -290,7 +325,44 @@ pub struct WorkloadStep {
     pub at: Option<Location>,
 }
 
+impl Topology {
+    /// The user's own cloud-configs for the nodes of a group with an image, the one that counts more last.
+    pub fn user_data(&self, image: &ImageName, group: &GroupName) -> Vec<&str> {
+        let of_image = self
+            .images
+            .get(image)
+            .and_then(|image| image.user_data.as_deref());
+        let mut groups = self.groups.iter();
+        let of_group = groups
+            .find(|known| known.name == *group)
+            .and_then(|group| group.user_data.as_deref());
+        of_image.into_iter().chain(of_group).collect()
+    }
+
+    /// A digest of a node's own cloud-configs; `None` without any.
+    pub fn user_data_digest(&self, node: &Node) -> Option<String> {
+        let parts = self.user_data(&node.image, &node.group);
+        // A NUL is in none of them, so different parts never give the same text.
+        (!parts.is_empty()).then(|| crate::base::digest::sha256(parts.join("\0")))
+    }
+}
+
 impl Image {
+    /// An image with nothing but its source.
+    pub fn new(name: ImageName, source: ImageSource) -> Self {
+        Self {
+            name,
+            source,
+            packages: Vec::new(),
+            sha256: None,
+            user: None,
+            firmware: BootFirmware::default(),
+            cloud_init: CloudInitPolicy::default(),
+            user_data: None,
+            at: None,
+        }
+    }
+
     /// The user as which vcluster logs in.
     pub fn login_user(&self) -> &str {
         match (&self.user, &self.source) {

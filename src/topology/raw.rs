@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::model::{Accel, Place};
+use super::model::{Accel, BootFirmware, CloudInitPolicy, Place};
 use super::reader::{At, Entries};
 
 /// A field that may be left out.
@@ -171,8 +171,63 @@ impl JsonSchema for MinReady {
     }
 }
 
-/// Free-form variables of the user.
-pub(super) type Vars = serde_json::Map<String, Value>;
+/// The user's own cloud-config: the path of a file, or the mapping itself.
+#[derive(Clone, Debug)]
+pub(super) enum UserData {
+    File(String),
+    Inline(serde_json::Map<String, Value>),
+}
+
+impl<'de> Deserialize<'de> for UserData {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(path) => Ok(Self::File(path)),
+            Value::Object(map) => Ok(Self::Inline(map)),
+            _ => Err(not("the path of a file, or a mapping")),
+        }
+    }
+}
+
+impl JsonSchema for UserData {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "UserData".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({
+            "anyOf": [{ "type": "string" }, { "type": "object" }],
+            "examples": ["cloud-config.yaml", { "packages": ["htop"] }]
+        })
+    }
+}
+
+/// Free-form variables of the user. A number keeps its text where that is not the usual form of its value.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Vars(pub(super) serde_json::Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Vars {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        super::reader::as_written(deserializer).map(Self)
+    }
+}
+
+impl JsonSchema for Vars {
+    fn inline_schema() -> bool {
+        serde_json::Map::<String, Value>::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        serde_json::Map::<String, Value>::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        serde_json::Map::<String, Value>::json_schema(generator)
+    }
+}
 
 /// A cluster of virtual machines: its hosts, its nodes, their configuration and their workload.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -251,6 +306,14 @@ pub(super) struct RawImage {
     /// User as which vcluster logs in. Default: `root` for `micro`, `debian` for `debian`.
     #[schemars(regex(pattern = "^[a-z_][a-z0-9_-]*$"))]
     pub(super) user: Field<String>,
+    /// What boots an image file. Default: `auto`, UEFI if its disk can boot by nothing else, else the BIOS.
+    pub(super) firmware: Field<BootFirmware>,
+    /// What an error of cloud-init means where all that vcluster asked of it is done. Default: `tolerant`, a warning;
+    /// with `strict` the node fails.
+    pub(super) cloud_init: Field<CloudInitPolicy>,
+    /// Your own cloud-config for nodes with this image: a file beside the topology, or a mapping. It is added to that
+    /// of vcluster, which it cannot override.
+    pub(super) user_data: Field<UserData>,
 }
 
 /// The network of the nodes.
@@ -260,6 +323,9 @@ pub(super) struct RawImage {
 pub(super) struct RawNetwork {
     /// Network of the addresses of nodes and of the hosts' bridges. Default: 10.77.0.0/16.
     pub(super) subnet: Field<Cidr>,
+    /// The part of the subnet that may be used: `FIRST-LAST`, or a network. Default: all of it.
+    #[schemars(extend("examples" = ["192.168.50.100-192.168.50.199", "10.77.8.0/21"]))]
+    pub(super) range: Field<String>,
     /// MTU of the nodes. Default: computed from the hosts' network.
     #[schemars(range(min = 576, max = 65535))]
     pub(super) mtu: Field<u32>,
@@ -317,6 +383,8 @@ pub(super) struct RawGroup {
     pub(super) on: Field<NodeSet>,
     /// Groups whose nodes may not share a host with nodes of this group; its own name keeps its nodes apart.
     pub(super) separate: Field<Vec<At<String>>>,
+    /// Your own cloud-config for these nodes, after that of their image: a file beside the topology, or a mapping.
+    pub(super) user_data: Field<UserData>,
     /// Variables of this group; they override those of the topology. Texts may use the template language.
     pub(super) vars: Field<Vars>,
 }

@@ -86,9 +86,38 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
     }
 }
 
+/// Name of the newtype whose numbers keep their text.
+const WRITTEN: &str = "vcluster::Written";
+
+/// Reads a value whose numbers keep their text: see [`Tree::written`].
+pub(super) fn as_written<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    struct Inner<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Inner<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a value")
+        }
+
+        fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+            T::deserialize(deserializer)
+        }
+    }
+
+    deserializer.deserialize_newtype_struct(WRITTEN, Inner(PhantomData))
+}
+
 /// Reads the raw types from a tree; mistakes go into the sink.
 pub(super) fn read<'de, T: Deserialize<'de>>(tree: &'de Tree, sink: &'de Sink<'de>) -> At<T> {
-    At::deserialize(Reader { tree, sink }).unwrap_or_else(|_| At {
+    At::deserialize(Reader {
+        tree,
+        sink,
+        written: false,
+    })
+    .unwrap_or_else(|_| At {
         value: None,
         span: tree.span.clone(),
     })
@@ -173,6 +202,8 @@ fn advice(found: &Kind, wanted: &str) -> &'static str {
 struct Reader<'de> {
     tree: &'de Tree,
     sink: &'de Sink<'de>,
+    /// Whether numbers keep their text.
+    written: bool,
 }
 
 impl<'de> Reader<'de> {
@@ -194,6 +225,9 @@ impl<'de> Reader<'de> {
     }
 
     fn any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        if let Some(text) = self.tree.written.as_deref().filter(|_| self.written) {
+            return visitor.visit_borrowed_str(text);
+        }
         match &self.tree.kind {
             Kind::Null => visitor.visit_unit(),
             Kind::Bool(value) => visitor.visit_bool(*value),
@@ -206,7 +240,7 @@ impl<'de> Reader<'de> {
             Kind::Text(value) => visitor.visit_borrowed_str(value),
             Kind::List(list) => visitor.visit_seq(Items {
                 items: list.iter(),
-                sink: self.sink,
+                of: self,
             }),
             Kind::Map(map) => self.entries(map, None, visitor),
         }
@@ -247,7 +281,7 @@ impl<'de> Reader<'de> {
         visitor.visit_map(Pairs {
             entries: kept.into_iter(),
             value: None,
-            sink: self.sink,
+            of: self,
         })
     }
 }
@@ -284,7 +318,8 @@ impl<'de> Deserializer<'de> for Reader<'de> {
                 next: 0,
             })
         } else {
-            visitor.visit_newtype_struct(self)
+            let written = self.written || name == WRITTEN;
+            visitor.visit_newtype_struct(Self { written, ..self })
         }
     }
 
@@ -339,18 +374,19 @@ impl<'de> Deserializer<'de> for Reader<'de> {
 
 struct Items<'de> {
     items: std::slice::Iter<'de, Tree>,
-    sink: &'de Sink<'de>,
+    /// The list.
+    of: Reader<'de>,
 }
 
 impl<'de> SeqAccess<'de> for Items<'de> {
     type Error = Mistake;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Mistake> {
-        let sink = self.sink;
+        let of = self.of;
         self.items
             .next()
             .map(|tree| {
-                let reader = Reader { tree, sink };
+                let reader = Reader { tree, ..of };
                 reader.checked(seed.deserialize(reader))
             })
             .transpose()
@@ -381,7 +417,8 @@ impl<'de> SeqAccess<'de> for Parts<'de> {
 struct Pairs<'de> {
     entries: std::vec::IntoIter<(&'de Key, &'de Tree)>,
     value: Option<&'de Tree>,
-    sink: &'de Sink<'de>,
+    /// The mapping.
+    of: Reader<'de>,
 }
 
 impl<'de> MapAccess<'de> for Pairs<'de> {
@@ -397,10 +434,7 @@ impl<'de> MapAccess<'de> for Pairs<'de> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Mistake> {
         let tree = self.value.take().ok_or(Mistake::Recorded)?;
-        let reader = Reader {
-            tree,
-            sink: self.sink,
-        };
+        let reader = Reader { tree, ..self.of };
         reader.checked(seed.deserialize(reader))
     }
 }

@@ -138,6 +138,37 @@ fn images_can_be_based_on_images() {
 }
 
 #[test]
+fn images_have_a_firmware_a_policy_and_cloud_config_of_the_user() {
+    let dir = directory(&[
+        ("cloud.qcow2", "QFI"),
+        ("own.yaml", "#cloud-config\npackages: [htop]\n"),
+    ]);
+    let text = "name: x\nimages:\n  cloud: { from: ./cloud.qcow2, firmware: uefi, cloud_init: strict, user_data: own.yaml }\n  mine: { from: cloud, cloud_init: tolerant }\ngroups:\n  a: { count: 1, image: cloud, user_data: { write_files: [{ path: /x, permissions: \"0600\" }] } }\n  b: { count: 1, image: mine }\n  c: { count: 1 }\n";
+    let topology = Topology::parse(text, "t.yaml", dir.path()).unwrap_or_else(|error| panic!("{error}"));
+    let (cloud, mine) = (&topology.images["cloud"], &topology.images["mine"]);
+    assert_eq!(
+        (cloud.firmware, cloud.cloud_init),
+        (BootFirmware::Uefi, CloudInitPolicy::Strict)
+    );
+    assert_eq!(
+        (mine.firmware, mine.cloud_init),
+        (BootFirmware::Uefi, CloudInitPolicy::Tolerant)
+    );
+    let own = "#cloud-config\npackages: [htop]\n";
+    let [a, b, c] = topology.nodes.as_slice() else {
+        panic!()
+    };
+    let of = |node: &Node| topology.user_data(&node.image, &node.group);
+    assert_eq!(of(b), [own]);
+    assert_eq!((of(a).len(), of(a)[0]), (2, own));
+    let inline = of(a)[1].strip_prefix("#cloud-config\n").unwrap();
+    let inline: serde_json::Value = serde_json::from_str(inline).unwrap();
+    assert_eq!(inline["write_files"][0]["permissions"], "0600");
+    let digest = |node: &Node| topology.user_data_digest(node);
+    assert!(digest(a).is_some() && digest(a) != digest(b) && digest(c).is_none());
+}
+
+#[test]
 fn steps_are_read_with_their_nodes_times_modes_and_owners() {
     let dir = directory(&[("a.hbs", "port {{vars.port}}\n"), ("sub/b.bin", "x")]);
     let text = "name: x\nvars: { port: 1 }\ngroups: { web: { count: 3 }, db: { count: 1 } }\nconfigure:\n  - { template: a.hbs, to: \"/etc/{{node.name}}\", mode: \"0600\", owner: \"redis:redis\" }\n  - { on: \"@web!web002\", file: sub/b.bin, to: /b, timeout: 5m, fanout: 7 }\n  - { name: go, on: \"@*\", run: \"echo {{node.address}}\" }\nworkload:\n  - { run: \"true\" }\n  - { name: load, on: db001, run: x, barrier: true, timeout: 1h 30m, collect: [\"/var/log/*.log\"] }\n";

@@ -5,10 +5,13 @@ use std::fmt;
 use std::ops::Range;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
 use serde_saphyr::{DuplicateKeyPolicy, Location, MergeKeyPolicy, Spanned};
 
 use super::diagnostics::Sink;
 use super::limits::{MAX_ALIASED_VALUES, MAX_DEPTH, MAX_FILE_BYTES, MAX_VALUES};
+use super::surprise;
+use crate::base::number;
 
 /// The hint for a topology that is too large.
 const FOLD: &str = "name many nodes or hosts at once with node sets, such as `bm[01-15]`";
@@ -18,6 +21,8 @@ const FOLD: &str = "name many nodes or hosts at once with node sets, such as `bm
 pub(super) struct Tree {
     pub(super) kind: Kind,
     pub(super) span: Range<usize>,
+    /// The text of a number that is not in the usual form of its value: `1.10`, `007`, `0x10`, `1e3`, `1_000`.
+    pub(super) written: Option<String>,
 }
 
 /// A key of a mapping and its place.
@@ -107,15 +112,9 @@ pub(super) fn parse(text: &str, sink: &Sink<'_>) -> Option<Tree> {
             let offset = error.location().map_or(0, |location| {
                 sink.offset(location.line() as usize, location.column() as usize)
             });
-            let line = text[..offset].lines().count().max(1);
-            let braces = text.lines().nth(line - 1).is_some_and(|line| line.contains("{{"));
             let (message, hint) = explain(&error);
-            let hint = if braces {
-                "put a value that contains `{{` in quotes"
-            } else {
-                hint
-            };
-            sink.error_hint(&(offset..offset + 1), message, hint.to_owned());
+            let hint = surprise::hint(text, offset, &message).unwrap_or_else(|| hint.to_owned());
+            sink.error_hint(&(offset..offset + 1), message, hint);
             None
         }
     }
@@ -276,6 +275,7 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn tree(&self, value: Spanned<Raw>) -> Tree {
         let span = self.span(value.referenced);
+        let written = self.written(&value);
         let kind = match value.value {
             Raw::Null => Kind::Null,
             Raw::Bool(value) => Kind::Bool(value),
@@ -299,7 +299,30 @@ impl Builder<'_> {
                     .collect(),
             ),
         };
-        Tree { kind, span }
+        Tree { kind, span, written }
+    }
+
+    /// See [`Tree::written`]. Where the text cannot be the one of this number, such as that of an alias, there is none.
+    fn written(&self, value: &Spanned<Raw>) -> Option<String> {
+        let number = match value.value {
+            Raw::Int(value) => Number::from(value),
+            Raw::Unsigned(value) => Number::from(value),
+            Raw::Float(value) => Number::from_f64(value)?,
+            _ => return None,
+        };
+        let text = self.text.get(self.span(value.defined))?;
+        // An anchor or a tag may stand before it.
+        let text = text.split_whitespace().next_back()?;
+        let starts = text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
+        let plain = text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "+-._".contains(c));
+        let same = match number::read(text) {
+            Some(read) => read.as_f64().map(f64::to_bits) == number.as_f64().map(f64::to_bits),
+            // Numbers of YAML 1.1 are text in YAML 1.2: `1_000`, `0b11`.
+            None => text.contains('_') || text.trim_start_matches(['+', '-']).starts_with('0'),
+        };
+        (starts && plain && same && text != number.to_string()).then(|| text.to_owned())
     }
 
     /// The bytes of a value, its first line only.

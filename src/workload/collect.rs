@@ -1,5 +1,7 @@
 //! Fetches the files that a step collects, with their directories. The node's file list is not trusted.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use crate::base::failure::explain;
 use crate::base::name::NodeName;
 use crate::base::patience::patience;
 use crate::base::shell::quote;
-use crate::ssh::transfer::{PullLimits, pull};
+use crate::ssh::transfer::{Noted, PullLimits, Pulled, changed_while_read, pull};
 use crate::ssh::{ExecRequest, Session, SshError};
 use crate::topology::WorkloadStep;
 
@@ -23,14 +25,24 @@ const MATCHES: usize = 10_000;
 /// The pause before a retry after a lost connection.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Fetches the files of a step into `target`, under their directories on the node. Starts again if the connection is
-/// lost. An interrupt drops it.
+/// What is to be told of the files of a step on a node.
+#[derive(Debug, Default)]
+pub(super) struct Collected {
+    /// Those that could not be fetched, and why.
+    pub(super) failed: Noted,
+    /// What is special about those that were.
+    pub(super) notes: Noted,
+}
+
+/// Fetches the files of a step into `target`, under their directories on the node. One that cannot be fetched does not
+/// prevent the others. Starts again if the connection is lost. An interrupt drops it.
 pub(super) async fn collect(
     workload: &Workload<'_>,
     step: &WorkloadStep,
     node: &NodeName,
     target: &Path,
-) -> Result<(), String> {
+    collected: &mut Collected,
+) {
     let nodes = workload.nodes;
     // A barrier lets all nodes start at once, but they need not transfer at once.
     let takes_turns = step.barrier || step.fanout.or(workload.fanout).is_none();
@@ -43,62 +55,105 @@ pub(super) async fn collect(
                     tokio::time::sleep(patience(PAUSE)).await;
                     continue;
                 }
-                Err(error) => return Err(explain(&error)),
+                Err(error) => {
+                    collected.failed.add(explain(&error));
+                    return;
+                }
             };
-            let fetched = tokio::select! {
-                fetched = fetch(&session, &step.collect, target) => fetched,
-                why = nodes.dead_while_probed(node, &session) => Err(why.reason),
+            *collected = Collected::default();
+            let dead = tokio::select! {
+                () = fetch(&session, &step.collect, target, collected) => None,
+                why = nodes.dead_while_probed(node, &session) => Some(why),
             };
-            match fetched {
-                Err(_) if session.is_closed() => tokio::time::sleep(patience(PAUSE)).await,
-                other => return other,
+            match dead {
+                Some(why) => collected.failed.add(why.reason),
+                None if collected.failed.count() > 0 && session.is_closed() => {
+                    tokio::time::sleep(patience(PAUSE)).await;
+                    continue;
+                }
+                None => {}
             }
+            return;
         }
     };
     // The limits on time, bytes and files apply to all paths together: a hostile node may match thousands.
-    let limited = tokio::time::timeout(ALLOWED, all).await;
-    limited.unwrap_or_else(|_| {
-        Err(format!(
-            "took longer than {}",
-            humantime::format_duration(ALLOWED)
-        ))
-    })
+    if tokio::time::timeout(ALLOWED, all).await.is_err() {
+        let took = format!("took longer than {}", humantime::format_duration(ALLOWED));
+        collected.failed.add(took);
+    }
 }
 
-async fn fetch(session: &Session, patterns: &[String], target: &Path) -> Result<(), String> {
+async fn fetch(session: &Session, patterns: &[String], target: &Path, collected: &mut Collected) {
     let mut left = PullLimits::default();
     for pattern in patterns {
-        let found = expand(session, pattern).await?;
-        if found.is_empty() {
-            return Err(format!("nothing matches {pattern}"));
-        }
+        let found = match expand(session, pattern).await {
+            Ok(found) if found.is_empty() => Err(format!("nothing matches {pattern}")),
+            other => other,
+        };
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                collected.failed.add(error);
+                continue;
+            }
+        };
         for path in found {
-            let into = local(target, &path)
-                .ok_or_else(|| format!("{} is not a plain absolute path", path.escape_debug()))?;
-            let pulled = pull(session, &path, &into, left, true, Some(ALLOWED))
-                .await
-                .map_err(|error| explain(&error))?;
-            left.bytes = left.bytes.saturating_sub(pulled.bytes);
-            left.entries = left.entries.saturating_sub(pulled.entries);
+            let shown = String::from_utf8_lossy(&path).escape_debug().to_string();
+            let Some(into) = local(target, &path) else {
+                collected
+                    .failed
+                    .add(format!("{shown} is not a plain absolute path"));
+                continue;
+            };
+            match pull(session, OsStr::from_bytes(&path), &into, left, Some(ALLOWED)).await {
+                Ok(pulled) => {
+                    left.bytes = left.bytes.saturating_sub(pulled.bytes);
+                    left.entries = left.entries.saturating_sub(pulled.entries);
+                    note(collected, &shown, pulled);
+                }
+                Err(error) => {
+                    collected.failed.add(format!("{shown}: {}", explain(&error)));
+                    if !error.is_about_one_source() {
+                        return;
+                    }
+                }
+            }
         }
     }
-    Ok(())
 }
 
-async fn expand(session: &Session, pattern: &str) -> Result<Vec<String>, String> {
+/// Notes what is special about a path that was fetched.
+fn note(collected: &mut Collected, path: &str, pulled: Pulled) {
+    const SHOWN: usize = 5;
+    collected.failed.extend(pulled.skipped);
+    if let Some(note) = changed_while_read(&pulled.changed) {
+        collected.notes.add(format!("{path}: {note}"));
+    }
+    if pulled.outside.count() > 0 {
+        let links = pulled.outside.lines(SHOWN).join(", ");
+        let text = format!("{path}: symlinks that point outside are left out: {links}");
+        collected.notes.add(text);
+    }
+}
+
+/// The paths that match a pattern. Each ends with a zero, because names may contain anything else.
+async fn expand(session: &Session, pattern: &str) -> Result<Vec<Vec<u8>>, String> {
+    let script = format!(
+        "for f in {}; do [ ! -e \"$f\" ] || printf '%s\\0' \"$f\"; done",
+        glob(pattern)
+    );
     let request = ExecRequest {
-        command: format!(
-            "for f in {}; do [ ! -e \"$f\" ] || printf '%s\\n' \"$f\"; done",
-            glob(pattern)
-        ),
+        command: format!("exec sh -c {}", quote(&script)),
         timeout: Some(ALLOWED),
         limit: 4 << 20,
         ..ExecRequest::default()
     };
     let output = session.exec(&request).await.map_err(|error| explain(&error))?;
-    let text = String::from_utf8(output.stdout)
-        .map_err(|_| format!("{pattern} matches a name that is not UTF-8"))?;
-    let found: Vec<String> = text.lines().map(str::to_owned).collect();
+    let paths = output.stdout.split(|byte| *byte == 0);
+    let found: Vec<Vec<u8>> = paths
+        .filter(|path| !path.is_empty())
+        .map(<[u8]>::to_vec)
+        .collect();
     if found.len() > MATCHES || output.truncated {
         return Err(format!("{pattern} matches more than {MATCHES} files"));
     }
@@ -125,9 +180,9 @@ fn glob(pattern: &str) -> String {
 }
 
 /// The local directory of a node's file; `None` for a path that could leave the target.
-fn local(target: &Path, path: &str) -> Option<PathBuf> {
+fn local(target: &Path, path: &[u8]) -> Option<PathBuf> {
     let mut into = target.to_owned();
-    let parent = Path::new(path).parent()?;
+    let parent = Path::new(OsStr::from_bytes(path)).parent()?;
     for component in parent.components() {
         match component {
             Component::RootDir => {}
@@ -135,7 +190,7 @@ fn local(target: &Path, path: &str) -> Option<PathBuf> {
             _ => return None,
         }
     }
-    path.starts_with('/').then_some(into)
+    path.starts_with(b"/").then_some(into)
 }
 
 #[cfg(test)]
@@ -151,8 +206,8 @@ mod tests {
     #[test]
     fn a_path_of_the_node_cannot_leave_the_target() {
         let target = Path::new("/t");
-        assert_eq!(local(target, "/var/log/x"), Some("/t/var/log".into()));
-        assert_eq!(local(target, "/../x/y"), None);
-        assert_eq!(local(target, "x/y"), None);
+        assert_eq!(local(target, b"/var/log/x"), Some("/t/var/log".into()));
+        assert_eq!(local(target, b"/../x/y"), None);
+        assert_eq!(local(target, b"x/y"), None);
     }
 }

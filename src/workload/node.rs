@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 
 use super::barrier::Barrier;
+use super::collect::Collected;
 use super::job::Workload;
 use super::record::{Journal, Line};
 use super::results::{NodeResult, Outcome};
@@ -16,6 +17,9 @@ use crate::base::name::NodeName;
 use crate::base::patience::patience;
 use crate::supervise::{self, Discard, End, Sink, Step, StepError, Way};
 use crate::topology::WorkloadStep;
+
+/// Files that are named of those that could not be collected.
+const NAMED: usize = 20;
 
 /// Time for a node to delete what it keeps of a step that has ended.
 const ACKNOWLEDGEMENT: Duration = Duration::from_secs(30);
@@ -76,6 +80,9 @@ impl Sink for Keeper<'_> {
             took,
             bytes,
             lost: end.lost.bytes(),
+            cut: self.output.cut(),
+            uncollected: Vec::new(),
+            notes: Vec::new(),
             unconfirmed: false,
         })
     }
@@ -142,6 +149,9 @@ async fn command(
         took: began.elapsed(),
         bytes,
         lost: 0,
+        cut: 0,
+        uncollected: Vec::new(),
+        notes: Vec::new(),
         unconfirmed,
     };
     let unwritable = |error: io::Error| format!("failed to write results: {error}");
@@ -196,7 +206,10 @@ async fn command(
         Ok(end) => Outcome::from(&end.ended),
         Err(error) => outcome(error, barrier),
     };
-    let result = result(outcome, bytes, unconfirmed);
+    let result = NodeResult {
+        cut: keeper.output.cut(),
+        ..result(outcome, bytes, unconfirmed)
+    };
     if unconfirmed || !keeper.has_started {
         return Ran::Other(result);
     }
@@ -278,15 +291,14 @@ async fn with_files(
     mut result: NodeResult,
 ) -> NodeResult {
     let target = dir.join(node.as_str());
-    let fetching = super::collect::collect(workload, step, node, &target);
-    let fetched = workload.cancel.run_until_cancelled(fetching).await;
-    let is_done = fetched.is_some();
-    let fetched = fetched.unwrap_or_else(|| Err("interrupted".into()));
-    if let (Outcome::Passed, Err(error)) = (&result.outcome, fetched) {
-        result.outcome = Outcome::Error {
-            error: format!("failed to collect files: {error}"),
-        };
+    let mut collected = Collected::default();
+    let fetching = super::collect::collect(workload, step, node, &target, &mut collected);
+    let is_done = workload.cancel.run_until_cancelled(fetching).await.is_some();
+    if !is_done {
+        collected.failed.add("interrupted".into());
     }
+    result.uncollected = collected.failed.lines(NAMED);
+    result.notes = collected.notes.lines(NAMED);
     if !is_done {
         return result;
     }

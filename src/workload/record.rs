@@ -208,6 +208,9 @@ mod tests {
                 took: Duration::from_millis(1500),
                 bytes: 3,
                 lost: 0,
+                cut: 0,
+                uncollected: Vec::new(),
+                notes: Vec::new(),
                 unconfirmed: false,
             },
         }
@@ -224,9 +227,7 @@ mod tests {
         let journal = Journal::open(&results).unwrap();
         journal.write(&line).unwrap();
         line.collected = true;
-        line.result.outcome = Outcome::Error {
-            error: "failed to collect files".into(),
-        };
+        line.result.uncollected = vec!["nothing matches /x".into()];
         journal.write(&line).unwrap();
         let journal = Journal::open(&results).unwrap();
         assert_eq!(journal.ended("load", &node), Some(&line.result));

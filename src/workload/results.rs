@@ -37,7 +37,7 @@ pub enum Outcome {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         doing: Option<String>,
     },
-    /// It could not be run, or its files could not be fetched.
+    /// It could not be run.
     Error {
         /// The cause.
         error: String,
@@ -88,6 +88,16 @@ pub struct NodeResult {
     /// Bytes of these that were lost: a controller was killed while it held them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost: u64,
+    /// Bytes of these that were left out of the files: each keeps the first 256 MiB of a stream.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cut: u64,
+    /// Files that could not be collected after it, and why: paths, patterns, or entries of directories. They do not change
+    /// the outcome.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uncollected: Vec<String>,
+    /// What is special about the files that were collected, such as that one changed while it was read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Whether the step may still run: the node did not confirm that it has ended.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unconfirmed: bool,
@@ -116,6 +126,12 @@ impl StepReport {
     /// Whether it passed on all nodes.
     pub fn passed(&self) -> bool {
         self.nodes.iter().all(|node| node.outcome == Outcome::Passed)
+    }
+
+    /// The nodes of which files could not be collected.
+    pub fn uncollected(&self) -> Vec<&NodeName> {
+        let nodes = self.nodes.iter().filter(|node| !node.uncollected.is_empty());
+        nodes.map(|node| &node.node).collect()
     }
 }
 

@@ -71,10 +71,20 @@ impl Workload<'_> {
             failed: nodes.len() - ok,
             took: began.elapsed(),
         });
-        StepReport {
+        let report = StepReport {
             step: step.name.clone(),
             nodes,
+        };
+        let uncollected = crate::nodeset::fold(report.uncollected());
+        if !uncollected.is_empty() {
+            self.events.emit(Event::Warning {
+                text: format!(
+                    "files of step `{}` could not be collected on {uncollected}",
+                    step.name
+                ),
+            });
         }
+        report
     }
 
     /// Runs the step on a node and emits its events.

@@ -67,6 +67,11 @@ impl<'a> Kept<'a> {
         Ok(())
     }
 
+    /// Bytes that are not in the file, because it has [`KEPT`] ones.
+    fn cut(&self) -> u64 {
+        self.bytes.saturating_sub(KEPT)
+    }
+
     fn finish(&mut self) -> u64 {
         if let Some(line) = self.lines.finish() {
             emit_line(self.workload, self.node, self.stream, line);
@@ -113,6 +118,11 @@ impl<'a> Output<'a> {
             Stream::Stdout => self.stdout.write(bytes),
             Stream::Stderr => self.stderr.write(bytes),
         }
+    }
+
+    /// How many bytes of both streams are not in their files, because these are full.
+    pub(super) fn cut(&self) -> u64 {
+        self.stdout.cut() + self.stderr.cut()
     }
 
     /// Shows the unfinished last lines; returns the total number of bytes.

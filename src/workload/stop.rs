@@ -93,6 +93,9 @@ fn result(node: &NodeName, error: &str) -> NodeResult {
         took: Duration::ZERO,
         bytes: 0,
         lost: 0,
+        cut: 0,
+        uncollected: Vec::new(),
+        notes: Vec::new(),
         unconfirmed: false,
     }
 }

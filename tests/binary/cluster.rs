@@ -149,3 +149,26 @@ fn down_that_may_not_ask_changes_nothing() {
     let ran = program.args(["down"]).run().code(2).says("hint: ").says("-y");
     assert_eq!(files(&ran.path("state/vcluster/demo")), before);
 }
+
+#[test]
+fn verbs_that_change_single_nodes_want_them_named_and_change_nothing_where_no_host_answers() {
+    let program = recorded();
+    let before = files(directory(&program, "demo").path());
+    let mut ran = program.args(["stop"]).run().code(2).says("--nodes");
+    for verb in ["restart", "start", "recreate"] {
+        ran = ran.again().args([verb]).run().code(2).says("--nodes");
+    }
+    let ran = ran.again().args(["recreate", "-w", "web001"]).run();
+    let ran = ran.code(2).says("terminal").says("-y");
+    let ran = ran.again().args(["restart", "-w", "web009"]).run();
+    let mut ran = ran.code(2).says("has no node `web009`");
+    for line in [
+        "restart -w web001",
+        "stop -w @web",
+        "start -w web001",
+        "recreate -w @all -y",
+    ] {
+        ran = ran.again().args(line.split(' ')).run().code(5).says("bm01");
+    }
+    assert_eq!(files(&ran.path("state/vcluster/demo")), before);
+}

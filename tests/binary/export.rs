@@ -42,7 +42,8 @@ fn an_inventory_reaches_nodes_through_their_host() {
     let node = &ran.json()["all"]["children"]["web"]["hosts"]["web001"];
     assert_eq!(node["ansible_host"], "10.77.0.1");
     let arguments = node["ansible_ssh_common_args"].as_str().unwrap();
-    assert!(arguments.contains("ProxyJump=root@127.0.0.1:1"), "{arguments}");
+    let hop = "-o 'ProxyCommand=ssh -p 1 -l root -W %h:%p 127.0.0.1'";
+    assert!(arguments.ends_with(hop), "{arguments}");
     let ran = recorded().args(["inventory"]).run().code(0).says_nothing();
     ran.prints("all:\n  children:\n    web:\n");
 }
@@ -54,8 +55,23 @@ fn an_ssh_config_reaches_nodes_through_their_host_and_trusts_only_their_keys() {
         .run()
         .code(0)
         .says_nothing()
-        .prints("Host web001\n")
+        .prints("Host web001 web001.demo\n")
         .prints("  StrictHostKeyChecking yes\n")
-        .prints("  ProxyJump root@127.0.0.1:1\n");
+        .prints("  ProxyCommand ssh -p 1 -l root -W %h:%p 127.0.0.1\n");
     assert_output!(ran);
+}
+
+#[test]
+fn a_config_of_the_environment_leads_to_the_hosts_of_an_export_as_well() {
+    let ran = recorded()
+        .env("VCLUSTER_SSH_CONFIG", "own config")
+        .args(["ssh-config"])
+        .run()
+        .code(0)
+        .says_nothing();
+    let config = ran.path("own config");
+    let config = config.display();
+    ran.prints(&format!(
+        "  ProxyCommand ssh -F '{config}' -p 1 -l root -W %h:%p 127.0.0.1\n"
+    ));
 }

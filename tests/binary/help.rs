@@ -3,7 +3,7 @@
 use crate::program::Vcluster;
 
 /// All verbs and their own verbs, in the order of the help.
-const VERBS: [&str; 32] = [
+const VERBS: [&str; 36] = [
     "validate",
     "plan",
     "doctor",
@@ -12,6 +12,10 @@ const VERBS: [&str; 32] = [
     "run",
     "configure",
     "status",
+    "restart",
+    "stop",
+    "start",
+    "recreate",
     "list",
     "extend",
     "gc",

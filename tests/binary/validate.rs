@@ -164,6 +164,113 @@ fn a_path_to_collect_is_no_template() {
 }
 
 #[test]
+fn a_misspelt_variable_is_an_error_wherever_it_stands() {
+    for (template, line) in [
+        ("{{#if vars.tsl}}on{{else}}off{{/if}}", 1),
+        ("{{#unless vars.tsl}}off{{/unless}}", 1),
+        ("{{#each vars.tsl}}{{this}}{{else}}none{{/each}}", 1),
+        ("{{#with vars.tsl}}{{this}}{{else}}none{{/with}}", 1),
+        ("{{#if (eq vars.tsl true)}}on{{/if}}", 1),
+        ("{{#if (and vars.port (not vars.tsl))}}on{{/if}}", 1),
+        ("{{default vars.optional vars.tsl}}", 1),
+        ("{{lookup vars vars.tsl}}", 1),
+        // In branches that no node takes, too.
+        ("{{#if false}}\n{{vars.tsl}}\n{{/if}}", 2),
+        ("{{#if vars.tls}}on\n{{else if vars.tsl}}off{{/if}}", 2),
+        ("{{#each vars.none}}\n\n{{@root.vars.tsl}}{{/each}}", 3),
+    ] {
+        let ran = Vcluster::new()
+            .file("t.hbs", template)
+            .file(
+                "demo.yaml",
+                &format!("{GOOD}vars: {{ tls: true, port: 1, none: [] }}\nconfigure: [{{ template: t.hbs, to: /t }}]\n"),
+            )
+            .args(["validate", "demo.yaml"])
+            .run()
+            .code(3)
+            .prints_nothing()
+            .says("unknown variable `")
+            .says("vars.tsl`")
+            .says("did you mean `tls`? (in `vars`)");
+        ran.says(&format!("t.hbs:{line}:"));
+    }
+}
+
+#[test]
+fn a_variable_is_optional_where_the_template_says_so() {
+    let template = "{{#if (defined vars.tls)}}{{vars.tls.cert}}{{/if}}{{default vars.port 1}}\
+                    {{#if (contains vars \"zone\")}}{{vars.zone}}{{/if}}";
+    Vcluster::new()
+        .file("t.hbs", template)
+        .file(
+            "demo.yaml",
+            &format!("{GOOD}configure: [{{ template: t.hbs, to: /t }}]\n"),
+        )
+        .args(["validate", "demo.yaml"])
+        .run()
+        .code(0);
+}
+
+#[test]
+fn a_number_is_rendered_as_it_is_written() {
+    // A path that must not contain `..`: the rendered text shows in the error.
+    for (written, rendered) in [
+        ("1.10", "1.10"),
+        ("1e3", "1e3"),
+        ("0x10", "0x10"),
+        ("007", "007"),
+        ("1_000", "1_000"),
+        ("yes", "yes"),
+        ("True", "true"),
+        ("~", ""),
+        ("&x 1.20", "1.20"),
+        ("12", "12"),
+        ("2.5", "2.5"),
+    ] {
+        let steps =
+            format!("vars: {{ v: {written} }}\nconfigure: [{{ content: x, to: \"/../{{{{vars.v}}}}\" }}]\n");
+        stdin(&format!("{GOOD}{steps}"))
+            .code(3)
+            .says(&format!("`/../{rendered}` contains `..`"));
+    }
+    // It is still a number.
+    let same = "{{#if (and (eq vars.v 1.1) (lt vars.v 1.2))}}/ok{{else}}wrong{{/if}}";
+    stdin(&format!(
+        "{GOOD}vars: {{ v: 1.10 }}\nconfigure: [{{ content: x, to: \"{same}\" }}]\n"
+    ))
+    .code(0);
+}
+
+#[test]
+fn a_surprise_of_yaml_has_a_hint() {
+    for (text, hint) in [
+        (
+            "hosts: { bm[01-03]: { max_nodes: 4 } }\n",
+            "quote it: \"bm[01-03]\"",
+        ),
+        ("hosts: { n[1-3]: }\n", "quote it: \"n[1-3]\""),
+        ("configure:\n  - { on: @all, run: x }\n", "quote it: \"@all\""),
+        ("min_ready: %90\n", "quote it: \"%90\""),
+        ("hosts: { h: { uri: {{name}} } }\n", "contains `{{` in quotes"),
+        ("groups:\n\tweb: { count: 1 }\n", "spaces"),
+    ] {
+        stdin(&format!("name: demo\n{text}")).code(3).says(hint);
+    }
+}
+
+#[test]
+fn a_uri_of_another_tool_gets_one_answer_with_all_that_is_not_supported() {
+    let uri = "qemu+ssh://root@bm01:22/system?keyfile=/root/.ssh/id&sshauth=privkey&no_verify=1";
+    stdin(&format!(
+        "name: demo\nhosts: {{ bm01: {{ uri: \"{uri}\" }} }}\ngroups: {{ web: {{ count: 1 }} }}\n"
+    ))
+    .code(3)
+    .says("`keyfile`, `sshauth`, `no_verify`")
+    .says("`identity: /root/.ssh/id`")
+    .says("<stdin>: 1 error\n");
+}
+
+#[test]
 fn one_bad_file_of_several_decides_the_exit_code_and_hides_no_other() {
     Vcluster::new()
         .file("good.yaml", GOOD)

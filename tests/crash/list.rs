@@ -21,6 +21,8 @@ pub(crate) enum Scene {
     /// `up` of a topology that lost a node, and with it a host.
     Shrink,
     Configure,
+    Restart,
+    Recreate,
     Run,
     Extend,
     /// `gc` of the cluster, whose lease has ended.
@@ -62,11 +64,13 @@ pub(crate) struct Trial {
 }
 
 impl Scene {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::UpBare,
         Self::Up,
         Self::Shrink,
         Self::Configure,
+        Self::Restart,
+        Self::Recreate,
         Self::Run,
         Self::Extend,
         Self::Gc,
@@ -79,6 +83,8 @@ impl Scene {
             Self::UpBare | Self::Up => Shape::Two.up(),
             Self::Shrink => Shape::One.up(),
             Self::Configure => &["configure", "topology.yaml"],
+            Self::Restart => &["restart", "-c", "topology.yaml", "-w", "@all"],
+            Self::Recreate => &["recreate", "-c", "topology.yaml", "-w", "@all", "-y"],
             Self::Run => &["run", "topology.yaml"],
             Self::Extend => &["extend", "topology.yaml"],
             Self::Gc => &["gc", "topology.yaml", "-y"],
@@ -113,6 +119,8 @@ impl Scene {
             Self::Up => "`up`",
             Self::Shrink => "`up`, one node and one host fewer",
             Self::Configure => "`configure`",
+            Self::Restart => "`restart`",
+            Self::Recreate => "`recreate`",
             Self::Run => "`run`",
             Self::Extend => "`extend`",
             Self::Gc => "`gc`",
@@ -149,6 +157,8 @@ pub(crate) fn trials(args: &Args, world: &mut World) -> (Vec<Trial>, Vec<(Scene,
         Scene::UpBare,
         Scene::Shrink,
         Scene::Configure,
+        Scene::Restart,
+        Scene::Recreate,
         Scene::Run,
         Scene::Extend,
         Scene::Gc,

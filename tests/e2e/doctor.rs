@@ -66,6 +66,40 @@ fn healthy_hosts_have_no_errors_and_nothing_is_created_on_them() {
 }
 
 #[test]
+fn a_host_whose_shell_prints_and_a_config_with_match_blocks_are_like_any_other() {
+    let mut world = World::new();
+    world.topology("bm01", "groups: { n: { count: 1 } }\n");
+    let undo = Undo(|| {
+        on_host(
+            "bm01",
+            "cd && if [ -e .bashrc.kept ]; then mv .bashrc.kept .bashrc; else rm -f .bashrc; fi",
+        );
+    });
+    let change = on_host(
+        "bm01",
+        "cd && { [ ! -e .bashrc ] || cp -p .bashrc .bashrc.kept; } && echo 'echo Welcome; echo hello >&2' >>.bashrc",
+    );
+    assert!(change.status.success(), "{change:?}");
+    let greeting = on_host("bm01", "true").stdout;
+    assert_eq!(String::from_utf8_lossy(&greeting), "Welcome\n");
+    let lab = std::fs::read_to_string(std::env::var("VCLUSTER_SSH_CONFIG").unwrap()).unwrap();
+    let (names, rest) = lab.split_once("Host bm* ").unwrap();
+    let (_, settings) = rest.split_once('\n').unwrap();
+    let text = format!("{names}Match originalhost bm* exec \"true\"\n{settings}");
+    let config = world.write("config_with_match", &text);
+    let config = config.to_str().unwrap().to_owned();
+    world.environment.push(("VCLUSTER_SSH_CONFIG", config));
+    let ran = world.run(&["doctor"]).code(0);
+    assert!(ran.stdout.contains("accepts the login as root"), "{}", ran.stdout);
+    world.run(&["up"]).code(0);
+    let exec = world.run(&["exec", "--", "echo", "here"]).code(0);
+    assert_eq!(exec.stdout, "n001: here\n");
+    world.run(&["down", "-y"]).code(0);
+    drop(undo);
+    assert_eq!(world.traces(), Vec::<String>::new());
+}
+
+#[test]
 fn a_host_that_is_off_is_an_error_and_the_others_are_still_checked() {
     let world = World::new();
     world.topology("bm[01-03]", NODES);

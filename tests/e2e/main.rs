@@ -4,14 +4,18 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 mod change;
+mod changed;
 mod command;
 mod debian;
 mod doctor;
 mod errors;
 mod faults;
+mod foreign;
 mod interrupt;
 mod main_job;
+mod overlay;
 mod reading;
 mod secrets;
 mod sharing;
+mod stock;
 mod world;

@@ -1,6 +1,7 @@
 //! The main job: up, use, run, down.
 
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 
 use crate::world::{World, find, json};
 
@@ -60,6 +61,8 @@ fn up_run_exec_and_down_do_the_main_job_and_leave_nothing() {
 
     workload_keeps_output_and_files(&world);
     files_go_there_and_back(&world);
+    odd_files_cost_no_other(&world);
+    what_cannot_be_collected_does_not_stop_a_run(&world);
 
     // Nothing is missing, so `up` does nothing.
     let again = world.run(&["up", "topology.yaml", "--format", "json"]).code(0);
@@ -157,4 +160,78 @@ fn files_go_there_and_back(world: &World) {
             0o750
         );
     }
+}
+
+/// A log that grows, links, files of `/proc` and `/sys`, odd names, a socket, and the mode of a directory that exists.
+fn odd_files_cost_no_other(world: &World) {
+    let on = |verb: &'static str| [verb, "-c", world.name.as_str(), "-w", "web001"];
+    let run = |verb: &'static str, rest: &[&str]| world.run(&[&on(verb)[..], rest].concat());
+    let make = "cd /tmp; echo content >b.1; ln -s b.1 rel; ln -s /tmp/b.1 abs; \
+        (while sleep 0.02; do date; done >>app.log) >/dev/null 2>&1 </dev/null &";
+    run("exec", &["--", make]).code(0);
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let sources = [
+        "/tmp/app.log",
+        "/tmp/rel",
+        "/tmp/abs",
+        "/proc/version",
+        "/sys/class/net/lo/mtu",
+    ];
+    run("pull", &[&sources[..], &["odd"]].concat())
+        .code(0)
+        .says("1 file changed while it was read: app.log");
+    let read = |name: &str| std::fs::read_to_string(world.path("odd/web001").join(name)).unwrap();
+    assert!(!read("app.log").is_empty() && !read("app.log").contains('\0'));
+    for (name, text) in [("rel", "content\n"), ("abs", "content\n"), ("mtu", "65536\n")] {
+        assert_eq!(read(name), text, "{name}");
+    }
+    assert!(read("version").starts_with("Linux"));
+    // One source that does not exist costs no other.
+    run("pull", &["/tmp/nothing", "/tmp/b.1", "odd"])
+        .code(5)
+        .says("nothing");
+    assert_eq!(read("b.1"), "content\n");
+
+    std::fs::create_dir(world.path("root")).unwrap();
+    std::fs::set_permissions(world.path("root"), std::fs::Permissions::from_mode(0o775)).unwrap();
+    world.write("root/mnt-data\\x2dbig.mount", "odd");
+    let _socket = UnixListener::bind(world.path("root/socket")).unwrap();
+    run("push", &["root", "/"]).code(5).says("root/socket (a socket)");
+    let seen = run("exec", &["--", "stat -c %a /root; ls /root"]).code(0);
+    assert_eq!(seen.stdout, "web001: 700\nweb001: mnt-data\\x2dbig.mount\n");
+}
+
+fn what_cannot_be_collected_does_not_stop_a_run(world: &World) {
+    let workload = r#"workload:
+  - { name: first, on: web001, run: "echo kept >/tmp/kept", collect: [/tmp/none, /tmp/app.log, /tmp/kept] }
+  - { name: second, on: web001, run: "killall sleep; true" }
+"#;
+    let (rest, _) = CLUSTER.split_once("workload:").unwrap();
+    world.topology("bm[01-02]", &format!("{rest}{workload}"));
+    let results = world.path("incomplete");
+    let ran = world
+        .run(&["run", "--results", results.to_str().unwrap()])
+        .code(5)
+        .says("incomplete: all steps passed");
+    assert!(
+        ran.stdout.contains("[not collected: nothing matches /tmp/none]"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stdout.contains("step second: 1 of 1 node passed"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(std::fs::read_to_string(find(&results, "kept")).unwrap(), "kept\n");
+    assert!(
+        !std::fs::read_to_string(find(&results, "app.log"))
+            .unwrap()
+            .is_empty()
+    );
+    let stored = json(&std::fs::read_to_string(find(&results, "results.json")).unwrap());
+    let node = &stored["steps"][0]["nodes"][0];
+    assert_eq!(node["outcome"], "passed");
+    assert_eq!(node["uncollected"][0], "nothing matches /tmp/none");
+    world.topology("bm[01-02]", CLUSTER);
 }

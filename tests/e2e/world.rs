@@ -86,11 +86,10 @@ impl World {
         ))
     }
 
-    /// Writes an ssh config with the hosts of the lab and the nodes; returns its path.
+    /// Writes the exported ssh config, which leads to the nodes on its own; returns its path.
     pub(crate) fn ssh_config(&self) -> String {
-        let lab = std::fs::read_to_string(std::env::var("VCLUSTER_SSH_CONFIG").unwrap()).unwrap();
         let ours = self.run(&["ssh-config"]).code(0).stdout;
-        let config = self.write("ssh_config", &format!("{ours}\n{lab}"));
+        let config = self.write("ssh_config", &ours);
         config.to_str().unwrap().to_owned()
     }
 
@@ -147,7 +146,7 @@ pub(crate) fn lab_hosts() -> Vec<String> {
 pub(crate) fn traces_on(host: &str, cluster: &str) -> Vec<String> {
     let script = format!(
         "virsh list --all --name | grep '^{cluster}[.]'; virsh pool-list --all --name | grep '[.]{cluster}[.]'; \
-         ip -d link show | grep 'vcluster:{cluster}:'; ls /var/lib/libvirt/images/vcluster 2>/dev/null | grep '^{cluster}[.]'; true"
+         ip -d link show | grep 'vcluster:{cluster}:'; ls /var/lib/libvirt/images/vcluster /var/lib/libvirt/qemu/nvram 2>/dev/null | grep '^{cluster}[.]'; true"
     );
     let output = on_host(host, &script);
     assert!(

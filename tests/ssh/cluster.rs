@@ -39,7 +39,15 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// A cluster with these steps, in YAML; `DIR` in them is the directory of the test.
     pub(crate) fn new(count: usize, steps: &str) -> Self {
-        let servers = Server::nodes(count);
+        Self::of(Server::nodes(count), steps)
+    }
+
+    /// One node with the programs of the micro image.
+    pub(crate) fn dropbear(steps: &str) -> Self {
+        Self::of(vec![Server::dropbear()], steps)
+    }
+
+    fn of(servers: Vec<Server>, steps: &str) -> Self {
         let topology = topology(&servers, steps);
         let names: Vec<NodeName> = topology.nodes.iter().map(|node| node.name.clone()).collect();
         let (events, received) = Events::channel();

@@ -262,3 +262,160 @@ configure:
     );
     cluster.nodes.close().await;
 }
+
+/// A file that is too large for a script.
+fn large(seed: u8) -> Vec<u8> {
+    (0..16_u32 << 20).map(|at| (at / 251) as u8 ^ seed).collect()
+}
+
+/// A program that adds a line to this file whenever it receives a file, and does this first.
+fn receiver(cluster: &Cluster, first: &str) {
+    for server in &cluster.servers {
+        let sent = cluster.path("sent");
+        server.replace("cat", &format!("echo >>{}; {first}; exec cat", sent.display()));
+    }
+}
+
+const LARGE: &str = r#"
+configure:
+  - { name: small, on: "@all", content: "small\n", to: "DIR/{{node.name}}/small" }
+  - { name: large, on: "@all", file: source, to: "DIR/{{node.name}}/large", mode: "0640", timeout: 2m }
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_file_is_sent_only_where_it_differs() {
+    let mut cluster = Cluster::new(2, "");
+    std::fs::write(cluster.path("source"), large(0)).unwrap();
+    cluster.set_steps(LARGE);
+    receiver(&cluster, ":");
+    let names = cluster.names();
+    let sent = || cluster.read("sent").lines().count();
+    assert_eq!(cluster.configure(&names, 0).await, []);
+    assert_eq!(
+        cluster.ended_steps(),
+        ended(&[("small", 2, 2, 0), ("large", 2, 2, 0)])
+    );
+    assert_eq!(sent(), 2);
+    for name in &names {
+        let path = cluster.path(&format!("{name}/large"));
+        assert!(std::fs::read(&path).unwrap() == large(0));
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
+            0o640
+        );
+    }
+
+    // The same again, then with another mode on one node, then with another content.
+    let (first, second) = (cluster.path("n001/large"), cluster.path("n002/large"));
+    let steps: [(&dyn Fn(), usize, usize); 3] = [
+        (&|| {}, 0, 2),
+        (
+            &|| std::fs::set_permissions(&first, PermissionsExt::from_mode(0o600)).unwrap(),
+            1,
+            2,
+        ),
+        (&|| std::fs::write(&second, large(1)).unwrap(), 1, 3),
+    ];
+    for (change, changed, total) in steps {
+        change();
+        assert_eq!(cluster.configure(&names, 0).await, []);
+        assert_eq!(
+            cluster.ended_steps(),
+            ended(&[("small", 2, 0, 0), ("large", 2, changed, 0)])
+        );
+        assert_eq!(sent(), total);
+    }
+    assert!(std::fs::read(&second).unwrap() == large(0));
+    let left = std::fs::read_dir(cluster.path("n002")).unwrap().count();
+    assert_eq!(left, 2);
+    cluster.nodes.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_changes_and_a_full_disk_name_the_step_and_leave_the_old_file() {
+    let mut cluster = Cluster::new(1, "");
+    std::fs::write(cluster.path("source"), large(0)).unwrap();
+    cluster.set_steps(LARGE);
+    let names = cluster.names();
+    std::fs::create_dir(cluster.path("n001")).unwrap();
+    std::fs::write(cluster.path("n001/large"), "old").unwrap();
+    let source = cluster.path("source").display().to_string();
+    let full = "echo cat: write error: No space left on device >&2; exit 1";
+    let shrinks = format!(": >{source}");
+    let there = cluster.path("n001/large").display().to_string();
+    for (first, expected) in [
+        (
+            full,
+            format!("step `large`: no space left on the node for {there} ("),
+        ),
+        (
+            shrinks.as_str(),
+            format!("step `large`: failed to read {source}: it changed while it was being read"),
+        ),
+    ] {
+        receiver(&cluster, first);
+        let faults = cluster.configure(&names, 0).await;
+        let [fault] = faults.as_slice() else {
+            panic!("{faults:?}");
+        };
+        let text = fault.fault.to_string();
+        assert!(text.starts_with(&expected), "{text}");
+        assert_eq!(cluster.read("n001/large"), "old");
+        let left = std::fs::read_dir(cluster.path("n001")).unwrap().count();
+        assert_eq!(left, 2, "{expected}");
+    }
+    cluster.nodes.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_arrive_at_a_node_that_has_only_busybox() {
+    let mut cluster = Cluster::dropbear("");
+    std::fs::write(cluster.path("source"), large(0)).unwrap();
+    cluster.set_steps(
+        r#"
+configure:
+  - { name: large, on: "@all", file: source, to: 'DIR/new/it''s \ large', mode: "4750", timeout: 2m }
+  - { name: small, on: "@all", content: "small", to: "DIR/new/small", mode: "0600" }
+"#,
+    );
+    let names = cluster.names();
+    for changed in [1, 0] {
+        assert_eq!(cluster.configure(&names, 0).await, []);
+        assert_eq!(
+            cluster.ended_steps(),
+            ended(&[("large", 1, changed, 0), ("small", 1, changed, 0)])
+        );
+        let path = cluster.path("new/it's \\ large");
+        assert!(std::fs::read(&path).unwrap() == large(0));
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
+            0o4750
+        );
+        assert_eq!(std::fs::read_dir(cluster.path("new")).unwrap().count(), 2);
+    }
+    cluster.nodes.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_path_that_is_none_on_another_node_than_the_validated_one_fails_there() {
+    let cluster = Cluster::new(
+        2,
+        r#"
+configure:
+  - { name: path, on: "@all", content: x, to: 'DIR/{{#if (eq node.name "n002")}}../{{/if}}x' }
+"#,
+    );
+    let names = cluster.names();
+    let faults = cluster.configure(&names, 2).await;
+    let [fault] = faults.as_slice() else {
+        panic!("{faults:?}");
+    };
+    assert_eq!(fault.node.as_str(), "n002");
+    let text = fault.fault.to_string();
+    assert!(
+        text.contains("step `path`: to: ") && text.contains("contains `..`"),
+        "{text}"
+    );
+    assert_eq!(cluster.read("x"), "x");
+    cluster.nodes.close().await;
+}

@@ -195,8 +195,9 @@ async fn a_node_with_another_host_key_than_ours_is_refused_at_once() {
 async fn keys_come_from_files_of_the_config_and_the_error_names_what_failed() {
     let server = Server::openssh("");
     let config = server.config(&format!(
-        "Host gate\n HostName 127.0.0.1\n Port {}\n User root\n IdentityFile %d/client\n UserKnownHostsFile %d/known_hosts\n",
-        server.port
+        "Host gate\n HostName 127.0.0.1\n Port {}\n User root\n IdentityFile %d/client\n UserKnownHostsFile {}\n",
+        server.port,
+        server.path("known_hosts").display()
     ));
     let mut target = server.host();
     target.identity = None;
@@ -302,7 +303,60 @@ async fn the_agent_is_used_and_the_configured_key_comes_first() {
     // With IdentityAgent and without a configured key: too many keys for the server.
     let config = server.config(&format!("IdentityAgent {}\n", socket.display()));
     let error = refused_without_identity(&server, &config).await;
-    assert!(error.to_string().contains("IdentitiesOnly"), "{error}");
+    assert!(error.to_string().contains("MaxAuthTries"), "{error}");
+    assert!(error.hint().unwrap().contains("IdentitiesOnly"), "{error}");
+    // The key that the topology names comes before those of the agent.
+    let mut target = server.host();
+    target.identity = Some(server.path("moved"));
+    hello(&Session::connect_host_with(&target, &config).await.unwrap()).await;
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+fn sign(server: &Server, key: &str) {
+    let signed = Command::new("ssh-keygen")
+        .args(["-q", "-s"])
+        .arg(server.path("ca"))
+        .args(["-I", "test", "-n", "root"])
+        .arg(server.path(&format!("{key}.pub")))
+        .status();
+    assert!(signed.unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn certificates_are_offered_from_files_and_signed_for_by_a_file_or_the_agent() {
+    let server = Server::openssh("");
+    keygen(&server.path("ca"), "ed25519", "");
+    keygen(&server.path("rsa"), "rsa", "");
+    let ca = fs::read_to_string(server.path("ca.pub")).unwrap();
+    fs::write(server.path("authorized_keys"), format!("cert-authority {ca}")).unwrap();
+    let mut target = server.host();
+    target.identity = None;
+    let plain = server.config("IdentityFile %d/client\n");
+    let error = Session::connect_host_with(&target, &plain).await.err().unwrap();
+    assert!(matches!(error, SshError::Login { .. }), "{error}");
+    // Beside the key file.
+    for key in ["client", "rsa"] {
+        sign(&server, key);
+        let config = server.config(&format!("IdentityFile %d/{key}\n"));
+        hello(&Session::connect_host_with(&target, &config).await.unwrap()).await;
+    }
+    // Named, and elsewhere.
+    fs::rename(server.path("client-cert.pub"), server.path("other")).unwrap();
+    let named = "IdentityFile %d/client\nCertificateFile %d/other\n";
+    hello(
+        &Session::connect_host_with(&target, &server.config(named))
+            .await
+            .unwrap(),
+    )
+    .await;
+    // The agent has the key, but not the certificate.
+    let key = server.path("client");
+    let (mut child, socket) = agent(server.directory.path(), &[key.as_path()]);
+    fs::remove_file(&key).unwrap();
+    let mut config = server.config("IdentityFile %d/client.pub\nCertificateFile %d/other\n");
+    config.agent = Some(socket);
+    hello(&Session::connect_host_with(&target, &config).await.unwrap()).await;
     let _ = child.kill();
     let _ = child.wait();
 }
@@ -351,6 +405,25 @@ async fn nodes_and_hosts_are_reached_through_another_host() {
         "{}",
         gate.log()
     );
+    // Through two of them, of which the second has settings of its own, and by a command.
+    let second = Server::openssh("");
+    second.host();
+    let hops = |server: &Server, name: &str| {
+        format!(
+            "Host {name}\n HostName 127.0.0.1\n Port {0}\n User root\n IdentityFile {1}/client\n UserKnownHostsFile {1}/known_hosts\n",
+            server.port,
+            server.directory.path().display()
+        )
+    };
+    let config = inner.config(&format!(
+        "{}{}Match originalhost 127.0.0.1 exec \"true\"\n ProxyJump gate,second\n",
+        hops(&gate, "gate"),
+        hops(&second, "second")
+    ));
+    hello(&Session::connect_host_with(&target, &config).await.unwrap()).await;
+    assert!(second.log().contains("Accepted publickey"), "{}", second.log());
+    let config = inner.config("ProxyCommand busybox nc %h %p\n");
+    hello(&Session::connect_host_with(&target, &config).await.unwrap()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -374,9 +447,11 @@ async fn a_server_that_refuses_or_is_silent_fails_in_bounded_time_and_is_named()
     let error = Session::connect_host_with(&target, &denied).await.err().unwrap();
     assert!(error.to_string().contains("no key to offer"), "{error}");
     assert!(matches!(
-        refused(&server, &server.config("ProxyCommand x\n")).await,
+        refused(&server, &server.config("ProxyCommand x\nProxyUseFdpass yes\n")).await,
         SshError::Unsupported { .. }
     ));
+    let error = refused(&server, &server.config("ProxyCommand echo no way >&2\n")).await;
+    assert!(error.to_string().contains("no way"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -196,7 +196,7 @@ async fn a_step_continues_after_its_host_could_not_be_reached_for_any_reason() {
     };
     let work = supervise::follow(&way, &step, None, &mut sink);
     let both = tokio::time::timeout(Duration::from_mins(1), async { tokio::join!(work, repair) });
-    let (end, ()) = both.await.expect("the step does not end");
+    let (end, ()) = Box::pin(both).await.expect("the step does not end");
     assert_eq!(end.unwrap().ended, Ended::Exit(0));
     assert_eq!(String::from_utf8(sink.output).unwrap(), "one\ntwo\n");
     nodes.close().await;

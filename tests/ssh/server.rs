@@ -85,13 +85,35 @@ impl Server {
         Self::start_openssh(new_keys(), extra, "true")
     }
 
-    /// A host that runs no commands, but reports the load of a busy machine with one CPU.
+    /// OpenSSH whose login shell is this script.
+    pub(crate) fn with_shell(script: &str) -> Self {
+        let keys = new_keys();
+        let shell = keys.path().join("shell");
+        fs::write(&shell, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&shell, fs::Permissions::from_mode(0o755)).unwrap();
+        Self::start_openssh(keys, "", "true")
+    }
+
+    /// A host that reports the load of a busy machine with one CPU.
     pub(crate) fn busy_host() -> Self {
         // More than one second of waiting per second: `total` counts microseconds.
-        let total = "$(($(date +%s%N) / 100))";
-        Self::openssh(&format!(
-            "ForceCommand echo busy; echo 276.10 0 0 1/1 1; echo 1; echo some total={total}"
-        ))
+        Self::with_load("busy", "276.10 0 0 1/1 1", "$(($(date +%s%N) / 100))")
+    }
+
+    /// A host that reports this load, as a machine with one CPU. `boot_id` may contain commands.
+    pub(crate) fn with_load(boot_id: &str, average: &str, stalled: &str) -> Self {
+        let keys = new_keys();
+        let own_programs = format!("SetEnv PATH={}/bin:{PATH}", keys.path().display());
+        let server = Self::start_openssh(keys, &own_programs, "true");
+        let cat = format!(
+            "case \"$1\" in */boot_id) echo \"{boot_id}\" ;; */loadavg) echo {average} ;; \
+             */pressure/cpu) echo \"some total={stalled}\" ;; *) exec cat \"$@\" ;; esac"
+        );
+        server.replace("cat", &cat);
+        // Only this count: others look for processes with it.
+        let grep = "case \"$*\" in *' /proc/stat') echo 1 ;; *) exec grep \"$@\" ;; esac";
+        server.replace("grep", grep);
+        server
     }
 
     /// OpenSSH servers with the same keys, each with supervised steps of its own, as nodes have. Commands there use the
@@ -130,9 +152,12 @@ impl Server {
             .filter(|line| !line.starts_with("root:"))
             .collect::<Vec<_>>()
             .join("\n");
+        let own = Some(at("shell")).filter(|shell| shell.exists());
+        let shell = own.unwrap_or_else(|| "/bin/sh".into());
         let passwd = format!(
-            "root:x:0:0:root:{}:/bin/sh\n{others}\n",
-            directory.path().display()
+            "root:x:0:0:root:{}:{}\n{others}\n",
+            directory.path().display(),
+            shell.display()
         );
         fs::write(at("passwd"), passwd).unwrap();
         let script = format!(
@@ -276,13 +301,7 @@ impl Server {
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         let home = self.directory.path().to_owned();
-        SshConfig {
-            path,
-            required: true,
-            home,
-            user: "root".into(),
-            agent: None,
-        }
+        SshConfig::new(Some(path), home, "root")
     }
 
     pub(crate) async fn session(&self) -> Session {

@@ -154,12 +154,10 @@ async fn a_host_that_does_not_report_its_load_counts_as_busy_until_it_does() {
     let answers = directory.path().join("answers");
     // So long that the first question times out.
     let waits = format!(
-        "for i in $(seq 300); do [ ! -e {} ] || break; sleep 0.1; done",
+        "$(for i in $(seq 300); do [ ! -e {} ] || break; sleep 0.1; done)",
         answers.display()
     );
-    let host = Server::openssh(&format!(
-        "ForceCommand {waits}; echo idle; echo 0.10 0 0 1/1 1; echo 1; echo some total=1"
-    ));
+    let host = Server::with_load(&format!("{waits}idle"), "0.10 0 0 1/1 1", "1");
     let command = "echo + >>DIR/began; until [ -e DIR/end ]; do sleep 0.1; done";
     let steps = format!("configure:\n  - {{ name: step, on: \"@all\", run: \"{command}\" }}\n");
     let mut cluster = Cluster::new(NODES, &steps);

@@ -172,16 +172,18 @@ workload:
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn files_are_collected_from_each_node_and_a_pattern_without_a_match_is_an_error() {
+async fn files_are_collected_from_each_node_and_what_cannot_be_collected_costs_no_other_file_or_step() {
     let cluster = Cluster::new(
         2,
         r#"
 workload:
   - { name: logs, on: "@all", run: "mkdir -p DIR/var; echo text >DIR/var/a.log", collect: ["DIR/var/*.log"] }
-  - { name: none, on: n002, run: "true", collect: ["DIR/none/*.log"] }
+  - { name: none, on: n002, run: "true", collect: ["DIR/none/*.log", "DIR/pipe", "DIR/var"] }
+  - { name: later, on: n002, run: "true" }
 "#,
     );
     let results = cluster.results();
+    nix::unistd::mkfifo(&cluster.path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     let reports = cluster.run(&results).await;
     assert_eq!(outcomes(&reports[0]), vec![Outcome::Passed; 2]);
     for name in cluster.names() {
@@ -191,8 +193,20 @@ workload:
         assert_eq!(fs::read_to_string(collected).unwrap(), "text\n");
     }
     let pattern = cluster.path("none/*.log");
-    let missing = format!("failed to collect files: nothing matches {}", pattern.display());
-    assert_eq!(outcomes(&reports[1]), [error(&missing)]);
+    let node = &reports[1].nodes[0];
+    assert_eq!(node.outcome, Outcome::Passed);
+    let missing = format!("nothing matches {}", pattern.display());
+    assert_eq!(node.uncollected, [missing.as_str(), "pipe (a named pipe)"]);
+    let kept = cluster.path("var/a.log");
+    let collected = results
+        .path()
+        .join("none/n002")
+        .join(kept.strip_prefix("/").unwrap());
+    assert_eq!(fs::read_to_string(collected).unwrap(), "text\n");
+    assert_eq!((reports[1].uncollected().len(), reports.len()), (1, 3));
+    // A run that is resumed still reports it.
+    let again = cluster.run(&results).await;
+    assert_eq!(again[1].nodes[0].uncollected, node.uncollected);
     cluster.nodes.close().await;
 }
 
@@ -250,8 +264,8 @@ workload:
     };
     let (reports, interrupted) = tokio::join!(cluster.run(&results), interrupt);
     assert!(interrupted.elapsed() < Duration::from_secs(5));
-    let missing = error("failed to collect files: interrupted");
-    assert_eq!(outcomes(&reports[0]), [missing]);
+    assert_eq!(outcomes(&reports[0]), [Outcome::Passed]);
+    assert_eq!(reports[0].nodes[0].uncollected, ["interrupted"]);
     assert!(!reports[0].nodes[0].unconfirmed);
     let journal = fs::read_to_string(results.path().join("ended.jsonl")).unwrap();
     assert_eq!(lines(&journal), 1, "{journal}");

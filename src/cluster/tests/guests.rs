@@ -112,6 +112,18 @@ impl Guests {
         }
     }
 
+    /// Ends the server of a node, without its host's knowledge.
+    pub(super) fn end(&self, node: &str) {
+        self.state().running.retain(|_, guest| guest.node != node);
+    }
+
+    /// The guest of a node, as the ID of its process.
+    pub(super) fn process(&self, node: &str) -> Option<u32> {
+        let state = self.state();
+        let guest = state.running.values().find(|guest| guest.node == node);
+        guest.map(|guest| guest.process.id())
+    }
+
     /// The nodes that run, each as `HOST NODE`.
     pub(super) fn running(&self) -> Vec<String> {
         let state = self.state();

@@ -4,6 +4,7 @@ mod claims;
 mod garbage;
 mod guests;
 mod plans;
+mod power;
 mod removal;
 mod rounds;
 mod status;
@@ -46,6 +47,7 @@ impl World {
             keep: false,
             adopt: false,
             configure: true,
+            scope: None,
             boot_timeout: Duration::from_mins(1),
             boots: None,
             connect: hosts.access(),

@@ -8,7 +8,7 @@ use super::guests::{Guests, isolated};
 use super::removal::observed;
 use super::{HOSTS, World, is_gone, keeps_all};
 use crate::base::name::NodeName;
-use crate::cluster::configured::configured;
+use crate::cluster::configured::Configured;
 use crate::cluster::nodes::nodes_of;
 use crate::cluster::up::{Raised, raise};
 use crate::engine::Fleet;
@@ -122,7 +122,7 @@ fn faults() -> impl Strategy<Value = Faults> {
     })
 }
 
-fn topology(world: &World, nodes: usize, min_ready: usize) -> Topology {
+pub(super) fn topology(world: &World, nodes: usize, min_ready: usize) -> Topology {
     std::fs::write(world.temp.path().join("disk.raw"), vec![0_u8; 1 << 20]).unwrap();
     let rest = format!(
         "min_ready: {min_ready}\nimages: {{ disk: {{ from: ./disk.raw, user: root }} }}\n\
@@ -131,7 +131,7 @@ fn topology(world: &World, nodes: usize, min_ready: usize) -> Topology {
     world.topology_with("demo", nodes, "disk", &rest)
 }
 
-async fn up(world: &World, topology: &Topology) -> anyhow::Result<Raised> {
+pub(super) async fn up(world: &World, topology: &Topology) -> anyhow::Result<Raised> {
     let situation = world.observe_topology(topology.clone()).await;
     raise(situation, &world.options, &world.events).await
 }
@@ -160,7 +160,7 @@ fn runs_as_planned(world: &World, guests: &Guests, plan: &Plan) {
 }
 
 /// Every node answers with its own name, and was configured `times` times.
-async fn answer(world: &World, topology: &Topology, plan: &Plan, times: Option<usize>) {
+pub(super) async fn answer(world: &World, topology: &Topology, plan: &Plan, times: Option<usize>) {
     let keys = ClusterKeys::load(&world.dir("demo")).unwrap().unwrap();
     let alive = topology
         .hosts
@@ -209,7 +209,9 @@ async fn raised_with(faults: &Faults) {
             answer(&world, &lenient, &raised.plan, Some(1)).await;
             let planned: BTreeSet<NodeName> =
                 raised.plan.nodes.iter().map(|node| node.name.clone()).collect();
-            assert_eq!(configured(&world.dir("demo")).unwrap(), planned);
+            let configured = Configured::load(&world.dir("demo")).unwrap();
+            assert!(configured.nodes.values().all(Option::is_some), "{configured:?}");
+            assert_eq!(configured.nodes.into_keys().collect::<BTreeSet<_>>(), planned);
         }
         (Err(error), missing) => assert_eq!(missing, None, "{error:#}"),
     }

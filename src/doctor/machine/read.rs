@@ -78,6 +78,10 @@ impl Machine {
         };
         self.forward_drop = drops("FORWARD", "forward");
         self.input_drop = drops("INPUT", "input");
+        self.vxlan_drop = text
+            .lines()
+            .find_map(|line| line.strip_prefix("vxlan "))
+            .map(shown);
     }
 
     /// Whether a command is missing.

@@ -41,8 +41,11 @@ reap() {
   # A directory in use by a domain that could not be removed must stay, so that the next attempt finds it.
   [ -z "$left" ] || { echo "left domain $left"; return; }
   p="vcluster.$cluster.$short"
-  virsh pool-destroy "$p" >/dev/null 2>&1
-  virsh pool-undefine "$p" >/dev/null 2>&1 && echo "removed pool $p"
+  # What vcluster did not create stays, and so does the pool in which others find it.
+  if [ -n "$(others)" ]; then echo "kept pool $p"; else
+    virsh pool-destroy "$p" >/dev/null 2>&1
+    virsh pool-undefine "$p" >/dev/null 2>&1 && echo "removed pool $p"
+  fi
   remove_directory
   remove_network
 }

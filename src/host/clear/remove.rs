@@ -1,5 +1,5 @@
 //! Removes a node, or all of a cluster. Objects that are already gone are no error; objects without our mark are never
-//! touched.
+//! touched, and what others put into a cluster's directory stays.
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _};
@@ -10,13 +10,16 @@ use crate::base::shell::with_variables;
 use crate::host::connect::Host;
 use crate::host::error::{Cause, HostError, shown};
 use crate::host::guest::domain::remove;
-use crate::host::layout::{enter, sweep_script};
+use crate::host::layout::{directory, enter, sweep_script};
 use crate::host::transport::libvirt::is;
 use crate::inventory::{ClusterRef, ObservedNode};
 use crate::network;
 
 /// Domains that are stopped at once on one host.
 const AT_ONCE: usize = 4;
+
+/// Files of others that are named at most.
+const NAMED: usize = 20;
 
 /// What a removal did.
 #[derive(Debug, Default)]
@@ -27,6 +30,8 @@ pub struct Removed {
     pub objects: usize,
     /// What could not be removed, with the reason.
     pub errors: Vec<HostError>,
+    /// Paths in the cluster's directory that vcluster did not create. They are kept, with the directory and the pool.
+    pub kept: Vec<String>,
 }
 
 /// The removal of what clusters have on a host.
@@ -79,8 +84,18 @@ impl Removal for Host {
         }
         // If a domain could not be removed, its directory must stay, so that the next attempt finds it.
         if removed.errors.is_empty() {
-            self.remove_pool(cluster, &mut removed).await;
-            self.remove_rest(cluster, &mut removed).await;
+            let links = network::removal_script(cluster) + &others_script(cluster);
+            if !self.remove_by_script(cluster, &links, &mut removed).await {
+                return Ok(removed);
+            }
+            // Others find their files through the pool.
+            if std::mem::take(&mut removed.kept).is_empty() {
+                self.remove_pool(cluster, &mut removed).await;
+            }
+            // The directory goes last: it identifies the owner of the rest. A link whose creation was killed before it
+            // got its alias has no other mark.
+            let files = directory_script(cluster) + &sweep_script();
+            self.remove_by_script(cluster, &files, &mut removed).await;
         }
         Ok(removed)
     }
@@ -94,7 +109,8 @@ impl Host {
             let mut found = Vec::new();
             for domain in connection.list_all_domains(0)? {
                 let name = domain.name()?;
-                // Reading the name takes no call, the mark does; a mark under another name is not accepted anyway.
+                // Reading the name takes no call, the mark does. A renamed domain is among the observed nodes, which are
+                // removed before.
                 if !name.starts_with(&prefix) {
                     continue;
                 }
@@ -142,43 +158,49 @@ impl Host {
         }
     }
 
-    async fn remove_rest(&self, cluster: &ClusterRef, removed: &mut Removed) {
-        // The directory goes last: it identifies the owner of the rest. A link whose creation was killed before it
-        // got its alias has no other mark.
-        let script = format!(
-            "{}{}{}",
-            network::removal_script(cluster),
-            directory_script(cluster),
-            sweep_script(),
-        );
-        match self.script(&format!("{script}exit 0\n")).await {
-            Ok(output) => {
-                for line in output.lines() {
-                    let mut words = line.splitn(3, ' ');
-                    let (Some(verb), Some(kind), Some(name)) = (words.next(), words.next(), words.next())
-                    else {
-                        continue;
-                    };
-                    if verb == "removed" {
-                        removed.objects += 1;
-                    } else if verb == "left" {
-                        let cause = Cause::Other("could not be removed".into());
-                        removed
-                            .errors
-                            .push(self.failed(format!("remove {} `{}`", kind, shown(name)))(cause));
-                    }
-                }
-            }
+    /// Runs a script that prints what it removed, left and kept; returns whether it ran.
+    async fn remove_by_script(&self, cluster: &ClusterRef, script: &str, removed: &mut Removed) -> bool {
+        let output = match self.script(&format!("{script}exit 0\n")).await {
+            Ok(output) => output,
             Err(cause) => {
                 let error = self.failed(format!("remove the files and links of `{}`", cluster.name))(cause);
                 removed.errors.push(error.leaving("files and links"));
+                return false;
+            }
+        };
+        for line in output.lines() {
+            if let Some(name) = line.strip_prefix("other ") {
+                if removed.kept.len() < NAMED {
+                    removed
+                        .kept
+                        .push(format!("{}/{}", directory(cluster), shown(name)));
+                }
+                continue;
+            }
+            let mut words = line.splitn(3, ' ');
+            let (Some(verb), Some(kind), Some(name)) = (words.next(), words.next(), words.next()) else {
+                continue;
+            };
+            if verb == "removed" {
+                removed.objects += 1;
+            } else if verb == "left" {
+                let cause = Cause::Other("could not be removed".into());
+                removed
+                    .errors
+                    .push(self.failed(format!("remove {} `{}`", kind, shown(name)))(cause));
             }
         }
+        true
     }
 }
 
 fn node_files_script(cluster: &ClusterRef, node: &str) -> String {
     enter(cluster) + &with_variables(&[("node", node)], include_str!("node_files.sh"))
+}
+
+/// Prints what is in the cluster's directory that vcluster did not create.
+fn others_script(cluster: &ClusterRef) -> String {
+    enter(cluster) + "if ours; then others; fi\n"
 }
 
 fn directory_script(cluster: &ClusterRef) -> String {
@@ -224,7 +246,8 @@ mod tests {
     /// Runs a script as if the host lost power before command number `cut`; returns whether it got that far.
     fn run_cut(script: &str, root: &Path, cut: usize) -> bool {
         let script = script.replace(BASE, root.to_str().unwrap());
-        let power = format!("n=0; set -T; trap 'n=$((n+1)); [ $n -lt {cut} ] || kill -KILL $$' DEBUG\n");
+        let power =
+            format!("ran=0; set -T; trap 'ran=$((ran+1)); [ $ran -lt {cut} ] || kill -KILL $$' DEBUG\n");
         let output = std::process::Command::new("bash")
             .arg("-c")
             .arg(format!("{power}{script}"))
@@ -236,6 +259,7 @@ mod tests {
     #[test]
     fn a_directory_is_still_ours_and_removable_after_a_power_loss_anywhere() {
         let cluster = demo("0000000a");
+        let node = "n1".parse().unwrap();
         let make = crate::host::storage::pool::directory_script(
             &crate::host::layout::directory(&cluster),
             &crate::host::layout::Owner {
@@ -243,7 +267,7 @@ mod tests {
                 id: uuid::Uuid::from_u128(0xa << 96),
                 controller: "c".into(),
             },
-            &std::collections::BTreeSet::new(),
+            &std::collections::BTreeSet::from([&node]),
         );
         let remove = directory_script(&cluster);
         let mut cuts = 0;
@@ -291,6 +315,46 @@ mod tests {
         assert_eq!(run(&directory_script(&demo("0000000a")), temp.path()), "");
         assert_eq!(run(&directory_script(&demo("0000000b")), temp.path()), "");
         assert!(other.join("n1.seed").exists());
+    }
+
+    #[test]
+    fn what_others_put_into_a_directory_stays_and_is_named() {
+        let temp = tempfile::tempdir().unwrap();
+        let ours = root(&temp).join("demo.0000000a");
+        fill(&ours, "0000000a");
+        std::fs::write(ours.join("nodes"), "n1 n10\n").unwrap();
+        for name in ["n1-clone.qcow2", "n2.qcow2", "n1.snap1", ".hidden", "a b"] {
+            std::fs::write(ours.join(name), "x").unwrap();
+        }
+        std::fs::create_dir_all(ours.join("sub/dir")).unwrap();
+        let output = run(&directory_script(&demo("0000000a")), temp.path());
+        let mut lines: Vec<&str> = output.lines().collect();
+        assert_eq!(lines.pop(), Some("kept directory demo.0000000a"));
+        lines.sort_unstable();
+        assert_eq!(
+            lines,
+            [
+                "other .hidden",
+                "other a b",
+                "other n1-clone.qcow2",
+                "other n1.snap1",
+                "other n2.qcow2",
+                "other sub"
+            ]
+        );
+        for ours_too in ["n1.seed", "n1.console", "n1.console.0", "n10.seed"] {
+            assert!(!ours.join(ours_too).exists(), "{ours_too}");
+        }
+        assert!(ours.join("n1-clone.qcow2").exists() && ours.join("sub/dir").exists());
+        for other in ["n1-clone.qcow2", "n2.qcow2", "n1.snap1", ".hidden", "a b"] {
+            std::fs::remove_file(ours.join(other)).unwrap();
+        }
+        std::fs::remove_dir_all(ours.join("sub")).unwrap();
+        assert_eq!(
+            run(&directory_script(&demo("0000000a")), temp.path()),
+            "removed directory demo.0000000a"
+        );
+        assert!(!ours.exists());
     }
 
     #[test]

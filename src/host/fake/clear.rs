@@ -37,6 +37,7 @@ impl Removal for FakeHost {
             domains: removed.len(),
             objects,
             errors: Vec::new(),
+            kept: Vec::new(),
         })
     }
 }

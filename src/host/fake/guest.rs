@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use super::FakeHost;
 use crate::base::name::NodeName;
@@ -44,6 +45,17 @@ impl Domains for FakeHost {
             power.on(&self.name, &node, &seed);
         }
         Ok(changed)
+    }
+
+    async fn stop(&self, cluster: &ClusterRef, uuid: Uuid) -> Result<bool, HostError> {
+        let stopped = self.call("stop", |state| {
+            let mut nodes = state.contents.nodes.iter_mut();
+            let node = nodes.find(|node| node.uuid == uuid && node.mark.cluster_ref() == *cluster)?;
+            let was = std::mem::replace(&mut node.state, DomainState::Off);
+            (was != DomainState::Off).then(|| node.clone())
+        })?;
+        self.off(stopped.as_slice());
+        Ok(stopped.is_some())
     }
 }
 

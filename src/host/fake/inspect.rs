@@ -97,6 +97,7 @@ impl DomainStates for FakeHost {
                 let why = NotRunning {
                     reason: "the guest is off".to_owned(),
                     may_continue: false,
+                    hint: None,
                 };
                 (name.clone(), why)
             });

@@ -1,6 +1,6 @@
 //! The networks on a host in memory.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use async_trait::async_trait;
 
@@ -9,7 +9,8 @@ use crate::base::name::HostName;
 use crate::host::error::HostError;
 use crate::host::net::{NetworkChange, Networks};
 use crate::inventory::ClusterRef;
-use crate::network::Wanted;
+use crate::network::{OverlayFailure, Wanted};
+use crate::plan::NetworkPlan;
 
 #[async_trait]
 impl Networks for FakeHost {
@@ -26,5 +27,13 @@ impl Networks for FakeHost {
 
     async fn prove_mtu(&self, _mtu: u32, _peers: &[(&HostName, IpAddr)]) -> Result<Vec<HostName>, HostError> {
         self.call("prove_mtu", |_| Vec::new())
+    }
+
+    async fn prove_overlay(
+        &self,
+        _network: &NetworkPlan,
+        _peers: &[(&HostName, Ipv4Addr)],
+    ) -> Result<Vec<OverlayFailure>, HostError> {
+        self.call("prove_overlay", |_| Vec::new())
     }
 }

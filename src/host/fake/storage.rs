@@ -11,7 +11,7 @@ use crate::host::error::HostError;
 use crate::host::storage::artifact::{HostImage, ImagePart};
 use crate::host::storage::disk::Disks;
 use crate::host::storage::image::Images;
-use crate::host::storage::pool::Pools;
+use crate::host::storage::pool::{PoolChange, Pools};
 use crate::inventory::ClusterRef;
 use crate::plan::NodePlan;
 
@@ -22,17 +22,20 @@ impl Pools for FakeHost {
         cluster: &ClusterName,
         id: Uuid,
         _keep: &BTreeSet<&NodeName>,
-    ) -> Result<bool, HostError> {
+    ) -> Result<PoolChange, HostError> {
         self.call("ensure_pools", |state| {
             let cluster = ClusterRef::new(cluster, id);
             state
                 .contents
                 .objects
                 .insert(object("directory", &cluster.directory_name(), &cluster));
-            state
-                .contents
-                .objects
-                .insert(object("pool", &cluster.pool_name(), &cluster))
+            PoolChange {
+                changed: state
+                    .contents
+                    .objects
+                    .insert(object("pool", &cluster.pool_name(), &cluster)),
+                others: Vec::new(),
+            }
         })
     }
 }

@@ -21,7 +21,9 @@ use crate::inventory::ClusterRef;
 /// The longest line, in bytes; the rest of a longer line is dropped.
 const LINE: usize = 4096;
 /// The most lines of a console tail.
-const TAIL: usize = 1000;
+pub const CONSOLE_LINES: usize = 1000;
+/// The most bytes of a console tail.
+pub const CONSOLE_BYTES: usize = 64 << 10;
 
 /// A line that a node wrote to its console.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +48,7 @@ pub trait Consoles: Send + Sync {
         nodes: Vec<NodeName>,
     ) -> Result<mpsc::Receiver<ConsoleLine>, HostError>;
 
-    /// The last lines of a node's console log; empty if there is none.
+    /// The last lines of a node's console log, within [`CONSOLE_LINES`] and [`CONSOLE_BYTES`]; empty if there is none.
     async fn console_tail(
         &self,
         cluster: &ClusterRef,
@@ -104,9 +106,9 @@ impl Consoles for Host {
     ) -> Result<String, HostError> {
         let (directory, file) = (directory(cluster), console_file(node));
         let script = format!(
-            "cd {} 2>/dev/null || exit 0; [ ! -f {file} ] || tail -n {} {file} | tail -c 65536",
+            "cd {} 2>/dev/null || exit 0; [ ! -f {file} ] || tail -n {} {file} | tail -c {CONSOLE_BYTES}",
             quote(&directory),
-            lines.min(TAIL)
+            lines.min(CONSOLE_LINES)
         );
         self.query(&script)
             .await

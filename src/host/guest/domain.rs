@@ -42,6 +42,10 @@ pub trait Domains: Send + Sync {
 
     /// Starts a domain, or resumes a paused one; returns false if it already runs.
     async fn start(&self, domain: &str) -> Result<bool, HostError>;
+
+    /// Stops the domain with this UUID, as by cutting its power; its definition and its disk stay. Returns false if it
+    /// did not run or is not of this cluster.
+    async fn stop(&self, cluster: &ClusterRef, uuid: Uuid) -> Result<bool, HostError>;
 }
 
 #[async_trait]
@@ -105,6 +109,24 @@ impl Domains for Host {
         })
         .await
         .map_err(self.failed(format!("start `{domain}`")))
+    }
+
+    async fn stop(&self, cluster: &ClusterRef, uuid: Uuid) -> Result<bool, HostError> {
+        let cluster = cluster.clone();
+        self.call(move |connection| {
+            let domain = match connection.lookup_domain_by_uuid(uuid) {
+                Ok(domain) => domain,
+                Err(error) if is_gone(&error) => return Ok(false),
+                Err(error) => return Err(error),
+            };
+            let ours = mark_of(&domain).is_some_and(|mark| mark.cluster_ref() == cluster);
+            if !ours || !domain.is_active()? {
+                return Ok(false);
+            }
+            stop(&domain).map(|()| true)
+        })
+        .await
+        .map_err(self.failed(format!("stop the domain {uuid}")))
     }
 }
 

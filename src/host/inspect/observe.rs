@@ -1,6 +1,7 @@
 //! Observes a host: capacity, our domains of all clusters, our other objects.
 
 use async_trait::async_trait;
+use uuid::Uuid;
 use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::error::Error;
@@ -14,7 +15,8 @@ use crate::host::connect::{Connection, Host};
 use crate::host::error::{Cause, HostError, shown};
 use crate::host::xml::{MARK_URI, read_mark};
 use crate::inventory::{
-    ClusterRef, DomainState, HostFacts, ObservedHost, ObservedNode, ObservedObject, ShortId, domain_name,
+    ClusterRef, DomainState, HostFacts, Mark, ObservedCopy, ObservedHost, ObservedNode, ObservedObject,
+    ShortId, domain_name, domain_uuid,
 };
 
 /// What libvirt reports.
@@ -23,7 +25,9 @@ struct DomainListing {
     cpus: u32,
     libvirt_version: u32,
     qemu_version: u32,
+    uefi: bool,
     nodes: Vec<ObservedNode>,
+    copies: Vec<ObservedCopy>,
     pools: Vec<String>,
     foreign_memory: MiB,
     foreign_vcpus: u32,
@@ -66,12 +70,14 @@ impl Observation for Host {
             disk_free: probe.disk_free,
             libvirt_version: listing.libvirt_version,
             qemu_version: listing.qemu_version,
+            uefi: listing.uefi,
             tsc_khz: probe.tsc_khz,
             underlay,
             underlay_mtu: underlay.and_then(|address| probe.mtu_of(address)),
             vnis: probe.links.iter().filter_map(crate::network::Link::vni).collect(),
             boot_id: Some(probe.boot_id.clone()).filter(|id| !id.is_empty()),
             kvm: probe.kvm(listing.qemu_version),
+            addresses: probe.addresses(),
             routes: probe.routes,
         };
         if let Ok(mut known) = self.inner.facts.lock() {
@@ -98,6 +104,7 @@ impl Observation for Host {
             claims: probe.claims,
             token: probe.token,
             unreadable: probe.unreadable,
+            copies: listing.copies,
         })
     }
 
@@ -150,26 +157,36 @@ fn list_domains(connection: &Connect) -> Result<DomainListing, Error> {
         cpus: node.cpus,
         libvirt_version: connection.lib_version()?,
         qemu_version: connection.hyp_version()?,
+        uefi: offers_uefi(connection),
         nodes: Vec::new(),
+        copies: Vec::new(),
         pools: Vec::new(),
         foreign_memory: MiB(0),
         foreign_vcpus: 0,
     };
     for (domain, state) in list(connection)? {
-        match mark_of(&domain) {
-            Some(mark) => listing.nodes.push(ObservedNode {
-                mark,
-                domain: domain.name()?,
-                uuid: domain.uuid()?,
-                state,
-            }),
-            None if state != DomainState::Off => {
-                if let Ok(info) = domain.info() {
-                    listing.foreign_memory.0 += info.max_mem / 1024;
-                    listing.foreign_vcpus += info.nr_virt_cpu;
-                }
+        if let Some(mark) = written_mark(&domain) {
+            let (name, uuid) = (domain.name()?, domain.uuid()?);
+            if is_ours(&mark, &name, uuid) {
+                listing.nodes.push(ObservedNode {
+                    mark,
+                    domain: name,
+                    uuid,
+                    state,
+                });
+                continue;
             }
-            None => {}
+            listing.copies.push(ObservedCopy {
+                domain: shown(&name),
+                cluster: mark.cluster_ref(),
+                node: mark.node,
+            });
+        }
+        if state != DomainState::Off
+            && let Ok(info) = domain.info()
+        {
+            listing.foreign_memory.0 += info.max_mem / 1024;
+            listing.foreign_vcpus += info.nr_virt_cpu;
         }
     }
     listing
@@ -181,10 +198,101 @@ fn list_domains(connection: &Connect) -> Result<DomainListing, Error> {
     Ok(listing)
 }
 
+/// Whether libvirt knows a UEFI without Secure Boot for the machine that such guests get. Asked of emulation: the answer
+/// is the same for KVM, and a host without KVM answers too.
+fn offers_uefi(connection: &Connect) -> bool {
+    let about = connection.domain_capabilities(None, Some("x86_64"), Some("q35"), Some("qemu"), 0);
+    about.is_ok_and(|xml| uefi_in(&xml))
+}
+
+/// The same, from the domain capabilities as libvirt writes them: what may be in `<os firmware='efi'>`, and whether the
+/// loaders can go without Secure Boot.
+fn uefi_in(xml: &str) -> bool {
+    let Some((_, os)) = xml.split_once("<os ") else {
+        return false;
+    };
+    let os = os.split("</os>").next().unwrap_or(os);
+    let lists = |name: &str, value: &str| {
+        let Some((_, list)) = os.split_once(&format!("<enum name='{name}'>")) else {
+            return false;
+        };
+        let list = list.split("</enum>").next().unwrap_or(list);
+        list.contains(&format!("<value>{value}</value>"))
+    };
+    lists("firmware", "efi") && lists("secure", "no")
+}
+
 /// The mark of a domain; `None` if it is not ours.
-pub(crate) fn mark_of(domain: &Domain) -> Option<crate::inventory::Mark> {
+pub(crate) fn mark_of(domain: &Domain) -> Option<Mark> {
+    let mark = written_mark(domain)?;
+    is_ours(&mark, &domain.name().ok()?, domain.uuid().ok()?).then_some(mark)
+}
+
+/// The mark that a domain carries, which may be a copy.
+fn written_mark(domain: &Domain) -> Option<Mark> {
     let kind = i32::try_from(sys::VIR_DOMAIN_METADATA_ELEMENT).ok()?;
-    let mark = read_mark(&domain.metadata(kind, Some(MARK_URI), 0).ok()?)?;
-    // A mark that was copied to another domain does not count.
-    (domain.name().ok()? == domain_name(&mark.cluster, &mark.node)).then_some(mark)
+    read_mark(&domain.metadata(kind, Some(MARK_URI), 0).ok()?)
+}
+
+/// A mark that was copied to another domain does not count. A domain that was renamed is still the one that we created:
+/// it keeps its UUID.
+fn is_ours(mark: &Mark, name: &str, uuid: Uuid) -> bool {
+    name == domain_name(&mark.cluster, &mark.node) || uuid == domain_uuid(mark.cluster_id, &mark.node)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::{Firmware, Mac, NodeSpec};
+
+    #[test]
+    fn a_renamed_domain_is_ours_and_a_copy_is_not() {
+        let address = std::net::Ipv4Addr::new(10, 77, 0, 1);
+        let mark = Mark {
+            cluster: "demo".parse().unwrap(),
+            cluster_id: Uuid::from_u128(7),
+            node: "n001".parse().unwrap(),
+            group: "n".parse().unwrap(),
+            index: 0,
+            spec: NodeSpec {
+                image: "micro".parse().unwrap(),
+                image_key: String::new(),
+                firmware: Firmware::default(),
+                user_data: None,
+                vcpus: 1,
+                memory: MiB(96),
+                disk: None,
+                address,
+                mac: Mac([0; 6]),
+                mtu: 1450,
+                gateway: None,
+                dns: Vec::new(),
+                client_key: String::new(),
+            },
+        };
+        let (own, other) = (domain_uuid(mark.cluster_id, &mark.node), Uuid::from_u128(1));
+        let name = domain_name(&mark.cluster, &mark.node);
+        assert!(is_ours(&mark, &name, own) && is_ours(&mark, "renamed", own));
+        assert!(!is_ours(&mark, "demo.n001-clone", other));
+        // A node of an earlier release.
+        assert!(is_ours(&mark, &name, other));
+    }
+
+    /// What libvirt 9.0 writes with OVMF installed, shortened.
+    const WITH: &str = "<domainCapabilities>\n  <machine>pc-q35-7.2</machine>\n  <os supported='yes'>\n    \
+        <enum name='firmware'>\n      <value>bios</value>\n      <value>efi</value>\n    </enum>\n    \
+        <loader supported='yes'>\n      <value>/usr/share/OVMF/OVMF_CODE_4M.fd</value>\n      \
+        <enum name='secure'>\n        <value>yes</value>\n        <value>no</value>\n      </enum>\n    \
+        </loader>\n  </os>\n  <cpu>\n  </cpu>\n</domainCapabilities>";
+
+    #[test]
+    fn a_host_offers_uefi_only_with_its_firmware_and_without_secure_boot() {
+        assert!(uefi_in(WITH));
+        assert!(!uefi_in(&WITH.replace("<value>efi</value>", "")));
+        assert!(!uefi_in(&WITH.replace("<value>no</value>", "")));
+        assert!(!uefi_in(""));
+        assert!(!uefi_in(
+            "<os supported='no'/><enum name='firmware'><value>efi</value></enum>"
+        ));
+    }
 }

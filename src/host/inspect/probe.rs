@@ -1,7 +1,7 @@
 //! One script that collects what libvirt does not report, and the parser of its output.
 //! The output is untrusted: whatever does not parse is ignored.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
@@ -185,6 +185,22 @@ impl Probe {
         wanted
             .or(self.ssh_address.filter(usable))
             .or_else(of_default_route)
+    }
+
+    /// The host's IPv4 addresses, without those of our own devices.
+    pub(crate) fn addresses(&self) -> Vec<Ipv4Addr> {
+        let ours = |link: &Link| network::read_alias(&link.ifalias).is_some();
+        let links = self.links.iter().filter(|link| !ours(link));
+        let addresses = links.flat_map(Link::addresses).map(|(address, _)| address);
+        let mut addresses: Vec<Ipv4Addr> = addresses
+            .filter_map(|address| match address {
+                IpAddr::V4(address) if !address.is_loopback() => Some(address),
+                _ => None,
+            })
+            .collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses
     }
 
     /// MTU of the device that holds an address.

@@ -59,14 +59,12 @@ impl DomainStates for Host {
             for name in domains.into_iter().filter(|name| !running.contains(name)) {
                 let why = match connection.lookup_domain_by_name(&name) {
                     Ok(domain) => ended(&domain),
-                    Err(error) if is(&error, ErrorNumber::NoDomain) => {
-                        Some(("was removed from".to_owned(), false))
-                    }
+                    Err(error) if is(&error, ErrorNumber::NoDomain) => Some(Ended::Removed),
                     Err(error) => return Err(error),
                 };
-                if let Some((why, may_continue)) = why {
-                    let reason = format!("the guest {why} {host}");
-                    dead.insert(name, NotRunning { reason, may_continue });
+                if let Some(why) = why {
+                    let why = why.described(&name, host.as_str());
+                    dead.insert(name, why);
                 }
             }
             Ok(dead)
@@ -117,26 +115,103 @@ pub(crate) fn state_of(domain: &Domain) -> Option<DomainState> {
     })
 }
 
-/// Why a domain does not run: `is off (destroyed) on`, and whether it may continue; `None` if it runs.
-fn ended(domain: &Domain) -> Option<(String, bool)> {
-    use virt::domain::{DomainState as Virt, DomainStateReason as Reason};
+/// Why a domain does not run, with libvirt's own word for the reason if it gives one: `destroyed`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Ended {
+    /// It does not exist any more.
+    Removed,
+    Off(Option<String>),
+    Crashed(Option<String>),
+    Paused(Option<String>),
+    /// Paused after a write to its disk failed.
+    PausedByDisk,
+    Suspended,
+}
+
+/// Why a domain does not run; `None` if it runs.
+fn ended(domain: &Domain) -> Option<Ended> {
+    use virt::domain::{DomainPausedReason, DomainState as Virt, DomainStateReason as Reason};
     let (Enum::Known(state), reason) = domain.state().ok()? else {
         return None;
     };
-    let (what, may_continue) = match state {
-        Virt::Crashed => ("crashed on", false),
-        Virt::Shutoff => ("is off on", false),
-        Virt::Paused => ("is paused on", true),
-        Virt::PMSuspended => ("is suspended on", true),
-        Virt::NoState | Virt::Running | Virt::Blocked | Virt::Shutdown => return None,
+    let by_disk =
+        matches!(reason, Enum::Known(Reason::Paused(Enum::Known(why))) if why == DomainPausedReason::IOError);
+    let word = match reason {
+        Enum::Known(Reason::Shutoff(Enum::Known(reason))) => Some(format!("{reason:?}")),
+        Enum::Known(Reason::Paused(Enum::Known(reason))) => Some(format!("{reason:?}")),
+        Enum::Known(Reason::Crashed(Enum::Known(reason))) => Some(format!("{reason:?}")),
+        _ => None,
     };
-    // `Destroyed`, `IoError`: libvirt's own terms.
-    let reason = match reason {
-        Enum::Known(Reason::Shutoff(Enum::Known(reason))) => format!("{reason:?}"),
-        Enum::Known(Reason::Paused(Enum::Known(reason))) => format!("{reason:?}"),
-        Enum::Known(Reason::Crashed(Enum::Known(reason))) => format!("{reason:?}"),
-        _ => return Some((what.to_owned(), may_continue)),
-    };
-    let (verb, on) = what.rsplit_once(' ').unwrap_or((what, "on"));
-    Some((format!("{verb} ({}) {on}", reason.to_lowercase()), may_continue))
+    let word = word.map(|word| word.to_lowercase());
+    match state {
+        Virt::Crashed => Some(Ended::Crashed(word)),
+        Virt::Shutoff => Some(Ended::Off(word)),
+        Virt::Paused if by_disk => Some(Ended::PausedByDisk),
+        Virt::Paused => Some(Ended::Paused(word)),
+        Virt::PMSuspended => Some(Ended::Suspended),
+        Virt::NoState | Virt::Running | Virt::Blocked | Virt::Shutdown => None,
+    }
+}
+
+impl Ended {
+    /// For people: `the guest is off (destroyed) on bm01`, and what to do about it.
+    fn described(&self, domain: &str, host: &str) -> NotRunning {
+        let node = domain.split_once('.').map_or(domain, |(_, node)| node);
+        let with = |what: &str, word: Option<&str>| match word {
+            Some(word) => format!("the guest {what} ({word}) on {host}"),
+            None => format!("the guest {what} on {host}"),
+        };
+        let reason = match self {
+            Self::Removed => format!("the guest was removed from {host}"),
+            Self::Off(word) => with("is off", word.as_deref()),
+            Self::Crashed(word) => with("crashed", word.as_deref()),
+            Self::Paused(word) => with("is paused", word.as_deref()),
+            Self::PausedByDisk => with("is paused", Some("I/O error: is a disk of the host full?")),
+            Self::Suspended => with("is suspended", None),
+        };
+        let hint = match self {
+            Self::Removed => "`vcluster up` creates it again".to_owned(),
+            Self::Off(_) | Self::Crashed(_) => "`vcluster up` starts it again".to_owned(),
+            Self::Paused(_) | Self::Suspended => "`vcluster up` resumes it".to_owned(),
+            Self::PausedByDisk => format!(
+                "free space on {host} where libvirt keeps its images, then resume it there with \
+                 `virsh resume {domain}`, or start it again with `vcluster restart -w {node}`"
+            ),
+        };
+        NotRunning {
+            reason,
+            may_continue: matches!(self, Self::Paused(_) | Self::PausedByDisk | Self::Suspended),
+            hint: Some(hint),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_that_does_not_run_is_described_by_libvirts_reason_with_a_hint() {
+        let told = |ended: Ended| ended.described("demo.n001", "bm01");
+        let off = told(Ended::Off(Some("destroyed".into())));
+        assert_eq!(off.reason, "the guest is off (destroyed) on bm01");
+        assert!(!off.may_continue);
+        assert_eq!(told(Ended::Removed).reason, "the guest was removed from bm01");
+        assert_eq!(
+            told(Ended::Crashed(Some("panicked".into()))).reason,
+            "the guest crashed (panicked) on bm01"
+        );
+        assert_eq!(told(Ended::Paused(None)).reason, "the guest is paused on bm01");
+        let full = told(Ended::PausedByDisk);
+        assert!(
+            full.may_continue && full.reason.contains("(I/O error"),
+            "{full:?}"
+        );
+        let hint = full.hint.unwrap();
+        assert!(
+            hint.contains("bm01") && hint.contains("`virsh resume demo.n001`"),
+            "{hint}"
+        );
+        assert!(hint.contains("restart -w n001"), "{hint}");
+    }
 }

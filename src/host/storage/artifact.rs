@@ -131,7 +131,9 @@ mod tests {
             sha256: "0".repeat(64),
             size: 32,
             format: Format::Raw,
+            stamp: crate::image::Stamp::of(&std::fs::metadata("/").unwrap()),
             virtual_size: Some(32),
+            firmware: crate::inventory::Firmware::Bios,
         });
         assert!(part.check().is_ok());
         part.file.sha256 = "../x".into();

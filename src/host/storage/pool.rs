@@ -12,15 +12,19 @@ use crate::base::crash_point;
 use crate::base::name::{ClusterName, NodeName};
 use crate::base::shell::with_variables;
 use crate::host::connect::Host;
-use crate::host::error::{Cause, HostError};
+use crate::host::error::{Cause, HostError, shown};
 use crate::host::layout::{
     DIRECTORY_FUNCTIONS, IMAGES_DIRECTORY, IMAGES_POOL, Owner, ROOT, controller, directory, owner_mark,
 };
 use crate::host::transport::libvirt::is;
 use crate::host::xml;
 
+/// Files of others that are named at most.
+const NAMED: usize = 20;
+
 /// Prints `made`, `ours` or `foreign`. A directory with files but without an owner file is not ours. Files of nodes not
-/// in `keep` are removed: leftovers of a kill between the removal of a domain and of its files.
+/// in `keep` are removed: leftovers of a kill between the removal of a domain and of its files. Files that are not of any
+/// node stay, and are named.
 pub(crate) fn directory_script(path: &str, owner: &Owner, keep: &BTreeSet<&NodeName>) -> String {
     let mark = owner_mark(&owner.cluster_ref());
     let json = serde_json::to_string(owner).unwrap_or_default();
@@ -83,17 +87,25 @@ fn start(pool: &StoragePool) -> Result<bool, Error> {
     }
 }
 
+/// What was done to the pools of a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PoolChange {
+    /// Whether anything was created.
+    pub changed: bool,
+    /// Paths in the cluster's directory that vcluster did not create; they stay.
+    pub others: Vec<String>,
+}
+
 /// The pools of clusters on a host.
 #[async_trait]
 pub trait Pools: Send + Sync {
-    /// Creates the directories and pools of a cluster; returns whether anything was created. Files of nodes not in
-    /// `keep` are removed.
+    /// Creates the directories and pools of a cluster. Files of nodes not in `keep` are removed.
     async fn ensure_pools(
         &self,
         cluster: &ClusterName,
         id: Uuid,
         keep: &BTreeSet<&NodeName>,
-    ) -> Result<bool, HostError>;
+    ) -> Result<PoolChange, HostError>;
 }
 
 #[async_trait]
@@ -103,7 +115,7 @@ impl Pools for Host {
         cluster: &ClusterName,
         id: Uuid,
         keep: &BTreeSet<&NodeName>,
-    ) -> Result<bool, HostError> {
+    ) -> Result<PoolChange, HostError> {
         let owner = Owner {
             cluster: cluster.clone(),
             id,
@@ -116,10 +128,26 @@ impl Pools for Host {
             .script(&directory_script(&path, &owner, keep))
             .await
             .map_err(self.failed(&doing))?;
-        if output.trim() == "foreign" {
-            let cause = Cause::Foreign(format!("{path} exists and does not belong to this cluster"));
-            return Err(self.failed(doing)(cause));
+        let verdict = output.lines().last().unwrap_or_default();
+        let foreign = match verdict.strip_prefix("clash ") {
+            Some(name) => Some(format!(
+                "{path}/{} exists, and vcluster did not create it; move it elsewhere",
+                shown(name)
+            )),
+            None if verdict == "foreign" => {
+                Some(format!("{path} exists and does not belong to this cluster"))
+            }
+            None => None,
+        };
+        if let Some(why) = foreign {
+            return Err(self.failed(doing)(Cause::Foreign(why)));
         }
+        let names = output.lines().filter_map(|line| line.strip_prefix("other "));
+        let others = names
+            .take(NAMED)
+            .map(|name| format!("{path}/{}", shown(name)))
+            .collect();
+        let made = verdict == "made";
         let pool = name.clone();
         let changed = self
             .call(move |connection| {
@@ -129,7 +157,10 @@ impl Pools for Host {
             .await
             .map_err(self.failed(doing))
             .map_err(|error| error.leaving(format!("the pool `{name}`")))?;
-        Ok(changed || output.trim() == "made")
+        Ok(PoolChange {
+            changed: changed || made,
+            others,
+        })
     }
 }
 
@@ -172,6 +203,7 @@ mod tests {
         let own = root.path().join("own");
         assert_eq!(run(&own), "made");
         assert_eq!(run(&own), "ours");
+        assert_eq!(std::fs::read_to_string(own.join("nodes")).unwrap(), "n001\n");
         let foreign = root.path().join("foreign");
         std::fs::create_dir(&foreign).unwrap();
         assert_eq!(run(&foreign), "made", "an empty directory is taken");
@@ -182,10 +214,14 @@ mod tests {
             "n0011.seed",
             "lock",
             "claim.json",
+            "n001-clone.qcow2",
+            "n003.qcow2",
         ] {
             std::fs::write(own.join(file), "x").unwrap();
         }
-        assert_eq!(run(&own), "ours");
+        // An earlier plan had two more nodes.
+        std::fs::write(own.join("nodes"), "n001 n002 n0011\n").unwrap();
+        assert_eq!(run(&own), "other n001-clone.qcow2\nother n003.qcow2\nours");
         let mut names: Vec<_> = std::fs::read_dir(&own)
             .unwrap()
             .map(|entry| entry.unwrap().file_name())
@@ -193,9 +229,23 @@ mod tests {
         names.sort_unstable();
         assert_eq!(
             names,
-            ["claim.json", "lock", "n001.console.0", "n001.qcow2", "owner.json"],
-            "files of nodes that do not exist are removed"
+            [
+                "claim.json",
+                "lock",
+                "n001-clone.qcow2",
+                "n001.console.0",
+                "n001.qcow2",
+                "n003.qcow2",
+                "nodes",
+                "owner.json"
+            ],
+            "files of nodes that do not exist are removed, and those of others stay"
         );
+        // A new node would replace a file that vcluster did not create.
+        std::fs::write(own.join("nodes"), "n002\n").unwrap();
+        let clash = run(&own);
+        assert!(clash.ends_with("clash n001.console.0"), "{clash}");
+        assert_eq!(std::fs::read_to_string(own.join("nodes")).unwrap(), "n002\n");
         let full = root.path().join("full");
         std::fs::create_dir(&full).unwrap();
         std::fs::write(full.join("x"), "x").unwrap();

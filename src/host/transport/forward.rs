@@ -12,7 +12,7 @@ use crate::host::error::Cause;
 use crate::ssh::{ByteStream, Session};
 
 /// libvirt's sockets, the usual one first: `libvirtd` or `virtproxyd`, then a lone `virtqemud`.
-const SOCKETS: [&str; 2] = ["/run/libvirt/libvirt-sock", "/run/libvirt/virtqemud-sock"];
+pub(super) const SOCKETS: [&str; 2] = ["/run/libvirt/libvirt-sock", "/run/libvirt/virtqemud-sock"];
 
 /// The far end: a socket on this machine or on a host.
 #[derive(Clone)]

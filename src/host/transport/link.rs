@@ -1,4 +1,4 @@
-//! Commands on a host as root: over its SSH session, or on this machine.
+//! Commands on a host as root: over its SSH session, or on this machine. They are for `sh`, whatever the login shell is.
 //! Scripts go to the standard input of `sh -s`, so nothing has to be quoted twice.
 
 use std::process::Stdio;
@@ -12,7 +12,7 @@ use tokio::sync::{OnceCell, mpsc};
 use crate::base::crash_point;
 use crate::base::shell::quote;
 use crate::host::error::Cause;
-use crate::ssh::{Ended, ExecEvent, ExecRequest, Input, Output, Session};
+use crate::ssh::{CommandShell, Ended, ExecEvent, ExecRequest, Input, Output, Session};
 
 /// The most bytes of output that are read from a script.
 const OUTPUT_LIMIT: usize = 16 << 20;
@@ -86,7 +86,7 @@ impl HostLink {
     /// Like `script`, for one that changes nothing.
     pub(crate) async fn query(&self, script: &str, timeout: Duration) -> Result<String, Cause> {
         let sudo = self.sudo(timeout).await?;
-        let command = format!("exec sh -c 'exec {sudo}sh -s -- \"$SSH_CONNECTION\" \"$PPID\"'");
+        let command = on_stdin(sudo);
         let stdin = as_block(script).into_bytes();
         let output = self.run(command, Input::Bytes(stdin), timeout).await?;
         check_status(output, sudo)
@@ -135,7 +135,7 @@ impl HostLink {
         timeout: Duration,
     ) -> Result<mpsc::Receiver<Vec<u8>>, Cause> {
         let sudo = self.sudo(timeout).await?;
-        let command = format!("exec sh -c 'exec {sudo}sh -s -- \"$SSH_CONNECTION\" \"$PPID\"'");
+        let command = on_stdin(sudo);
         let stdin = as_block(script).into_bytes();
         let (sender, receiver) = mpsc::channel(64);
         crash_point::point!("stream_output before");
@@ -153,6 +153,7 @@ impl HostLink {
             Way::Ssh(session) => {
                 let request = ExecRequest {
                     command,
+                    shell: CommandShell::Sh,
                     stdin,
                     ..ExecRequest::default()
                 };
@@ -193,6 +194,7 @@ impl HostLink {
             Way::Ssh(session) => {
                 let request = ExecRequest {
                     command,
+                    shell: CommandShell::Sh,
                     ..ExecRequest::default()
                 };
                 let events = session.stream_with_input(&request, typed).await?;
@@ -202,23 +204,24 @@ impl HostLink {
         Ok((input, receiver))
     }
 
+    /// Runs a script as the login user and returns its standard output.
+    pub(crate) async fn as_user(&self, script: &str, timeout: Duration) -> Result<String, Cause> {
+        let output = self.run(script.to_owned(), Input::default(), timeout).await?;
+        check_status(output, "")
+    }
+
     async fn sudo(&self, timeout: Duration) -> Result<&'static str, Cause> {
         self.sudo
             .get_or_try_init(|| async {
-                let output = self.run("id -u".to_owned(), Input::default(), timeout).await?;
-                if output.stdout.trim_ascii() == b"0" {
-                    return Ok("");
-                }
-                // Tried once with a harmless script, so that a refusal gets its own error.
-                let output = self
-                    .run("sudo -n sh -c :".to_owned(), Input::default(), timeout)
-                    .await?;
-                if output.is_success() {
-                    Ok("sudo -n ")
-                } else {
-                    Err(Cause::NotRoot(
-                        String::from_utf8_lossy(&output.stderr).into_owned(),
-                    ))
+                // sudo is tried once with a harmless script, so that a refusal gets its own error.
+                let script = "if [ \"$(id -u)\" = 0 ]; then echo root; elif sudo -n sh -c :; then echo sudo; else echo none; fi";
+                let output = self.run(script.to_owned(), Input::default(), timeout).await?;
+                let words = String::from_utf8_lossy(&output.stderr).into_owned();
+                match output.stdout.trim_ascii() {
+                    b"root" => Ok(""),
+                    b"sudo" => Ok("sudo -n "),
+                    b"none" => Err(Cause::NotRoot(words)),
+                    _ => Err(Cause::script(output.code(), words)),
                 }
             })
             .await
@@ -234,6 +237,7 @@ impl HostLink {
                 Way::Ssh(session) => {
                     let request = ExecRequest {
                         command,
+                        shell: CommandShell::Sh,
                         timeout: Some(timeout),
                         limit: OUTPUT_LIMIT,
                         ..ExecRequest::default()
@@ -246,6 +250,11 @@ impl HostLink {
             .await
             .unwrap_or(Err(Cause::Timeout(timeout)))
     }
+}
+
+/// The command that runs a script from its standard input as root.
+fn on_stdin(sudo: &str) -> String {
+    format!("exec {sudo}sh -s -- \"$SSH_CONNECTION\" \"$PPID\"")
 }
 
 /// Makes the shell read the whole script before it runs any of it. `sh -s` runs what it has read so far, so a
@@ -345,9 +354,16 @@ fn check_status(output: Output, sudo: &str) -> Result<String, Cause> {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    if !sudo.is_empty() && words.starts_with("sudo:") {
+    // sudo may warn, for instance about a host name, and run the script all the same: then the script has words as well.
+    let (of_sudo, own): (Vec<&str>, Vec<&str>) = words
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .partition(|line| !sudo.is_empty() && line.starts_with("sudo:"));
+    let is_refusal = |line: &&str| !line.starts_with("sudo: unable to resolve host");
+    if own.is_empty() && of_sudo.iter().any(is_refusal) {
         return Err(Cause::NotRoot(words));
     }
+    let words = if of_sudo.is_empty() { words } else { own.join("\n") };
     if let Some(command) = words.trim_end().strip_prefix("vcluster-missing: ") {
         return Err(Cause::Missing(command.to_owned()));
     }
@@ -377,6 +393,33 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(output, "it's\na'b\"c");
+    }
+
+    #[test]
+    fn a_warning_of_sudo_is_not_its_refusal() {
+        let check = |stderr: &str, sudo| {
+            let output = Output {
+                ended: Some(Ended::Exit(1)),
+                stderr: stderr.as_bytes().to_vec(),
+                ..Output::default()
+            };
+            check_status(output, sudo).unwrap_err()
+        };
+        let warning = "sudo: unable to resolve host bm01: Name or service not known\n";
+        let error = check(&format!("{warning}no room\n"), "sudo -n ");
+        assert!(
+            matches!(&error, Cause::Script { words, .. } if words == "no room"),
+            "{error}"
+        );
+        let error = check(&format!("{warning}sudo: a password is required\n"), "sudo -n ");
+        assert!(matches!(error, Cause::NotRoot(_)), "{error}");
+        let error = check("sudo: not for us\n", "");
+        assert!(matches!(error, Cause::Script { .. }), "{error}");
+        let error = check("vcluster-missing: nft\n", "sudo -n ");
+        assert!(
+            matches!(&error, Cause::Missing(command) if command == "nft"),
+            "{error}"
+        );
     }
 
     #[tokio::test]

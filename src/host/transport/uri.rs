@@ -3,8 +3,22 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::inventory::HostEndpoint;
+use crate::inventory::{HostEndpoint, UriForms, uri_faults};
 use crate::ssh::HostTarget;
+
+/// What is accepted in the URI of a host that no topology describes.
+const FORMS: UriForms = UriForms {
+    transports: &["ssh", "libssh", "libssh2", "unix"],
+    parameters: &[
+        "socket",
+        "keyfile",
+        "known_hosts",
+        "no_tty",
+        "proxy",
+        "mode",
+        "command",
+    ],
+};
 
 /// Where a host is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,15 +93,17 @@ pub(crate) fn parse(uri: &str) -> Result<Place, String> {
     if uri.chars().any(odd) {
         return Err(bad("contains a space or a control character"));
     }
+    let faults = uri_faults(uri, FORMS);
+    if !faults.is_empty() {
+        let faults: Vec<String> = faults
+            .iter()
+            .map(|fault| format!("{} ({})", fault.part, fault.instead))
+            .collect();
+        return Err(bad(&format!("has what is not supported: {}", faults.join(", "))));
+    }
     let (scheme, rest) = uri.split_once("://").ok_or_else(|| bad("has no `://`"))?;
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (authority, path) = match rest.find('/') {
-        Some(slash) => rest.split_at(slash),
-        None => (rest, ""),
-    };
-    if path != "/system" {
-        return Err(bad("does not end in `/system`"));
-    }
+    let authority = rest.strip_suffix("/system").unwrap_or(rest);
     let mut socket = None;
     let mut identity = None;
     let mut known_hosts = None;
@@ -101,14 +117,7 @@ pub(crate) fn parse(uri: &str) -> Result<Place, String> {
             "keyfile" => identity = Some(PathBuf::from(value)),
             "known_hosts" => known_hosts = Some(PathBuf::from(value)),
             // For libvirt's own transports; no effect here.
-            "no_verify" if value == "0" => {}
-            "no_tty" | "proxy" | "mode" | "command" => {}
-            _ => {
-                return Err(bad(&format!(
-                    "has the parameter `{}`, which is not supported",
-                    key.escape_debug()
-                )));
-            }
+            _ => {}
         }
     }
     if socket.as_ref().is_some_and(|path: &PathBuf| !path.is_absolute()) {
@@ -231,9 +240,15 @@ mod tests {
             "qemu+ssh://bm01:x/system",
             "qemu+ssh://bm01/system?socket=rel",
             "qemu+ssh://bm01/system?no_verify=1",
+            "qemu+ssh://bm01/x/system",
             "xen:///system",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
+        let error = parse("qemu+ssh://bm01/system?keyfile=/k&sshauth=privkey&no_verify=1").unwrap_err();
+        assert!(
+            error.contains("`sshauth`") && error.contains("`no_verify`") && !error.contains("`keyfile`"),
+            "{error}"
+        );
     }
 }

@@ -6,8 +6,8 @@ use crate::base::units::MiB;
 use crate::host::layout::{console_file, overlay_file, seed_file};
 use crate::host::storage::artifact::HostImage;
 use crate::image::Format;
-use crate::inventory::{Mark, domain_name};
-use crate::plan::{Acceleration, NodePlan};
+use crate::inventory::{Firmware, Mark, domain_name};
+use crate::plan::{Acceleration, EmulatedCpu, NodePlan};
 
 /// QEMU's cache of translated code: below 32 MiB a booting Linux thrashes, the default takes far more memory.
 const TB_CACHE: MiB = MiB(32);
@@ -75,6 +75,7 @@ pub(in crate::host) fn domain(input: &DomainInput<'_>) -> String {
     } else {
         TB_CACHE
     };
+    let uefi = input.image.kernel.is_none() && node.spec.firmware == Firmware::Uefi;
     frame(&node.domain, input.acceleration)
         .child(element("uuid").text(node.uuid))
         .child(element("title").text(format!("{} of {}", node.name, input.mark.cluster)))
@@ -82,10 +83,10 @@ pub(in crate::host) fn domain(input: &DomainInput<'_>) -> String {
         .children(machine(
             node.spec.memory,
             node.spec.vcpus,
-            input.acceleration,
+            guest_cpu(input.acceleration, node.emulated_cpu),
             cache,
         ))
-        .child(boot(input))
+        .child(if uefi { uefi_boot() } else { boot(input) })
         .children(behaviour())
         .child(devices)
         .render()
@@ -96,7 +97,7 @@ pub(in crate::host) fn probe_domain(mark: &Mark, uuid: uuid::Uuid, kernel: &str,
     frame(&domain_name(&mark.cluster, &mark.node), Acceleration::Kvm)
         .child(element("uuid").text(uuid))
         .child(element("metadata").child(write_mark(mark)))
-        .children(machine(MiB(128), 1, Acceleration::Kvm, TB_CACHE))
+        .children(machine(MiB(128), 1, None, TB_CACHE))
         .child(kernel_boot(
             kernel,
             None,
@@ -121,16 +122,40 @@ fn frame(name: &str, acceleration: Acceleration) -> Element {
         .child(element("name").text(name))
 }
 
-fn machine(memory: MiB, vcpus: u32, acceleration: Acceleration, cache: MiB) -> Vec<Element> {
+/// The CPU of a guest; `None` is that of its host.
+fn guest_cpu(acceleration: Acceleration, emulated: EmulatedCpu) -> Option<EmulatedCpu> {
+    match acceleration {
+        Acceleration::Tcg => Some(emulated),
+        Acceleration::Kvm => None,
+    }
+}
+
+/// What a level of the x86-64 psABI requires beyond QEMU's `qemu64`, under libvirt's names. The features of a level
+/// include those of the levels below. An explicit list, so that nodes on hosts with different versions of QEMU are equal;
+/// a named model would bring features that QEMU does not emulate, and `max` another set with each version.
+fn features_of(cpu: EmulatedCpu) -> impl Iterator<Item = &'static str> {
+    // Without `rdrand` a guest gathers entropy from jitter: 1 CPU second at its first login.
+    let first = ["rdrand"];
+    let second = ["popcnt", "sse4.1", "sse4.2", "ssse3"];
+    // Linux 6.1 hangs early in its boot with `xsave` but without `xsaveopt`, which no real CPU has.
+    let third = [
+        "abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "xsave", "xsaveopt",
+    ];
+    let second = second.into_iter().filter(move |_| cpu >= EmulatedCpu::V2);
+    let third = third.into_iter().filter(move |_| cpu >= EmulatedCpu::V3);
+    first.into_iter().chain(second).chain(third)
+}
+
+/// Memory, CPUs and features. Without an emulated CPU, the guest runs on those of its host.
+fn machine(memory: MiB, vcpus: u32, emulated: Option<EmulatedCpu>, cache: MiB) -> Vec<Element> {
     let mut features = element("features").child(element("acpi")).child(element("apic"));
     let mut all = vec![
         element("memory").attribute("unit", "MiB").text(memory.0),
         element("vcpu").text(vcpus),
     ];
-    match acceleration {
-        // Under emulation QEMU's own model is the cheapest: host-model costs 20-35 % more CPU. Only `rdrand`
-        // is added: without it the guest gathers entropy from jitter, 1 CPU second at its first login.
-        Acceleration::Tcg => {
+    match emulated {
+        // Under emulation QEMU's own model is the cheapest: host-model costs 20-35 % more CPU.
+        Some(emulated) => {
             let cache = element("tb-cache").attribute("unit", "MiB").text(cache.0);
             features = features.child(element("tcg").child(cache));
             all.push(
@@ -139,14 +164,14 @@ fn machine(memory: MiB, vcpus: u32, acceleration: Acceleration, cache: MiB) -> V
                     .attribute("match", "exact")
                     .attribute("check", "none")
                     .child(element("model").attribute("fallback", "forbid").text("qemu64"))
-                    .child(
+                    .children(features_of(emulated).map(|name| {
                         element("feature")
                             .attribute("policy", "require")
-                            .attribute("name", "rdrand"),
-                    ),
+                            .attribute("name", name)
+                    })),
             );
         }
-        Acceleration::Kvm => all.push(element("cpu").attribute("mode", "host-passthrough")),
+        None => all.push(element("cpu").attribute("mode", "host-passthrough")),
     }
     all.push(features);
     all
@@ -154,7 +179,10 @@ fn machine(memory: MiB, vcpus: u32, acceleration: Acceleration, cache: MiB) -> V
 
 fn boot(input: &DomainInput<'_>) -> Element {
     let Some(kernel) = &input.image.kernel else {
-        return os_type().child(element("boot").attribute("dev", "hd"));
+        // The BIOS writes to the console what it cannot boot. With a kernel of ours it has nothing to say.
+        return os_type()
+            .child(element("boot").attribute("dev", "hd"))
+            .child(element("bios").attribute("useserial", "yes"));
     };
     let mut line = input.image.cmdline.clone();
     if let (Acceleration::Tcg, Some(khz)) = (input.acceleration, input.tsc_khz) {
@@ -163,6 +191,24 @@ fn boot(input: &DomainInput<'_>) -> Element {
         line = format!("{line} tsc_early_khz={khz}");
     }
     kernel_boot(kernel, input.image.initrd.as_deref(), line.trim())
+}
+
+/// The firmware that the host's QEMU offers, chosen by libvirt. Without Secure Boot, which needs a kernel that is signed
+/// with known keys. Its variables are a file that libvirt creates and removes with the domain.
+fn uefi_boot() -> Element {
+    let off = |name: &str| {
+        element("feature")
+            .attribute("enabled", "no")
+            .attribute("name", name)
+    };
+    os_type_of("q35")
+        .attribute("firmware", "efi")
+        .child(
+            element("firmware")
+                .child(off("enrolled-keys"))
+                .child(off("secure-boot")),
+        )
+        .child(element("boot").attribute("dev", "hd"))
 }
 
 fn kernel_boot(kernel: &str, initrd: Option<&str>, line: &str) -> Element {
@@ -174,10 +220,14 @@ fn kernel_boot(kernel: &str, initrd: Option<&str>, line: &str) -> Element {
 
 fn os_type() -> Element {
     // `pc` boots faster than q35 under emulation and has no AHCI, which Debian's cloud kernel cannot drive.
+    os_type_of("pc")
+}
+
+fn os_type_of(machine: &str) -> Element {
     element("os").child(
         element("type")
             .attribute("arch", "x86_64")
-            .attribute("machine", "pc")
+            .attribute("machine", machine)
             .text("hvm"),
     )
 }
@@ -269,9 +319,13 @@ pub(in crate::host) mod tests {
             domain: "demo.n1".into(),
             uuid: Uuid::from_u128(1),
             user: None,
+            emulated_cpu: EmulatedCpu::V1,
+            disk: MiB(0),
             spec: NodeSpec {
                 image: "micro".parse().unwrap(),
                 image_key: "k".repeat(64),
+                firmware: Firmware::Bios,
+                user_data: None,
                 vcpus: 1,
                 memory: MiB(112),
                 disk: None,
@@ -354,6 +408,57 @@ pub(in crate::host) mod tests {
     #[test]
     fn cloud_image_under_kvm() {
         insta::assert_snapshot!(render(&cloud(), &node(), Acceleration::Kvm));
+    }
+
+    #[test]
+    fn an_emulated_cpu_of_a_higher_level_has_its_features_and_those_below() {
+        let features = |cpu| {
+            let mut node = node();
+            node.emulated_cpu = cpu;
+            let xml = render(&cloud(), &node, Acceleration::Tcg);
+            let names = xml.split("policy=\"require\" name=\"").skip(1);
+            let names: Vec<String> = names
+                .map(|rest| rest.split('"').next().unwrap().to_owned())
+                .collect();
+            names.join(" ")
+        };
+        let (first, second) = ("rdrand", "popcnt sse4.1 sse4.2 ssse3");
+        let third = "abm avx avx2 bmi1 bmi2 f16c fma movbe xsave xsaveopt";
+        assert_eq!(features(EmulatedCpu::V1), first);
+        assert_eq!(features(EmulatedCpu::V2), format!("{first} {second}"));
+        assert_eq!(features(EmulatedCpu::V3), format!("{first} {second} {third}"));
+        let mut node = node();
+        node.emulated_cpu = EmulatedCpu::V3;
+        let xml = render(&cloud(), &node, Acceleration::Kvm);
+        assert!(xml.contains("host-passthrough") && !xml.contains("avx"), "{xml}");
+    }
+
+    #[test]
+    fn an_image_that_only_uefi_can_boot_gets_it_and_a_kernel_of_ours_does_not() {
+        let mut node = node();
+        node.spec.firmware = Firmware::Uefi;
+        let xml = render(&cloud(), &node, Acceleration::Kvm);
+        let os = &xml[xml.find("<os").unwrap()..xml.find("<clock").unwrap()];
+        let lines: Vec<&str> = os
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "<os firmware=\"efi\">",
+                "<type arch=\"x86_64\" machine=\"q35\">hvm</type>",
+                "<firmware>",
+                "<feature enabled=\"no\" name=\"enrolled-keys\"/>",
+                "<feature enabled=\"no\" name=\"secure-boot\"/>",
+                "</firmware>",
+                "<boot dev=\"hd\"/>",
+                "</os>",
+            ]
+        );
+        let xml = render(&micro(), &node, Acceleration::Kvm);
+        assert!(!xml.contains("efi") && xml.contains("machine=\"pc\""), "{xml}");
     }
 
     #[test]

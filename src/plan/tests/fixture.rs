@@ -9,8 +9,10 @@ use uuid::Uuid;
 use crate::base::event::ActionKind;
 use crate::base::name::{GroupName, HostName, ImageName, NodeName};
 use crate::base::units::MiB;
-use crate::inventory::{DomainState, HostFacts, Mark, ObservedHost, ObservedNode, ObservedObject, ShortId};
-use crate::plan::{KnownFailures, Plan, PlanError, PlanInput, plan};
+use crate::inventory::{
+    DomainState, Firmware, HostFacts, Mark, ObservedHost, ObservedNode, ObservedObject, ShortId,
+};
+use crate::plan::{ImageFacts, KnownFailures, Plan, PlanError, PlanInput, plan};
 use crate::topology::{
     Accel, Group, Host, Image, ImageSource, Location, MinReady, Network, Node, Place, Topology,
 };
@@ -23,6 +25,10 @@ pub(super) struct World {
     pub(super) topology: Topology,
     pub(super) observed: Vec<ObservedHost>,
     pub(super) image_key: String,
+    /// Size in bytes of the disk of the image `cloud`, if it is known.
+    pub(super) cloud_disk: Option<u64>,
+    /// What boots it.
+    pub(super) cloud_firmware: Firmware,
     pub(super) client_key: String,
     pub(super) known_failures: KnownFailures,
 }
@@ -40,9 +46,10 @@ impl World {
         let topology = Topology {
             name: "demo".parse().unwrap(),
             hosts: Vec::new(),
-            images: IndexMap::from([(micro().name, micro())]),
+            images: IndexMap::from([(micro().name, micro()), (cloud().name, cloud())]),
             network: Network {
                 subnet: "10.77.0.0/16".parse().unwrap(),
+                range: None,
                 mtu: None,
                 nat: false,
                 bridge: None,
@@ -65,6 +72,8 @@ impl World {
             topology,
             observed: Vec::new(),
             image_key: "key1".into(),
+            cloud_disk: None,
+            cloud_firmware: Firmware::Bios,
             client_key: "SHA256:one".into(),
             known_failures: KnownFailures::default(),
         }
@@ -118,6 +127,7 @@ impl World {
             place,
             on: None,
             separate: Vec::new(),
+            user_data: None,
             vars: Map::new(),
             at: Some(at(20 + self.topology.groups.len())),
         });
@@ -144,7 +154,17 @@ impl World {
         plan(&PlanInput {
             topology: &self.topology,
             cluster_id: ID,
-            image_keys: IndexMap::from([(micro, self.image_key.clone())]),
+            images: IndexMap::from([
+                (micro, ImageFacts::of_key(self.image_key.clone())),
+                (
+                    "cloud".parse().unwrap(),
+                    ImageFacts {
+                        disk: self.cloud_disk,
+                        firmware: self.cloud_firmware,
+                        ..ImageFacts::of_key("cloud1")
+                    },
+                ),
+            ]),
             client_key: self.client_key.clone(),
             observed: self.observed.clone(),
             known_failures: self.known_failures.clone(),
@@ -246,14 +266,11 @@ pub(super) fn object(kind: &str, name: &str) -> ObservedObject {
 }
 
 fn micro() -> Image {
-    Image {
-        name: "micro".parse().unwrap(),
-        source: ImageSource::Micro,
-        packages: Vec::new(),
-        sha256: None,
-        user: None,
-        at: None,
-    }
+    Image::new("micro".parse().unwrap(), ImageSource::Micro)
+}
+
+fn cloud() -> Image {
+    Image::new("cloud".parse().unwrap(), ImageSource::File("/cloud.qcow2".into()))
 }
 
 fn node(group: &GroupName, index: u32, memory: u64) -> Node {

@@ -1,8 +1,12 @@
 //! Plans that work around failures.
 
+use std::collections::BTreeSet;
+
 use super::fixture::{World, doings, layout};
+use crate::base::event::ActionKind;
+use crate::base::name::NodeName;
 use crate::inventory::DomainState;
-use crate::plan::{FailedNode, Plan, PlanError};
+use crate::plan::{Due, FailedNode, Plan, PlanError, Scope};
 use crate::topology::{MinReady, Place};
 
 fn missing(plan: &Plan) -> Vec<String> {
@@ -160,4 +164,81 @@ fn a_node_that_is_given_up_is_removed_and_missing_with_its_reason() {
     let plan = world.plan().unwrap();
     assert_eq!(doings(&plan), ["Create a02 on bm1: does not exist yet"]);
     assert_eq!(plan.nodes[1].spec.address, old);
+}
+
+fn due(world: &mut World, node: &str, kind: ActionKind) {
+    let due = Due {
+        kind,
+        why: "for a test".into(),
+    };
+    world.known_failures.due.insert(node.parse().unwrap(), due);
+}
+
+#[test]
+fn what_is_due_to_a_node_is_done_where_it_is() {
+    let mut world = World::new().hosts(2, 4096, 16).group("a", 4, 1024, Place::Pack);
+    raise(&mut world);
+    world.node("a04").state = DomainState::Off;
+    for (node, kind) in [
+        ("a01", ActionKind::Configure),
+        ("a02", ActionKind::Restart),
+        ("a03", ActionKind::Recreate),
+        // Configuring is part of starting.
+        ("a04", ActionKind::Configure),
+    ] {
+        due(&mut world, node, kind);
+    }
+    assert_eq!(
+        doings(&world.plan().unwrap()),
+        [
+            "Configure a01 on bm1: for a test",
+            "Restart a02 on bm1: for a test",
+            "Recreate a03 on bm1: for a test",
+            "Start a04 on bm1: its domain is off"
+        ]
+    );
+}
+
+#[test]
+fn a_plan_for_some_nodes_leaves_the_others_as_they_are() {
+    let mut world = World::new().hosts(2, 4096, 16).group("a", 3, 1024, Place::Pack);
+    let before = raise(&mut world);
+    world.node("a03").state = DomainState::Off;
+    // Outdated, all of them.
+    world.image_key = "another".into();
+    let scope = |kind| Scope {
+        nodes: BTreeSet::from(["a01", "a03"].map(|node| node.parse::<NodeName>().unwrap())),
+        kind,
+    };
+    for (kind, wanted) in [
+        (
+            ActionKind::Restart,
+            ["Restart a01 on bm1: asked for", "Restart a03 on bm1: asked for"].as_slice(),
+        ),
+        (ActionKind::Start, ["Start a03 on bm1: asked for"].as_slice()),
+    ] {
+        world.known_failures.due = scope(kind).due();
+        let mut plan = world.plan().unwrap();
+        scope(kind).limit(&mut plan, Some(&before)).unwrap();
+        assert_eq!(doings(&plan), wanted);
+        assert_eq!(plan.nodes, before.nodes, "what they are made from");
+    }
+    // a01 cannot stay where it is, and must not lose its disk.
+    let failed = FailedNode {
+        why: "for a test".into(),
+        ..FailedNode::default()
+    };
+    world.known_failures.failed.insert("a01".parse().unwrap(), failed);
+    let mut plan = world.plan().unwrap();
+    let refused = scope(ActionKind::Start).limit(&mut plan, Some(&before));
+    assert!(refused.is_err(), "{:?}", plan.actions);
+    world.known_failures.failed.clear();
+    // a02 does not exist any more.
+    world.at("bm1").nodes.remove(1);
+    let mut plan = world.plan().unwrap();
+    let refused = scope(ActionKind::Recreate).limit(&mut plan, Some(&before));
+    assert_eq!(
+        refused.unwrap_err().to_string(),
+        "a02 would have to be created or removed: does not exist yet"
+    );
 }

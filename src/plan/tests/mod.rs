@@ -1,6 +1,7 @@
 mod claims;
 mod convergence;
 mod fixture;
+mod images;
 mod known_failures;
 mod properties;
 mod units;

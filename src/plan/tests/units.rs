@@ -291,6 +291,49 @@ fn a_second_domain_of_a_node_is_removed_and_the_running_one_stays() {
 }
 
 #[test]
+fn on_an_existing_bridge_no_node_gets_an_address_of_a_host() {
+    let mut world = World::new().hosts(2, 4096, 8).group("a", 3, 512, Place::Pack);
+    world.topology.network.subnet = "192.168.50.0/24".parse().unwrap();
+    let addresses = |world: &World| -> Vec<String> {
+        let plan = world.plan().unwrap();
+        plan.nodes
+            .iter()
+            .map(|node| node.spec.address.to_string())
+            .collect()
+    };
+    world.at("bm1").facts.addresses = vec![[192, 168, 50, 1].into(), [10, 0, 0, 1].into()];
+    world.at("bm2").facts.addresses = vec![[192, 168, 50, 3].into()];
+    world.topology.network.bridge = Some("br0".to_owned());
+    assert_eq!(
+        addresses(&world),
+        ["192.168.50.2", "192.168.50.4", "192.168.50.5"]
+    );
+    world.topology.network.range = Some("192.168.50.3-192.168.50.6".parse().unwrap());
+    assert_eq!(
+        addresses(&world),
+        ["192.168.50.4", "192.168.50.5", "192.168.50.6"]
+    );
+    world.topology.network.range = Some("192.168.50.3-192.168.50.5".parse().unwrap());
+    assert_eq!(
+        world.plan().unwrap_err().to_string(),
+        "the range 192.168.50.3-192.168.50.5 of subnet 192.168.50.0/24 is too small: 3 addresses are needed \
+         (3 nodes, 0 hosts), 2 are usable; 1 is taken by another machine"
+    );
+}
+
+#[test]
+fn a_domain_that_was_renamed_is_recreated_with_the_reason() {
+    let mut world = World::new().hosts(1, 4096, 8).group("a", 2, 512, Place::Pack);
+    let plan = world.plan().unwrap();
+    world.apply(&plan);
+    world.node("a02").domain = "mine".to_owned();
+    assert_eq!(
+        doings(&world.plan().unwrap()),
+        ["Recreate a02 on bm1: its domain was renamed to `mine`"]
+    );
+}
+
+#[test]
 fn existing_nodes_keep_their_addresses_and_new_ones_take_the_lowest_free() {
     let mut world = World::new()
         .hosts(2, 8192, 16)

@@ -1,138 +1,83 @@
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
 
 use super::*;
 
-fn write(path: &Path, text: &str) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
-}
-
-/// A config file of a home directory.
+/// A config file in a home directory.
 pub(in crate::ssh) fn config(home: &Path, text: &str) -> SshConfig {
-    let path = home.join(".ssh/config");
-    write(&path, text);
-    SshConfig {
-        path,
-        required: true,
-        home: home.to_owned(),
-        user: "me".into(),
-        agent: None,
+    let path = home.join("ssh_config");
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    SshConfig::new(Some(path), home.to_owned(), "me")
+}
+
+/// A host as a URI names it.
+pub(in crate::ssh) fn target(host: &str) -> HostTarget {
+    HostTarget {
+        host: host.into(),
+        user: None,
+        port: None,
+        identity: None,
+        known_hosts: None,
+        timeout: Duration::from_secs(10),
     }
 }
 
-#[test]
-fn the_first_value_counts_and_identity_files_add_up() {
+#[tokio::test]
+async fn match_blocks_and_includes_apply_as_in_ssh() {
     let home = tempfile::tempdir().unwrap();
+    let included = home.path().join("more.conf");
+    fs::write(&included, "Host bm02\n User included\n").unwrap();
     let config = config(
         home.path(),
-        "Host bm* !bm09\n  User root\n  Port=2222\n  IdentityFile ~/.ssh/a\n\
-         Host *\n User other\n Port 22\n IdentityFile \"~/.ssh/b c\" # why\n IdentitiesOnly yes\n",
+        &format!(
+            "Match host bm01 exec \"true\"\n User matched\nMatch exec \"false\"\n User never\n\
+             Match host bm03 user admin\n Port 2203\nHost *\n Include {}\n User other\n",
+            included.display()
+        ),
     );
-    let settings = config.settings("bm01").unwrap();
-    assert_eq!(settings.user.as_deref(), Some("root"));
-    assert_eq!(settings.port, Some(2222));
-    assert_eq!(settings.identity_files, ["~/.ssh/a", "~/.ssh/b c"]);
-    assert_eq!(settings.identities_only, Some(true));
-    let negated = config.settings("bm09").unwrap();
-    assert_eq!(negated.user.as_deref(), Some("other"));
-}
-
-#[test]
-fn included_files_apply_where_they_are_included() {
-    let home = tempfile::tempdir().unwrap();
-    write(
-        &home.path().join(".ssh/conf.d/10-a.conf"),
-        "Host bm01\nUser included\nHost other\nPort 1\n",
-    );
-    write(&home.path().join(".ssh/conf.d/20-b.conf"), "HostName=10.0.0.7\n");
-    let config = config(
-        home.path(),
-        "Include conf.d/*.conf\nUser late\nHost x\nInclude nothing\n",
-    );
-    let settings = config.settings("bm01").unwrap();
-    assert_eq!(settings.user.as_deref(), Some("included"));
-    assert_eq!(settings.host_name.as_deref(), Some("10.0.0.7"));
-    assert_eq!(config.settings("bm02").unwrap().user.as_deref(), Some("late"));
-}
-
-#[test]
-fn a_file_that_includes_itself_is_an_error_and_not_a_loop() {
-    let home = tempfile::tempdir().unwrap();
-    let config = config(home.path(), "Include config\n");
-    assert!(
-        config
-            .settings("a")
-            .unwrap_err()
-            .to_string()
-            .contains("too deeply")
-    );
-}
-
-#[test]
-fn a_match_block_is_ignored_with_a_note() {
-    let home = tempfile::tempdir().unwrap();
-    let config = config(
-        home.path(),
-        "Match host bm01 exec \"false\"\nUser bad\nMatch all\nPort 7\n",
-    );
-    let settings = config.settings("bm01").unwrap();
-    assert_eq!((settings.user, settings.port), (None, Some(7)));
-    assert_eq!(settings.notes.len(), 1);
-}
-
-#[test]
-fn turning_off_the_host_key_check_means_accept_new() {
-    let home = tempfile::tempdir().unwrap();
-    for (word, expected) in [
-        ("no", Strictness::AcceptNew),
-        ("accept-new", Strictness::AcceptNew),
-        ("ask", Strictness::Strict),
-    ] {
-        let config = config(home.path(), &format!("StrictHostKeyChecking {word}\n"));
-        assert_eq!(config.settings("a").unwrap().strictness, Some(expected));
+    for (host, user) in [("bm01", "matched"), ("bm02", "included"), ("bm03", "other")] {
+        assert_eq!(config.settings(&target(host)).await.unwrap().user, user, "{host}");
     }
+    // The user of the URI counts in `Match user`.
+    let mut named = target("bm03");
+    named.user = Some("admin".into());
+    let settings = config.settings(&named).await.unwrap();
+    assert_eq!((settings.user.as_str(), settings.port), ("admin", 2203));
 }
 
-#[test]
-fn the_first_of_proxy_jump_and_proxy_command_counts() {
+#[tokio::test]
+async fn each_host_is_asked_about_once() {
     let home = tempfile::tempdir().unwrap();
+    let count = home.path().join("count");
     let config = config(
         home.path(),
-        "Host a\nProxyJump none\nHost *\nProxyCommand nc %h %p\n",
+        &format!("Match exec \"echo x >>{}\"\n User me\n", count.display()),
     );
-    let a = config.settings("a").unwrap();
-    assert_eq!((a.proxy_jump, a.proxy_command), (None, None));
-    assert_eq!(
-        config.settings("b").unwrap().proxy_command.as_deref(),
-        Some("nc %h %p")
-    );
+    let again = config.clone();
+    let (host, twice) = (target("bm01"), target("bm01"));
+    let (one, other) = tokio::join!(config.settings(&host), again.settings(&twice));
+    assert_eq!(one.unwrap(), other.unwrap());
+    assert_eq!(fs::read_to_string(&count).unwrap(), "x\n");
 }
 
-#[test]
-fn mistakes_name_file_and_line() {
+#[tokio::test]
+async fn what_ssh_refuses_is_an_error_in_its_words() {
     let home = tempfile::tempdir().unwrap();
     for (text, part) in [
-        ("User a\nPort x\n", "config:2: bad port"),
-        ("User \"a\n", "config:1: a quote"),
-        ("Port\n", "config:1: `port` has no value"),
-        ("Port 0\n", "bad port"),
+        ("Foo bar\n", "Bad configuration option: foo"),
+        ("Host a\n Port x\n", "line 2"),
     ] {
-        let error = config(home.path(), text).settings("a").unwrap_err().to_string();
-        assert!(error.contains(part), "{error}");
+        let error = config(home.path(), text)
+            .settings(&target("a"))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, SshError::Config { .. }), "{error}");
+        assert!(error.to_string().contains(part), "{error}");
     }
-}
-
-#[test]
-fn a_config_that_others_may_write_is_not_trusted() {
-    let home = tempfile::tempdir().unwrap();
-    let config = config(home.path(), "User a\n");
-    fs::set_permissions(&config.path, fs::Permissions::from_mode(0o666)).unwrap();
-    assert!(
-        config
-            .settings("a")
-            .unwrap_err()
-            .to_string()
-            .contains("not trusted")
-    );
+    let absent = SshConfig::new(Some(home.path().join("absent")), home.path().to_owned(), "me");
+    let error = absent.settings(&target("a")).await.unwrap_err().to_string();
+    assert!(error.contains("absent"), "{error}");
 }

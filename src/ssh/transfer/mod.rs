@@ -1,20 +1,29 @@
-//! Files to and from nodes, as tar streams over a command: nodes need `tar` and `sha256sum`, no SFTP.
-//! Data from a node is treated as hostile.
+//! Files to and from nodes, as tar streams over a command: nodes need `tar`, `sha256sum`, `find`, `stat`, `xargs` and
+//! `base64`, of GNU or busybox, and no SFTP. Data from a node is treated as hostile. Names contain any bytes.
 
+mod exchange;
+mod frames;
+mod listing;
+mod local;
+mod names;
+mod noted;
 mod pack;
 mod pull;
 mod push;
+mod recover;
+mod tarfile;
 mod unpack;
+#[cfg(any(test, feature = "fuzzing"))]
+mod unpack_fuzz;
 
+pub use local::PullLimits;
+pub use noted::{Noted, changed_while_read};
 pub use pack::Archive;
 pub use pull::{Pulled, pull};
 pub use push::push;
-pub use unpack::PullLimits;
 
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use pull::parse_digest as fuzz_digest;
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use unpack::fuzz as fuzz_unpack;
+pub(crate) use unpack_fuzz::{lists as fuzz_lists, unpack as fuzz_unpack};
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -63,6 +72,14 @@ pub enum TransferError {
         /// Its error output.
         message: String,
     },
+    /// A file system of the node is full.
+    #[error("{node}: no space left: {message}")]
+    NoSpace {
+        /// The node.
+        node: String,
+        /// The error output of the command.
+        message: String,
+    },
     /// An entry that a node sent is rejected.
     #[error("{node} sent {entry}, which is rejected: {reason}")]
     Refused {
@@ -73,8 +90,8 @@ pub enum TransferError {
         /// The cause.
         reason: String,
     },
-    /// Digests differ after the transfer.
-    #[error("{node}: the content differs after the transfer (or changed during it): {}", names.join(", "))]
+    /// Digests differ after the transfer, although the files did not change.
+    #[error("{node}: the content differs after the transfer: {}", names.join(", "))]
     Digest {
         /// The node.
         node: String,
@@ -94,6 +111,9 @@ impl UserFacing for TransferError {
                 Some("free disk space there, or choose another directory".into())
             }
             Self::Local { .. } => Some("check that you may write there, or choose another directory".into()),
+            Self::NoSpace { node, .. } => Some(format!(
+                "`vcluster exec -w {node} -- df -h` shows what is full; what has arrived is kept"
+            )),
             _ => None,
         }
     }
@@ -103,7 +123,9 @@ impl UserFacing for TransferError {
             Self::Ssh(error) => error.exit_code(),
             Self::Unreadable { .. } | Self::Source { .. } => ExitCode::Usage,
             Self::Local { .. } => ExitCode::Unexpected,
-            Self::Remote { .. } | Self::Refused { .. } | Self::Digest { .. } => ExitCode::ApplyFailed,
+            Self::Remote { .. } | Self::NoSpace { .. } | Self::Refused { .. } | Self::Digest { .. } => {
+                ExitCode::ApplyFailed
+            }
         }
     }
 
@@ -116,6 +138,14 @@ impl UserFacing for TransferError {
 }
 
 impl TransferError {
+    /// Whether other sources of the same node can still be fetched.
+    pub fn is_about_one_source(&self) -> bool {
+        matches!(
+            self,
+            Self::Source { .. } | Self::Remote { .. } | Self::Digest { .. }
+        )
+    }
+
     fn unreadable(path: &Path, source: io::Error) -> Self {
         Self::Unreadable {
             path: path.to_owned(),
@@ -149,8 +179,11 @@ fn checked(node: &str, output: Output) -> Result<Output, TransferError> {
     } else {
         format!("{words} ({status})")
     };
-    Err(TransferError::Remote {
-        node: node.to_owned(),
-        message,
+    let node = node.to_owned();
+    // The scripts make the tools write English.
+    Err(if errors.contains("No space left on device") {
+        TransferError::NoSpace { node, message }
+    } else {
+        TransferError::Remote { node, message }
     })
 }

@@ -1,22 +1,29 @@
-//! Fetches a file or directory of one node.
+//! Fetches a file or directory of one node: all of it as an archive, then the digests of its files. Only if something
+//! differs or is missing, it lists the files, and fetches on their own those that tar cannot send.
 
 use std::collections::HashMap;
-use std::io::{self, Read};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
-
-use super::super::error::SshError;
-use super::super::request::{ExecEvent, ExecRequest, Output};
+use super::super::request::{ExecRequest, Output};
 use super::super::session::Session;
-use super::unpack::{self, PullLimits, UnpackError, Unpacked};
-use super::{TransferError, checked};
-use crate::base::shell::quote;
+use super::exchange::{self, Exchanged};
+use super::listing::{Listing, digests};
+use super::local::{DIRECTORY_MODE, Local, PullLimits, Seen, UnpackError};
+use super::names::{encoded, shown};
+use super::noted::Noted;
+use super::recover::{self, Archived, Plan, Verdict};
+use super::{TransferError, checked, frames, unpack};
+use crate::base::shell::{quote, with_variables};
 
-/// Bytes that may follow the end of an archive; tar pads its last record.
-const PADDING: usize = 1 << 20;
+/// Bytes of a list of files that are kept.
+const LIST_LIMIT: usize = 256 << 20;
+
+/// Names in an error.
+const NAMES: usize = 10;
 
 /// The result of a transfer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,231 +34,332 @@ pub struct Pulled {
     pub entries: usize,
     /// Their bytes.
     pub bytes: u64,
-    /// What was skipped, and why.
-    pub skipped: Vec<String>,
+    /// Entries that could not be fetched, and why.
+    pub skipped: Noted,
+    /// Symlinks that point outside of what was fetched; they are not created.
+    pub outside: Noted,
+    /// Files that changed while they were read: of these, the bytes up to some moment have arrived.
+    pub changed: Noted,
 }
 
-/// Fetches `path` of the node into the local directory `into` (created if missing), under its own name.
-/// Compares the digests with the node's unless `verify` is false (for files that are being written).
+impl Pulled {
+    /// Adds what another transfer fetched.
+    pub fn add(&mut self, other: Self) {
+        self.files += other.files;
+        self.entries += other.entries;
+        self.bytes += other.bytes;
+        self.skipped.extend(other.skipped);
+        self.outside.extend(other.outside);
+        self.changed.extend(other.changed);
+    }
+}
+
+/// Fetches `path` of the node into the local directory `into` (created if missing), under its own name. If it is a
+/// symlink, what it points to is fetched; symlinks in a directory are kept. `limit` is the time for each command.
+///
+/// An entry that cannot be fetched is skipped. It is an error if the path does not exist, if a file differs from the node's
+/// that did not change, or if the node sends what it may not.
 pub async fn pull(
     session: &Session,
-    path: &str,
+    path: impl AsRef<OsStr>,
     into: &Path,
     limits: PullLimits,
-    verify: bool,
     limit: Option<Duration>,
 ) -> Result<Pulled, TransferError> {
+    let path = path.as_ref().as_bytes();
     let (directory, name) = split(path).ok_or_else(|| TransferError::Source {
-        path: path.into(),
+        path: PathBuf::from(OsStr::from_bytes(path)),
         message: "not the path of a file or directory".into(),
     })?;
     std::fs::DirBuilder::new()
         .recursive(true)
-        .mode(unpack::DIRECTORY_MODE)
+        .mode(DIRECTORY_MODE)
         .create(into)
         .map_err(|error| TransferError::local(into, error))?;
-    let (directory, name) = (quote(directory), quote(&format!("./{name}")));
-    let command = format!("cd -- {directory} && exec tar -cf - {name}");
-    let request = ExecRequest {
-        command,
-        timeout: limit,
-        ..ExecRequest::default()
+    let asked = Asked {
+        session,
+        directory: encoded(&directory),
+        name: encoded(name),
+        limits,
+        limit,
     };
-    let unpacked = transfer(session, &request, into, limits).await?;
-    if verify {
-        compare(
-            session,
-            &format!("cd -- {directory} && find {name} -type f -exec sha256sum {{}} +"),
-            &unpacked,
-            limit,
-        )
-        .await?;
+    let began = Instant::now();
+    let (local, archive) = asked.archive(Local::new(into, limits)).await?;
+    let digests = asked.digests(&local).await?;
+    let is_whole = |(name, seen): (&Vec<u8>, &Seen)| match seen {
+        Seen::File(_, content) => digests.get(name) == Some(&content.digest),
+        Seen::Broken(_) => false,
+        Seen::Other => true,
+    };
+    let mut rest = Rest {
+        asked: &asked,
+        local,
+        changed: Noted::default(),
+        corrupt: Vec::new(),
+    };
+    if !archive.is_quiet() || !rest.local.seen.iter().all(is_whole) {
+        rest.recover(&digests, &archive, began).await?;
     }
-    Ok(Pulled {
-        files: unpacked.digests.len(),
-        entries: unpacked.entries,
-        bytes: unpacked.bytes,
-        skipped: unpacked.skipped,
-    })
+    rest.result()
 }
 
 /// Directory and name of a path; `None` for `/`, `..` and similar.
-fn split(path: &str) -> Option<(&str, &str)> {
-    let path = if path.len() > 1 {
-        path.trim_end_matches('/')
+fn split(path: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let end = path.iter().rposition(|byte| *byte != b'/')?;
+    let path = &path[..=end];
+    let (directory, name) = match path.iter().rposition(|byte| *byte == b'/') {
+        Some(at) => (&path[..=at], &path[at + 1..]),
+        None => (&b""[..], path),
+    };
+    if matches!(name, b"." | b"..") || path.contains(&0) {
+        return None;
+    }
+    // A relative path may begin with a hyphen.
+    let start = if directory.starts_with(b"/") {
+        &b""[..]
     } else {
-        path
+        b"./"
     };
-    let (directory, name) = match path.rsplit_once('/') {
-        Some(("", name)) => ("/", name),
-        Some(parts) => parts,
-        None => (".", path),
-    };
-    let usable = !matches!(name, "" | "." | "..") && !path.contains(['\0', '\n']);
-    usable.then_some((directory, name))
+    Some(([start, directory].concat(), name))
 }
 
-async fn transfer(
-    session: &Session,
-    request: &ExecRequest,
-    into: &Path,
+/// How tar ended.
+struct Archive {
+    output: Output,
+    /// The error if the archive ends within an entry.
+    cut: Option<std::io::Error>,
+}
+
+impl Archive {
+    fn is_quiet(&self) -> bool {
+        self.output.is_success() && self.cut.is_none() && self.output.stderr.is_empty()
+    }
+
+    /// Whether tar reports this. Its language is English, and a file's name can add a report, but not hide one.
+    fn reports(&self, what: &str) -> bool {
+        String::from_utf8_lossy(&self.output.stderr).contains(what)
+    }
+
+    /// What tar reports of entries that it could not read.
+    fn refusals(&self) -> Vec<String> {
+        let causes = [
+            "Permission denied",
+            "Operation not permitted",
+            "Input/output error",
+        ];
+        let errors = String::from_utf8_lossy(&self.output.stderr).into_owned();
+        let lines = errors
+            .lines()
+            .filter(|line| causes.iter().any(|cause| line.ends_with(*cause)));
+        lines.take(NAMES).map(|line| shown(line.as_bytes())).collect()
+    }
+}
+
+/// The path that was asked for.
+struct Asked<'a> {
+    session: &'a Session,
+    directory: String,
+    name: String,
     limits: PullLimits,
-) -> Result<Unpacked, TransferError> {
-    let mut events = session.stream(request).await?;
-    // The channel limits the data that waits for the disk.
-    let (pieces, receiver) = mpsc::channel(8);
-    let target = into.to_owned();
-    let unpacking = tokio::task::spawn_blocking(move || {
-        let stream = Pieces {
-            receiver,
-            rest: Vec::new(),
-            at: 0,
-        };
-        unpack::unpack(stream, &target, &limits)
-    });
-    let node = session.name();
-    let mut output = Output::default();
-    let (mut broken, mut behind) = (None, 0);
-    while let Some(event) = events.recv().await {
-        match event {
-            ExecEvent::Stdout(data) => {
-                let length = data.len();
-                if pieces.send(data).await.is_err() {
-                    // The archive has ended or was rejected. A little padding may follow its end.
-                    behind += length;
-                    if behind > PADDING {
-                        break;
-                    }
-                }
-            }
-            ExecEvent::Stderr(data) if output.stderr.len() < 64 * 1024 => output.stderr.extend(data),
-            ExecEvent::Stderr(_) => {}
-            ExecEvent::Ended(ended) => output.ended = Some(ended),
-            ExecEvent::TimedOut(after) => {
-                broken = Some(SshError::CommandTimeout {
-                    target: node.to_owned(),
-                    command: request.command.clone(),
-                    after,
-                    output: Box::default(),
-                });
-            }
-            ExecEvent::Lost(reason) => {
-                broken = Some(SshError::Lost {
-                    target: node.to_owned(),
-                    reason,
-                });
-            }
-        }
-    }
-    drop(pieces);
-    drop(events);
-    let unpacked = unpacking
-        .await
-        .map_err(|error| SshError::Other(error.to_string()))?;
-    if let Some(error) = broken {
-        return Err(error.into());
-    }
-    match unpacked {
-        Err(UnpackError::Refused { entry, reason }) => Err(TransferError::Refused {
-            node: node.to_owned(),
-            entry,
-            reason,
-        }),
-        Err(UnpackError::Local { path, source }) => Err(TransferError::Local { path, source }),
-        // If the stream was cut short, tar's error has the reason.
-        Err(UnpackError::Stream(error)) => {
-            Err(checked(node, output)
-                .err()
-                .unwrap_or_else(|| TransferError::Remote {
-                    node: node.to_owned(),
-                    message: error.to_string(),
-                }))
-        }
-        Ok(_) if behind > PADDING => Err(TransferError::Refused {
-            node: node.to_owned(),
-            entry: "data".into(),
-            reason: "it follows the end of the archive".into(),
-        }),
-        Ok(unpacked) => {
-            checked(node, output)?;
-            Ok(unpacked)
-        }
-    }
-}
-
-async fn compare(
-    session: &Session,
-    command: &str,
-    unpacked: &Unpacked,
     limit: Option<Duration>,
-) -> Result<(), TransferError> {
-    let node = session.name();
-    let request = ExecRequest {
-        command: command.to_owned(),
-        timeout: limit,
-        limit: 256 << 20,
-        ..ExecRequest::default()
-    };
-    let output = checked(node, session.exec(&request).await?)?;
-    let theirs: HashMap<String, String> = String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(parse_digest)
-        .collect();
-    let differs = |(name, digest): &(&String, &String)| theirs.get(*name) != Some(*digest);
-    let mut names: Vec<String> = unpacked
-        .digests
-        .iter()
-        .filter(differs)
-        .map(|(name, _)| name.escape_debug().to_string())
-        .collect();
-    if names.is_empty() {
-        return Ok(());
+}
+
+impl Asked<'_> {
+    fn request(&self, what: &str, stdin: Vec<u8>) -> ExecRequest {
+        let frames = if what == "single" {
+            include_str!("frames.sh")
+        } else {
+            ""
+        };
+        let variables = [
+            ("what", what),
+            ("directory", self.directory.as_str()),
+            ("asked", self.name.as_str()),
+            ("frames", frames),
+        ];
+        let script = concat!(include_str!("plain.sh"), include_str!("pull.sh"));
+        ExecRequest {
+            command: format!("exec sh -c {}", quote(&with_variables(&variables, script))),
+            stdin,
+            timeout: self.limit,
+            limit: LIST_LIMIT,
+            ..ExecRequest::default()
+        }
     }
-    names.sort();
-    names.truncate(10);
-    Err(TransferError::Digest {
-        node: node.to_owned(),
-        names,
-    })
+
+    /// Fetches all of it.
+    async fn archive(&self, mut local: Local) -> Result<(Local, Archive), TransferError> {
+        let limits = self.limits;
+        let request = self.request("archive", Vec::new());
+        let exchanged = exchange::stream(self.session, &request, "tar", move |stream| {
+            let unpacked = unpack::unpack(stream, limits, &mut local);
+            (local, unpacked)
+        })
+        .await?;
+        let ((local, cut), output) = self.read(exchanged)?;
+        let archive = Archive { output, cut };
+        if local.count > 0 {
+            return Ok((local, archive));
+        }
+        // Nothing has arrived: tar's error has the reason.
+        let Archive { output, cut } = archive;
+        let output = checked(self.session.name(), output)?;
+        let cut = cut.map_or_else(|| "nothing was sent".to_owned(), |error| error.to_string());
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let last = errors.lines().next_back().map(|line| shown(line.as_bytes()));
+        Err(self.remote(last.unwrap_or(cut)))
+    }
+
+    /// The local side and what was read, if that is valid.
+    fn read<T>(
+        &self,
+        exchanged: Exchanged<(Local, Result<T, UnpackError>)>,
+    ) -> Result<((Local, T), Output), TransferError> {
+        let node = self.session.name().to_owned();
+        let Exchanged {
+            value: (local, value),
+            output,
+            has_surplus,
+        } = exchanged;
+        match value {
+            Err(UnpackError::Refused { entry, reason }) => {
+                Err(TransferError::Refused { node, entry, reason })
+            }
+            Err(UnpackError::Local { path, source }) => Err(TransferError::Local { path, source }),
+            Err(UnpackError::Stream(error)) => {
+                // The command's error has the reason.
+                let failed = checked(&node, output).err();
+                Err(failed.unwrap_or_else(|| self.remote(error.to_string())))
+            }
+            Ok(_) if has_surplus => Err(TransferError::Refused {
+                node,
+                entry: "data".into(),
+                reason: "it follows the end of the archive".into(),
+            }),
+            Ok(value) => Ok(((local, value), output)),
+        }
+    }
+
+    fn remote(&self, message: String) -> TransferError {
+        TransferError::Remote {
+            node: self.session.name().to_owned(),
+            message,
+        }
+    }
+
+    /// The digests of its files on the node.
+    async fn digests(&self, local: &Local) -> Result<HashMap<Vec<u8>, String>, TransferError> {
+        if local.files() == 0 {
+            return Ok(HashMap::new());
+        }
+        let output = exchange::run(self.session, &self.request("digests", Vec::new()), "sha256sum").await?;
+        // Any other failure is that of single files.
+        if output.code() == Some(127) {
+            checked(self.session.name(), output)?;
+            return Ok(HashMap::new());
+        }
+        Ok(digests(&output.stdout))
+    }
+
+    /// All its files.
+    async fn list(&self) -> Result<Listing, TransferError> {
+        let output = exchange::run(self.session, &self.request("list", Vec::new()), "find").await?;
+        Ok(Listing::parse(&output.stdout))
+    }
 }
 
-/// A line of sha256sum; a leading backslash means that the name is escaped.
-pub(crate) fn parse_digest(line: &str) -> Option<(String, String)> {
-    let (escaped, line) = match line.strip_prefix('\\') {
-        Some(rest) => (true, rest),
-        None => (false, line),
-    };
-    let (digest, name) = line.split_once("  ").or_else(|| line.split_once(" *"))?;
-    let name = if escaped {
-        name.replace("\\\\", "\0")
-            .replace("\\n", "\n")
-            .replace("\\r", "\r")
-            .replace('\0', "\\")
-    } else {
-        name.to_owned()
-    };
-    Some((unpack::plain(&name), digest.to_owned()))
+/// What remains to be done after the archive.
+struct Rest<'a> {
+    asked: &'a Asked<'a>,
+    local: Local,
+    changed: Noted,
+    corrupt: Vec<Vec<u8>>,
 }
 
-/// The received data, for a reader on a blocking thread.
-struct Pieces {
-    receiver: mpsc::Receiver<Vec<u8>>,
-    rest: Vec<u8>,
-    at: usize,
-}
-
-impl Read for Pieces {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        while self.at == self.rest.len() {
-            match self.receiver.blocking_recv() {
-                Some(piece) => (self.rest, self.at) = (piece, 0),
-                None => return Ok(0),
+impl Rest<'_> {
+    async fn recover(
+        &mut self,
+        digests: &HashMap<Vec<u8>, String>,
+        archive: &Archive,
+        began: Instant,
+    ) -> Result<(), TransferError> {
+        let listing = self.asked.list().await?;
+        let archived = Archived {
+            is_cut: archive.cut.is_some() || archive.output.code().is_none(),
+            is_padded: archive.reports("padding with zeros"),
+            age: i64::try_from(began.elapsed().as_secs()).unwrap_or(i64::MAX),
+        };
+        let plan = recover::plan(&self.local.seen, digests, &listing, archived);
+        for (name, why) in &plan.missing {
+            self.local.miss(&shown(name), why);
+        }
+        for name in &plan.changed {
+            self.changed.add(shown(name));
+        }
+        self.corrupt.extend(plan.corrupt.iter().cloned());
+        self.fetch(plan, digests).await?;
+        // As those in a directory that cannot be read.
+        if self.local.skipped.count() == 0 {
+            for line in archive.refusals() {
+                self.local.miss("an entry", &line);
             }
         }
-        let count = buf.len().min(self.rest.len() - self.at);
-        buf[..count].copy_from_slice(&self.rest[self.at..self.at + count]);
-        self.at += count;
-        Ok(count)
+        Ok(())
+    }
+
+    /// Fetches single files.
+    async fn fetch(&mut self, plan: Plan, digests: &HashMap<Vec<u8>, String>) -> Result<(), TransferError> {
+        let Plan {
+            directories, wanted, ..
+        } = plan;
+        if directories.is_empty() && wanted.is_empty() {
+            return Ok(());
+        }
+        let limits = self.asked.limits;
+        let request = self.asked.request("single", frames::list(&wanted));
+        // The local side goes to the thread that reads, and comes back.
+        let mut local = std::mem::replace(&mut self.local, Local::new(Path::new(""), limits));
+        let exchanged = exchange::stream(self.asked.session, &request, "head", move |stream| {
+            let made = directories.iter().try_for_each(|(name, mode)| {
+                let place = local.admit(name, None)?;
+                local.directory(&place, *mode)
+            });
+            let got = made.and_then(|()| frames::read(stream, &wanted, limits, &mut local));
+            (local, got.map(|got| (wanted, got)))
+        })
+        .await?;
+        let ((local, (wanted, got)), _) = self.asked.read(exchanged)?;
+        self.local = local;
+        for (want, got) in wanted.iter().zip(&got) {
+            let name = shown(&want.name);
+            match recover::judge(want, got, digests.get(&want.name)) {
+                Verdict::Fine => {}
+                Verdict::Changed => self.changed.add(name),
+                Verdict::Corrupt => self.corrupt.push(want.name.clone()),
+                Verdict::Missing(why) => self.local.miss(&name, &why),
+            }
+        }
+        Ok(())
+    }
+
+    fn result(self) -> Result<Pulled, TransferError> {
+        if self.corrupt.is_empty() {
+            return Ok(Pulled {
+                files: self.local.files(),
+                entries: self.local.count,
+                bytes: self.local.bytes,
+                skipped: self.local.skipped,
+                outside: self.local.outside,
+                changed: self.changed,
+            });
+        }
+        let mut names: Vec<String> = self.corrupt.iter().map(|name| shown(name)).collect();
+        names.sort();
+        names.truncate(NAMES);
+        Err(TransferError::Digest {
+            node: self.asked.session.name().to_owned(),
+            names,
+        })
     }
 }
 
@@ -261,20 +369,21 @@ mod tests {
 
     #[test]
     fn paths_are_split_where_tar_can_start() {
-        assert_eq!(split("/var/log/"), Some(("/var", "log")));
-        assert_eq!(split("/etc"), Some(("/", "etc")));
-        assert_eq!(split("a"), Some((".", "a")));
-        for bad in ["/", "", ".", "..", "/a/..", "a\nb"] {
+        let split = |path: &str| {
+            let path = path.as_bytes().to_vec();
+            let (directory, name) = split(&path)?;
+            Some((
+                String::from_utf8(directory).unwrap(),
+                String::from_utf8(name.to_vec()).unwrap(),
+            ))
+        };
+        let parts = |directory: &str, name: &str| Some((directory.to_owned(), name.to_owned()));
+        assert_eq!(split("/var/log/"), parts("/var/", "log"));
+        assert_eq!(split("/etc"), parts("/", "etc"));
+        assert_eq!(split("a"), parts("./", "a"));
+        assert_eq!(split("-x/-n\n"), parts("./-x/", "-n\n"));
+        for bad in ["/", "", ".", "..", "/a/..", "a\0b"] {
             assert_eq!(split(bad), None, "{bad:?}");
         }
-    }
-
-    #[test]
-    fn lines_of_sha256sum_are_read_with_their_escapes() {
-        assert_eq!(parse_digest("ab  ./x y"), Some(("x y".into(), "ab".into())));
-        assert_eq!(
-            parse_digest("\\ab  ./x\\ny\\\\n"),
-            Some(("x\ny\\n".into(), "ab".into()))
-        );
     }
 }

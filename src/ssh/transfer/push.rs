@@ -1,132 +1,104 @@
 //! Sends an archive to one node and verifies on the node that it arrived.
 
-use std::fmt::Write;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-
-use super::super::error::SshError;
-use super::super::request::{ExecEvent, ExecRequest, Output};
+use super::super::pieces::pieces;
+use super::super::request::ExecRequest;
 use super::super::session::Session;
+use super::names::{encoded, shown};
 use super::pack::Archive;
-use super::{TransferError, checked};
-use crate::base::shell::quote;
+use super::{TransferError, checked, exchange, listing};
+use crate::base::shell::{quote, with_variables};
 
-/// Bytes read from the archive at a time.
-const PIECE: usize = 128 * 1024;
+/// Bytes of the list of digests that are kept.
+const LIST_LIMIT: usize = 256 << 20;
 
-/// Sends it. The time limit applies to the transfer and to the check separately.
+/// Names in an error.
+const NAMES: usize = 10;
+
+/// Sends it. Directories that exist keep their mode and owner. The time limit applies to the transfer and to the check
+/// separately.
 pub async fn push(
     session: &Session,
     archive: &Arc<Archive>,
     limit: Option<Duration>,
 ) -> Result<(), TransferError> {
-    let directory = quote(&archive.directory);
-    let mut command = String::from("set -e; ");
-    if let Some(file) = &archive.file {
-        let refusal = quote(&format!(
-            "{file} is a directory there: end the destination with / to send into it"
-        ));
-        let _ = write!(
-            command,
-            "if [ -d {} ]; then echo {refusal} >&2; exit 1; fi; ",
-            quote(file)
-        );
-    }
-    // A relative directory is below the login user's home. The archive's owner (0) is not kept.
-    let _ = write!(
-        command,
-        "mkdir -p -- {directory}; cd -- {directory}; exec tar -xpof -"
-    );
-    let (sender, input) = mpsc::channel(4);
-    let source = archive.clone();
-    let reading = tokio::task::spawn_blocking(move || {
-        let mut at = 0;
-        loop {
-            let mut piece = vec![0; PIECE];
-            let read = source.contents.read_at(&mut piece, at)?;
-            piece.truncate(read);
-            at += read as u64;
-            // If the node stops reading, its exit status has the reason.
-            if read == 0 || sender.blocking_send(piece).is_err() {
-                return std::io::Result::Ok(());
-            }
-        }
-    });
+    let script = concat!(include_str!("plain.sh"), include_str!("push.sh"));
+    let file = archive.file.as_deref().map(there).unwrap_or_default();
+    let variables = [("directory", there(&archive.directory)), ("file", file)];
+    let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
     let request = ExecRequest {
-        command,
+        command: format!("exec sh -c {}", quote(&with_variables(&variables, script))),
         timeout: limit,
         ..ExecRequest::default()
     };
+    let source = archive.clone();
+    let head = [source.directories.as_bytes(), b".\n"].concat();
+    let (input, reading) =
+        pieces(
+            move |piece, at| match head.get(usize::try_from(at).unwrap_or(usize::MAX)..) {
+                Some(rest) if !rest.is_empty() => {
+                    let length = rest.len().min(piece.len());
+                    piece[..length].copy_from_slice(&rest[..length]);
+                    Ok(length)
+                }
+                _ => source.contents.read_at(piece, at - head.len() as u64),
+            },
+        );
     let events = session.stream_with_input(&request, input).await?;
-    checked(session.name(), collect(session, &request, events).await?)?;
+    let (output, _) = exchange::follow(session, events, "tar", None).await?;
+    // It explains the error of tar, to which the archive seems to end early.
     if let Ok(Err(error)) = reading.await {
         return Err(TransferError::local(&std::env::temp_dir(), error));
     }
+    checked(session.name(), output)?;
     verify(session, archive, limit).await
 }
 
-async fn collect(
-    session: &Session,
-    request: &ExecRequest,
-    mut events: mpsc::Receiver<ExecEvent>,
-) -> Result<Output, SshError> {
-    let mut output = Output::default();
-    while let Some(event) = events.recv().await {
-        match event {
-            ExecEvent::Stderr(data) if output.stderr.len() < 64 * 1024 => output.stderr.extend(data),
-            ExecEvent::Stdout(_) | ExecEvent::Stderr(_) => {}
-            ExecEvent::Ended(ended) => output.ended = Some(ended),
-            ExecEvent::TimedOut(after) => {
-                return Err(SshError::CommandTimeout {
-                    target: session.name().to_owned(),
-                    command: request.command.clone(),
-                    after,
-                    output: Box::new(output),
-                });
-            }
-            ExecEvent::Lost(reason) => {
-                return Err(SshError::Lost {
-                    target: session.name().to_owned(),
-                    reason,
-                });
-            }
-        }
-    }
-    Ok(output)
+/// A path for the script. A relative one is below the login user's home, and may begin with a hyphen.
+fn there(path: &[u8]) -> String {
+    let start = if path.starts_with(b"/") { "" } else { "./" };
+    format!("{start}{}", encoded(path))
 }
 
 async fn verify(session: &Session, archive: &Archive, limit: Option<Duration>) -> Result<(), TransferError> {
     if archive.digests.is_empty() {
         return Ok(());
     }
-    let mut list = String::new();
-    for (name, digest) in &archive.digests {
-        let _ = writeln!(list, "{digest}  {name}");
+    let mut list = Vec::new();
+    for name in archive.digests.keys() {
+        list.extend_from_slice(b".//");
+        list.extend_from_slice(name);
+        list.push(0);
     }
-    let command = format!(
-        "cd -- {} && LC_ALL=C sha256sum -c 2>/dev/null",
-        quote(&archive.directory)
+    let script = concat!(
+        include_str!("plain.sh"),
+        r#"plain "$directory"; cd -- "$name" && exec xargs -0 sha256sum"#
     );
+    let directory = there(&archive.directory);
+    let script = with_variables(&[("directory", directory.as_str())], script);
     let request = ExecRequest {
-        command,
-        stdin: list.into_bytes(),
+        command: format!("exec sh -c {}", quote(&script)),
+        stdin: list,
         timeout: limit,
-        limit: 64 << 20,
+        limit: LIST_LIMIT,
         ..ExecRequest::default()
     };
-    let output = session.exec(&request).await?;
-    if output.is_success() {
+    let output = exchange::run(session, &request, "sha256sum").await?;
+    let theirs = listing::digests(&output.stdout);
+    let differs = |(name, digest): &(&Vec<u8>, &String)| theirs.get(*name) != Some(*digest);
+    let differing = archive.digests.iter().filter(differs);
+    let mut names: Vec<String> = differing.map(|(name, _)| shown(name)).collect();
+    if names.is_empty() {
         return Ok(());
     }
-    let checks = String::from_utf8_lossy(&output.stdout);
-    let bad = checks.lines().filter(|line| !line.ends_with(": OK"));
-    let names: Vec<String> = bad.take(10).map(|line| line.escape_debug().to_string()).collect();
-    if names.is_empty() {
+    if theirs.is_empty() {
         checked(session.name(), output)?;
     }
+    names.sort();
+    names.truncate(NAMES);
     Err(TransferError::Digest {
         node: session.name().to_owned(),
         names,

@@ -1,15 +1,16 @@
 //! The helpers. Each is a function of JSON values; an unknown variable among its parameters is an
-//! error unless the helper is made for that (`default`, `and`, `or`, `not`).
+//! error unless the helper is made for that (`defined`, `default`).
 
 mod address;
+mod block;
 mod number;
 mod text;
 
 use std::cell::Cell;
 
 use handlebars::{
-    Context, Handlebars, Helper, HelperDef, HelperResult, JsonRender, JsonTruthy, Output, RenderContext,
-    RenderError, RenderErrorReason, Renderable, ScopedJson,
+    Context, Handlebars, Helper, HelperDef, HelperResult, JsonRender, JsonTruthy, Output, PathAndJson,
+    RenderContext, RenderError, RenderErrorReason, Renderable, ScopedJson,
 };
 use serde_json::Value;
 
@@ -22,25 +23,38 @@ struct Function {
     name: &'static str,
     /// Minimum and maximum number of parameters.
     arity: (usize, usize),
-    /// Whether unknown variables count as null.
-    lenient: bool,
+    unknown: Unknown,
     run: fn(&[&Value]) -> Outcome,
+}
+
+/// Where a helper takes an unknown variable as null.
+#[derive(Clone, Copy)]
+enum Unknown {
+    Nowhere,
+    Anywhere,
+    /// Everywhere but in the last parameter: the value that is used if there is no other.
+    NotLast,
 }
 
 const fn strict(name: &'static str, arity: (usize, usize), run: fn(&[&Value]) -> Outcome) -> Function {
     Function {
         name,
         arity,
-        lenient: false,
+        unknown: Unknown::Nowhere,
         run,
     }
 }
 
-const fn lenient(name: &'static str, arity: (usize, usize), run: fn(&[&Value]) -> Outcome) -> Function {
+const fn lenient(
+    name: &'static str,
+    arity: (usize, usize),
+    unknown: Unknown,
+    run: fn(&[&Value]) -> Outcome,
+) -> Function {
     Function {
         name,
         arity,
-        lenient: true,
+        unknown,
         run,
     }
 }
@@ -62,6 +76,7 @@ pub(super) const NAMES: &[&str] = &[
     "and",
     "or",
     "not",
+    "defined",
     "default",
     "len",
     "length",
@@ -100,16 +115,19 @@ pub(super) const NAMES: &[&str] = &[
 const MANY: usize = 64;
 
 const FUNCTIONS: &[Function] = &[
-    strict("eq", (2, 2), |v| Ok((v[0] == v[1]).into())),
-    strict("ne", (2, 2), |v| Ok((v[0] != v[1]).into())),
+    strict("eq", (2, 2), |v| Ok(number::equal(v[0], v[1]).into())),
+    strict("ne", (2, 2), |v| Ok((!number::equal(v[0], v[1])).into())),
     strict("gt", (2, 2), |v| number::compare(v, std::cmp::Ordering::is_gt)),
     strict("gte", (2, 2), |v| number::compare(v, std::cmp::Ordering::is_ge)),
     strict("lt", (2, 2), |v| number::compare(v, std::cmp::Ordering::is_lt)),
     strict("lte", (2, 2), |v| number::compare(v, std::cmp::Ordering::is_le)),
-    lenient("and", (1, MANY), |v| Ok(v.iter().all(|x| truthy(x)).into())),
-    lenient("or", (1, MANY), |v| Ok(v.iter().any(|x| truthy(x)).into())),
-    lenient("not", (1, 1), |v| Ok((!truthy(v[0])).into())),
-    lenient("default", (2, MANY), |v| {
+    strict("and", (1, MANY), |v| Ok(v.iter().all(|x| truthy(x)).into())),
+    strict("or", (1, MANY), |v| Ok(v.iter().any(|x| truthy(x)).into())),
+    strict("not", (1, 1), |v| Ok((!truthy(v[0])).into())),
+    lenient("defined", (1, 1), Unknown::Anywhere, |v| {
+        Ok((!v[0].is_null()).into())
+    }),
+    lenient("default", (2, MANY), Unknown::NotLast, |v| {
         Ok(v.iter()
             .find(|x| !x.is_null())
             .map_or(Value::Null, |x| (*x).clone()))
@@ -158,6 +176,19 @@ pub(super) fn register(registry: &mut Handlebars<'static>) {
     for function in FUNCTIONS {
         registry.register_helper(function.name, Box::new(*function));
     }
+    block::register(registry);
+}
+
+impl Function {
+    /// Fails if a variable is unknown where this helper needs its value.
+    fn check(&self, params: &[PathAndJson<'_>]) -> Result<(), RenderError> {
+        let needed: &[PathAndJson<'_>] = match self.unknown {
+            Unknown::Nowhere => params,
+            Unknown::Anywhere => &[],
+            Unknown::NotLast => params.get(params.len().saturating_sub(1)..).unwrap_or_default(),
+        };
+        needed.iter().try_for_each(block::known)
+    }
 }
 
 impl HelperDef for Function {
@@ -183,11 +214,11 @@ impl HelperDef for Function {
             );
             return Err(RenderErrorReason::Other(message).into());
         }
-        if let Some(missing) = params.iter().find(|param| param.is_value_missing())
-            && !self.lenient
-        {
-            return Err(RenderError::strict_error(missing.relative_path()));
+        if let Some(key) = helper.hash().keys().next() {
+            let message = format!("`{}` has no named parameter `{key}`", self.name);
+            return Err(RenderErrorReason::Other(message).into());
         }
+        self.check(params)?;
         let values: Vec<&Value> = params.iter().map(handlebars::PathAndJson::value).collect();
         (self.run)(&values)
             .map(ScopedJson::Derived)
@@ -217,8 +248,13 @@ impl HelperDef for Function {
     }
 }
 
+/// Whether a condition holds for a value: false, nothing, 0 in whatever form, and what is empty count as false.
 fn truthy(value: &Value) -> bool {
-    value.is_truthy(false)
+    let written = value.as_str().and_then(crate::base::number::unusual);
+    written.map_or_else(
+        || value.is_truthy(false),
+        |number| Value::Number(number).is_truthy(false),
+    )
 }
 
 thread_local! {

@@ -2,18 +2,57 @@
 
 use std::cmp::Ordering;
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::{Outcome, short, spend};
+use crate::base::number::{read, unusual};
+
+/// A number: of JSON, or one that the topology writes in another form (`1.10`, `0x10`) and whose text is kept.
+pub(super) fn value(value: &Value) -> Option<Number> {
+    match value {
+        Value::Number(number) => Some(number.clone()),
+        Value::String(text) => unusual(text),
+        _ => None,
+    }
+}
 
 /// A whole number, given as a number or as its text.
 pub(super) fn integer(value: &Value) -> Result<i64, String> {
     match value {
-        Value::Number(number) => number.as_i64(),
-        Value::String(text) => text.trim().parse().ok(),
+        Value::Number(number) => whole(number),
+        Value::String(text) => read(text.trim()).as_ref().and_then(whole),
         _ => None,
     }
     .ok_or_else(|| format!("`{}` is not a whole number", short(value)))
+}
+
+/// `1e3` is the whole number 1000. A larger number than 2^53 may have lost digits as a fraction.
+fn whole(number: &Number) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    number.as_i64().or_else(|| {
+        let float = number.as_f64().filter(|_| number.is_f64())?;
+        (float.abs() < EXACT && float.fract().abs() < f64::EPSILON).then_some(float as i64)
+    })
+}
+
+/// Two texts are equal if they are the same; a number equals another in whatever form it is written.
+pub(super) fn equal(a: &Value, b: &Value) -> bool {
+    if a == b {
+        return true;
+    }
+    if a.is_string() && b.is_string() {
+        return false;
+    }
+    value(a)
+        .zip(value(b))
+        .is_some_and(|(a, b)| order(&a, &b) == Some(Ordering::Equal))
+}
+
+fn order(a: &Number, b: &Number) -> Option<Ordering> {
+    match (a.as_i64(), b.as_i64()) {
+        (Some(a), Some(b)) => Some(a.cmp(&b)),
+        _ => a.as_f64().zip(b.as_f64()).and_then(|(a, b)| a.partial_cmp(&b)),
+    }
 }
 
 fn fold(values: &[&Value], step: fn(i64, i64) -> Option<i64>) -> Outcome {
@@ -61,12 +100,9 @@ pub(super) fn modulo(values: &[&Value]) -> Outcome {
 
 /// Numbers by value, text by its bytes.
 pub(super) fn compare(values: &[&Value], holds: fn(Ordering) -> bool) -> Outcome {
-    let order = match (values[0], values[1]) {
-        (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
-        (a, b) => match (a.as_i64(), b.as_i64()) {
-            (Some(a), Some(b)) => Some(a.cmp(&b)),
-            _ => a.as_f64().zip(b.as_f64()).and_then(|(a, b)| a.partial_cmp(&b)),
-        },
+    let order = match (value(values[0]), value(values[1])) {
+        (Some(a), Some(b)) => order(&a, &b),
+        _ => values[0].as_str().zip(values[1].as_str()).map(|(a, b)| a.cmp(b)),
     };
     order.map(|order| holds(order).into()).ok_or_else(|| {
         format!(

@@ -4,8 +4,9 @@ use base64::Engine as _;
 use handlebars::JsonRender;
 use serde_json::Value;
 
-use super::number::integer;
+use super::number::{equal, integer};
 use super::{Outcome, list, short, spend};
+use crate::base::suggest::nearest;
 
 pub(super) fn lookup(values: &[&Value]) -> Outcome {
     let found = match values[0] {
@@ -15,9 +16,15 @@ pub(super) fn lookup(values: &[&Value]) -> Outcome {
         Value::Object(map) => map.get(&values[1].render()),
         other => return Err(format!("`{}` is neither a list nor a mapping", short(other))),
     };
-    found
-        .cloned()
-        .ok_or_else(|| format!("there is no `{}`", short(values[1])))
+    found.cloned().ok_or_else(|| {
+        let key = values[1].render();
+        let keys = values[0].as_object().into_iter().flat_map(|map| map.keys());
+        let near = (key.len() <= 64)
+            .then(|| nearest(&key, keys.map(String::as_str)))
+            .flatten();
+        let meant = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        format!("there is no `{}`{meant}", short(values[1]))
+    })
 }
 
 pub(super) fn length(values: &[&Value]) -> Outcome {
@@ -72,7 +79,7 @@ pub(super) fn slice(values: &[&Value]) -> Outcome {
 
 pub(super) fn contains(values: &[&Value]) -> Outcome {
     match values[0] {
-        Value::Array(list) => Ok(list.contains(values[1]).into()),
+        Value::Array(list) => Ok(list.iter().any(|item| equal(item, values[1])).into()),
         Value::Object(map) => Ok(map.contains_key(&values[1].render()).into()),
         Value::String(text) => Ok(text.contains(&values[1].render()).into()),
         other => Err(format!("`{}` is not a list, a mapping or a text", short(other))),

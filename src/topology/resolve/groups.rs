@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::images::Images;
 use super::values::{self, Span};
-use super::{Scope, nodes};
+use super::{Scope, nodes, user_data};
 use crate::base::name::{GroupName, HostName, ImageName, NodeName};
 use crate::base::suggest::suggest;
 use crate::base::units::MiB;
@@ -102,12 +102,8 @@ pub(super) fn resolve(
                 .unwrap_or_default(),
             on,
             separate: separate(scope, raw_group, &written),
-            vars: raw_group
-                .vars
-                .as_ref()
-                .and_then(At::get)
-                .cloned()
-                .unwrap_or_default(),
+            user_data: user_data::read(scope, raw_group.user_data.as_ref()).unwrap_or_default(),
+            vars: values::vars(raw_group.vars.as_ref()),
             at: Some(scope.sink.locate(key.span.start)),
         };
         let template = NodeValues {
@@ -119,7 +115,12 @@ pub(super) fn resolve(
             group_index: groups.list.len(),
             vars,
         };
+        let before = groups.nodes.len();
         template.nodes(&mut groups);
+        let its_images = groups.nodes[before..]
+            .iter()
+            .filter_map(|node| images.get(node.image.as_str()));
+        user_data::check_group(scope, raw_group.user_data.as_ref(), its_images);
         groups.list.push(group);
     }
     groups
@@ -341,7 +342,7 @@ impl NodeValues<'_> {
             let own = values::rendered_vars(
                 scope,
                 &at.span,
-                at.get()?,
+                &at.get()?.0,
                 "vars",
                 &self.context(name, index, &vars),
             )?;

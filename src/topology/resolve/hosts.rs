@@ -11,6 +11,7 @@ use super::values::{self, Span};
 use super::{Scope, nodes};
 use crate::base::name::HostName;
 use crate::base::units::MiB;
+use crate::inventory::{UriForms, uri_faults};
 use crate::topology::limits::MAX_HOSTS;
 use crate::topology::model::{Accel, Host};
 use crate::topology::raw::RawHost;
@@ -23,6 +24,11 @@ const MAX_NODES: u32 = 10;
 const OVERCOMMIT: f64 = 10.0;
 /// Default memory reserved for a host.
 const RESERVE: MiB = MiB(512);
+/// What a URI may contain besides `qemu:///system` and `qemu+unix:///system?socket=PATH`.
+const FORMS: UriForms = UriForms {
+    transports: &["ssh"],
+    parameters: &[],
+};
 /// Default URI of a host.
 const URI: &str = "qemu+ssh://root@{{name}}/system";
 
@@ -100,7 +106,7 @@ fn local() -> Option<Host> {
 
 /// One host; `None` if one of its values is wrong.
 fn host(scope: &Scope<'_>, name: &HostName, index: usize, raw: &RawHost, span: &Span) -> Option<Host> {
-    let vars = raw.vars.as_ref().and_then(At::get).cloned().unwrap_or_default();
+    let vars = values::vars(raw.vars.as_ref());
     let context = |vars: &Map<String, Value>| {
         Context::from(
             json!({ "name": name, "index": index, "host": { "name": name, "index": index }, "vars": vars }),
@@ -212,21 +218,20 @@ fn check_uri(scope: &Scope<'_>, span: &Span, uri: &str) -> Option<String> {
             "write qemu+unix:///system?socket=/run/libvirt/libvirt-sock",
         );
     }
-    let Some(rest) = uri.strip_prefix("qemu+ssh://") else {
+    let faults = uri_faults(uri, FORMS);
+    if !faults.is_empty() {
+        let parts: Vec<&str> = faults.iter().map(|fault| fault.part.as_str()).collect();
+        let instead: Vec<String> = faults
+            .iter()
+            .map(|fault| format!("{}: {}", fault.part, fault.instead))
+            .collect();
         return refuse(
-            format!("`{}` is not a supported URI", shorten(uri)),
-            "write qemu:///system, qemu+ssh://[user@]host[:port]/system or qemu+unix:///system?socket=PATH",
+            format!("`{}`: not supported here: {}", shorten(uri), parts.join(", ")),
+            &instead.join("; "),
         );
-    };
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    if path != "system" {
-        let hint = if path.contains('?') {
-            "remove the parameters: `identity:` names the key file, known_hosts and ~/.ssh/config are used"
-        } else {
-            "end it with /system"
-        };
-        return refuse(format!("`{}` does not end with `/system`", shorten(uri)), hint);
     }
+    let rest = uri.strip_prefix("qemu+ssh://").unwrap_or_default();
+    let authority = rest.strip_suffix("/system").unwrap_or(rest);
     let (user, address) = match authority.rsplit_once('@') {
         Some((user, address)) => (Some(user), address),
         None => (None, authority),

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 
 use super::Scope;
+use super::user_data;
 use super::values::{self, Span};
 use crate::base::name::ImageName;
 use crate::base::suggest::suggest;
-use crate::topology::model::{Image, ImageSource, Node};
-use crate::topology::raw::RawImage;
+use crate::topology::model::{BootFirmware, CloudInitPolicy, Image, ImageSource, Node};
+use crate::topology::raw::{RawImage, UserData};
 use crate::topology::reader::{At, Entries};
 use crate::topology::tree::shorten;
 
@@ -62,15 +63,7 @@ pub(super) fn resolve(scope: &Scope<'_>, raw: Option<&At<Entries<RawImage>>>) ->
     for (name, source) in BUILT_IN.iter().zip([ImageSource::Micro, ImageSource::Debian]) {
         images.named.insert((*name).to_owned());
         if let Ok(name) = name.parse::<ImageName>() {
-            let image = Image {
-                name: name.clone(),
-                source,
-                packages: Vec::new(),
-                sha256: None,
-                user: None,
-                at: None,
-            };
-            images.resolved.insert(name, image);
+            images.resolved.insert(name.clone(), Image::new(name, source));
         }
     }
     let written: IndexMap<&str, &RawImage> = entries
@@ -101,11 +94,14 @@ pub(super) fn resolve(scope: &Scope<'_>, raw: Option<&At<Entries<RawImage>>>) ->
 }
 
 /// The end of an image's chain of `from`, and what the image inherits on the way.
-struct Origin {
+struct Origin<'a> {
     source: ImageSource,
     packages: BTreeSet<String>,
     sha256: Option<String>,
     user: Option<String>,
+    firmware: Option<BootFirmware>,
+    cloud_init: Option<CloudInitPolicy>,
+    user_data: Option<&'a At<UserData>>,
 }
 
 /// One image, its chain of `from` followed to the end.
@@ -120,7 +116,8 @@ fn image(
     let sha256 = optional(raw.sha256.as_ref(), |at, text| digest(scope, &at.span, text));
     let user = optional(raw.user.as_ref(), |at, text| login(scope, &at.span, text));
     let origin = origin(scope, &name, span, raw, written)?;
-    let (packages, sha256, user) = (packages?, sha256.ok()?, user.ok()?);
+    let user_data = user_data::read(scope, raw.user_data.as_ref().or(origin.user_data));
+    let (packages, sha256, user, user_data) = (packages?, sha256.ok()?, user.ok()?, user_data.ok()?);
     let packages: BTreeSet<String> = packages.into_iter().chain(origin.packages).collect();
     let is_file = matches!(origin.source, ImageSource::File(_));
     if is_file && !packages.is_empty() {
@@ -140,13 +137,35 @@ fn image(
         );
         return None;
     }
+    if !is_file && let Some(firmware) = &raw.firmware {
+        scope.sink.error_hint(
+            &firmware.span,
+            "`firmware` is for image files only",
+            "remove it: QEMU loads the kernel of a built-in image itself".to_owned(),
+        );
+        return None;
+    }
+    if origin.source == ImageSource::Micro
+        && let Some(span) = raw
+            .cloud_init
+            .as_ref()
+            .map(|at| &at.span)
+            .or(raw.user_data.as_ref().map(|at| &at.span))
+    {
+        user_data::no_cloud_init(scope, span);
+        return None;
+    }
+    let own = |of: Option<&At<BootFirmware>>| of.and_then(At::get).copied();
+    let policy = raw.cloud_init.as_ref().and_then(At::get).copied();
     Some(Image {
-        name,
-        source: origin.source,
         packages: packages.into_iter().collect(),
         sha256: sha256.or(origin.sha256.map(|digest| digest.to_ascii_lowercase())),
         user: user.or(origin.user),
+        firmware: own(raw.firmware.as_ref()).or(origin.firmware).unwrap_or_default(),
+        cloud_init: policy.or(origin.cloud_init).unwrap_or_default(),
+        user_data,
         at: Some(scope.sink.locate(span.start)),
+        ..Image::new(name, origin.source)
     })
 }
 
@@ -160,13 +179,13 @@ fn optional(
 }
 
 /// Follows `from` to a built-in image or a file.
-fn origin(
+fn origin<'a>(
     scope: &Scope<'_>,
     name: &ImageName,
     span: &Span,
-    raw: &RawImage,
-    written: &IndexMap<&str, &RawImage>,
-) -> Option<Origin> {
+    raw: &'a RawImage,
+    written: &IndexMap<&str, &'a RawImage>,
+) -> Option<Origin<'a>> {
     let Some(from) = &raw.from else {
         scope.sink.error_hint(
             span,
@@ -180,6 +199,9 @@ fn origin(
         packages: BTreeSet::new(),
         sha256: None,
         user: None,
+        firmware: None,
+        cloud_init: None,
+        user_data: None,
     };
     let mut visited = HashSet::from([name.as_str().to_owned()]);
     let mut at = from;
@@ -214,6 +236,11 @@ fn origin(
                 let inherit = |field: &Option<At<String>>| field.as_ref().and_then(At::get).cloned();
                 found.user = found.user.or_else(|| inherit(&next.user));
                 found.sha256 = found.sha256.or_else(|| inherit(&next.sha256));
+                let firmware = next.firmware.as_ref().and_then(At::get);
+                found.firmware = found.firmware.or(firmware.copied());
+                let policy = next.cloud_init.as_ref().and_then(At::get);
+                found.cloud_init = found.cloud_init.or(policy.copied());
+                found.user_data = found.user_data.or(next.user_data.as_ref());
                 let packages = next.packages.as_ref().and_then(At::get);
                 found
                     .packages

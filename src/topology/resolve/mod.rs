@@ -9,11 +9,10 @@ mod network;
 mod nodes;
 mod steps;
 mod templates;
+mod user_data;
 mod values;
 
 use std::path::{Path, PathBuf};
-
-use serde_json::Map;
 
 pub use files::check_remote_path;
 
@@ -62,12 +61,7 @@ pub(super) fn topology(raw: &RawTopology, sink: &Sink<'_>, base_dir: &Path) -> O
         .name
         .as_ref()
         .and_then(|name| values::name::<ClusterName>(&scope, &name.span, &name.get()?.0));
-    let vars = raw
-        .vars
-        .as_ref()
-        .and_then(|vars| vars.get())
-        .cloned()
-        .unwrap_or_else(Map::new);
+    let vars = values::vars(raw.vars.as_ref());
     let ttl = match raw.ttl.as_ref().and_then(|ttl| Some((ttl.get()?, &ttl.span))) {
         Some((text, span)) => values::lease(&scope, span, &text.0),
         None => Some(crate::base::units::LEASE),

@@ -8,6 +8,7 @@ use super::Scope;
 use super::values::{self, Span};
 use crate::base::text::plural;
 use crate::topology::model::Network;
+use crate::topology::range::{AddressRange, usable};
 use crate::topology::raw::RawNetwork;
 use crate::topology::reader::At;
 use crate::topology::tree::shorten;
@@ -48,26 +49,21 @@ pub(super) fn resolve(
         }
         Some(gateway)
     });
+    let range = fields
+        .range
+        .as_ref()
+        .and_then(|at| range(scope, &at.span, at.get()?, subnet?));
     if let Some(subnet) = subnet {
         // Our own bridge has an address on every host; an existing one has its own.
         let hosts = if bridge.is_some() { 0 } else { hosts };
-        let needed = nodes + hosts + usize::from(gateway.is_some());
-        let usable = usable(subnet);
-        if needed > usable {
-            let span = written.or(None).map_or(0..0, |at| at.span.clone());
-            scope.sink.error_hint(
-                &span,
-                format!(
-                    "the subnet {subnet} is too small: {needed} addresses are needed ({}, {}), {usable} are usable",
-                    plural(nodes, "node"),
-                    plural(hosts, "host")
-                ),
-                larger(needed).map_or_else(
-                    || "use fewer nodes".to_owned(),
-                    |prefix| format!("a /{prefix} is large enough"),
-                ),
-            );
-        }
+        let place = match (range, &fields.range) {
+            (Some(range), Some(at)) => (format!("the range {range}"), at.span.clone()),
+            _ => (
+                format!("the subnet {subnet}"),
+                written.map_or(0..0, |at| at.span.clone()),
+            ),
+        };
+        check_size(scope, subnet, range, gateway, (nodes, hosts), place);
     }
     let mtu = fields.mtu.as_ref().and_then(|at| {
         let mtu = *at.get()?;
@@ -104,12 +100,16 @@ pub(super) fn resolve(
         });
     Network {
         subnet: subnet.unwrap_or(SUBNET),
+        range,
         mtu,
         nat,
         bridge,
         gateway,
         dns,
-        at: written.or(None).map(|at| scope.sink.locate(at.span.start)),
+        at: written
+            .map(|at| &at.span)
+            .or(fields.range.as_ref().map(|at| &at.span))
+            .map(|span| scope.sink.locate(span.start)),
     }
 }
 
@@ -158,9 +158,58 @@ fn subnet(scope: &Scope<'_>, span: &Span, text: &str) -> Option<Ipv4Net> {
     Some(net)
 }
 
-/// Number of addresses without the network and broadcast addresses.
-fn usable(subnet: Ipv4Net) -> usize {
-    (1_usize << (32 - u32::from(subnet.prefix_len()))).saturating_sub(2)
+/// A part of the subnet that has usable addresses.
+fn range(scope: &Scope<'_>, span: &Span, text: &str, subnet: Ipv4Net) -> Option<AddressRange> {
+    let hint =
+        "write the first and the last address, such as 10.77.0.100-10.77.0.199, or a network".to_owned();
+    let range: AddressRange = match text.parse() {
+        Ok(range) => range,
+        Err(error) => {
+            let message = format!("range: `{}`: {error}", shorten(text));
+            scope.sink.error_hint(span, message, hint);
+            return None;
+        }
+    };
+    if !subnet.contains(&range.first) || !subnet.contains(&range.last) {
+        scope.sink.error_hint(
+            span,
+            format!("the range {range} is not in the subnet {subnet}"),
+            "both ends must be in the subnet: change one of the two".to_owned(),
+        );
+        return None;
+    }
+    Some(range)
+}
+
+/// Nodes and hosts need as many addresses as there are. `place` is what is too small otherwise, and where it is written.
+fn check_size(
+    scope: &Scope<'_>,
+    subnet: Ipv4Net,
+    range: Option<AddressRange>,
+    gateway: Option<Ipv4Addr>,
+    (nodes, hosts): (usize, usize),
+    (place, span): (String, Span),
+) {
+    let (first, last) = usable(subnet, range);
+    let taken = gateway.is_some_and(|gateway| (first..=last).contains(&u32::from(gateway)));
+    let needed = nodes + hosts + usize::from(taken);
+    let usable = (u64::from(last) + 1).saturating_sub(u64::from(first)) as usize;
+    if needed <= usable {
+        return;
+    }
+    let larger = match range {
+        Some(_) => Some("widen `range`, or use fewer nodes".to_owned()),
+        None => larger(needed).map(|prefix| format!("a /{prefix} is large enough")),
+    };
+    scope.sink.error_hint(
+        &span,
+        format!(
+            "{place} is too small: {needed} addresses are needed ({}, {}), {usable} are usable",
+            plural(nodes, "node"),
+            plural(hosts, "host")
+        ),
+        larger.unwrap_or_else(|| "use fewer nodes".to_owned()),
+    );
 }
 
 /// The longest prefix with enough usable addresses.

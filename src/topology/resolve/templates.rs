@@ -1,5 +1,5 @@
-//! Renders every template of the steps once per group, with made-up addresses, so that an unknown
-//! variable is found before any machine is started.
+//! Checks the names in every template of the steps, and renders it once per group, with made-up addresses, so that an
+//! unknown variable is found before any machine is started.
 
 use std::collections::HashSet;
 
@@ -22,6 +22,11 @@ pub(super) fn check(
         scope,
         topology,
         shared: crate::topology::data::sample(topology),
+        of_groups: topology
+            .groups
+            .iter()
+            .filter_map(|group| group.nodes.first().cloned())
+            .collect(),
     };
     for placed in configure {
         let nodes = checker.one_of_each_group(&placed.step.on);
@@ -56,6 +61,8 @@ struct Checker<'a> {
     scope: &'a Scope<'a>,
     topology: &'a Topology,
     shared: Shared,
+    /// The first node of each group: all nodes of a group have variables of the same names.
+    of_groups: Vec<NodeName>,
 }
 
 impl Checker<'_> {
@@ -69,7 +76,7 @@ impl Checker<'_> {
             .collect()
     }
 
-    /// Renders a text for these nodes up to its first mistake.
+    /// Checks all names in a text, and renders it for these nodes up to its first mistake.
     fn text(&self, span: &Span, text: &str, kind: Kind<'_>, nodes: &[NodeName]) -> Vec<String> {
         let (Kind::File(source) | Kind::Inline(source)) = kind;
         let template = match self.shared.compile(text, source) {
@@ -79,6 +86,13 @@ impl Checker<'_> {
                 return Vec::new();
             }
         };
+        let unknown = self.shared.unknown_names(&template, text, &self.of_groups);
+        if !unknown.is_empty() {
+            for error in &unknown {
+                self.report(span, text, kind, error, None);
+            }
+            return Vec::new();
+        }
         let mut rendered = Vec::with_capacity(nodes.len());
         for node in nodes {
             match self.shared.render(&template, node) {

@@ -14,6 +14,8 @@ use crate::base::name::NameError;
 use crate::base::units::MiB;
 use crate::template::{TemplateError, is_template};
 use crate::topology::limits::{MAX_MIB, MAX_TIMEOUT_SECONDS};
+use crate::topology::raw::Vars;
+use crate::topology::reader::At;
 use crate::topology::tree::shorten;
 
 pub(super) type Span = Range<usize>;
@@ -144,6 +146,13 @@ pub(super) fn template_error(scope: &Scope<'_>, span: &Span, what: &str, error: 
     scope
         .sink
         .error_hint(span, format!("{what}: {}", error.message), error.hint());
+}
+
+/// The variables as they are written; none if there are none.
+pub(super) fn vars(raw: Option<&At<Vars>>) -> Map<String, Value> {
+    raw.and_then(At::get)
+        .map(|vars| vars.0.clone())
+        .unwrap_or_default()
 }
 
 /// Variables with every text in them rendered.

@@ -154,6 +154,62 @@ fn counts_of_nodes_have_bounds() {
 }
 
 #[test]
+fn keys_of_an_image_that_it_would_ignore_are_refused() {
+    let with = |keys: &str| {
+        format!(
+            "name: x\nimages: {{ i: {{ from: micro, {keys} }} }}\ngroups: {{ a: {{ count: 1, image: i }} }}\n"
+        )
+    };
+    one(&with("firmware: uefi"), "`firmware` is for image files only");
+    one(&with("cloud_init: strict"), "the micro image has no cloud-init");
+    one(
+        &with("user_data: { packages: [x] }"),
+        "the micro image has no cloud-init",
+    );
+    let found = messages(
+        "name: x\nimages: { i: { from: ./x, firmware: efi } }\ngroups: { a: { count: 1, image: i } }\n",
+    );
+    let wanted = "expected one of `auto`, `bios`, `uefi`, found the text `efi`";
+    assert!(found.iter().any(|found| found.contains(wanted)), "{found:#?}");
+    one(
+        &with("user_data: [x]"),
+        "expected the path of a file, or a mapping",
+    );
+    one(
+        "name: x\ngroups: { a: { count: 1, user_data: { packages: [x] } } }\n",
+        "the micro image has no cloud-init",
+    );
+}
+
+#[test]
+fn what_cloud_init_would_not_read_as_cloud_config_is_refused() {
+    let dir = directory(&[
+        ("script.sh", "#!/bin/sh\n"),
+        ("late.yaml", "\n#cloud-config\n"),
+        ("nul.yaml", "#cloud-config\n\0"),
+    ]);
+    for (file, wanted) in [
+        (
+            "script.sh",
+            "is not a cloud-config: its first line is not `#cloud-config`",
+        ),
+        ("late.yaml", "its first line is not"),
+        ("nul.yaml", "contains a NUL byte"),
+        ("none.yaml", "the cloud-config `none.yaml` does not exist"),
+        ("../own.yaml", "outside of the topology's directory"),
+    ] {
+        let text = format!("name: x\ngroups: {{ a: {{ count: 1, image: debian, user_data: {file} }} }}\n");
+        let error = Topology::parse(&text, "t.yaml", dir.path()).unwrap_err();
+        assert_eq!(error.list().len(), 1, "{error}");
+        assert!(error.list()[0].message.contains(wanted), "{error}");
+    }
+    one(
+        "name: x\ngroups: { a: { count: 1, image: debian, user_data: { write_files: [{ path: /x, permissions: 0644 }] } } }\n",
+        "`permissions` in `user_data` is a number",
+    );
+}
+
+#[test]
 fn every_name_stands_for_one_machine() {
     one(
         "name: x\ngroups: { a: { count: 2 }, b: { nodes: a002 } }\n",
@@ -206,6 +262,35 @@ fn subnets_must_be_ipv4_and_large_enough() {
 }
 
 #[test]
+fn a_range_is_a_part_of_the_subnet_that_is_large_enough() {
+    let with = |range: &str| {
+        format!(
+            "name: x\nnetwork: {{ subnet: 192.168.50.0/24, bridge: br0, range: {range:?} }}\ngroups: {{ a: {{ count: 5 }} }}\n"
+        )
+    };
+    for (range, wanted) in [
+        ("192.168.50.100", "range: `192.168.50.100`: it is neither"),
+        (
+            "192.168.50.9-192.168.50.1",
+            "its last address is below its first one",
+        ),
+        ("192.168.51.0/24", "is not in the subnet 192.168.50.0/24"),
+        (
+            "192.168.50.100-192.168.50.103",
+            "the range 192.168.50.100-192.168.50.103 is too small: 5 addresses are needed (5 nodes, 0 hosts), 4 are usable",
+        ),
+    ] {
+        one(&with(range), wanted);
+    }
+    let topology = good(&with("192.168.50.100-192.168.50.104"));
+    assert_eq!(
+        topology.network.range.unwrap().to_string(),
+        "192.168.50.100-192.168.50.104"
+    );
+    good(&with("192.168.50.64/29"));
+}
+
+#[test]
 fn unsupported_uris_are_refused() {
     let with =
         |uri: &str| format!("name: x\nhosts: {{ h: {{ uri: {uri:?} }} }}\ngroups: {{ a: {{ count: 1 }} }}\n");
@@ -230,6 +315,10 @@ fn unsupported_uris_are_refused() {
     ] {
         assert_eq!(messages(&with(uri)).len(), 1, "{uri}");
     }
+    one(
+        &with("qemu+ssh://root@h:22/system?keyfile=/k&sshauth=privkey&no_verify=1&known_hosts=/x"),
+        "not supported here: `keyfile`, `sshauth`, `no_verify`, `known_hosts`",
+    );
     for uri in [
         "qemu:///system",
         "qemu+ssh://h/system",
@@ -238,6 +327,40 @@ fn unsupported_uris_are_refused() {
     ] {
         good(&with(uri));
     }
+}
+
+#[test]
+fn all_unknown_names_of_a_template_are_reported_at_once() {
+    let found = messages(
+        "name: x\nvars: { tls: true }\ngroups: { a: { count: 1, vars: { zone: z } }, b: { count: 1 } }\nconfigure:\n  - run: |\n      {{#if vars.tsl}}{{nde.name}}{{else if (uper vars.zone)}}x{{/if}}\n      {{#each nodes as |n|}}{{n.nam}} {{@idx}} {{../vars.tls}}{{/each}}\n  - run: \"{{#if (eq group.name \\\"a\\\")}}{{vars.zone}}{{/if}}\"\n",
+    );
+    assert_eq!(
+        found,
+        [
+            "6:7: run: unknown variable `vars.tsl`",
+            "6:23: run: unknown variable `nde.name`",
+            "6:35: run: unknown helper `uper`",
+            "7:29: run: unknown variable `n.nam`",
+            "7:39: run: unknown variable `@idx`",
+        ]
+    );
+}
+
+#[test]
+fn numbers_in_variables_keep_their_text_and_their_value() {
+    let topology = good(
+        "name: x\nvars: { v: 1.10, list: [007, 0x1F, 1e3, 5], map: { m: 1_000 }, same: &s 2.50, again: *s, text: \"1.10\" }\ngroups: { a: { count: 1, vars: { n: 0.10 } } }\n",
+    );
+    let json = serde_json::json!({
+        "v": "1.10",
+        "list": ["007", "0x1F", "1e3", 5],
+        "map": { "m": "1_000" },
+        "same": "2.50",
+        "again": "2.50",
+        "text": "1.10",
+    });
+    assert_eq!(serde_json::Value::Object(topology.vars), json);
+    assert_eq!(topology.nodes[0].vars["n"], "0.10");
 }
 
 #[test]

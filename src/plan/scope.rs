@@ -1,0 +1,79 @@
+//! A plan that is limited to some nodes: the others stay as they are.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::error::PlanError;
+use super::model::{Due, NodePlan, Plan};
+use crate::base::event::ActionKind;
+use crate::base::name::NodeName;
+
+/// The nodes that a plan is limited to, and what the user asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// The nodes.
+    pub nodes: BTreeSet<NodeName>,
+    /// `Start`, `Restart` or `Recreate`.
+    pub kind: ActionKind,
+}
+
+impl Scope {
+    /// What is due to its nodes.
+    pub fn due(&self) -> BTreeMap<NodeName, Due> {
+        let due = Due {
+            kind: self.kind,
+            why: "asked for".to_owned(),
+        };
+        let nodes = self.nodes.iter();
+        nodes.map(|node| (node.clone(), due.clone())).collect()
+    }
+
+    /// Whether its nodes may be created: else what is on their disks would be lost.
+    pub fn creates(&self) -> bool {
+        self.kind == ActionKind::Recreate
+    }
+
+    /// Leaves the other nodes as they are. An error if that is not possible, or if a node would have to be created that
+    /// may not be. `before` is the plan that the nodes were made from.
+    pub fn limit(&self, plan: &mut Plan, before: Option<&Plan>) -> Result<(), PlanError> {
+        let mut refused: Vec<(&NodeName, &str)> = Vec::new();
+        for action in &plan.actions {
+            let is_selected = self.nodes.contains(&action.node);
+            let is_refused = match action.kind {
+                ActionKind::Create | ActionKind::Remove => !(is_selected && self.creates()),
+                // Of the others, it stays undone.
+                ActionKind::Recreate => is_selected && !self.creates(),
+                _ => false,
+            };
+            if is_refused {
+                refused.push((&action.node, action.reason.as_str()));
+            }
+        }
+        if let Some((_, why)) = refused.first() {
+            return Err(PlanError::OutOfScope {
+                why: (*why).to_owned(),
+                nodes: crate::nodeset::fold(refused.iter().map(|(node, _)| node)),
+            });
+        }
+        let before: HashMap<&NodeName, &NodePlan> = before
+            .iter()
+            .flat_map(|plan| &plan.nodes)
+            .map(|node| (&node.name, node))
+            .collect();
+        let others = |node: &NodeName| !self.nodes.contains(node);
+        for action in plan.actions.iter_mut().filter(|action| others(&action.node)) {
+            if action.kind != ActionKind::Keep {
+                action.kind = ActionKind::Keep;
+                action.reason = format!("not selected ({})", action.reason);
+            }
+        }
+        let is_made = |kind| matches!(kind, ActionKind::Create | ActionKind::Recreate);
+        let made = plan.actions.iter().filter(|action| is_made(action.kind));
+        let made: BTreeSet<&NodeName> = made.map(|action| &action.node).collect();
+        for node in plan.nodes.iter_mut().filter(|node| !made.contains(&node.name)) {
+            if let Some(before) = before.get(&node.name).filter(|before| before.host == node.host) {
+                *node = (*before).clone();
+            }
+        }
+        Ok(())
+    }
+}
