@@ -34,16 +34,7 @@ fn boots(firmware: &str) {
     let seen = world.run(&["ssh", "-c", name, "web001", LOOK]).code(0);
     let lines: Vec<&str> = seen.stdout.lines().collect();
     let wanted = [
-        "debian",
-        "web001",
-        "up",
-        "active",
-        "active",
-        "grown",
-        firmware,
-        "bash",
-        "mine",
-        "0",
+        "debian", "web001", "up", "active", "active", "grown", firmware, "bash", "mine", "0",
     ];
     assert_eq!(lines, wanted, "{}", seen.stderr);
     if firmware == "uefi" {
