@@ -21,7 +21,7 @@ const FILE: &str = "configured.json";
 /// Version of the file's JSON form. Version 1 was an array with the names of the configured nodes.
 const VERSION: u32 = 2;
 
-/// What a node is told to be if its boot is not that in which it was configured.
+/// The reason for a node whose boot is not that in which it was configured.
 pub(crate) const REBOOTED: &str = "rebooted since it was configured";
 
 /// The state of the nodes' configuration, as far as this controller brought it about.
@@ -78,8 +78,11 @@ impl Configured {
         })
     }
 
-    fn store(&self, dir: &ClusterDir) -> anyhow::Result<()> {
-        Ok(dir.write(FILE, &serde_json::to_vec(self)?)?)
+    /// Changes the file.
+    fn change(dir: &ClusterDir, change: impl FnOnce(&mut Self)) -> anyhow::Result<()> {
+        let mut state = Self::load(dir)?;
+        change(&mut state);
+        Ok(dir.write(FILE, &serde_json::to_vec(&state)?)?)
     }
 
     /// Whether a node that reports this boot is in another one than that in which it was configured.
@@ -98,38 +101,36 @@ pub fn mark_configured<'a>(
     failed: &BTreeSet<&NodeName>,
     boots: &SeenBoots,
 ) -> anyhow::Result<()> {
-    let mut state = Configured::load(dir)?;
-    let planned: BTreeSet<&NodeName> = plan.nodes.iter().map(|node| &node.name).collect();
-    for node in configured {
-        let before = state.nodes.get(node).copied().flatten();
-        state.nodes.insert(node.clone(), boots.get(node).or(before));
-        // It runs: stopping it has failed, or was undone by other means.
-        state.stopped.remove(node);
-    }
-    let is_done = |node: &NodeName| planned.contains(node) && !failed.contains(node);
-    state.nodes.retain(|node, _| is_done(node));
-    state.stopped.retain(|node| planned.contains(node));
-    state.skipped = false;
-    state.store(dir)
+    Configured::change(dir, |state| {
+        let planned: BTreeSet<&NodeName> = plan.nodes.iter().map(|node| &node.name).collect();
+        for node in configured {
+            let before = state.nodes.get(node).copied().flatten();
+            state.nodes.insert(node.clone(), boots.get(node).or(before));
+            // It runs: stopping it has failed, or was undone by other means.
+            state.stopped.remove(node);
+        }
+        let is_done = |node: &NodeName| planned.contains(node) && !failed.contains(node);
+        state.nodes.retain(|node, _| is_done(node));
+        state.stopped.retain(|node| planned.contains(node));
+        state.skipped = false;
+    })
 }
 
 /// Records the nodes that are about to change as not configured, and those that are about to run as not stopped.
 pub fn forget_configured(dir: &ClusterDir, plan: &Plan) -> anyhow::Result<()> {
-    let mut state = Configured::load(dir)?;
-    for action in &plan.actions {
-        if action.kind != ActionKind::Keep {
-            state.nodes.remove(&action.node);
-            state.stopped.remove(&action.node);
+    Configured::change(dir, |state| {
+        for action in &plan.actions {
+            if action.kind != ActionKind::Keep {
+                state.nodes.remove(&action.node);
+                state.stopped.remove(&action.node);
+            }
         }
-    }
-    state.store(dir)
+    })
 }
 
 /// Records that the user wants no configuration.
 pub fn skip_configuration(dir: &ClusterDir) -> anyhow::Result<()> {
-    let mut state = Configured::load(dir)?;
-    state.skipped = true;
-    state.store(dir)
+    Configured::change(dir, |state| state.skipped = true)
 }
 
 /// Records that these nodes may be partly configured: until they are marked again, `up` configures them again.
@@ -137,11 +138,11 @@ pub fn begin_configuring<'a>(
     dir: &ClusterDir,
     nodes: impl IntoIterator<Item = &'a NodeName>,
 ) -> anyhow::Result<()> {
-    let mut state = Configured::load(dir)?;
-    for node in nodes {
-        state.nodes.remove(node);
-    }
-    state.store(dir)
+    Configured::change(dir, |state| {
+        for node in nodes {
+            state.nodes.remove(node);
+        }
+    })
 }
 
 /// Records these nodes as configured in these boots, in addition to the earlier ones.
@@ -149,12 +150,12 @@ pub fn end_configuring(
     dir: &ClusterDir,
     nodes: impl IntoIterator<Item = (NodeName, Option<Uuid>)>,
 ) -> anyhow::Result<()> {
-    let mut state = Configured::load(dir)?;
-    for (node, boot) in nodes {
-        state.stopped.remove(&node);
-        state.nodes.insert(node, boot);
-    }
-    state.store(dir)
+    Configured::change(dir, |state| {
+        for (node, boot) in nodes {
+            state.stopped.remove(&node);
+            state.nodes.insert(node, boot);
+        }
+    })
 }
 
 /// Records these nodes as stopped by the user. When they run again, they have to be configured.
@@ -162,12 +163,12 @@ pub fn mark_stopped<'a>(
     dir: &ClusterDir,
     nodes: impl IntoIterator<Item = &'a NodeName>,
 ) -> anyhow::Result<()> {
-    let mut state = Configured::load(dir)?;
-    for node in nodes {
-        state.nodes.remove(node);
-        state.stopped.insert(node.clone());
-    }
-    state.store(dir)
+    Configured::change(dir, |state| {
+        for node in nodes {
+            state.nodes.remove(node);
+            state.stopped.insert(node.clone());
+        }
+    })
 }
 
 /// The nodes where a step failed.

@@ -1,4 +1,4 @@
-# Prints "$entered": whoever reads this knows that it runs as root. Then waits for the end of cloud-init and prints its
+# Prints "$entered", which shows that it runs as root. Then waits for the end of cloud-init and prints its
 # status, with the last warnings of "$log" after "$prefix", and what is missing of what vcluster asked for after "$lacks":
 # the name "$name", and the entry of "$name" in "$hosts". Prints no status if the files in "$run" and the log show no
 # problem. Exits with the code of `cloud-init status`.

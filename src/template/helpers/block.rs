@@ -82,6 +82,23 @@ fn render<'reg: 'rc, 'rc>(
     })
 }
 
+/// Renders the block itself, or what follows its `else`.
+pub(super) fn branch<'reg: 'rc, 'rc>(
+    is_chosen: bool,
+    helper: &Helper<'rc>,
+    registry: &'reg Handlebars<'reg>,
+    context: &'rc Context,
+    render_context: &mut RenderContext<'reg, 'rc>,
+    out: &mut dyn Output,
+) -> HelperResult {
+    let template = if is_chosen {
+        helper.template()
+    } else {
+        helper.inverse()
+    };
+    render(template, registry, context, render_context, out)
+}
+
 impl HelperDef for Block {
     fn call<'reg: 'rc, 'rc>(
         &self,
@@ -97,12 +114,8 @@ impl HelperDef for Block {
             Self::Choice(wanted) => {
                 let zero = helper.hash_get("includeZero");
                 let zero = zero.is_some_and(|zero| truthy(zero.value())) && number::value(value).is_some();
-                let branch = if (zero || truthy(value)) == *wanted {
-                    helper.template()
-                } else {
-                    helper.inverse()
-                };
-                render(branch, registry, context, render_context, out)
+                let is_chosen = (zero || truthy(value)) == *wanted;
+                branch(is_chosen, helper, registry, context, render_context, out)
             }
             Self::With if truthy(value) => {
                 let mut block = enter(parameter);

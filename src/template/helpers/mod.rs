@@ -10,7 +10,7 @@ use std::cell::Cell;
 
 use handlebars::{
     Context, Handlebars, Helper, HelperDef, HelperResult, JsonRender, JsonTruthy, Output, PathAndJson,
-    RenderContext, RenderError, RenderErrorReason, Renderable, ScopedJson,
+    RenderContext, RenderError, RenderErrorReason, ScopedJson,
 };
 use serde_json::Value;
 
@@ -235,14 +235,8 @@ impl HelperDef for Function {
     ) -> HelperResult {
         let value = self.call_inner(helper, registry, context, render_context)?;
         if helper.is_block() {
-            let branch = if truthy(value.as_json()) {
-                helper.template()
-            } else {
-                helper.inverse()
-            };
-            return branch.map_or(Ok(()), |inner| {
-                inner.render(registry, context, render_context, out)
-            });
+            let is_chosen = truthy(value.as_json());
+            return block::branch(is_chosen, helper, registry, context, render_context, out);
         }
         Ok(out.write(&value.render())?)
     }
