@@ -32,10 +32,10 @@ fn too_many_nodes_are_refused_with_the_first_that_does_not_fit() {
 #[test]
 fn a_guest_that_never_boots_is_an_error_with_its_console_and_down_removes_it() {
     let world = World::new();
-    std::fs::write(world.path("empty.raw"), vec![0_u8; 1 << 20]).unwrap();
+    world.write_silent_disk("silent.raw");
     world.topology(
         "bm01",
-        "images: { broken: { from: ./empty.raw, user: root } }\ngroups: { n: { count: 1, image: broken, memory: 64MiB } }\n",
+        "images: { broken: { from: ./silent.raw, user: root } }\ngroups: { n: { count: 1, image: broken, memory: 64MiB } }\n",
     );
     world
         .run(&["up", "--boot-timeout", "8s"])

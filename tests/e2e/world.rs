@@ -41,6 +41,15 @@ impl World {
         self.temp.path().join(name)
     }
 
+    /// Writes a disk that the firmware can boot, but that never does anything: its boot sector is an endless loop.
+    pub(crate) fn write_silent_disk(&self, file: &str) {
+        let mut disk = vec![0_u8; 1 << 20];
+        // `jmp $`, and the signature of a boot sector.
+        disk[..2].copy_from_slice(&[0xeb, 0xfe]);
+        disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+        std::fs::write(self.path(file), disk).unwrap();
+    }
+
     /// Writes a file; `NAME` in the text becomes the cluster's name.
     pub(crate) fn write(&self, file: &str, text: &str) -> PathBuf {
         let path = self.path(file);

@@ -52,11 +52,11 @@ fn a_suspended_controller_loses_its_lock_and_changes_nothing_afterwards() {
     let world = World::new();
     let _restored = Restored;
     // Guests that never answer keep `up` running.
-    std::fs::write(world.path("empty.raw"), vec![0_u8; 1 << 20]).unwrap();
+    world.write_silent_disk("silent.raw");
     world.topology(
         "bm[01-02]",
-        "images: { nothing: { from: ./empty.raw, user: root } }\n\
-         groups: { n: { count: 2, image: nothing, memory: 64MiB, place: spread } }\n",
+        "images: { silent: { from: ./silent.raw, user: root } }\n\
+         groups: { n: { count: 2, image: silent, memory: 64MiB, place: spread } }\n",
     );
     let up = begin_until(
         &world,
@@ -103,11 +103,11 @@ fn a_suspended_controller_loses_its_lock_and_changes_nothing_afterwards() {
 #[test]
 fn an_interrupt_in_a_later_round_rolls_back_all_rounds() {
     let world = World::new();
-    std::fs::write(world.path("empty.raw"), vec![0_u8; 1 << 20]).unwrap();
+    world.write_silent_disk("silent.raw");
     world.topology(
         "bm[01-02]",
-        "images: { nothing: { from: ./empty.raw, user: root } }\nmin_ready: 2\n\
-         groups:\n  n: { count: 2, place: spread }\n  x: { count: 1, image: nothing, memory: 64MiB }\n",
+        "images: { silent: { from: ./silent.raw, user: root } }\nmin_ready: 2\n\
+         groups:\n  n: { count: 2, place: spread }\n  x: { count: 1, image: silent, memory: 64MiB }\n",
     );
     let up = begin_until(
         &world,
