@@ -16,7 +16,7 @@ configure:
 workload:
   - name: work
     on: "@all"
-    run: "date +%s; hostname | tee /tmp/name; ping -c1 -W5 web002 >/dev/null && echo reached"
+    run: "date +%s; hostname | tee /tmp/name; ping -c3 -W5 web002 >/dev/null && echo reached"
     barrier: true
     collect: [/tmp/name]
 "#;
@@ -162,11 +162,12 @@ fn files_go_there_and_back(world: &World) {
     }
 }
 
-/// A log that grows, links, files of `/proc` and `/sys`, odd names, a socket, and the mode of a directory that exists.
+/// A log that grows and takes long to read, links, files of `/proc` and `/sys`, odd names, a socket, and the mode of a
+/// directory that exists.
 fn odd_files_cost_no_other(world: &World) {
     let on = |verb: &'static str| [verb, "-c", world.name.as_str(), "-w", "web001"];
     let run = |verb: &'static str, rest: &[&str]| world.run(&[&on(verb)[..], rest].concat());
-    let make = "cd /tmp; echo content >b.1; ln -s b.1 rel; ln -s /tmp/b.1 abs; \
+    let make = "cd /tmp; echo content >b.1; ln -s b.1 rel; ln -s /tmp/b.1 abs; yes | head -c 4000000 >app.log; \
         (while sleep 0.02; do date; done >>app.log) >/dev/null 2>&1 </dev/null &";
     run("exec", &["--", make]).code(0);
     std::thread::sleep(std::time::Duration::from_secs(1));
