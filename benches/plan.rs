@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use indexmap::IndexMap;
 use serde_json::Map;
 use uuid::Uuid;
-use vcluster::base::name::{GroupName, ImageName};
+use vcluster::base::name::{GroupName, ImageName, NetworkName};
 use vcluster::base::units::MiB;
 use vcluster::inventory::{DomainState, HostFacts, Mark, ObservedHost, ObservedNode};
 use vcluster::plan::{ImageFacts, KnownFailures, Plan, PlanInput, plan};
@@ -89,6 +89,8 @@ fn world(nodes: u32, hosts: u32, place: Place, mixed: bool) -> World {
                 vcpus: 1,
                 memory: MiB(if mixed { 96 + u64::from(i) % 1000 } else { 1024 }),
                 disk: None,
+                disks: Vec::new(),
+                networks: Vec::new(),
                 vars: Map::new(),
             }
         })
@@ -112,6 +114,7 @@ fn world(nodes: u32, hosts: u32, place: Place, mixed: bool) -> World {
         hosts: (0..hosts).map(host).collect(),
         images: IndexMap::new(),
         network: Network {
+            name: NetworkName::cluster(),
             subnet: "10.64.0.0/10".parse().unwrap(),
             range: None,
             mtu: None,
@@ -121,6 +124,7 @@ fn world(nodes: u32, hosts: u32, place: Place, mixed: bool) -> World {
             dns: Vec::new(),
             at: None,
         },
+        networks: Vec::new(),
         groups: groups.iter().map(group).collect(),
         nodes: all.clone(),
         min_ready: MinReady::default(),

@@ -152,6 +152,26 @@ name_type!(
     /// Name of a cluster, at most 40 characters: it is part of domain, pool and file names.
     ClusterName, "cluster", 40, dots: false, digit_first: false
 );
+
+name_type!(
+    /// Name of a network of a cluster; part of names in `/etc/hosts` (`NODE.NETWORK`).
+    NetworkName, "network", 40, dots: false, digit_first: false
+);
+
+impl NetworkName {
+    /// The network that every node joins, and over which vcluster logs in.
+    pub const CLUSTER: &'static str = "cluster";
+
+    /// The name of the network that every node joins.
+    pub fn cluster() -> Self {
+        Self(Self::CLUSTER.to_owned())
+    }
+
+    /// Whether it is the network that every node joins.
+    pub fn is_cluster(&self) -> bool {
+        self.0 == Self::CLUSTER
+    }
+}
 name_type!(
     /// Name of a node: its host name, a DNS label of at most 63 characters.
     NodeName, "node", 63, dots: false, digit_first: false

@@ -52,10 +52,8 @@ async fn why_not(node: &NodeName, nodes: &Nodes, configured: &Configured) -> Opt
         Ok(answer) if configured.has_rebooted(node, answer.boot) => Some(REBOOTED.to_owned()),
         Err(NoAnswer::Failed(SshError::NotRunning(why))) => Some(why.reason),
         Err(NoAnswer::Failed(error)) if error.is_no_server() => Some("accepts no SSH connection".to_owned()),
-        _ => {
-            let is_missing = !configured.nodes.contains_key(node);
-            let is_known = configured.is_known && !configured.skipped;
-            (is_known && is_missing).then(|| "its configuration is not complete".to_owned())
-        }
+        _ => configured
+            .is_incomplete(node)
+            .then(|| "its configuration is not complete".to_owned()),
     }
 }

@@ -30,9 +30,12 @@ pub struct Configured {
     version: u32,
     /// The nodes whose configuration is complete, with the ID of the boot in which it was done. `None`: unknown.
     pub nodes: BTreeMap<NodeName, Option<Uuid>>,
-    /// Whether the configuration was left out on purpose.
+    /// Whether the configuration of all other nodes was left out on purpose. Only earlier releases set it.
     #[serde(default)]
-    pub skipped: bool,
+    skipped: bool,
+    /// The nodes whose configuration was left out on purpose.
+    #[serde(default)]
+    left_out: BTreeSet<NodeName>,
     /// The nodes that the user stopped.
     #[serde(default)]
     pub stopped: BTreeSet<NodeName>,
@@ -47,6 +50,7 @@ impl Default for Configured {
             version: VERSION,
             nodes: BTreeMap::new(),
             skipped: false,
+            left_out: BTreeSet::new(),
             stopped: BTreeSet::new(),
             is_known: false,
         }
@@ -90,6 +94,12 @@ impl Configured {
         let configured = self.nodes.get(node).copied().flatten();
         matches!((configured, boot), (Some(then), Some(now)) if then != now)
     }
+
+    /// Whether the configuration of a node is known not to be complete, although nobody left it out.
+    pub fn is_incomplete(&self, node: &NodeName) -> bool {
+        let is_left_out = self.skipped || self.left_out.contains(node);
+        self.is_known && !is_left_out && !self.nodes.contains_key(node)
+    }
 }
 
 /// Records nodes of the plan as configured in the boots that they reported, except those that failed. What is known of
@@ -103,16 +113,20 @@ pub fn mark_configured<'a>(
 ) -> anyhow::Result<()> {
     Configured::change(dir, |state| {
         let planned: BTreeSet<&NodeName> = plan.nodes.iter().map(|node| &node.name).collect();
+        if std::mem::take(&mut state.skipped) {
+            state.left_out = planned.iter().copied().cloned().collect();
+        }
         for node in configured {
             let before = state.nodes.get(node).copied().flatten();
             state.nodes.insert(node.clone(), boots.get(node).or(before));
+            state.left_out.remove(node);
             // It runs: stopping it has failed, or was undone by other means.
             state.stopped.remove(node);
         }
         let is_done = |node: &NodeName| planned.contains(node) && !failed.contains(node);
         state.nodes.retain(|node, _| is_done(node));
         state.stopped.retain(|node| planned.contains(node));
-        state.skipped = false;
+        state.left_out.retain(is_done);
     })
 }
 
@@ -122,15 +136,19 @@ pub fn forget_configured(dir: &ClusterDir, plan: &Plan) -> anyhow::Result<()> {
         for action in &plan.actions {
             if action.kind != ActionKind::Keep {
                 state.nodes.remove(&action.node);
+                state.left_out.remove(&action.node);
                 state.stopped.remove(&action.node);
             }
         }
     })
 }
 
-/// Records that the user wants no configuration.
-pub fn skip_configuration(dir: &ClusterDir) -> anyhow::Result<()> {
-    Configured::change(dir, |state| state.skipped = true)
+/// Records that the user wants no configuration of these nodes.
+pub fn skip_configuration<'a>(
+    dir: &ClusterDir,
+    nodes: impl IntoIterator<Item = &'a NodeName>,
+) -> anyhow::Result<()> {
+    Configured::change(dir, |state| state.left_out.extend(nodes.into_iter().cloned()))
 }
 
 /// Records that these nodes may be partly configured: until they are marked again, `up` configures them again.
@@ -141,6 +159,7 @@ pub fn begin_configuring<'a>(
     Configured::change(dir, |state| {
         for node in nodes {
             state.nodes.remove(node);
+            state.left_out.remove(node);
         }
     })
 }
@@ -210,6 +229,31 @@ mod tests {
             BTreeMap::from([(name("n001"), None), (name("n002"), None)])
         );
         assert!(!read.has_rebooted(&name("n001"), Some(Uuid::max())));
+    }
+
+    #[test]
+    fn a_configuration_that_is_left_out_on_a_node_is_missed_on_the_others() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = StateRoot::at(temp.path().to_owned()).cluster(&"demo".parse().unwrap());
+        dir.create().unwrap();
+        let nodes = ["n001", "n002", "n003"].map(name);
+        let incomplete = || {
+            let read = Configured::load(&dir).unwrap();
+            nodes.each_ref().map(|node| read.is_incomplete(node))
+        };
+        assert_eq!(incomplete(), [false; 3], "nothing is known");
+        end_configuring(&dir, [(name("n001"), None)]).unwrap();
+        skip_configuration(&dir, [&name("n002")]).unwrap();
+        assert_eq!(incomplete(), [false, false, true]);
+        begin_configuring(&dir, [&name("n002")]).unwrap();
+        assert_eq!(incomplete(), [false, true, true]);
+        dir.write(FILE, br#"{"version":2,"nodes":{},"skipped":true}"#)
+            .unwrap();
+        assert_eq!(
+            incomplete(),
+            [false; 3],
+            "an earlier release left it out everywhere"
+        );
     }
 
     #[test]

@@ -204,7 +204,8 @@ pub async fn carry_out(
     cancel: &CancellationToken,
     events: &Events,
 ) -> anyhow::Result<String> {
-    let (mut left, mut removed) = (engine::unknown(&inspection.reached.failures), 0);
+    let mut left = engine::unknown(&inspection.reached.failures);
+    let (mut kept, mut removed) = (Vec::new(), 0);
     inspection.note_unreadable(events);
     let mut skipped = inspection.unreadable.len();
     for garbage in &inspection.garbage {
@@ -221,12 +222,13 @@ pub async fn carry_out(
                 events.note(format!("skipped {}: {why}", describe(garbage)));
             }
             Err(EngineError::LeftBehind { left: more }) => left.extend(more),
+            Err(EngineError::Kept { kept: more }) => kept.extend(more),
             Err(error) => left.push(format!("{} ({})", describe(garbage), explain(&error))),
         }
     }
     let (things, failed) = remove_orphans(inspection, events).await;
     left.extend(failed);
-    engine::check_leftovers(left)?;
+    engine::check_removal(left, kept)?;
     let mut line = format!(
         "removed {} and {}",
         plural(removed, "cluster"),

@@ -47,7 +47,7 @@ impl Look<'_> {
             .map(|action| &action.node)
             .collect();
         let planned = plan.nodes.iter().filter(|node| kept.contains(&node.name));
-        let planned: Vec<&NodePlan> = planned.filter(|node| self.has_network(plan, node)).collect();
+        let planned: Vec<&NodePlan> = planned.filter(|node| self.has_networks(plan, node)).collect();
         if planned.is_empty() {
             return Ok(BTreeMap::new());
         }
@@ -65,14 +65,17 @@ impl Look<'_> {
         Ok(due.into_iter().flatten().collect())
     }
 
-    /// Whether the cluster's network is on the host of a node. Where it is not, the nodes cannot answer, and `up` repairs it.
-    fn has_network(&self, plan: &Plan, node: &NodePlan) -> bool {
-        let has_bridge = |host: &ObservedHost| {
+    /// Whether the networks of a node are on its host. Where one is not, the node may not answer, and `up` repairs it.
+    fn has_networks(&self, plan: &Plan, node: &NodePlan) -> bool {
+        let has = |host: &ObservedHost, bridge: &str| {
             let mut objects = host.objects.iter();
-            objects.any(|object| object.kind == "bridge" && object.name == plan.network.bridge)
+            objects.any(|object| object.kind == "bridge" && object.name == bridge)
         };
-        let mut hosts = self.observed.iter().filter(|host| host.name == node.host);
-        !plan.network.own_bridge || hosts.any(has_bridge)
+        let hosts = self.observed.iter().filter(|host| host.name == node.host);
+        let hosts: Vec<&ObservedHost> = hosts.collect();
+        plan.all_networks()
+            .filter(|network| network.own_bridge && node.spec.address_in(&network.name).is_some())
+            .all(|network| hosts.iter().any(|host| has(host, &network.bridge)))
     }
 
     async fn of_node(
@@ -111,8 +114,9 @@ impl Look<'_> {
             .answer_timeout
             .map_or(Allowed::ByLoad, Allowed::Answer);
         let image = self.topology.images.get(&node.spec.image);
-        let has_disk =
-            image.is_none_or(|image| image.source != ImageSource::Micro) || node.spec.disk.is_some();
+        let has_disk = image.is_none_or(|image| image.source != ImageSource::Micro)
+            || node.spec.disk.is_some()
+            || !node.spec.disks.is_empty();
         let began = Instant::now();
         loop {
             let answered = answer(&node.name, nodes, allowed).await;

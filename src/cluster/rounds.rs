@@ -143,7 +143,9 @@ async fn round(
             steps::configure(options, situation, &nodes, &unfinished, done, boots, events).await
         }
         Ok(failures) if failures.is_empty() => {
-            configured::skip_configuration(&situation.dir).map(|()| failures)
+            let planned = plan.nodes.iter().map(|node| &node.name);
+            let chosen = planned.filter(|node| situation.is_in_scope(node));
+            configured::skip_configuration(&situation.dir, chosen).map(|()| failures)
         }
         Ok(failures) => Ok(failures),
         Err(error) => Err(error.into()),

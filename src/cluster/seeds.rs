@@ -45,6 +45,7 @@ impl<'a> Seeds<'a> {
             mac: node.spec.mac,
             mtu: node.spec.mtu,
             gateway: node.spec.gateway,
+            interfaces: &node.spec.interfaces,
             dns: &node.spec.dns,
             hosts_file: &self.hosts_file,
             user_data: &self.topology.user_data(&node.spec.image, &node.group),

@@ -110,10 +110,7 @@ pub(crate) async fn observe(
         observed: observed.clone(),
         known_failures: known_failures.clone(),
     };
-    let mut plan = plan(&input)?;
-    if let Some(scope) = &options.scope {
-        scope.limit(&mut plan, known_failures.before.as_ref())?;
-    }
+    let plan = limited_plan(&input, options.scope.as_ref())?;
     let mut situation = Situation {
         expires: match (&options.scope, &record) {
             // What concerns only some nodes does not change the lease.
@@ -140,6 +137,15 @@ pub(crate) async fn observe(
         situation.look_at_nodes(options, events).await?;
     }
     Ok(situation)
+}
+
+/// The plan from what is known, limited to the nodes that the command may change.
+fn limited_plan(input: &PlanInput<'_>, scope: Option<&Scope>) -> Result<Plan, PlanError> {
+    let mut plan = plan(input)?;
+    if let Some(scope) = scope {
+        scope.limit(&mut plan, input.known_failures.before.as_ref())?;
+    }
+    Ok(plan)
 }
 
 /// A node that the cluster does without.
@@ -359,18 +365,15 @@ impl Situation {
 
     /// Replaces a plan that was not started.
     pub(crate) fn replan(&mut self) -> Result<(), PlanError> {
-        let mut plan = plan(&PlanInput {
+        let input = PlanInput {
             topology: &self.topology,
             cluster_id: self.cluster_id,
             images: self.images.clone(),
             client_key: self.keys.fingerprint(),
             observed: self.observed.clone(),
             known_failures: self.retry.known_failures.clone(),
-        })?;
-        if let Some(scope) = &self.scope {
-            scope.limit(&mut plan, self.retry.known_failures.before.as_ref())?;
-        }
-        self.plan = plan;
+        };
+        self.plan = limited_plan(&input, self.scope.as_ref())?;
         Ok(())
     }
 

@@ -84,53 +84,44 @@ pub struct RecreateArgs {
 }
 
 /// A verb that boots nodes.
-struct Booting<'a> {
+struct Booting {
     verb: &'static str,
     /// What is said of the nodes afterwards.
     done: &'static str,
     kind: ActionKind,
-    nodes: &'a NodeArgs,
-    boot: &'a BootArgs,
-    asks: bool,
 }
+
+const RESTART: Booting = Booting {
+    verb: "restart",
+    done: "restarted",
+    kind: ActionKind::Restart,
+};
+
+const START: Booting = Booting {
+    verb: "start",
+    done: "started",
+    kind: ActionKind::Start,
+};
+
+const RECREATE: Booting = Booting {
+    verb: "recreate",
+    done: "recreated",
+    kind: ActionKind::Recreate,
+};
 
 /// Runs `restart`.
 pub async fn restart(args: RestartArgs, context: &Context) -> anyhow::Result<ExitCode> {
-    let verb = Booting {
-        verb: "restart",
-        done: "restarted",
-        kind: ActionKind::Restart,
-        nodes: &args.nodes,
-        boot: &args.boot,
-        asks: false,
-    };
-    verb.run(context).await
+    RESTART.run(&args.nodes, &args.boot, false, context).await
 }
 
 /// Runs `start`.
 pub async fn start(args: StartArgs, context: &Context) -> anyhow::Result<ExitCode> {
-    let verb = Booting {
-        verb: "start",
-        done: "started",
-        kind: ActionKind::Start,
-        nodes: &args.nodes,
-        boot: &args.boot,
-        asks: false,
-    };
-    verb.run(context).await
+    START.run(&args.nodes, &args.boot, false, context).await
 }
 
 /// Runs `recreate`.
 pub async fn recreate(args: RecreateArgs, context: &Context) -> anyhow::Result<ExitCode> {
-    let verb = Booting {
-        verb: "recreate",
-        done: "recreated",
-        kind: ActionKind::Recreate,
-        nodes: &args.nodes,
-        boot: &args.boot,
-        asks: !args.yes,
-    };
-    verb.run(context).await
+    RECREATE.run(&args.nodes, &args.boot, !args.yes, context).await
 }
 
 /// Runs `stop`.
@@ -163,12 +154,19 @@ impl NodeArgs {
     }
 }
 
-impl Booting<'_> {
-    async fn run(&self, context: &Context) -> anyhow::Result<ExitCode> {
-        let (cluster, _lock) = Cluster::hold(self.nodes.cluster.cluster.as_deref(), self.verb, Lock::take)?;
-        let chosen = self.nodes.select(&cluster)?;
+impl Booting {
+    /// Runs the verb on these nodes; `asks`: only if the user confirms it.
+    async fn run(
+        &self,
+        nodes: &NodeArgs,
+        boot: &BootArgs,
+        asks: bool,
+        context: &Context,
+    ) -> anyhow::Result<ExitCode> {
+        let (cluster, _lock) = Cluster::hold(nodes.cluster.cluster.as_deref(), self.verb, Lock::take)?;
+        let chosen = nodes.select(&cluster)?;
         let (count, name) = (plural(chosen.len(), "node"), &cluster.record.name);
-        if self.asks {
+        if asks {
             let folded = crate::nodeset::fold(&chosen);
             let question = format!("Recreate {count} of cluster `{name}` ({folded})?");
             if !confirm(&question, &context.cancel).await? {
@@ -183,14 +181,14 @@ impl Booting<'_> {
             // There is nothing to undo: what was there before an interrupt cannot be brought back.
             keep: true,
             adopt: false,
-            configure: !self.boot.no_configure,
+            configure: !boot.no_configure,
             scope: Some(Scope {
                 nodes: chosen.iter().cloned().collect(),
                 kind: self.kind,
             }),
-            boot_timeout: self.boot.boot_timeout,
-            boots: self.boot.boots,
-            connect: self.nodes.hosts.access(),
+            boot_timeout: boot.boot_timeout,
+            boots: boot.boots,
+            connect: nodes.hosts.access(),
             cancel: context.cancel.clone(),
         };
         let result = power::change(&cluster, &options, &output.events).await;

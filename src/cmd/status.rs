@@ -1,5 +1,7 @@
 //! `vcluster status`: the current state of the hosts and nodes of a cluster.
 
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -9,7 +11,7 @@ use super::common::HostArgs;
 use super::output::waits;
 use crate::base::exit::ExitCode;
 use crate::base::group::grouped;
-use crate::base::name::HostName;
+use crate::base::name::{HostName, NetworkName};
 use crate::base::text::{self, plural, sanitize};
 use crate::cluster::Cluster;
 use crate::cluster::leases::lease_words;
@@ -44,6 +46,9 @@ struct Row {
     host: String,
     state: String,
     address: String,
+    /// Its addresses by network, if it joins several.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    addresses: BTreeMap<NetworkName, Ipv4Addr>,
     ssh: Option<String>,
     uptime_seconds: Option<f64>,
     /// Why it is missing, or not as it was configured.
@@ -103,6 +108,11 @@ fn present(status: &NodeStatus<'_>) -> Row {
         host: node.host.to_string(),
         state: state.to_string(),
         address: node.spec.address.to_string(),
+        addresses: if node.spec.interfaces.is_empty() {
+            BTreeMap::new()
+        } else {
+            node.spec.addresses().collect()
+        },
         ssh,
         uptime_seconds,
         reason: trouble.as_ref().map(|trouble| trouble.reason.clone()),
@@ -118,6 +128,7 @@ fn missing(node: &MissingNode) -> Row {
         host: "-".to_owned(),
         state: NodeState::Missing.to_string(),
         address: "-".to_owned(),
+        addresses: BTreeMap::new(),
         ssh: None,
         uptime_seconds: None,
         reason: Some(node.reason.clone()),

@@ -17,8 +17,8 @@ use crate::ssh::{ExecRequest, Input, Output, SshError};
 /// The pause before a retry after a lost connection.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The most bytes of its output that are kept.
-const OUTPUT: usize = 1 << 20;
+/// The most bytes of each of its streams that are kept.
+pub(super) const OUTPUT: usize = 1 << 20;
 
 /// A node, and the time for all files of a wave there.
 pub(super) struct Attempts<'a> {

@@ -15,7 +15,7 @@ pub fn context(plan: &Plan, topology: &Topology) -> Shared {
         let plan = planned.get(&node.name)?;
         Some(Placed {
             node,
-            address: plan.spec.address,
+            addresses: plan.spec.addresses().collect(),
             host: Some(&plan.host),
         })
     });

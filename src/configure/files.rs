@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use super::attempts::{Attempts, Stdin};
+use super::attempts::{Attempts, OUTPUT, Stdin};
 use super::fault::{StepFault, tail};
-use super::file::{FileStep, batches, files_script, parse_report, receive_command};
+use super::file::{FileStep, Report, batches, files_script, parse_report, receive_command};
 use super::job::{Configuration, NodeResult};
 use super::source::{Content, Sources};
 use crate::base::name::NodeName;
@@ -89,12 +89,7 @@ async fn write_batch(
     let output = attempts
         .run("sh -s", &Stdin::Script(&script), name, "write files")
         .await?;
-    let report = parse_report(&output.stdout);
-    if !output.is_success() {
-        let file = batch.iter().find(|file| Some(file.index) == report.last);
-        let step = file.map_or(name, |file| members[file.index].name.as_str());
-        return Err(failed(&output, step, file));
-    }
+    let report = report_of(&output, batch, members, name)?;
     let mut changed = report.changed;
     let wanted = batch
         .iter()
@@ -113,14 +108,49 @@ async fn write_batch(
     Ok(changed)
 }
 
+/// What the script of a batch reports, if it succeeded and all of it has arrived.
+fn report_of(
+    output: &Output,
+    batch: &[FileStep],
+    members: &[&ConfigureStep],
+    name: &str,
+) -> Result<Report, StepFault> {
+    let report = parse_report(&output.stdout);
+    if !output.is_success() {
+        let file = batch.iter().find(|file| Some(file.index) == report.last);
+        let step = file.map_or(name, |file| members[file.index].name.as_str());
+        return Err(failed(output, step, file));
+    }
+    // The rest may ask for a large file, which would be missing on the node.
+    if output.truncated {
+        let size = ByteSize::b(OUTPUT as u64).display().iec().to_string();
+        return Err(StepFault::Failed {
+            step: name.to_owned(),
+            how: format!("it wrote more than {size}, so its report is incomplete"),
+            command: "write files".to_owned(),
+            output: words(output),
+        });
+    }
+    Ok(report)
+}
+
+/// What a command of ours wrote to standard error, for an error message.
+fn words(output: &Output) -> String {
+    let mut words = tail(&[], &output.stderr);
+    if output.truncated {
+        words.push_str("\n  | [later output is left out]");
+    }
+    words
+}
+
 fn writes(file: &FileStep) -> String {
     format!("write {}", file.path)
 }
 
 /// Why a command of ours failed on a node.
 fn failed(output: &Output, step: &str, file: Option<&FileStep>) -> StepFault {
-    let words = String::from_utf8_lossy(&output.stderr);
-    if let (Some(file), Some(Reason::NoSpace)) = (file, Reason::of_script(&words)) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    if let (Some(file), Some(Reason::NoSpace)) = (file, Reason::of_script(&stderr)) {
         return StepFault::NoSpace {
             step: step.to_owned(),
             path: file.path.clone(),
@@ -134,6 +164,43 @@ fn failed(output: &Output, step: &str, file: Option<&FileStep>) -> StepFault {
             .as_ref()
             .map_or_else(|| "no exit code".to_owned(), crate::ssh::Ended::reason),
         command: file.map_or_else(|| "write files".to_owned(), writes),
-        output: tail(&[], &output.stderr),
+        output: words(output),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ssh::Ended;
+
+    fn output(code: u32, truncated: bool) -> Output {
+        Output {
+            ended: Some(Ended::Exit(code)),
+            stdout: b"changed 0\nsend 1\n".to_vec(),
+            stderr: b"noise\n".to_vec(),
+            truncated,
+        }
+    }
+
+    #[test]
+    fn a_report_that_is_cut_off_is_an_error() {
+        let report = report_of(&output(0, false), &[], &[], "files").unwrap();
+        assert_eq!((report.changed, report.wanted), ([0].into(), [1].into()));
+        let fault = report_of(&output(0, true), &[], &[], "files").unwrap_err();
+        assert_eq!(
+            fault.to_string(),
+            "step `files` failed: it wrote more than 1.0 MiB, so its report is incomplete\n  \
+             command: write files\n  | noise\n  | [later output is left out]"
+        );
+    }
+
+    #[test]
+    fn an_error_of_a_script_says_whether_its_words_are_cut_off() {
+        let shown = |truncated| {
+            let fault = report_of(&output(2, truncated), &[], &[], "files").unwrap_err();
+            fault.to_string()
+        };
+        assert!(shown(false).ends_with("exit code 2\n  command: write files\n  | noise"));
+        assert!(shown(true).ends_with("\n  | noise\n  | [later output is left out]"));
     }
 }

@@ -3,6 +3,7 @@
 use super::evidence::Evidence;
 use super::finding::{Finding, Severity, Subject};
 use crate::base::text::plural;
+use crate::topology::{Network, Node, Topology};
 
 const THRESH2: &str = "net/ipv4/neigh/default/gc_thresh2";
 const THRESH3: &str = "net/ipv4/neigh/default/gc_thresh3";
@@ -14,18 +15,21 @@ const STOCK: u64 = 1024;
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let (nodes, hosts) = (evidence.topology.nodes.len() as u64, evidence.hosts.len() as u64);
+    let (own, bridged): (Vec<&Network>, Vec<&Network>) = evidence
+        .topology
+        .all_networks()
+        .partition(|network| network.bridge.is_none());
+    // On our own bridge every node of the network and every host has a permanent entry; on an existing bridge the
+    // host learns its own nodes.
+    let permanent: u64 = own
+        .iter()
+        .map(|network| members(evidence.topology, network) + hosts)
+        .sum();
     for (host, machine) in evidence.machines() {
         let (Some(second), Some(third)) = (machine.setting(THRESH2), machine.setting(THRESH3)) else {
             continue;
         };
-        // On our own bridge every node and every host has a permanent entry; on an existing bridge the
-        // host learns its own nodes.
-        let permanent = if evidence.own_bridge() { nodes + hosts } else { 0 };
-        let learnt = if evidence.own_bridge() {
-            0
-        } else {
-            evidence.nodes_on(host) as u64
-        };
+        let learnt = (bridged.len() * evidence.nodes_on(host)) as u64;
         let counted = machine.kernel.is_none_or(|kernel| kernel < EXEMPT);
         let needed = machine.neighbours + hosts + learnt + if counted { permanent } else { 0 };
         let subject = Subject::Host(host.name().clone());
@@ -39,6 +43,12 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         findings.push(guests(nodes));
     }
     findings
+}
+
+/// How many nodes join a network.
+fn members(topology: &Topology, network: &Network) -> u64 {
+    let joins = |node: &&Node| network.name.is_cluster() || node.networks.contains(&network.name);
+    topology.nodes.iter().filter(joins).count() as u64
 }
 
 fn check_table(subject: Subject, needed: u64, (second, third): (u64, u64)) -> Finding {

@@ -36,7 +36,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         needed.push(("bridge", "bridge writes the VXLAN entries for the other hosts"));
         needed.push(("ping", "ping checks the MTU between the hosts"));
     }
-    if evidence.topology.network.nat && evidence.own_bridge() {
+    if evidence.nat() {
         needed.push(("nft", "nft implements `nat` of the topology"));
     }
     let mut findings = Vec::new();

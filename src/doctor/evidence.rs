@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::machine::Machine;
-use crate::base::name::{ClusterName, HostName};
+use crate::base::name::{ClusterName, HostName, NetworkName};
 use crate::inventory::{ObservedHost, ShortId};
 use crate::network::{MtuFailure, OverlayFailure};
 use crate::plan::{HostPlan, Plan, PlanError};
@@ -100,8 +100,21 @@ pub struct Controller {
 pub struct Path {
     /// Where it begins.
     pub from: HostName,
+    /// The MTU that was tested: the largest of the networks that both hosts may take part in.
+    pub mtu: u32,
     /// Where it ends, and how it fails.
     pub failure: MtuFailure,
+}
+
+/// A pair of hosts between which the VXLAN of a network does not carry a full packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OverlayPath {
+    /// The network.
+    pub network: NetworkName,
+    /// Where it begins.
+    pub from: HostName,
+    /// Where it ends, and how it fails.
+    pub failure: OverlayFailure,
 }
 
 /// Everything.
@@ -115,14 +128,14 @@ pub struct Evidence<'a> {
     pub controller: Controller,
     /// The hosts, in the order of the topology.
     pub hosts: Vec<HostEvidence>,
-    /// MTU that was tested between the hosts, and the number of paths; `None` if there is nothing to test.
+    /// Largest MTU that was tested between the hosts, and the number of paths; `None` if there is nothing to test.
     pub tried: Option<(u32, usize)>,
     /// The paths that failed.
     pub paths: Vec<Path>,
-    /// How many pairs of hosts were tried through the VXLAN; none unless the cluster is up.
+    /// How many pairs of hosts were tried through the VXLANs; none unless the cluster is up.
     pub overlay_pairs: usize,
-    /// The pairs that failed: where they begin, and how they fail.
-    pub overlays: Vec<(HostName, OverlayFailure)>,
+    /// The pairs that failed.
+    pub overlays: Vec<OverlayPath>,
     /// Clusters that have a record here: name and short id.
     pub known: BTreeSet<(ClusterName, ShortId)>,
 }
@@ -159,17 +172,24 @@ impl Evidence<'_> {
         starts.count()
     }
 
-    /// Whether the nodes' network spans hosts by VXLAN.
+    /// Whether a network of the nodes spans hosts by VXLAN.
     pub fn spans(&self) -> bool {
         match self.good_plan() {
-            Some(plan) => plan.network.vxlan.is_some(),
-            None => self.topology.network.bridge.is_none() && self.topology.hosts.len() > 1,
+            Some(plan) => plan.all_networks().any(|network| network.vxlan.is_some()),
+            None => self.own_bridge() && self.topology.hosts.len() > 1,
         }
     }
 
-    /// Whether vcluster creates its own bridge on the hosts.
+    /// Whether vcluster creates a bridge of its own on the hosts.
     pub fn own_bridge(&self) -> bool {
-        self.topology.network.bridge.is_none()
+        let mut networks = self.topology.all_networks();
+        networks.any(|network| network.bridge.is_none())
+    }
+
+    /// Whether the nodes of a network with a bridge of its own get access to the outside.
+    pub fn nat(&self) -> bool {
+        let mut networks = self.topology.all_networks();
+        networks.any(|network| network.nat && network.bridge.is_none())
     }
 
     /// The hosts that were examined, with the result.

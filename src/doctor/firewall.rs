@@ -7,7 +7,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     if !evidence.own_bridge() {
         return Vec::new();
     }
-    let nat = evidence.topology.network.nat;
+    let nat = evidence.nat();
     let mut findings = Vec::new();
     for (host, machine) in evidence.machines() {
         let filtered = machine.setting("net/bridge/bridge-nf-call-iptables") == Some(1);

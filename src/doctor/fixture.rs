@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::evidence::{Clock, Controller, Evidence, HostEvidence, Path};
+use super::evidence::{Clock, Controller, Evidence, HostEvidence, OverlayPath, Path};
 use super::machine::Machine;
 use super::machine::tests::HEALTHY;
 use crate::base::name::{ClusterName, HostName};
 use crate::base::units::MiB;
 use crate::inventory::{HostFacts, ObservedHost, ShortId};
-use crate::network::OverlayFailure;
 use crate::plan::{ImageFacts, KnownFailures, PlanInput, plan};
 use crate::topology::Topology;
 
@@ -25,7 +24,7 @@ pub(super) struct World {
     pub(super) tried: Option<(u32, usize)>,
     pub(super) paths: Vec<Path>,
     pub(super) overlay_pairs: usize,
-    pub(super) overlays: Vec<(HostName, OverlayFailure)>,
+    pub(super) overlays: Vec<OverlayPath>,
     pub(super) known: BTreeSet<(ClusterName, ShortId)>,
 }
 

@@ -2,16 +2,12 @@
 
 use super::evidence::Evidence;
 use super::finding::{Finding, Severity};
+use crate::plan::NetworkPlan;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let ours: Vec<&str> = evidence
         .good_plan()
-        .map(|plan| {
-            let vxlan = plan.network.vxlan.as_ref().map(|vxlan| vxlan.device.as_str());
-            std::iter::once(plan.network.bridge.as_str())
-                .chain(vxlan)
-                .collect()
-        })
+        .map(|plan| plan.all_networks().flat_map(links).collect())
         .unwrap_or_default();
     let mut findings = Vec::new();
     for (host, machine) in evidence.machines() {
@@ -41,6 +37,12 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// The links of a network on a host.
+fn links(network: &NetworkPlan) -> impl Iterator<Item = &str> {
+    let vxlan = network.vxlan.as_ref().map(|vxlan| vxlan.device.as_str());
+    std::iter::once(network.bridge.as_str()).chain(vxlan)
 }
 
 #[cfg(test)]

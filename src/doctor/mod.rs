@@ -20,17 +20,19 @@ mod memory;
 mod modules;
 mod mtu;
 mod overlay;
+mod pings;
 mod reach;
 mod room;
 mod security;
 mod sshd;
 mod stale;
 mod versions;
+mod visit;
 
 #[cfg(test)]
 mod fixture;
 
-pub use evidence::{Clock, Controller, Evidence, HostEvidence, Path, ProbeError, Stage};
+pub use evidence::{Clock, Controller, Evidence, HostEvidence, OverlayPath, Path, ProbeError, Stage};
 pub use examine::{Examination, examine};
 pub use finding::{Finding, Remedy, Severity, Subject};
 pub use fix::{Fix, Outcome, fix, fixes};

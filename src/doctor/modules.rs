@@ -14,11 +14,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             evidence.spans(),
             "VXLAN connects the bridges of the hosts",
         ),
-        (
-            "nf_tables",
-            own && evidence.topology.network.nat,
-            "`nat` of the topology uses nftables",
-        ),
+        ("nf_tables", evidence.nat(), "`nat` of the topology uses nftables"),
     ];
     let mut findings = Vec::new();
     for (host, machine) in evidence.machines() {
@@ -69,6 +65,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 mod tests {
     use super::super::fixture::World;
     use super::*;
+    use crate::topology::Network;
 
     #[test]
     fn a_module_matters_only_if_it_is_used() {
@@ -84,6 +81,13 @@ mod tests {
         );
         world.topology.network.nat = true;
         assert_eq!(check(&world.evidence()).len(), 3);
+        let further = Network {
+            name: "storage".parse().unwrap(),
+            ..world.topology.network.clone()
+        };
+        world.topology.network.nat = false;
+        world.topology.networks.push(further);
+        assert_eq!(check(&world.evidence()).len(), 3, "`nat` of any network counts");
     }
 
     #[test]

@@ -24,10 +24,10 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             );
         }
     }
-    let Some((mtu, ways)) = evidence.tried else {
+    let Some((largest, ways)) = evidence.tried else {
         return findings;
     };
-    let mut failed: BTreeMap<(&HostName, bool, u32, bool), Vec<&HostName>> = BTreeMap::new();
+    let mut failed: BTreeMap<(&HostName, bool, u32, u32, bool), Vec<&HostName>> = BTreeMap::new();
     for path in &evidence.paths {
         let failure = &path.failure;
         // Hosts without nodes do not exchange packets in this cluster.
@@ -36,11 +36,16 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         };
         let matters = meets(&path.from) && meets(&failure.peer);
         failed
-            .entry((&path.from, matters, failure.size, failure.unreachable))
+            .entry((&path.from, matters, path.mtu, failure.size, failure.unreachable))
             .or_default()
             .push(&failure.peer);
     }
-    for ((from, matters, size, silent), peers) in failed {
+    let key = if evidence.topology.networks.is_empty() {
+        "`mtu` in `network`"
+    } else {
+        "the largest `mtu` of the networks"
+    };
+    for ((from, matters, mtu, size, silent), peers) in failed {
         let peers = fold(peers);
         let severity = if matters {
             Severity::Error
@@ -64,7 +69,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             finding.advised("allow ICMP echo in the firewalls between them, or set `address` of the hosts to where the others reach them")
         } else {
             finding.advised(format!(
-                "raise the MTU of the network between them to {size} bytes, or set `mtu` in `network` to less than {mtu}"
+                "raise the MTU of the network between them to {size} bytes, or set {key} to less than {mtu}"
             ))
         });
     }
@@ -73,7 +78,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             Severity::Ok,
             "mtu",
             format!(
-                "full packets (MTU {mtu}) pass on all {}",
+                "full packets (MTU {largest}) pass on all {}",
                 plural(ways, "path") + " between hosts"
             ),
         ));
@@ -91,6 +96,7 @@ mod tests {
     fn path(from: &str, to: &str, unreachable: bool) -> Path {
         Path {
             from: from.parse().unwrap(),
+            mtu: 1450,
             failure: MtuFailure {
                 peer: to.parse().unwrap(),
                 address: [192, 0, 2, 1].into(),

@@ -1,12 +1,13 @@
-//! Whether the VXLAN of a cluster that is up carries full packets between its hosts. Before the first `up` there is no
+//! Whether the VXLANs of a cluster that is up carry full packets between its hosts. Before the first `up` there is no
 //! VXLAN to try; `firewall` then looks for rules that drop it.
 
 use std::collections::BTreeMap;
 
 use super::evidence::{Evidence, Stage};
 use super::finding::{Finding, Severity};
-use crate::base::name::HostName;
+use crate::base::name::{HostName, NetworkName};
 use crate::base::text::plural;
+use crate::network;
 use crate::nodeset::fold;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -25,26 +26,32 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             );
         }
     }
-    let Some(vxlan) = evidence.good_plan().and_then(|plan| plan.network.vxlan.as_ref()) else {
+    let Some(plan) = evidence.good_plan() else {
         return findings;
     };
-    let mtu = evidence.good_plan().map_or(0, |plan| plan.network.mtu);
-    let (port, vni) = (vxlan.port, vxlan.vni);
-    let mut failed: BTreeMap<(&HostName, bool), Vec<&HostName>> = BTreeMap::new();
-    for (from, failure) in &evidence.overlays {
+    let mut failed: BTreeMap<(&NetworkName, &HostName, bool), Vec<&HostName>> = BTreeMap::new();
+    for path in &evidence.overlays {
+        let failure = &path.failure;
         failed
-            .entry((from, failure.silent))
+            .entry((&path.network, &path.from, failure.silent))
             .or_default()
             .push(&failure.peer);
     }
-    for ((from, silent), peers) in failed {
+    for ((name, from, silent), peers) in failed {
+        let Some(planned) = plan.network(name) else {
+            continue;
+        };
+        let Some(vxlan) = &planned.vxlan else { continue };
+        let (port, vni, mtu) = (vxlan.port, vxlan.vni, planned.mtu);
+        let of_network = network::of_network(name);
         let peers = fold(peers);
         let passes = if silent {
             "no packets pass"
         } else {
             "only small packets pass"
         };
-        let what = format!("{passes} the VXLAN to {peers} (UDP port {port}, VNI {vni}, MTU {mtu})");
+        let what =
+            format!("{passes} the VXLAN{of_network} to {peers} (UDP port {port}, VNI {vni}, MTU {mtu})");
         let finding = Finding::host(Severity::Error, "overlay", from, what)
             .because("nodes of these hosts do not reach each other");
         findings.push(if silent {
@@ -52,7 +59,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                 "allow UDP port {port} between these hosts in their firewalls, in both directions"
             ))
         } else {
-            finding.advised(format!("set `mtu` in `network` to less than {mtu}"))
+            finding.advised(format!("set {} to less than {mtu}", network::mtu_key(name)))
         });
     }
     if evidence.overlays.is_empty() && evidence.overlay_pairs > 0 {
@@ -68,6 +75,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::evidence::OverlayPath;
     use super::super::fixture::World;
     use super::*;
     use crate::network::OverlayFailure;
@@ -78,12 +86,15 @@ mod tests {
         assert!(check(&world.evidence()).is_empty(), "nothing was tried");
         world.overlay_pairs = 3;
         assert_eq!(check(&world.evidence())[0].severity, Severity::Ok);
-        let failure = |peer: &str, silent| OverlayFailure {
-            peer: peer.parse().unwrap(),
-            silent,
+        let failure = |peer: &str, silent| OverlayPath {
+            network: NetworkName::cluster(),
+            from: "bm1".parse().unwrap(),
+            failure: OverlayFailure {
+                peer: peer.parse().unwrap(),
+                silent,
+            },
         };
-        let from: HostName = "bm1".parse().unwrap();
-        world.overlays = vec![(from.clone(), failure("bm2", true)), (from, failure("bm3", true))];
+        world.overlays = vec![failure("bm2", true), failure("bm3", true)];
         let findings = check(&world.evidence());
         assert_eq!(findings.len(), 1);
         assert_eq!(findings[0].severity, Severity::Error);

@@ -59,7 +59,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                 "its bridge cannot answer ARP for the nodes of other hosts",
             ),
             (
-                evidence.topology.network.nat && evidence.own_bridge(),
+                evidence.nat(),
                 KERNEL_NAT,
                 "`nat` marks its firewall table with a comment, which this kernel does not support",
             ),

@@ -212,6 +212,7 @@ impl ClaimAll<'_> {
             expires: self.expires,
             subnet: claimed.subnet,
             vni: claimed.vni,
+            networks: claimed.networks,
             nodes: claimed.nodes,
             memory: claimed.memory,
             vcpus: claimed.vcpus,

@@ -10,6 +10,7 @@ mod deaths;
 mod failure;
 mod fleet;
 mod losses;
+mod networks;
 mod node_error;
 mod pending;
 mod prepare;
@@ -30,4 +31,4 @@ pub use node_error::NodeError;
 pub(crate) use pending::Pending;
 pub use slowness::{report_slow_logins, report_slow_nodes};
 
-pub use remove::{Target, check_leftovers, copies, found, remove, remove_nodes_only, unknown};
+pub use remove::{Target, check_leftovers, check_removal, copies, found, remove, remove_nodes_only, unknown};

@@ -1,4 +1,4 @@
-//! What every host needs before its first guest: network, pools and images, and checks of KVM and of the VXLAN.
+//! What every host needs before its first guest, besides networks: images, and checks of KVM and of the VXLAN.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -7,66 +7,17 @@ use super::apply::Round;
 use super::failure::EngineError;
 use super::fleet::{HOSTS_AT_ONCE, Member, split};
 use super::pending::Pending;
-use super::remove::Target;
 use crate::base::event::{Event, HostStage};
 use crate::base::exit::ExitCode;
 use crate::base::failure::{Failure, UserError};
-use crate::base::name::{HostName, ImageName, NodeName};
+use crate::base::name::{HostName, ImageName};
 use crate::host::{Cause, HostError, HostImage, ImagePart};
 use crate::inventory::KvmSupport;
-use crate::network::{OverlayFailure, Wanted, overlay_peers};
+use crate::network::{self, OverlayFailure};
 use crate::plan::{Acceleration, EmulatedCpu, HostPlan, NetworkPlan, VxlanPlan, acceleration, drop_out};
 use crate::topology::Accel;
 
 impl Round<'_> {
-    pub(super) async fn networks(&self) -> Result<(), EngineError> {
-        for copy in super::remove::copies(&Target::of(self.plan.cluster_ref()), self.observed) {
-            self.events
-                .warn(format!("vcluster did not create the domain {copy}; it stays"));
-        }
-        let done = self
-            .used()
-            .stage(HostStage::Network, self.events, |member| async move {
-                // The directory records the owner of everything else, so it comes first.
-                let keep = self.nodes_of(&member.endpoint.name);
-                let made = member
-                    .host
-                    .ensure_pools(&self.plan.cluster, self.plan.cluster_id, &keep)
-                    .await?;
-                let name = &member.endpoint.name;
-                let wanted = Wanted::new(self.plan, name)
-                    .map_err(|error| HostError::new(name, "create the network", error.into()))?;
-                let change = member.host.ensure_network(&wanted).await?;
-                for note in change.notes {
-                    self.events.warn(format!("{}: {note}", member.endpoint.name));
-                }
-                for path in &made.others {
-                    self.events
-                        .warn(format!("{name}: vcluster did not create {path}; it stays"));
-                }
-                Ok((made.changed || change.changed, ()))
-            })
-            .await;
-        self.losses.hosts(split(HostStage::Network, done).1);
-        self.check_interrupt()
-    }
-
-    /// The nodes that are planned on a host, and those of the cluster that were observed there: one of these may still
-    /// exist if its removal failed.
-    fn nodes_of(&self, host: &HostName) -> BTreeSet<&NodeName> {
-        let planned = self.plan.nodes.iter().filter(|node| node.host == *host);
-        let seen = self.observed.iter().filter(|seen| seen.name == *host);
-        let marks = seen.flat_map(|seen| &seen.nodes).map(|node| &node.mark);
-        planned
-            .map(|node| &node.name)
-            .chain(
-                marks
-                    .filter(|mark| mark.cluster_id == self.plan.cluster_id)
-                    .map(|mark| &mark.node),
-            )
-            .collect()
-    }
-
     /// Uploads every image to every host that starts nodes from it.
     pub(super) async fn host_images(
         &self,
@@ -214,12 +165,18 @@ impl Round<'_> {
         }
     }
 
-    /// Every pair of hosts exchanges full-size packets through the VXLAN. Where that fails, hosts that are unreachable drop
-    /// out. Otherwise no host is at fault: a firewall drops the VXLAN, or the MTU is wrong, and the user must change that.
+    /// Every pair of hosts exchanges full-size packets through each VXLAN of both. Where that fails, hosts that are
+    /// unreachable drop out. Otherwise no host is at fault: a firewall drops the VXLAN, or the MTU is wrong, and the user
+    /// must change that.
     pub(super) async fn overlay(&self) -> Result<(), EngineError> {
-        let Some(vxlan) = &self.plan.network.vxlan else {
+        let networks = self.plan.all_networks();
+        let spanning: Vec<(&NetworkPlan, &VxlanPlan)> = networks
+            .filter_map(|network| Some((network, network.vxlan.as_ref()?)))
+            .collect();
+        if spanning.is_empty() {
             return Ok(());
-        };
+        }
+        let spanning = &spanning;
         let used = self.used();
         let among: BTreeSet<HostName> = used
             .members()
@@ -230,18 +187,25 @@ impl Round<'_> {
         let done = used
             .stage(HostStage::Mtu, self.events, |member| async move {
                 let host = member.endpoint.name.clone();
-                let peers = overlay_peers(self.plan, &host, |peer| among.contains(peer));
-                let failed = member.host.prove_overlay(&self.plan.network, &peers).await?;
-                // Whether that is the fault of the VXLAN or of the network below it.
-                let below: Vec<(&HostName, IpAddr)> = self
-                    .plan
-                    .hosts
-                    .iter()
-                    .filter(|other| failed.iter().any(|failure| failure.peer == other.name))
-                    .filter_map(|other| Some((&other.name, other.underlay?)))
-                    .collect();
-                let silent = member.host.prove_mtu(self.plan.network.mtu, &below).await?;
-                Ok((false, (host, failed, silent)))
+                let mut blocked = Vec::new();
+                let mut unreachable = BTreeSet::new();
+                for &(planned, vxlan) in spanning {
+                    let peers =
+                        network::overlay_peers(self.plan, planned, &host, |peer| among.contains(peer));
+                    let failed = member.host.prove_overlay(planned, &peers).await?;
+                    // Whether that is the fault of the VXLAN or of the network below it.
+                    let below: Vec<(&HostName, IpAddr)> = self
+                        .plan
+                        .hosts
+                        .iter()
+                        .filter(|other| failed.iter().any(|failure| failure.peer == other.name))
+                        .filter_map(|other| Some((&other.name, other.underlay?)))
+                        .collect();
+                    let silent = member.host.prove_mtu(planned.mtu, &below).await?;
+                    blocked.extend(blocked_paths(&host, &failed, &silent, planned, vxlan));
+                    unreachable.extend(silent);
+                }
+                Ok((false, (host, blocked, unreachable)))
             })
             .await;
         let mut blocked = Vec::new();
@@ -249,9 +213,9 @@ impl Round<'_> {
         let mut broken = Vec::new();
         for (host, result) in done {
             match result {
-                Ok((host, failed, silent)) => {
-                    blocked.extend(blocked_paths(&host, &failed, &silent, &self.plan.network, vxlan));
-                    broken.extend(silent.into_iter().map(|peer| (host.clone(), peer)));
+                Ok((host, failures, unreachable)) => {
+                    blocked.extend(failures);
+                    broken.extend(unreachable.into_iter().map(|peer| (host.clone(), peer)));
                 }
                 Err(error) if matches!(error.cause, Cause::Path(_)) => {
                     narrow.push(Failure::of_host(host, error).at(HostStage::Mtu));
@@ -293,6 +257,8 @@ fn blocked_paths(
     vxlan: &VxlanPlan,
 ) -> Vec<Failure> {
     let (port, vni, mtu) = (vxlan.port, vxlan.vni, network.mtu);
+    let of_network = network::of_network(&network.name);
+    let key = network::mtu_key(&network.name);
     let path = |is_silent: bool| {
         let peers: Vec<&HostName> = failed
             .iter()
@@ -313,14 +279,13 @@ fn blocked_paths(
         } else {
             (
                 "only small packets pass",
-                format!(
-                    "set `mtu` in `network` to less than {mtu}, or raise the MTU of the network between the hosts"
-                ),
+                format!("set {key} to less than {mtu}, or raise the MTU of the network between the hosts"),
             )
         };
         let peers = crate::nodeset::fold(peers);
-        let error =
-            format!("{what} the VXLAN between `{host}` and {peers} (UDP port {port}, VNI {vni}, MTU {mtu})");
+        let error = format!(
+            "{what} the VXLAN{of_network} between `{host}` and {peers} (UDP port {port}, VNI {vni}, MTU {mtu})"
+        );
         let error = UserError::new(ExitCode::ApplyFailed, error).with_hint(hint);
         Some(Failure::of_host(host.clone(), error).at(HostStage::Mtu))
     };

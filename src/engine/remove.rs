@@ -173,15 +173,7 @@ pub async fn remove(
         .iter()
         .flat_map(|(host, paths)| paths.iter().map(move |path| format!("{path} on {host}")))
         .collect();
-    if kept.is_empty() {
-        return check_leftovers(left);
-    }
-    let kept = EngineError::Kept { kept };
-    if left.is_empty() {
-        return Err(kept);
-    }
-    left.extend(kept.into_left()?);
-    check_leftovers(left)
+    check_removal(left, kept)
 }
 
 /// Whether an object is kept as long as others have files in it.
@@ -227,6 +219,19 @@ pub fn check_leftovers(left: Vec<String>) -> Result<(), EngineError> {
     } else {
         Err(EngineError::LeftBehind { left })
     }
+}
+
+/// The same, and `kept`: what others keep in the pools. If nothing else is left, the error is about that.
+pub fn check_removal(mut left: Vec<String>, kept: Vec<String>) -> Result<(), EngineError> {
+    if kept.is_empty() {
+        return check_leftovers(left);
+    }
+    let kept = EngineError::Kept { kept };
+    if left.is_empty() {
+        return Err(kept);
+    }
+    left.extend(kept.into_left()?);
+    check_leftovers(left)
 }
 
 /// How many nodes will be removed.

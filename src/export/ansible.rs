@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::group_names::group_names;
 use super::{ExportFormat, ExportedCluster, pretty};
 use crate::base::shell::quote;
+use crate::inventory::NodeSpec;
 use crate::report::Format;
 
 /// An Ansible inventory of the nodes.
@@ -42,13 +43,16 @@ impl ExportFormat for Inventory {
                 // Writing to a string cannot fail.
                 let _ = write!(ssh_args, " -o {}", quote(&format!("ProxyCommand={hop}")));
             }
-            let variables = json!({
+            let mut variables = json!({
                 "ansible_host": node.node.spec.address,
                 "ansible_user": node.user,
                 "ansible_ssh_private_key_file": key,
                 "ansible_ssh_common_args": ssh_args,
                 "vcluster_host": node.node.host,
             });
+            if !node.node.spec.interfaces.is_empty() {
+                variables["vcluster_addresses"] = addresses(&node.node.spec);
+            }
             let group = names.get(node.node.group.as_str()).cloned().unwrap_or_default();
             let group = groups.entry(group).or_insert_with(|| json!({ "hosts": {} }));
             if let Some(hosts) = group.get_mut("hosts").and_then(Value::as_object_mut) {
@@ -61,4 +65,12 @@ impl ExportFormat for Inventory {
             Format::Human => serde_saphyr::to_string(&inventory)?,
         })
     }
+}
+
+/// The addresses of a node by network.
+fn addresses(spec: &NodeSpec) -> Value {
+    let addresses = spec.addresses();
+    addresses
+        .map(|(network, address)| (String::from(network), address.to_string()))
+        .collect()
 }

@@ -1,8 +1,10 @@
 //! Lines for `/etc/hosts`.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use super::{ExportFormat, ExportedCluster, pretty};
+use crate::cluster::files::host_names;
 use crate::report::Format;
 
 /// Names and addresses of the nodes.
@@ -10,11 +12,9 @@ pub struct HostsFile;
 
 impl ExportFormat for HostsFile {
     fn render(&self, cluster: &ExportedCluster<'_>, format: Format) -> anyhow::Result<String> {
-        let nodes = cluster.nodes.iter().map(|node| node.node);
+        let names = cluster.nodes.iter().flat_map(|node| host_names(node.node));
         if format == Format::Json {
-            let hosts: BTreeMap<&str, String> = nodes
-                .map(|node| (node.name.as_str(), node.spec.address.to_string()))
-                .collect();
+            let hosts: BTreeMap<String, Ipv4Addr> = names.collect();
             return Ok(pretty(&serde_json::to_value(hosts)?));
         }
         // With all nodes, the output is a complete `/etc/hosts`.
@@ -23,8 +23,8 @@ impl ExportFormat for HostsFile {
         } else {
             ""
         };
-        let lines: String = nodes
-            .map(|node| format!("{} {}\n", node.spec.address, node.name))
+        let lines: String = names
+            .map(|(name, address)| format!("{address} {name}\n"))
             .collect();
         Ok(format!("{first}{lines}"))
     }

@@ -101,6 +101,7 @@ fn results(pieces: &mut Pieces<'_>) {
         step: pieces.text(),
         node: pieces.text(),
         took: Duration::from_millis(u64::from(pieces.byte())),
+        uncollected: vec![pieces.text()],
         outcome: Outcome::Failed {
             message: pieces.text(),
             output: pieces.rest(),
@@ -132,6 +133,7 @@ fn seeds(pieces: &mut Pieces<'_>) {
         mac: Mac([0x52, 0x54, 0, 1, 2, 3]),
         mtu: 1450,
         gateway: None,
+        interfaces: &[],
         dns: &[],
         hosts_file: &hosts,
         user_data: &[],

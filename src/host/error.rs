@@ -206,13 +206,15 @@ impl UserFacing for HostError {
                  command, except on this machine"
             )),
             Cause::Path(_) => Some(
-                "lower `network: mtu`, raise the MTU of the network between the hosts, or allow ICMP and the \
-                 VXLAN port in their firewalls"
+                "lower the `mtu` of the nodes' network, raise the MTU of the network between the hosts, or \
+                 allow ICMP and the VXLAN port in their firewalls"
                     .to_owned(),
             ),
             Cause::LockLost => Some("run the command again; it continues from what is there".to_owned()),
             Cause::Missing(command) => Some(format!("install `{command}` on {host}")),
-            Cause::Timeout(_) => Some(format!("check that {host} is reachable and not overloaded, and that its libvirtd responds")),
+            Cause::Timeout(_) => Some(format!(
+                "check that {host} is reachable and not overloaded, and that its libvirtd responds"
+            )),
             cause => cause.reason().map(|reason| advice(reason, host)),
         }
     }

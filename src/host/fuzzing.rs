@@ -9,7 +9,7 @@ use super::layout;
 use super::storage::artifact::{HostDisk, HostImage};
 use super::transport::uri;
 use super::xml::{self, DomainInput, read_mark, write_mark};
-use crate::base::name::NodeName;
+use crate::base::name::{NetworkName, NodeName};
 use crate::base::units::MiB;
 use crate::image::Format;
 use crate::inventory::{ClusterRef, Firmware, Mac, Mark, NodeSpec};
@@ -35,6 +35,9 @@ fn node(image_key: &str, client_key: &str) -> NodePlan {
             vcpus: 1,
             memory: MiB(112),
             disk: None,
+            disks: Vec::new(),
+            interfaces: Vec::new(),
+            bridge: None,
             address: [10, 77, 0, 1].into(),
             mac: Mac([0x52, 0x54, 10, 77, 0, 1]),
             mtu: 1450,
@@ -119,6 +122,7 @@ pub(crate) fn documents(a: &str, b: &str, c: &str) -> Vec<(String, Vec<(&'static
 /// The wanted network of a host.
 pub(crate) fn wanted() -> Wanted {
     Wanted {
+        name: NetworkName::cluster(),
         bridge: "vcb00000000".into(),
         own: true,
         alias: "vcluster:demo:00000000-0000-0000-0000-000000000002".into(),
@@ -135,6 +139,7 @@ pub(crate) fn wanted() -> Wanted {
         )),
         peers: vec![[10, 90, 0, 12].into()],
         remote: [(Mac([0x52, 0x54, 10, 77, 0, 2]), [10, 90, 0, 12].into())].into(),
+        local: [Mac([0x52, 0x54, 10, 77, 0, 1])].into(),
         neighbours: [([10, 77, 0, 2].into(), Mac([0x52, 0x54, 10, 77, 0, 2]))].into(),
         nat: Some("vcluster_00000000".into()),
     }

@@ -59,6 +59,16 @@ pub(super) fn overlay_file(node: &NodeName) -> String {
     format!("{node}.qcow2")
 }
 
+/// A further disk of a node, numbered from 1, in the directory and the pool of its cluster.
+pub(super) fn disk_file(node: &NodeName, number: usize) -> String {
+    format!("{node}.{}.qcow2", disk_serial(number))
+}
+
+/// The serial number by which a node finds a further disk.
+pub(super) fn disk_serial(number: usize) -> String {
+    format!("disk{number}")
+}
+
 /// A node's seed, in the directory of its cluster.
 pub(super) fn seed_file(node: &NodeName) -> String {
     format!("{node}.seed")

@@ -1,12 +1,13 @@
-//! Creates a host's part of the cluster's network, with the scripts of [`crate::network`].
+//! Creates a host's part of the networks of a cluster, with the scripts of [`crate::network`].
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use async_trait::async_trait;
 
 use super::connect::Host;
-use super::error::{Cause, HostError};
+use super::error::{Cause, HostError, shown};
 use crate::base::name::HostName;
+use crate::inventory::{ClusterRef, ObservedObject};
 use crate::network::{self, NetworkError, OverlayFailure, Seen, Wanted};
 use crate::plan::NetworkPlan;
 
@@ -31,7 +32,14 @@ impl From<NetworkError> for Cause {
 /// The networks of clusters on a host.
 #[async_trait]
 pub trait Networks: Send + Sync {
-    /// Creates bridge, VXLAN and NAT of a cluster; changes only what differs.
+    /// Removes these links and tables of a cluster, in this order; returns whether there were any.
+    async fn remove_networks(
+        &self,
+        cluster: &ClusterRef,
+        stale: &[&ObservedObject],
+    ) -> Result<bool, HostError>;
+
+    /// Creates bridge, VXLAN and NAT of a network of a cluster; changes only what differs.
     async fn ensure_network(&self, wanted: &Wanted) -> Result<NetworkChange, HostError>;
 
     /// Checks that packets as large as the plan needs reach these hosts. Returns the hosts that do not respond at all; a
@@ -49,8 +57,32 @@ pub trait Networks: Send + Sync {
 
 #[async_trait]
 impl Networks for Host {
+    async fn remove_networks(
+        &self,
+        cluster: &ClusterRef,
+        stale: &[&ObservedObject],
+    ) -> Result<bool, HostError> {
+        let doing = "remove networks that are no longer planned there";
+        let output = self
+            .script(&network::stale_script(cluster, stale))
+            .await
+            .map_err(self.failed(doing))?;
+        let left: Vec<String> = output
+            .lines()
+            .filter_map(|line| line.strip_prefix("left "))
+            .map(shown)
+            .collect();
+        if left.is_empty() {
+            return Ok(!output.trim().is_empty());
+        }
+        let left = left.join(", ");
+        let error = self.failed(doing)(Cause::Other(format!("{left} could not be removed")));
+        Err(error.leaving(left))
+    }
+
     async fn ensure_network(&self, wanted: &Wanted) -> Result<NetworkChange, HostError> {
-        let doing = format!("create the bridge `{}`", wanted.bridge);
+        let of_network = network::of_network(&wanted.name);
+        let doing = format!("create the bridge `{}`{of_network}", wanted.bridge);
         let changes = async {
             let output = self.query(&network::seen_script(wanted)).await?;
             let seen = Seen::read(&output).map_err(|error| Cause::Nonsense(error.to_string()))?;

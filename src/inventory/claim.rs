@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::id::{ClusterRef, ShortId};
-use crate::base::name::ClusterName;
+use crate::base::name::{ClusterName, NetworkName};
 use crate::base::units::{MiB, Moment};
 
 /// Version of the claim's JSON form.
@@ -32,6 +32,9 @@ pub struct Claim {
     pub subnet: Option<Ipv4Net>,
     /// Its VXLAN identifier.
     pub vni: Option<u32>,
+    /// Its further networks. Earlier releases have none, and ignore them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<ClaimedNetwork>,
     /// Nodes on this host.
     pub nodes: u32,
     /// Their memory.
@@ -42,7 +45,39 @@ pub struct Claim {
     pub disk: MiB,
 }
 
+/// A further network that a cluster reserves on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimedNetwork {
+    /// Its name.
+    pub name: NetworkName,
+    /// Its subnet; `None` on an existing bridge.
+    pub subnet: Option<Ipv4Net>,
+    /// Its VXLAN identifier.
+    pub vni: Option<u32>,
+}
+
 impl Claim {
+    /// The subnets of all its networks.
+    pub fn subnets(&self) -> impl Iterator<Item = Ipv4Net> + '_ {
+        let further = self.networks.iter().filter_map(|network| network.subnet);
+        self.subnet.into_iter().chain(further)
+    }
+
+    /// The VXLAN identifiers of all its networks.
+    pub fn vnis(&self) -> impl Iterator<Item = u32> + '_ {
+        let further = self.networks.iter().filter_map(|network| network.vni);
+        self.vni.into_iter().chain(further)
+    }
+
+    /// The VXLAN identifier of one of its networks.
+    pub fn vni_of(&self, network: &NetworkName) -> Option<u32> {
+        if network.is_cluster() {
+            return self.vni;
+        }
+        let mut further = self.networks.iter();
+        further.find(|claimed| claimed.name == *network)?.vni
+    }
+
     /// Whether the lease has ended.
     pub fn expired(&self, now: Moment) -> bool {
         self.expires.is_some_and(|end| end <= now)

@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::base::name::{ClusterName, NodeName};
+use crate::base::digest::sha256;
+use crate::base::name::{ClusterName, NetworkName, NodeName};
 
-/// What the names of bridges begin with; in `network/remove.sh` too. Linux allows 15 characters, the short id has 8.
+/// What the names of bridges begin with; in `network/remove.sh` too. Linux allows 15 characters, the short id has 8, and
+/// that of a further network 4.
 const BRIDGE: &str = "vcb";
 /// The same of VXLAN devices.
 const VXLAN: &str = "vcx";
@@ -32,25 +34,41 @@ impl ShortId {
         &self.0
     }
 
-    /// Name of the cluster's bridge: `vcbSHORTID`.
-    pub fn bridge_name(&self) -> String {
-        format!("{BRIDGE}{self}")
+    /// Name of the bridge of a network of the cluster: `vcbSHORTID`, of a further network `vcbSHORTIDYYYY`.
+    pub fn bridge_name(&self, network: &NetworkName) -> String {
+        format!("{BRIDGE}{self}{}", network_suffix(network))
     }
 
-    /// Name of the cluster's VXLAN device: `vcxSHORTID`.
-    pub fn vxlan_name(&self) -> String {
-        format!("{VXLAN}{self}")
+    /// Name of the VXLAN device of a network of the cluster: `vcxSHORTID`, of a further network `vcxSHORTIDYYYY`.
+    pub fn vxlan_name(&self, network: &NetworkName) -> String {
+        format!("{VXLAN}{self}{}", network_suffix(network))
     }
 
-    /// Parses the name of a cluster's bridge.
+    /// Parses the name of a bridge of a cluster.
     pub fn of_bridge(name: &str) -> Option<Self> {
-        Self::parse(name.strip_prefix(BRIDGE)?)
+        Self::with_suffix(name.strip_prefix(BRIDGE)?)
     }
 
-    /// Parses the name of a cluster's VXLAN device.
+    /// Parses the name of a VXLAN device of a cluster.
     pub fn of_vxlan(name: &str) -> Option<Self> {
-        Self::parse(name.strip_prefix(VXLAN)?)
+        Self::with_suffix(name.strip_prefix(VXLAN)?)
     }
+
+    /// A short id, and the suffix of a further network or none.
+    fn with_suffix(text: &str) -> Option<Self> {
+        let (id, suffix) = text.split_at_checked(8)?;
+        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        let is_suffix = matches!(suffix.len(), 0 | 4) && suffix.bytes().all(is_hex);
+        is_suffix.then(|| Self::parse(id)).flatten()
+    }
+}
+
+/// Distinguishes the devices of a further network: 4 hex digits of the digest of its name. Empty for `cluster`.
+pub(crate) fn network_suffix(network: &NetworkName) -> String {
+    if network.is_cluster() {
+        return String::new();
+    }
+    sha256(network.as_str())[..4].to_owned()
 }
 
 impl std::fmt::Display for ShortId {
@@ -165,12 +183,25 @@ mod tests {
     #[test]
     fn the_short_id_is_read_from_the_names_of_links() {
         let id = ShortId::parse("0123abcd").unwrap();
-        assert_eq!(id.bridge_name(), "vcb0123abcd");
-        assert_eq!(id.vxlan_name(), "vcx0123abcd");
-        assert_eq!(ShortId::of_bridge(&id.vxlan_name()), None);
-        assert_eq!(ShortId::of_vxlan(&id.bridge_name()), None);
-        assert_eq!(ShortId::of_bridge(&id.bridge_name()), Some(id.clone()));
-        assert_eq!(ShortId::of_vxlan(&id.vxlan_name()), Some(id));
+        let cluster = NetworkName::cluster();
+        assert_eq!(id.bridge_name(&cluster), "vcb0123abcd");
+        assert_eq!(id.vxlan_name(&cluster), "vcx0123abcd");
+        for network in [cluster, "storage".parse().unwrap()] {
+            let (bridge, vxlan) = (id.bridge_name(&network), id.vxlan_name(&network));
+            assert!(bridge.len() <= 15 && vxlan.len() <= 15, "{bridge} {vxlan}");
+            assert_eq!(ShortId::of_bridge(&vxlan), None);
+            assert_eq!(ShortId::of_vxlan(&bridge), None);
+            assert_eq!(ShortId::of_bridge(&bridge).as_ref(), Some(&id));
+            assert_eq!(ShortId::of_vxlan(&vxlan).as_ref(), Some(&id));
+        }
+        for bad in [
+            "vcb0123abcd0",
+            "vcb0123abcd00000",
+            "vcb0123abcdxyza",
+            "vcb0123abc",
+        ] {
+            assert_eq!(ShortId::of_bridge(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-use crate::base::name::ImageName;
+use crate::base::name::{ImageName, NetworkName};
 use crate::base::units::MiB;
 
 /// An Ethernet address.
@@ -75,6 +76,24 @@ impl std::fmt::Display for Firmware {
     }
 }
 
+/// An interface of a node in a further network of its cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceSpec {
+    /// The network.
+    pub network: NetworkName,
+    /// The bridge of its host that it is connected to.
+    pub bridge: String,
+    /// Its address, with the prefix length of the subnet.
+    pub address: Ipv4Net,
+    /// Its Ethernet address.
+    pub mac: Mac,
+    /// Its MTU.
+    pub mtu: u32,
+    /// The node's default gateway, if it is reached through this interface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<Ipv4Addr>,
+}
+
 /// What a node is made of. Two nodes with equal specs are interchangeable; a
 /// difference between the wanted and the observed spec is a reason to recreate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +114,16 @@ pub struct NodeSpec {
     pub memory: MiB,
     /// Disk, if one is requested.
     pub disk: Option<MiB>,
+    /// Sizes of the further disks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<MiB>,
+    /// Its interfaces in further networks, in order: `eth1`, `eth2` and so on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub interfaces: Vec<InterfaceSpec>,
+    /// The bridge of its host that its interface in the network `cluster` is connected to. `None` only in what an
+    /// earlier release wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bridge: Option<String>,
     /// Address of the node.
     pub address: Ipv4Addr,
     /// Its Ethernet address.
@@ -107,4 +136,20 @@ pub struct NodeSpec {
     pub dns: Vec<IpAddr>,
     /// Fingerprint (`SHA256:...`) of the client key that the node accepts.
     pub client_key: String,
+}
+
+impl NodeSpec {
+    /// Its address in a network of its cluster; `None` if it does not join it.
+    pub fn address_in(&self, network: &NetworkName) -> Option<Ipv4Addr> {
+        self.addresses()
+            .find(|(name, _)| name == network)
+            .map(|(_, address)| address)
+    }
+
+    /// Its networks with its addresses in them, `cluster` first.
+    pub fn addresses(&self) -> impl Iterator<Item = (NetworkName, Ipv4Addr)> + '_ {
+        let further = self.interfaces.iter();
+        let further = further.map(|interface| (interface.network.clone(), interface.address.addr()));
+        std::iter::once((NetworkName::cluster(), self.address)).chain(further)
+    }
 }

@@ -39,6 +39,7 @@ pub fn changes(wanted: &Wanted, seen: &Seen) -> Result<Changes, NetworkError> {
     let mut todo = Changes::default();
     todo.bridge_link(wanted, seen)?;
     todo.vxlan_link(wanted, seen)?;
+    todo.node_links(wanted, seen);
     todo.neighbours(wanted, seen);
     todo.nat(wanted, seen);
     todo.notes(wanted, seen);
@@ -106,14 +107,6 @@ impl Changes {
     fn vxlan_link(&mut self, wanted: &Wanted, seen: &Seen) -> Result<(), NetworkError> {
         let (bridge, alias, mtu) = (&wanted.bridge, &wanted.alias, wanted.mtu);
         let Some((vxlan, underlay)) = &wanted.vxlan else {
-            // The cluster shrank to one host.
-            for link in seen
-                .links
-                .iter()
-                .filter(|link| link.kind() == "vxlan" && link.ifalias == *alias)
-            {
-                self.make.push(format!("link del dev {}", link.ifname));
-            }
             return Ok(());
         };
         let device = &vxlan.device;
@@ -157,6 +150,19 @@ impl Changes {
         };
         self.forwarding(wanted, device, &vxlan_entries, &bridge_entries);
         Ok(())
+    }
+
+    /// Nodes lose their bridge when somebody removes it. The host's end of their interfaces is left without one, and
+    /// libvirt connects it again only when the node starts.
+    fn node_links(&mut self, wanted: &Wanted, seen: &Seen) {
+        let bridge = &wanted.bridge;
+        let lost = seen.links.iter().filter(|link| link.master.is_none());
+        for link in lost {
+            if link.node().is_some_and(|node| wanted.local.contains(&node)) {
+                let name = &link.ifname;
+                self.ip.push(format!("link set dev {name} master {bridge}"));
+            }
+        }
     }
 
     fn forwarding(

@@ -1,4 +1,4 @@
-//! The network of a cluster on one host: a bridge, a VXLAN to the other hosts, optional NAT.
+//! The networks of a cluster on one host: for each a bridge, a VXLAN to the other hosts, optional NAT.
 //! Pure: parses what a host reports about its links, compares it with the plan, builds the script of changes.
 //! Runs nothing.
 
@@ -7,21 +7,26 @@ mod mtu;
 mod overlay;
 mod remove;
 mod seen;
+mod stale;
 mod wanted;
 
 pub use change::{Changes, changes};
 pub use mtu::{MtuFailure, mtu_script, read_mtu};
 pub use overlay::{OverlayFailure, overlay_peers, overlay_script, read_overlay};
 pub(crate) use remove::REMOVAL;
-pub use remove::removal_script;
+pub use remove::{removal_script, stale_script};
 pub(crate) use seen::section;
 pub use seen::{Link, Seen, SeenError, read_links, seen_script};
-pub use wanted::Wanted;
+pub use stale::stale;
+pub use wanted::{Wanted, networks_of};
 
 use uuid::Uuid;
 
-use crate::base::name::ClusterName;
-use crate::inventory::ShortId;
+use crate::base::name::{ClusterName, NetworkName};
+use crate::inventory::{ShortId, network_suffix};
+
+/// What the names of our tables begin with; in `remove.sh` and `host/inspect/probe.sh` too.
+const TABLE: &str = "vcluster_";
 
 /// Alias of our links and comment of our tables: `vcluster:NAME:CLUSTERID`. It is the mark that identifies them.
 pub fn alias(cluster: &ClusterName, id: Uuid) -> String {
@@ -43,9 +48,38 @@ pub fn read_link_name(name: &str) -> Option<(&'static str, ShortId)> {
     bridge.or_else(|| Some(("vxlan", ShortId::of_vxlan(name)?)))
 }
 
-/// Name of our nft table (family `inet`).
-pub fn table_name(short_id: &ShortId) -> String {
-    format!("vcluster_{short_id}")
+/// Name of our nft table (family `inet`) for a network: `vcluster_SHORTID`, for a further one `vcluster_SHORTID_YYYY`.
+pub fn table_name(short_id: &ShortId, network: &NetworkName) -> String {
+    let suffix = network_suffix(network);
+    let separator = if suffix.is_empty() { "" } else { "_" };
+    format!("{TABLE}{short_id}{separator}{suffix}")
+}
+
+/// Short id of a table of ours, from its name.
+pub fn read_table_name(name: &str) -> Option<ShortId> {
+    let rest = name.strip_prefix(TABLE)?;
+    let Some((id, suffix)) = rest.split_once('_') else {
+        return ShortId::parse(rest);
+    };
+    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    let is_suffix = suffix.len() == 4 && suffix.bytes().all(is_hex);
+    is_suffix.then(|| ShortId::parse(id)).flatten()
+}
+
+/// Names a network in a message, after what it has; empty for `cluster`, which needs no name.
+pub fn of_network(network: &NetworkName) -> String {
+    if network.is_cluster() {
+        return String::new();
+    }
+    format!(" of the network `{network}`")
+}
+
+/// Where a topology sets the MTU of a network, for hints.
+pub fn mtu_key(network: &NetworkName) -> String {
+    if network.is_cluster() {
+        return "`mtu` in `network`".to_owned();
+    }
+    format!("`mtu` in `networks.{network}`")
 }
 
 /// Why the network cannot be set up on a host.

@@ -22,22 +22,24 @@ pub struct OverlayFailure {
     pub silent: bool,
 }
 
-/// The peers that a host pings through the VXLAN, among the participating hosts with nodes: half of the others, because
-/// an answer proves both directions. Together, the hosts ping every pair once.
+/// The peers that a host pings through the VXLAN of a network, among the participating hosts with nodes in it: half of
+/// the others, because an answer proves both directions. Together, the hosts ping every pair once.
 pub fn overlay_peers<'a>(
     plan: &'a Plan,
+    network: &NetworkPlan,
     host: &HostName,
     takes_part: impl Fn(&HostName) -> bool,
 ) -> Vec<(&'a HostName, Ipv4Addr)> {
-    if plan.network.vxlan.is_none() {
+    if network.vxlan.is_none() {
         return Vec::new();
     }
-    let with_nodes = |part: &&HostPlan| !part.nodes.is_empty() && takes_part(&part.name);
+    let joins = |part: &HostPlan| !part.nodes.is_empty() && part.joins(&network.name);
+    let with_nodes = |part: &&HostPlan| joins(part) && takes_part(&part.name);
     let ring: Vec<(&HostName, Ipv4Addr)> = plan
         .hosts
         .iter()
         .filter(with_nodes)
-        .filter_map(|part| Some((&part.name, part.bridge_address?)))
+        .filter_map(|part| Some((&part.name, part.address_in(&network.name)?)))
         .collect();
     let Some(own) = ring.iter().position(|(name, _)| *name == host) else {
         return Vec::new();

@@ -68,6 +68,18 @@ impl Link {
         (self.kind() == "vxlan").then(|| self.number("id")).flatten()
     }
 
+    /// The Ethernet address of the guest whose interface it is the host's end of, if libvirt made it: it has that address
+    /// with `fe` as the first byte, so that the bridge never takes it as its own.
+    pub(super) fn node(&self) -> Option<Mac> {
+        let has_usual_name = self.ifname.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if self.kind() != "tun" || !has_usual_name {
+            return None;
+        }
+        let Mac([first, rest @ ..]) = Mac::try_from(self.address.clone()).ok()?;
+        let [second, third, fourth, fifth, sixth] = rest;
+        (first == 0xfe).then_some(Mac([0x52, second, third, fourth, fifth, sixth]))
+    }
+
     /// Whether it is of this kind, has no alias and was never up: the leftover of an interrupted creation of one of our
     /// links. Ownership follows from its name.
     pub fn is_half_made(&self, kind: &str) -> bool {

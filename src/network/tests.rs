@@ -1,6 +1,9 @@
+mod several;
+
 use std::net::IpAddr;
 
 use super::*;
+use crate::base::name::NetworkName;
 use crate::base::units::MiB;
 use crate::inventory::{Firmware, Mac, NodeSpec};
 use crate::plan::{EmulatedCpu, HostPlan, NetworkPlan, NodePlan, Plan, VxlanPlan};
@@ -12,6 +15,7 @@ fn plan() -> Plan {
         .map(|n| HostPlan {
             name: name(&format!("bm0{n}")),
             bridge_address: Some([10, 77, 255, 255 - n].into()),
+            networks: std::collections::BTreeMap::new(),
             underlay: Some([10, 90, 0, 10 + n].into()),
             nodes: vec![format!("n{n}").parse().unwrap()],
             accel: crate::topology::Accel::Auto,
@@ -39,6 +43,9 @@ fn plan() -> Plan {
             vcpus: 1,
             memory: MiB(96),
             disk: None,
+            disks: Vec::new(),
+            interfaces: Vec::new(),
+            bridge: None,
             address: [10, 77, 0, n].into(),
             mac: Mac([0x52, 0x54, 10, 77, 0, n]),
             client_key: "SHA256:x".into(),
@@ -52,6 +59,7 @@ fn plan() -> Plan {
         cluster: "demo".parse().unwrap(),
         cluster_id: Uuid::from_u128(2),
         network: NetworkPlan {
+            name: NetworkName::cluster(),
             subnet: "10.77.0.0/16".parse().unwrap(),
             bridge: "vcb00000000".into(),
             own_bridge: true,
@@ -65,6 +73,7 @@ fn plan() -> Plan {
             gateway: None,
             dns: Vec::new(),
         },
+        networks: Vec::new(),
         nodes: nodes.collect(),
         missing: Vec::new(),
         hosts,
@@ -75,7 +84,7 @@ fn plan() -> Plan {
 const ALIAS: &str = "vcluster:demo:00000000-0000-0000-0000-000000000002";
 
 fn wanted(plan: &Plan) -> Wanted {
-    Wanted::new(plan, &"bm01".parse().unwrap()).unwrap()
+    Wanted::new(plan, &"bm01".parse().unwrap(), &plan.network).unwrap()
 }
 
 /// The report of bm01 when everything matches [`plan`].
@@ -180,7 +189,34 @@ fn a_node_that_moves_and_one_that_goes_change_only_their_entries() {
 }
 
 #[test]
-fn a_host_that_is_left_gets_no_frames_and_the_last_host_needs_no_vxlan() {
+fn nodes_are_connected_again_to_a_bridge_that_was_removed() {
+    let link = |name: &str, kind: &str, address: &str, master: &str| {
+        format!(r#",{{"ifname":"{name}","address":"{address}"{master},"linkinfo":{{"info_kind":"{kind}"}}}}"#)
+    };
+    let other_bridge = r#","master":"br0""#;
+    let links = [
+        link("vnet7", "tun", "fe:54:0a:4d:00:01", ""),
+        link("vnet8", "tun", "fe:54:0a:4d:00:01", other_bridge),
+        link("vnet9", "tun", "fe:54:0a:4d:00:02", ""),
+        link("vnet10", "tun", "52:54:0a:4d:00:01", ""),
+        link("vnet11", "veth", "fe:54:0a:4d:00:01", ""),
+        link("a;b", "tun", "fe:54:0a:4d:00:01", ""),
+        link("tap0", "tun", "", ""),
+    ];
+    let end = r#""info_slave_data":{"neigh_suppress":true}}}"#;
+    let output = converged().replace(end, &format!("{end}{}", links.concat()));
+    let changes = compare(&plan(), &output).unwrap();
+    let script = changes.script();
+    let moved: Vec<&str> = script.lines().filter(|line| line.starts_with("link ")).collect();
+    assert_eq!(moved, ["link set dev vnet7 master vcb00000000"]);
+    assert_eq!(
+        compare(&plan(), &output.replace(r#""fe:54:"#, r#""fe:55:"#)).unwrap(),
+        Changes::default()
+    );
+}
+
+#[test]
+fn a_host_that_is_left_gets_no_frames() {
     let mut plan = plan();
     plan.nodes.pop();
     plan.hosts[2].nodes.clear();
@@ -192,11 +228,6 @@ fn a_host_that_is_left_gets_no_frames_and_the_last_host_needs_no_vxlan() {
     ] {
         assert!(script.contains(gone), "{script}");
     }
-    plan.nodes.pop();
-    plan.hosts[1].nodes.clear();
-    plan.network.vxlan = None;
-    let script = compare(&plan, &converged()).unwrap().script();
-    assert!(script.contains("link del dev vcx00000000"), "{script}");
 }
 
 #[test]
@@ -266,7 +297,7 @@ fn a_firewall_that_drops_bridged_frames_is_mentioned() {
 fn a_vxlan_without_underlay_address_names_the_host() {
     let mut plan = plan();
     plan.hosts[2].underlay = None;
-    let error = Wanted::new(&plan, &"bm01".parse().unwrap()).unwrap_err();
+    let error = Wanted::new(&plan, &"bm01".parse().unwrap(), &plan.network).unwrap_err();
     assert_eq!(error, NetworkError::NoUnderlay("bm03".into()));
 }
 
@@ -295,7 +326,7 @@ fn every_pair_of_hosts_with_nodes_pings_once() {
         let mut pairs = std::collections::BTreeSet::new();
         let mut pings = 0;
         for host in &plan.hosts {
-            let peers = overlay_peers(&plan, &host.name, |peer| peer.as_str() != "out");
+            let peers = overlay_peers(&plan, &plan.network, &host.name, |peer| peer.as_str() != "out");
             pings += peers.len();
             assert!(peers.len() <= usize::from(count).div_ceil(2));
             for (peer, _) in peers {
@@ -312,7 +343,7 @@ fn every_pair_of_hosts_with_nodes_pings_once() {
             (count * (count - 1) / 2, count * (count - 1) / 2)
         );
         plan.network.vxlan = None;
-        assert!(overlay_peers(&plan, &plan.hosts[0].name, |_| true).is_empty());
+        assert!(overlay_peers(&plan, &plan.network, &plan.hosts[0].name, |_| true).is_empty());
     }
 }
 
@@ -401,8 +432,15 @@ fn a_link_that_never_got_its_alias_is_recreated_and_one_that_was_up_is_foreign()
 fn names_of_links_contain_their_kind_and_cluster() {
     let id = crate::inventory::ShortId::parse("0000000a").unwrap();
     assert_eq!(read_link_name("vcb0000000a"), Some(("bridge", id.clone())));
-    assert_eq!(read_link_name("vcx0000000a"), Some(("vxlan", id)));
-    for other in ["vcb0000000", "vcy0000000a", "eth0", "vcb0000000g"] {
+    assert_eq!(read_link_name("vcx0000000a"), Some(("vxlan", id.clone())));
+    assert_eq!(read_link_name("vcx0000000aab12"), Some(("vxlan", id)));
+    for other in [
+        "vcb0000000",
+        "vcy0000000a",
+        "eth0",
+        "vcb0000000g",
+        "vcb0000000aab1",
+    ] {
         assert_eq!(read_link_name(other), None);
     }
 }

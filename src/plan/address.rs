@@ -1,13 +1,13 @@
 //! Address allocation. Nodes take the lowest usable addresses of the subnet, hosts the highest
 //! ones, both in topology order; existing nodes keep their address. An Ethernet address is
-//! derived from the IPv4 address, so both are unique in the cluster's network.
+//! derived from the IPv4 address, so both are unique in a network of the cluster.
 
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
 
 use super::error::PlanError;
 use crate::inventory::Mac;
-use crate::topology::{Network, Topology, usable};
+use crate::topology::{Network, usable};
 
 /// `52:54` and the four bytes of the address: locally administered and unicast (IEEE 802,
 /// bits 1 and 0 of the first byte). Two clusters with the same subnet never share a bridge.
@@ -16,7 +16,7 @@ pub(super) fn mac(address: Ipv4Addr) -> Mac {
     Mac([0x52, 0x54, a, b, c, d])
 }
 
-/// The addresses of a cluster's network during allocation.
+/// The addresses of a network during allocation.
 pub(super) struct Addresses {
     /// First and last usable address; empty when `first > last`.
     first: u32,
@@ -45,27 +45,24 @@ impl Addresses {
         }
     }
 
-    /// Fails if the subnet cannot hold all nodes and a bridge address for each of `hosts`.
-    pub(super) fn check(&self, topology: &Topology, hosts: usize) -> Result<(), PlanError> {
-        let nodes = topology.nodes.len();
+    /// Fails if a network cannot hold an address for each of its `nodes` and `hosts`.
+    pub(super) fn check(&self, network: &Network, nodes: usize, hosts: usize) -> Result<(), PlanError> {
         let usable = (u64::from(self.last) + 1).saturating_sub(u64::from(self.first)) as usize;
         let usable = usable.saturating_sub(self.taken.len());
         let needed = nodes + hosts;
         if needed <= usable {
             return Ok(());
         }
-        let Network {
-            subnet, range, at, ..
-        } = &topology.network;
         Err(PlanError::SubnetTooSmall {
-            subnet: *subnet,
-            range: *range,
+            network: network.name.clone(),
+            subnet: network.subnet,
+            range: network.range,
             taken: self.taken.len(),
             needed,
             nodes,
             hosts,
             usable,
-            at: at.clone(),
+            at: network.at.clone(),
         })
     }
 
@@ -98,9 +95,11 @@ impl Addresses {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::name::NetworkName;
 
     fn addresses(subnet: &str, gateway: Option<&str>) -> Addresses {
         let network = Network {
+            name: NetworkName::cluster(),
             subnet: subnet.parse().unwrap(),
             range: None,
             mtu: None,
@@ -147,6 +146,7 @@ mod tests {
     #[test]
     fn only_the_range_is_used_and_the_ends_belong_to_it() {
         let network = Network {
+            name: NetworkName::cluster(),
             subnet: "192.168.50.0/24".parse().unwrap(),
             range: Some("192.168.50.100-192.168.50.102".parse().unwrap()),
             mtu: None,

@@ -1,4 +1,4 @@
-//! Which address each host and each node gets.
+//! Which address each host and each node gets in a network.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,22 +9,47 @@ use super::error::PlanError;
 use super::existing::Existing;
 use super::given::Given;
 use super::model::NetworkPlan;
-use crate::base::name::{HostName, NodeName};
-use crate::topology::Host;
+use crate::base::name::{HostName, NetworkName, NodeName};
+use crate::topology::{Host, Network};
 
-/// The addresses in a cluster's network.
+/// A planned network with the addresses in it.
 #[derive(Debug)]
 pub(super) struct Allotment<'a> {
+    pub(super) network: NetworkPlan,
     /// Of the hosts, on the bridge; empty if the bridge is not ours.
     pub(super) bridges: HashMap<&'a HostName, Ipv4Addr>,
-    /// Of all nodes, whether they are placed or not.
+    /// Of all nodes that join the network, whether they are placed or not.
     pub(super) nodes: HashMap<&'a NodeName, Ipv4Addr>,
 }
 
-/// An address for each host and node of the topology.
+/// All networks of a cluster with their addresses.
+#[derive(Debug)]
+pub(super) struct Allotments<'a> {
+    pub(super) cluster: Allotment<'a>,
+    /// The further networks, in topology order.
+    pub(super) further: Vec<Allotment<'a>>,
+}
+
+impl<'a> Allotments<'a> {
+    /// A further network by its name.
+    pub(super) fn further(&self, name: &NetworkName) -> Option<&Allotment<'a>> {
+        self.further.iter().find(|joined| joined.network.name == *name)
+    }
+}
+
+impl Allotment<'_> {
+    /// The default gateway of the nodes on a host, if this network has one.
+    pub(super) fn gateway(&self, host: &HostName) -> Option<Ipv4Addr> {
+        let of_host = || self.bridges.get(host).copied().filter(|_| self.network.nat);
+        self.network.gateway.or_else(of_host)
+    }
+}
+
+/// An address in a network for each host of the topology, and for each node that joins it.
 pub(super) fn allot<'a>(
     given: &'a Given<'_>,
-    network: &NetworkPlan,
+    wanted: &Network,
+    network: NetworkPlan,
     existing: &Existing<'_>,
 ) -> Result<Allotment<'a>, PlanError> {
     let (input, topology) = (given.input, given.input.topology);
@@ -42,22 +67,30 @@ pub(super) fn allot<'a>(
         .filter(|_| !network.own_bridge)
         .flat_map(|host| &host.nodes)
         .filter(|node| node.mark.cluster_id != input.cluster_id)
-        .map(|node| node.mark.spec.address);
-    let mut free = Addresses::new(&topology.network, others.chain(of_hosts));
-    free.check(topology, hosts.len())?;
+        .flat_map(|node| node.mark.spec.addresses())
+        .map(|(_, address)| address);
+    let joining: Vec<&NodeName> = given
+        .items
+        .iter()
+        .filter(|item| item.joins(&network.name))
+        .map(|item| &item.node.name)
+        .collect();
+    let mut free = Addresses::new(wanted, others.chain(of_hosts));
+    free.check(wanted, joining.len(), hosts.len())?;
     let bridges = hosts
         .iter()
         .filter_map(|host| Some((&host.name, free.take_last()?)))
         .collect();
 
-    let names = || topology.nodes.iter().map(|node| &node.name);
+    let names = || joining.iter().copied();
     let kept = names().filter_map(|name| {
         let old = existing.nodes.get(name)?;
-        Some((name, old.found.node.mark.spec.address))
+        Some((name, old.found.node.mark.spec.address_in(&network.name)?))
     });
     // A node that is recreated because its host is unreachable is known to the others by its old address.
-    let known = names().filter_map(|name| Some((name, given.before.get(name)?.spec.address)));
-    let mut nodes: HashMap<&NodeName, Ipv4Addr> = HashMap::with_capacity(topology.nodes.len());
+    let known =
+        names().filter_map(|name| Some((name, given.before.get(name)?.spec.address_in(&network.name)?)));
+    let mut nodes: HashMap<&NodeName, Ipv4Addr> = HashMap::with_capacity(joining.len());
     for (name, address) in kept.chain(known) {
         if !nodes.contains_key(name) && free.take(address) {
             nodes.insert(name, address);
@@ -70,10 +103,10 @@ pub(super) fn allot<'a>(
             entry.insert(address);
         }
     }
-    debug_assert_eq!(
-        nodes.len(),
-        topology.nodes.len(),
-        "the size of the subnet was checked"
-    );
-    Ok(Allotment { bridges, nodes })
+    debug_assert_eq!(nodes.len(), joining.len(), "the size of the subnet was checked");
+    Ok(Allotment {
+        network,
+        bridges,
+        nodes,
+    })
 }

@@ -1,32 +1,31 @@
 //! Assembles the nodes and hosts of the plan once every choice is made.
 
 use std::collections::{HashMap, HashSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
+
+use ipnet::Ipv4Net;
 
 use super::address;
-use super::allot::Allotment;
+use super::allot::Allotments;
 use super::choices::{EmulatedCpu, emulated_cpu};
 use super::given::Given;
 use super::missing::Placed;
-use super::model::{Action, HostPlan, NetworkPlan, NodePlan};
+use super::model::{Action, HostPlan, NodePlan};
 use super::needs::Needs;
 use super::site::Site;
 use crate::base::event::ActionKind;
-use crate::base::name::HostName;
+use crate::base::name::{HostName, NetworkName};
 use crate::base::units::MiB;
-use crate::inventory::{NodeSpec, domain_name, domain_uuid};
+use crate::inventory::{InterfaceSpec, NodeSpec, domain_name, domain_uuid};
+use crate::topology::Node;
 
 /// A node on its site.
-pub(super) fn node_plan(
-    given: &Given<'_>,
-    network: &NetworkPlan,
-    addresses: &Allotment<'_>,
-    placed: &Placed<'_>,
-) -> NodePlan {
+pub(super) fn node_plan(given: &Given<'_>, networks: &Allotments<'_>, placed: &Placed<'_>) -> NodePlan {
     let (input, node) = (given.input, placed.item.node);
     let host = &placed.site.host.name;
-    let address = addresses.nodes[&node.name];
-    let bridge_address = addresses.bridges.get(host).copied();
+    let cluster = &networks.cluster;
+    let address = cluster.nodes[&node.name];
+    let gateway = cluster.gateway(host);
     let image = input.topology.images.get(&node.image);
     let facts = input.images.get(&node.image);
     NodePlan {
@@ -49,20 +48,61 @@ pub(super) fn node_plan(
             vcpus: node.vcpus,
             memory: node.memory,
             disk: node.disk,
+            disks: node.disks.clone(),
+            interfaces: interfaces(networks, placed, gateway.is_some()),
+            bridge: Some(cluster.network.bridge.clone()),
             address,
             mac: address::mac(address),
-            mtu: network.mtu,
-            gateway: network.gateway.or(bridge_address.filter(|_| network.nat)),
-            dns: network.dns.clone(),
+            mtu: cluster.network.mtu,
+            gateway,
+            dns: dns(networks, node),
             client_key: input.client_key.clone(),
         },
     }
 }
 
+/// The interfaces of a node in further networks. The first of them whose network has a default gateway gets it, unless
+/// `has_gateway`.
+fn interfaces(networks: &Allotments<'_>, placed: &Placed<'_>, mut has_gateway: bool) -> Vec<InterfaceSpec> {
+    let node = placed.item.node;
+    let mut interfaces = Vec::with_capacity(node.networks.len());
+    for joined in node.networks.iter().filter_map(|name| networks.further(name)) {
+        let (network, address) = (&joined.network, joined.nodes[&node.name]);
+        // The prefix length of a network is always valid.
+        let Ok(with_prefix) = Ipv4Net::new(address, network.subnet.prefix_len()) else {
+            continue;
+        };
+        let gateway = joined.gateway(&placed.site.host.name).filter(|_| !has_gateway);
+        has_gateway |= gateway.is_some();
+        interfaces.push(InterfaceSpec {
+            network: network.name.clone(),
+            bridge: network.bridge.clone(),
+            address: with_prefix,
+            mac: address::mac(address),
+            mtu: network.mtu,
+            gateway,
+        });
+    }
+    interfaces
+}
+
+/// The name servers of all networks of a node, in order.
+fn dns(networks: &Allotments<'_>, node: &Node) -> Vec<IpAddr> {
+    let mut dns = networks.cluster.network.dns.clone();
+    for joined in node.networks.iter().filter_map(|name| networks.further(name)) {
+        for server in &joined.network.dns {
+            if !dns.contains(server) {
+                dns.push(*server);
+            }
+        }
+    }
+    dns
+}
+
 /// The hosts that hold nodes, now or until the removals are done, in topology order.
 pub(super) fn host_plans(
     given: &Given<'_>,
-    addresses: &Allotment<'_>,
+    networks: &Allotments<'_>,
     nodes: &[NodePlan],
     actions: &[Action],
 ) -> Vec<HostPlan> {
@@ -83,16 +123,27 @@ pub(super) fn host_plans(
             let host = &site.host.name;
             let nodes = on.remove(host).unwrap_or_default();
             let takes_part = !nodes.is_empty() || removals.contains(host);
-            takes_part.then(|| host_plan(site, addresses.bridges.get(host).copied(), &nodes))
+            takes_part.then(|| host_plan(site, networks, &nodes))
         })
         .collect()
 }
 
-fn host_plan(site: &Site<'_>, bridge_address: Option<Ipv4Addr>, nodes: &[&NodePlan]) -> HostPlan {
+fn host_plan(site: &Site<'_>, networks: &Allotments<'_>, nodes: &[&NodePlan]) -> HostPlan {
     let needs = || nodes.iter().map(|node| Needs::of_plan(node));
+    let name = &site.host.name;
+    let joined: HashSet<&NetworkName> = nodes
+        .iter()
+        .flat_map(|node| &node.spec.interfaces)
+        .map(|interface| &interface.network)
+        .collect();
+    let further = networks.further.iter();
+    let further = further.filter(|further| joined.contains(&further.network.name));
     HostPlan {
-        name: site.host.name.clone(),
-        bridge_address,
+        name: name.clone(),
+        bridge_address: networks.cluster.bridges.get(name).copied(),
+        networks: further
+            .map(|further| (further.network.name.clone(), further.bridges.get(name).copied()))
+            .collect(),
         underlay: site.underlay(),
         nodes: nodes.iter().map(|node| node.name.clone()).collect(),
         accel: site.host.accel,

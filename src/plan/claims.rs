@@ -9,7 +9,7 @@ use super::model::Plan;
 use super::needs::Needs;
 use crate::base::name::HostName;
 use crate::base::units::MiB;
-use crate::inventory::{Claim, ObservedHost};
+use crate::inventory::{Claim, ClaimedNetwork, ObservedHost};
 
 /// What a plan promises its cluster on one host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,16 +22,20 @@ pub struct ClaimedCapacity {
     pub vcpus: u32,
     /// Their disk.
     pub disk: MiB,
-    /// The subnet, unless the cluster joins an existing bridge.
+    /// The subnet of the network `cluster`, unless it is on an existing bridge.
     pub subnet: Option<Ipv4Net>,
-    /// The VXLAN identifier.
+    /// Its VXLAN identifier.
     pub vni: Option<u32>,
+    /// The further networks of the cluster on this host.
+    pub networks: Vec<ClaimedNetwork>,
 }
 
 impl Plan {
     /// What the plan promises on a host.
     pub fn claimed_capacity(&self, host: &HostName) -> ClaimedCapacity {
         let here = self.hosts.iter().find(|planned| planned.name == *host);
+        let further = self.networks.iter();
+        let further = further.filter(|network| here.is_some_and(|here| here.joins(&network.name)));
         ClaimedCapacity {
             nodes: here.map_or(0, |here| u32::try_from(here.nodes.len()).unwrap_or(u32::MAX)),
             memory: here.map_or(MiB(0), |here| here.memory),
@@ -39,6 +43,13 @@ impl Plan {
             disk: here.map_or(MiB(0), |here| here.disk),
             subnet: self.network.own_bridge.then_some(self.network.subnet),
             vni: self.network.vxlan.as_ref().map(|vxlan| vxlan.vni),
+            networks: further
+                .map(|network| ClaimedNetwork {
+                    name: network.name.clone(),
+                    subnet: network.own_bridge.then_some(network.subnet),
+                    vni: network.vxlan.as_ref().map(|vxlan| vxlan.vni),
+                })
+                .collect(),
         }
     }
 }

@@ -3,11 +3,16 @@
 use super::existing::Found;
 use super::model::{Due, NodePlan};
 use crate::base::event::ActionKind;
-use crate::inventory::{DomainState, NodeSpec};
+use crate::inventory::{DomainState, InterfaceSpec, NodeSpec};
 
 /// The action for a node that stays on its host.
 pub(super) fn action(found: Found<'_>, wanted: &NodePlan) -> (ActionKind, String) {
-    let mut reasons = differences(&found.node.mark.spec, &wanted.spec);
+    let mut spec = found.node.mark.spec.clone();
+    // Unknown: an earlier release made the node, and its host does not tell. That is no reason to recreate it.
+    if spec.bridge.is_none() {
+        spec.bridge.clone_from(&wanted.spec.bridge);
+    }
+    let mut reasons = differences(&spec, &wanted.spec);
     if found.node.mark.group != wanted.group {
         reasons.push(format!("group {} -> {}", found.node.mark.group, wanted.group));
     }
@@ -61,12 +66,18 @@ pub(super) fn differences(old: &NodeSpec, new: &NodeSpec) -> Vec<String> {
     compare("memory", old.memory.to_string(), new.memory.to_string());
     compare("vcpus", old.vcpus.to_string(), new.vcpus.to_string());
     compare("disk", or_none(old.disk), or_none(new.disk));
+    for number in 1..=old.disks.len().max(new.disks.len()) {
+        let size = |spec: &NodeSpec| or_none(spec.disks.get(number - 1));
+        compare(&format!("disk {number}"), size(old), size(new));
+    }
     compare("image", old.image.to_string(), new.image.to_string());
     compare("address", old.address.to_string(), new.address.to_string());
     // The Ethernet address is derived from the IPv4 address.
     if old.address == new.address {
         compare("mac", old.mac.to_string(), new.mac.to_string());
     }
+    let bridge = |spec: &NodeSpec| or_none(spec.bridge.as_ref());
+    compare("bridge", bridge(old), bridge(new));
     compare("mtu", old.mtu.to_string(), new.mtu.to_string());
     compare("gateway", or_none(old.gateway), or_none(new.gateway));
     let list = |spec: &NodeSpec| match spec.dns.as_slice() {
@@ -75,6 +86,7 @@ pub(super) fn differences(old: &NodeSpec, new: &NodeSpec) -> Vec<String> {
     };
     compare("dns", list(old), list(new));
     compare("firmware", old.firmware.to_string(), new.firmware.to_string());
+    all.extend(networks(old, new));
     if old.image == new.image && old.image_key != new.image_key {
         all.push(format!("image {} changed", new.image));
     }
@@ -88,6 +100,50 @@ pub(super) fn differences(old: &NodeSpec, new: &NodeSpec) -> Vec<String> {
     if all.is_empty() && old != new {
         all.push("its size changed".to_owned());
     }
+    all
+}
+
+/// The differences between the further networks of two specs.
+fn networks(old: &NodeSpec, new: &NodeSpec) -> Vec<String> {
+    let of = |spec: &NodeSpec| -> Vec<String> {
+        let names = spec.interfaces.iter().map(|interface| &interface.network);
+        names.map(ToString::to_string).collect()
+    };
+    let (before, after) = (of(old), of(new));
+    let lacking = |all: &[String], some: &[String], what: &str| -> Vec<String> {
+        let lacking = all.iter().filter(|name| !some.contains(name));
+        lacking.map(|name| format!("network {name} {what}")).collect()
+    };
+    let mut all = lacking(&after, &before, "added");
+    all.extend(lacking(&before, &after, "removed"));
+    if all.is_empty() && before != after {
+        all.push(format!("networks {} -> {}", before.join(" "), after.join(" ")));
+    }
+    for new in &new.interfaces {
+        let mut interfaces = old.interfaces.iter();
+        if let Some(old) = interfaces.find(|old| old.network == new.network) {
+            all.extend(interface(old, new));
+        }
+    }
+    all
+}
+
+/// The differences between two interfaces in the same network.
+fn interface(old: &InterfaceSpec, new: &InterfaceSpec) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut compare = |what: &str, before: String, after: String| {
+        if before != after {
+            all.push(format!("{what} of {} {before} -> {after}", new.network));
+        }
+    };
+    compare("address", old.address.to_string(), new.address.to_string());
+    // The Ethernet address is derived from the IPv4 address.
+    if old.address == new.address {
+        compare("mac", old.mac.to_string(), new.mac.to_string());
+    }
+    compare("bridge", old.bridge.clone(), new.bridge.clone());
+    compare("mtu", old.mtu.to_string(), new.mtu.to_string());
+    compare("gateway", or_none(old.gateway), or_none(new.gateway));
     all
 }
 

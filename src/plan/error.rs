@@ -6,7 +6,7 @@ use ipnet::Ipv4Net;
 
 use crate::base::exit::ExitCode;
 use crate::base::failure::UserFacing;
-use crate::base::name::{ClusterName, HostName, ImageName, NodeName};
+use crate::base::name::{ClusterName, HostName, ImageName, NetworkName, NodeName};
 use crate::base::text::plural;
 use crate::base::units::MiB;
 use crate::topology::{AddressRange, Location};
@@ -77,13 +77,16 @@ pub enum PlanError {
     },
     /// The subnet has too few free addresses.
     #[error(
-        "{} is too small: {needed} addresses are needed ({}, {}), {usable} are usable{}",
+        "{}{} is too small: {needed} addresses are needed ({}, {}), {usable} are usable{}",
         part(*subnet, *range),
+        of(network),
         plural(*nodes, "node"),
         plural(*hosts, "host"),
         others(*taken)
     )]
     SubnetTooSmall {
+        /// The network.
+        network: NetworkName,
         /// The subnet.
         subnet: Ipv4Net,
         /// The part of it that may be used, if the topology names one.
@@ -102,8 +105,10 @@ pub enum PlanError {
         at: Option<Location>,
     },
     /// The subnet overlaps a network that a host already has.
-    #[error("subnet {subnet} is in use on `{host}`: {route}")]
+    #[error("subnet {subnet}{} is in use on `{host}`: {route}", of(network))]
     SubnetInUse {
+        /// The network.
+        network: NetworkName,
         /// The subnet.
         subnet: Ipv4Net,
         /// The host.
@@ -164,8 +169,13 @@ pub enum PlanError {
         why: String,
     },
     /// The wanted MTU is larger than the underlay allows.
-    #[error("mtu {wanted} is too large: the underlay of `{host}` carries {possible} at most")]
+    #[error(
+        "mtu {wanted}{} is too large: the underlay of `{host}` carries {possible} at most",
+        of(network)
+    )]
     MtuTooLarge {
+        /// The network.
+        network: NetworkName,
         /// The wanted MTU.
         wanted: u32,
         /// The narrowest host.
@@ -182,6 +192,14 @@ fn part(subnet: Ipv4Net, range: Option<AddressRange>) -> String {
         || format!("subnet {subnet}"),
         |range| format!("the range {range} of subnet {subnet}"),
     )
+}
+
+/// Names a further network.
+fn of(network: &NetworkName) -> String {
+    if network.is_cluster() {
+        return String::new();
+    }
+    format!(" of network `{network}`")
 }
 
 fn others(taken: usize) -> String {
@@ -220,7 +238,7 @@ impl UserFacing for PlanError {
             Self::DoesNotFit { lacks, .. } => match lacks {
                 Shortage::Memory => "add hosts, or lower `memory`".to_owned(),
                 Shortage::Vcpus => "add hosts, lower `vcpus`, or raise `overcommit` of the hosts".to_owned(),
-                Shortage::Disk => "add hosts, free disk on them, or lower `disk`".to_owned(),
+                Shortage::Disk => "add hosts, free disk on them, or lower `disk` or `disks`".to_owned(),
                 Shortage::MaxNodes => "add hosts, or raise their `max_nodes`".to_owned(),
                 Shortage::Separate => "add hosts, or relax `separate`".to_owned(),
                 Shortage::On => "widen `on` of the group".to_owned(),
@@ -237,7 +255,15 @@ impl UserFacing for PlanError {
                 "install UEFI for guests on {host} (the package `ovmf` of Debian, `edk2-ovmf` of Fedora), or keep the \
                  group from it with `on`"
             ),
+            Self::SubnetTooSmall {
+                range: Some(_),
+                network,
+                ..
+            } if !network.is_cluster() => format!("widen `range` of `{network}` in `networks`"),
             Self::SubnetTooSmall { range: Some(_), .. } => "widen `range` in `network`".to_owned(),
+            Self::SubnetTooSmall { network, .. } if !network.is_cluster() => {
+                format!("use a larger subnet for `{network}`")
+            }
             Self::SubnetTooSmall { .. } => "use a larger subnet, such as 10.77.0.0/16".to_owned(),
             Self::SubnetInUse { .. } => "choose a subnet that no host uses".to_owned(),
             Self::NameTaken { cluster, .. } => {

@@ -9,6 +9,7 @@ use super::model::MissingNode;
 use super::refusal;
 use super::site::Site;
 use super::task::{Item, Task};
+use crate::base::name::NetworkName;
 
 /// A node with its site.
 #[derive(Clone, Copy, Debug)]
@@ -91,9 +92,10 @@ pub(super) fn place_all<'a>(
     Ok((placed, missing.collect()))
 }
 
-/// The sites that hold nodes, in topology order.
-pub(super) fn used<'a>(placed: &[Placed<'a>]) -> Vec<&'a Site<'a>> {
-    let mut sites: Vec<&Site<'_>> = placed.iter().map(|placed| placed.site).collect();
+/// The sites that hold nodes of a network, in topology order.
+pub(super) fn used<'a>(placed: &[Placed<'a>], network: &NetworkName) -> Vec<&'a Site<'a>> {
+    let joining = placed.iter().filter(|placed| placed.item.joins(network));
+    let mut sites: Vec<&Site<'_>> = joining.map(|placed| placed.site).collect();
     sites.sort_unstable_by_key(|site| site.order);
     sites.dedup_by_key(|site| site.order);
     sites

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::choices::EmulatedCpu;
 use crate::base::event::ActionKind;
 use crate::base::group::grouped;
-use crate::base::name::{ClusterName, GroupName, HostName, ImageName, NodeName};
+use crate::base::name::{ClusterName, GroupName, HostName, ImageName, NetworkName, NodeName};
 use crate::base::units::MiB;
 use crate::inventory::{ClusterRef, Firmware, Mark, NodeSpec};
 use crate::topology::Accel;
@@ -42,7 +42,8 @@ pub struct NodePlan {
     /// The CPU that the guest gets if its host emulates it. Not part of the spec: it depends on the host's QEMU.
     #[serde(default)]
     pub emulated_cpu: EmulatedCpu,
-    /// What its disk may take on its host: the disk of the spec, else that of the image, as far as it is known.
+    /// What its disks may take on its host: the disk of the spec, else that of the image, as far as it is known, and the
+    /// further disks of the spec.
     #[serde(default)]
     pub disk: MiB,
     /// What it is made of.
@@ -70,16 +71,21 @@ pub struct Action {
     pub reason: String,
 }
 
-/// The planned network of a cluster.
+/// A planned network of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkPlan {
-    /// The subnet of the cluster.
+    /// Its name.
+    #[serde(default = "NetworkName::cluster")]
+    pub name: NetworkName,
+    /// Its subnet.
     pub subnet: Ipv4Net,
-    /// Bridge on every host: our own (`vcbXXXXXXXX`) or the user's.
+    /// Bridge on every host with nodes in it: our own (`vcbXXXXXXXX`, of a further network `vcbXXXXXXXXYYYY`) or the
+    /// user's.
     pub bridge: String,
     /// Whether vcluster creates and removes the bridge.
     pub own_bridge: bool,
-    /// VXLAN device (`vcxXXXXXXXX`) and network identifier; `None` with one host or an existing bridge.
+    /// VXLAN device (`vcxXXXXXXXX`, of a further network `vcxXXXXXXXXYYYY`) and network identifier; `None` with one host
+    /// or an existing bridge.
     pub vxlan: Option<VxlanPlan>,
     /// MTU of bridge and nodes.
     pub mtu: u32,
@@ -107,8 +113,12 @@ pub struct VxlanPlan {
 pub struct HostPlan {
     /// The host.
     pub name: HostName,
-    /// The host's own address on the cluster's bridge; `None` on an existing bridge.
+    /// The host's own address on the bridge of the network `cluster`; `None` on an existing bridge.
     pub bridge_address: Option<Ipv4Addr>,
+    /// The further networks that nodes on this host join, with the host's own address on the bridge; `None` on an
+    /// existing bridge.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub networks: BTreeMap<NetworkName, Option<Ipv4Addr>>,
     /// Its underlay address.
     pub underlay: Option<IpAddr>,
     /// Nodes planned on it, in topology order.
@@ -148,8 +158,11 @@ pub struct Plan {
     pub cluster: ClusterName,
     /// Its id: random, chosen at its first `up`, never changed.
     pub cluster_id: Uuid,
-    /// The network.
+    /// The network `cluster`, which every node joins.
     pub network: NetworkPlan,
+    /// The further networks, in topology order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<NetworkPlan>,
     /// The hosts that take part, in topology order.
     pub hosts: Vec<HostPlan>,
     /// The planned nodes, in topology order.
@@ -161,7 +174,32 @@ pub struct Plan {
     pub actions: Vec<Action>,
 }
 
+impl HostPlan {
+    /// Whether the host takes part in a network.
+    pub fn joins(&self, network: &NetworkName) -> bool {
+        network.is_cluster() || self.networks.contains_key(network)
+    }
+
+    /// The host's own address on the bridge of a network.
+    pub fn address_in(&self, network: &NetworkName) -> Option<Ipv4Addr> {
+        if network.is_cluster() {
+            return self.bridge_address;
+        }
+        self.networks.get(network).copied().flatten()
+    }
+}
+
 impl Plan {
+    /// All networks, `cluster` first.
+    pub fn all_networks(&self) -> impl Iterator<Item = &NetworkPlan> {
+        std::iter::once(&self.network).chain(&self.networks)
+    }
+
+    /// A network by its name.
+    pub fn network(&self, name: &NetworkName) -> Option<&NetworkPlan> {
+        self.all_networks().find(|network| network.name == *name)
+    }
+
     /// The cluster's identity on its hosts.
     pub fn cluster_ref(&self) -> ClusterRef {
         ClusterRef::new(&self.cluster, self.cluster_id)

@@ -18,14 +18,14 @@ pub(super) struct Needs {
 }
 
 impl Needs {
-    /// What a node of the topology takes. Without a disk of its own it has that of its image, which may grow to its full
-    /// size.
+    /// What a node of the topology takes. Without a disk of its own it has that of its image, which may grow to its
+    /// full size. The further disks are counted as well.
     pub(super) fn of(node: &topology::Node, image: Option<&ImageFacts>) -> Self {
         let disk = node.disk.or_else(|| image?.disk_mib());
         Self {
             memory: node.memory.0,
             vcpus: node.vcpus,
-            disk: disk.map_or(0, |disk| disk.0),
+            disk: sum(disk, &node.disks),
         }
     }
 
@@ -44,7 +44,7 @@ impl Needs {
             .filter(|image| image.key == spec.image_key)
             .and_then(ImageFacts::disk_mib);
         Self {
-            disk: spec.disk.or(disk).map_or(0, |disk| disk.0),
+            disk: sum(spec.disk.or(disk), &spec.disks),
             ..Self::of_spec(spec)
         }
     }
@@ -54,9 +54,15 @@ impl Needs {
         Self {
             memory: spec.memory.0,
             vcpus: spec.vcpus,
-            disk: spec.disk.map_or(0, |disk| disk.0),
+            disk: sum(spec.disk, &spec.disks),
         }
     }
+}
+
+/// Size of a disk and of the further disks.
+fn sum(disk: Option<MiB>, further: &[MiB]) -> u64 {
+    let all = disk.iter().chain(further);
+    all.fold(0_u64, |total, disk| total.saturating_add(disk.0))
 }
 
 impl std::fmt::Display for Needs {

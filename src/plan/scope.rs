@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::error::PlanError;
 use super::model::{Due, NodePlan, Plan};
 use crate::base::event::ActionKind;
-use crate::base::name::NodeName;
+use crate::base::name::{NetworkName, NodeName};
 
 /// The nodes that a plan is limited to, and what the user asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Scope {
                 nodes: crate::nodeset::fold(refused.iter().map(|(node, _)| node)),
             });
         }
-        let before: HashMap<&NodeName, &NodePlan> = before
+        let nodes: HashMap<&NodeName, &NodePlan> = before
             .iter()
             .flat_map(|plan| &plan.nodes)
             .map(|node| (&node.name, node))
@@ -70,10 +70,35 @@ impl Scope {
         let made = plan.actions.iter().filter(|action| is_made(action.kind));
         let made: BTreeSet<&NodeName> = made.map(|action| &action.node).collect();
         for node in plan.nodes.iter_mut().filter(|node| !made.contains(&node.name)) {
-            if let Some(before) = before.get(&node.name).filter(|before| before.host == node.host) {
+            if let Some(before) = nodes.get(&node.name).filter(|before| before.host == node.host) {
                 *node = (*before).clone();
             }
         }
+        if let Some(before) = before {
+            keep_networks(plan, before);
+        }
         Ok(())
+    }
+}
+
+/// Keeps the further networks that nodes still have because they stay as they are.
+fn keep_networks(plan: &mut Plan, before: &Plan) {
+    let interfaces = plan.nodes.iter().flat_map(|node| &node.spec.interfaces);
+    let joined: BTreeSet<NetworkName> = interfaces.map(|interface| interface.network.clone()).collect();
+    for network in &before.networks {
+        if joined.contains(&network.name) && plan.network(&network.name).is_none() {
+            plan.networks.push(network.clone());
+        }
+    }
+    for node in plan.nodes.iter().filter(|node| !node.spec.interfaces.is_empty()) {
+        let Some(host) = plan.hosts.iter_mut().find(|host| host.name == node.host) else {
+            continue;
+        };
+        let mut hosts = before.hosts.iter();
+        let of_host = hosts.find(|before| before.name == node.host);
+        for interface in &node.spec.interfaces {
+            let address = of_host.and_then(|before| before.address_in(&interface.network));
+            host.networks.entry(interface.network.clone()).or_insert(address);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::capacity::FreeCapacity;
 use super::needs::Needs;
+use crate::base::name::NetworkName;
 use crate::topology::{Node, Place};
 
 /// A node of the topology, as something that needs a host.
@@ -23,6 +24,11 @@ impl Item<'_> {
     /// Whether the two are interchangeable.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         self.group == other.group && self.needs == other.needs && self.avoid == other.avoid
+    }
+
+    /// Whether the node joins a network.
+    pub(super) fn joins(&self, network: &NetworkName) -> bool {
+        network.is_cluster() || self.node.networks.contains(network)
     }
 
     pub(super) fn may_be_on(&self, host: usize, rules: &Rules) -> bool {

@@ -40,6 +40,8 @@ pub struct Case {
     pub took: Duration,
     /// Its result.
     pub outcome: Outcome,
+    /// Files that could not be collected after it, and why. They do not change the result.
+    pub uncollected: Vec<String>,
 }
 
 /// The document for the results of a cluster; steps in order of appearance.
@@ -82,6 +84,11 @@ fn test_case(cluster: &str, case: &Case) -> TestCase {
     test_case
         .set_classname(format!("{cluster}.{}", case.step))
         .set_time(case.took);
+    if !case.uncollected.is_empty() {
+        let lines = case.uncollected.iter();
+        let lines: Vec<String> = lines.map(|file| format!("not collected: {file}")).collect();
+        test_case.set_system_err(shown(&lines.join("\n")));
+    }
     test_case
 }
 
@@ -113,6 +120,7 @@ mod tests {
             node: node.into(),
             took: Duration::from_millis(1234),
             outcome,
+            uncollected: Vec::new(),
         }
     }
 
@@ -152,6 +160,16 @@ mod tests {
             </testsuite>
         </testsuites>
         "#);
+    }
+
+    #[test]
+    fn files_that_were_not_collected_are_in_system_err_of_a_case_that_passed() {
+        let mut case = case("load", "n1", Outcome::Passed);
+        case.uncollected = vec!["nothing matches /<*>".into(), "p (a named pipe)".into()];
+        let xml = document("demo", &[case]).unwrap();
+        let wanted = "<system-err>not collected: nothing matches /&lt;*&gt;\n\
+            not collected: p (a named pipe)</system-err>";
+        assert!(xml.contains(wanted) && xml.contains("failures=\"0\""), "{xml}");
     }
 
     #[test]

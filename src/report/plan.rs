@@ -8,9 +8,9 @@ use crate::base::group::grouped;
 use crate::base::text::plural;
 use crate::base::units::MiB;
 use crate::nodeset::fold;
-use crate::plan::{HostPlan, Plan};
+use crate::plan::{HostPlan, NetworkPlan, Plan};
 
-/// Renders a plan: a block of lines per host and a total at the end.
+/// Renders a plan: its networks, a block of lines per host and a total at the end.
 pub fn plan(plan: &Plan) -> String {
     let by_host = grouped(plan.actions.iter().map(|action| (&action.host, action)));
     let mut out = head(plan);
@@ -37,15 +37,21 @@ pub fn plan_json(plan: &Plan) {
 }
 
 fn head(plan: &Plan) -> String {
-    let network = &plan.network;
-    let mut line = format!(
-        "{}: {} on {}, {}, mtu {}",
+    let mut head = format!(
+        "{}: {} on {}, {}\n",
         plan.cluster,
         plural(plan.nodes.len(), "node"),
         plural(plan.hosts.len(), "host"),
-        network.subnet,
-        network.mtu
+        network_line(&plan.network)
     );
+    for network in &plan.networks {
+        let _ = writeln!(head, "network {}: {}", network.name, network_line(network));
+    }
+    head
+}
+
+fn network_line(network: &NetworkPlan) -> String {
+    let mut line = format!("{}, mtu {}", network.subnet, network.mtu);
     let _ = write!(line, ", bridge {}", network.bridge);
     if let Some(vxlan) = &network.vxlan {
         let _ = write!(line, ", vxlan {}", vxlan.vni);
@@ -53,7 +59,7 @@ fn head(plan: &Plan) -> String {
     if network.nat {
         line.push_str(", nat");
     }
-    line + "\n"
+    line
 }
 
 fn host_line(host: &HostPlan) -> String {

@@ -7,6 +7,7 @@
 
 mod archive;
 mod multipart;
+mod network;
 mod text;
 mod volume;
 
@@ -18,7 +19,7 @@ use russh::keys::ssh_key::LineEnding;
 use russh::keys::ssh_key::private::KeypairData;
 
 use crate::base::name::NodeName;
-use crate::inventory::Mac;
+use crate::inventory::{InterfaceSpec, Mac};
 
 pub use volume::volume;
 
@@ -43,12 +44,14 @@ pub struct SeedInput<'a> {
     pub host_key: &'a PrivateKey,
     /// Address with the prefix length of the subnet.
     pub address: Ipv4Net,
-    /// Ethernet address that identifies the node's interface.
+    /// Ethernet address that identifies the node's first interface.
     pub mac: Mac,
     /// MTU of the interface, bytes.
     pub mtu: u32,
-    /// Default gateway.
+    /// Default gateway, if it is reached through this interface.
     pub gateway: Option<Ipv4Addr>,
+    /// The further interfaces, in order: `eth1`, `eth2` and so on.
+    pub interfaces: &'a [InterfaceSpec],
     /// Name servers.
     pub dns: &'a [IpAddr],
     /// Whole content of `/etc/hosts`.
@@ -112,7 +115,7 @@ impl SeedInput<'_> {
             instance_id: self.instance_id.to_owned(),
             user_data: text::user_data(self)?,
             meta_data: text::meta_data(self),
-            network_config: text::network_config(self),
+            network_config: network::network_config(self),
             files_tar: self.files_tar()?,
         })
     }

@@ -36,6 +36,7 @@ impl Fixture {
             mac: Mac([0x52, 0x54, 0, 1, 2, 3]),
             mtu: 1450,
             gateway: Some(Ipv4Addr::new(10, 77, 0, 1)),
+            interfaces: &[],
             dns: &self.dns,
             hosts_file: "127.0.0.1 localhost\n10.77.0.5 redis001\n",
             user_data: &[],
@@ -75,6 +76,103 @@ fn a_node_without_gateway_and_name_servers_gets_no_routes() {
     assert!(
         !text.contains("routes") && !text.contains("nameservers"),
         "{text}"
+    );
+}
+
+fn interface(network: &str, address: &str, mtu: u32, gateway: Option<Ipv4Addr>) -> InterfaceSpec {
+    let address: Ipv4Net = address.parse().unwrap();
+    let [a, b, c, d] = address.addr().octets();
+    InterfaceSpec {
+        network: network.parse().unwrap(),
+        bridge: "vcb000000000000".into(),
+        address,
+        mac: Mac([0x52, 0x54, a, b, c, d]),
+        mtu,
+        gateway,
+    }
+}
+
+fn lines(part: &str) -> Vec<&str> {
+    part.lines().map(str::trim).collect()
+}
+
+/// A node whose default gateway is in its third network.
+fn network_config_of_three_interfaces() -> String {
+    let mut fixture = Fixture::new();
+    fixture.dns = ["10.77.0.1", "9.9.9.9", "10.78.0.1", "2620:fe::fe"]
+        .map(|server| server.parse::<IpAddr>().unwrap())
+        .to_vec();
+    let interfaces = [
+        interface("storage", "10.78.0.5/24", 8900, None),
+        interface("public", "10.79.0.5/16", 1500, Some([10, 79, 0, 1].into())),
+    ];
+    let mut input = fixture.input();
+    input.gateway = None;
+    input.interfaces = &interfaces;
+    input.files().unwrap().network_config
+}
+
+#[test]
+fn every_interface_has_its_own_address_and_the_name_servers_that_it_leads_to() {
+    let text = network_config_of_three_interfaces();
+    let at = |name: &str| text.find(&format!("\n  {name}:\n")).unwrap();
+    let (first, rest) = text.split_at(at("eth1"));
+    let (second, third) = rest.split_at(at("eth2") - at("eth1"));
+    assert!(
+        first.contains("- \"10.77.0.1\"") && !first.contains("routes:"),
+        "{text}"
+    );
+    assert_eq!(
+        lines(second),
+        [
+            "",
+            "eth1:",
+            "match:",
+            "macaddress: \"52:54:0a:4e:00:05\"",
+            "set-name: \"eth1\"",
+            "dhcp4: false",
+            "dhcp6: false",
+            "accept-ra: false",
+            "link-local: []",
+            "mtu: 8900",
+            "addresses:",
+            "- \"10.78.0.5/24\"",
+            "nameservers:",
+            "addresses:",
+            "- \"10.78.0.1\"",
+        ]
+    );
+    let third = lines(third);
+    assert!(third.contains(&"via: \"10.79.0.1\""), "{text}");
+    assert_eq!(third[third.len() - 2..], ["- \"9.9.9.9\"", "- \"2620:fe::fe\""]);
+}
+
+#[test]
+fn the_shell_of_the_micro_image_reads_every_interface() {
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("network-config");
+    std::fs::write(&file, network_config_of_three_interfaces()).unwrap();
+    let init = include_str!("../../images/micro/init");
+    let part = |begin: &str, end: &str| {
+        let from = init.find(begin).unwrap();
+        let length = init[from..].find(end).unwrap() + end.len();
+        &init[from..from + length]
+    };
+    let script = format!(
+        "{}\n{}\nprintf '%s\\n' $interfaces via $gateway $nameservers",
+        part("unquote() {", "\n}\n"),
+        part("mac='' mtu=''", "</seed/network-config\n")
+    );
+    let script = script.replace("/seed/network-config", file.to_str().unwrap());
+    let output = std::process::Command::new("/bin/sh")
+        .args(["-c", &script])
+        .output()
+        .unwrap();
+    let words = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(
+        words.lines().collect::<Vec<_>>().join(" "),
+        "52:54:00:01:02:03 10.77.0.5/16 1450 52:54:0a:4e:00:05 10.78.0.5/24 8900 52:54:0a:4f:00:05 10.79.0.5/16 1500 \
+         via 10.79.0.1 10.77.0.1 10.78.0.1 9.9.9.9 2620:fe::fe"
     );
 }
 

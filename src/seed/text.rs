@@ -1,11 +1,9 @@
-//! The three texts of a NoCloud seed.
+//! The texts user-data and meta-data of a NoCloud seed.
 //!
 //! user-data is JSON after the `#cloud-config` line: YAML that needs no quoting rules of our
-//! own. With cloud-config of the user it is a MIME message of several such parts, the user's first. meta-data and network-config have one scalar per line, because the shell of the micro
-//! image reads them; their values are checked or typed, so quotes are enough.
-//! Format: cloud-init documentation, "NoCloud" and "Network config version 2".
-
-use std::fmt::Write as _;
+//! own. With cloud-config of the user it is a MIME message of several such parts, the user's first. meta-data has one
+//! scalar per line, because the shell of the micro image reads it; its values are checked, so quotes are enough.
+//! Format: cloud-init documentation, "NoCloud".
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,41 +17,6 @@ pub(super) fn meta_data(input: &SeedInput<'_>) -> String {
         "instance-id: \"{}\"\nlocal-hostname: \"{}\"\n",
         input.instance_id, input.hostname
     )
-}
-
-/// Nothing in it makes a node wait: no DHCP, and neither router advertisements nor a link-local IPv6 address, because
-/// systemd-networkd counts a link as configured only once it has either (`link_check_ready`), and no router answers.
-pub(super) fn network_config(input: &SeedInput<'_>) -> String {
-    let mut text = format!(
-        "version: 2\n\
-         ethernets:\n\
-         \x20 eth0:\n\
-         \x20   match:\n\
-         \x20     macaddress: \"{}\"\n\
-         \x20   set-name: \"eth0\"\n\
-         \x20   dhcp4: false\n\
-         \x20   dhcp6: false\n\
-         \x20   accept-ra: false\n\
-         \x20   link-local: []\n\
-         \x20   mtu: {}\n\
-         \x20   addresses:\n\
-         \x20     - \"{}\"\n",
-        input.mac, input.mtu, input.address
-    );
-    // Writing to a String cannot fail.
-    if let Some(gateway) = input.gateway {
-        let _ = write!(
-            text,
-            "    routes:\n      - to: \"0.0.0.0/0\"\n        via: \"{gateway}\"\n"
-        );
-    }
-    if !input.dns.is_empty() {
-        text.push_str("    nameservers:\n      addresses:\n");
-        for server in input.dns {
-            let _ = writeln!(text, "        - \"{server}\"");
-        }
-    }
-    text
 }
 
 pub(super) fn user_data(input: &SeedInput<'_>) -> Result<String, SeedError> {

@@ -69,7 +69,9 @@ fn the_record_plan_and_journal_of_release_0_1_are_read() {
     dir.write("plan.json", PLAN.as_bytes()).unwrap();
     let mut plan = ClusterRecord::load_plan(&dir).unwrap().unwrap();
     assert_eq!((plan.nodes.len(), plan.missing.len()), (1, 0));
-    assert!(plan.nodes[0].login_user().is_err());
+    assert!(plan.network.name.is_cluster() && plan.networks.is_empty());
+    assert!(plan.hosts[0].networks.is_empty() && plan.nodes[0].spec.interfaces.is_empty());
+    assert!(plan.nodes[0].spec.bridge.is_none() && plan.nodes[0].login_user().is_err());
     let record = ClusterRecord::load(&dir).unwrap().unwrap();
     record.add_users(&mut plan);
     assert_eq!(plan.nodes[0].login_user(), Ok("root"));
@@ -83,4 +85,6 @@ fn the_record_plan_and_journal_of_release_0_1_are_read() {
 fn the_claim_of_release_0_1_is_read() {
     let claim = Claim::read("demo.12345678", CLAIM).unwrap();
     assert_eq!((claim.nodes, claim.memory.0, claim.expires), (2, 192, None));
+    // And written in the same form.
+    assert_eq!(serde_json::to_string(&claim).unwrap(), CLAIM);
 }

@@ -5,39 +5,46 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Map, Value, json};
 
-use super::model::{Node, Topology};
+use super::model::{Network, Node, Topology};
 use super::range::usable;
-use crate::base::name::{GroupName, HostName};
+use crate::base::name::{GroupName, HostName, NetworkName};
 use crate::template::{Data, Place, Shared};
 
-/// A node with its address and host.
+/// A node with its addresses and host.
 pub(crate) struct Placed<'a> {
     pub(crate) node: &'a Node,
-    pub(crate) address: Ipv4Addr,
+    /// Its address in each of its networks, `cluster` first.
+    pub(crate) addresses: Vec<(NetworkName, Ipv4Addr)>,
     pub(crate) host: Option<&'a HostName>,
 }
 
 /// The data of a cluster that is not planned yet: addresses as a new cluster would get them, hosts in turn.
 pub(crate) fn sample(topology: &Topology) -> Shared {
-    let subnet = topology.network.subnet;
-    // A subnet that is too small is reported elsewhere.
-    let (first, last) = Some(usable(subnet, topology.network.range))
+    let networks = topology.all_networks();
+    let mut free: HashMap<&NetworkName, _> = networks
+        .map(|network| (&network.name, sample_addresses(network)))
+        .collect();
+    let placed = topology.nodes.iter().enumerate().map(|(i, node)| Placed {
+        node,
+        addresses: std::iter::once(&topology.network.name)
+            .chain(&node.networks)
+            .filter_map(|name| Some((name.clone(), free.get_mut(name)?.next()?)))
+            .collect(),
+        host: topology
+            .hosts
+            .get(i % topology.hosts.len().max(1))
+            .map(|host| &host.name),
+    });
+    build(topology, placed.collect())
+}
+
+/// The addresses of a network, lowest first; more than there are if it is too small, which is reported elsewhere.
+fn sample_addresses(network: &Network) -> impl Iterator<Item = Ipv4Addr> {
+    let subnet = network.subnet;
+    let (first, last) = Some(usable(subnet, network.range))
         .filter(|(first, last)| first <= last)
         .unwrap_or((subnet.network().into(), subnet.broadcast().into()));
-    let placed = topology
-        .nodes
-        .iter()
-        .zip((first..=last).cycle().map(Ipv4Addr::from))
-        .enumerate()
-        .map(|(i, (node, address))| Placed {
-            node,
-            address,
-            host: topology
-                .hosts
-                .get(i % topology.hosts.len().max(1))
-                .map(|host| &host.name),
-        });
-    build(topology, placed.collect())
+    (first..=last).cycle().map(Ipv4Addr::from)
 }
 
 /// The data of these members of a cluster.
@@ -88,8 +95,13 @@ pub(crate) fn build(topology: &Topology, members: Vec<Placed<'_>>) -> Shared {
         .iter()
         .map(|placed| placed.node.vars.clone().into())
         .collect();
+    let networks: Map<String, Value> = topology
+        .all_networks()
+        .map(|network| (network.name.to_string(), json!({ "subnet": network.subnet })))
+        .collect();
     let context = json!({
         "cluster": { "name": topology.name, "subnet": topology.network.subnet },
+        "networks": networks,
         "node": null,
         "group": null,
         "vars": null,
@@ -108,9 +120,15 @@ pub(crate) fn build(topology: &Topology, members: Vec<Placed<'_>>) -> Shared {
 
 fn describe(placed: &Placed<'_>) -> Value {
     let node = placed.node;
+    let addresses: Map<String, Value> = placed
+        .addresses
+        .iter()
+        .map(|(network, address)| (network.to_string(), json!(address)))
+        .collect();
     json!({
         "name": node.name,
-        "address": placed.address,
+        "address": placed.addresses.first().map(|(_, address)| address),
+        "addresses": addresses,
         "index": node.index,
         "group": node.group,
         "host": placed.host,
@@ -153,6 +171,27 @@ mod tests {
                 )
                 .unwrap(),
             "web001,web002 h1h2"
+        );
+    }
+
+    #[test]
+    fn a_node_has_an_address_in_each_network_that_it_joins() {
+        let text = "name: t\nnetworks:\n  cluster: { subnet: 10.1.0.0/24 }\n  storage: { subnet: 10.2.0.0/24, range: 10.2.0.9-10.2.0.12 }\ngroups:\n  mon: { count: 1 }\n  osd: { count: 2, networks: [cluster, storage] }\n";
+        let topology =
+            Topology::parse(text, "t.yaml", Path::new(".")).unwrap_or_else(|error| panic!("{error}"));
+        let shared = super::sample(&topology);
+        let render = |text: &str, node: &str| shared.render_text(text, "t", &node.parse().unwrap());
+        let own = "{{node.address}} {{node.addresses.cluster}} {{node.addresses.storage}}";
+        assert_eq!(render(own, "osd001").unwrap(), "10.1.0.2 10.1.0.2 10.2.0.9");
+        assert_eq!(render(own, "osd002").unwrap(), "10.1.0.3 10.1.0.3 10.2.0.10");
+        assert!(render(own, "mon001").is_err());
+        assert_eq!(
+            render(
+                "{{networks.storage.subnet}} {{#each groups.osd}}{{addresses.storage}},{{/each}}",
+                "mon001"
+            )
+            .unwrap(),
+            "10.2.0.0/24 10.2.0.9,10.2.0.10,"
         );
     }
 

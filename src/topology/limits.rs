@@ -10,6 +10,10 @@ pub const MAX_USER_DATA_BYTES: u64 = 1024 * 1024;
 pub const MAX_NODES: usize = 100_000;
 /// Bare-metal hosts of a cluster.
 pub const MAX_HOSTS: usize = 10_000;
+/// Networks of a cluster, `cluster` included.
+pub const MAX_NETWORKS: usize = 8;
+/// Further disks of a node.
+pub const MAX_DISKS: usize = 16;
 /// vCPUs of a node (QEMU's q35 machine supports 288 without an IOMMU; more has no use here).
 pub const MAX_VCPUS: u64 = 256;
 /// Memory or disk of a node: 16 TiB.

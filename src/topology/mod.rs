@@ -8,6 +8,7 @@ mod min_ready;
 mod model;
 mod range;
 mod raw;
+mod raw_values;
 mod reader;
 mod resolve;
 mod surprise;

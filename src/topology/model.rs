@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::min_ready::MinReady;
 use super::range::AddressRange;
-use crate::base::name::{ClusterName, GroupName, HostName, ImageName, NodeName};
+use crate::base::name::{ClusterName, GroupName, HostName, ImageName, NetworkName, NodeName};
 use crate::base::units::MiB;
 use crate::inventory::HostEndpoint;
 
@@ -43,8 +43,10 @@ pub struct Topology {
     pub hosts: Vec<Host>,
     /// The images that nodes use, built-in ones (`micro`, `debian`) included where used.
     pub images: IndexMap<ImageName, Image>,
-    /// The network of the cluster.
+    /// The network `cluster`, which every node joins.
     pub network: Network,
+    /// The further networks, in the order of the file.
+    pub networks: Vec<Network>,
     /// The groups, in the order of the file.
     pub groups: Vec<Group>,
     /// All nodes, in the order of the groups, then of their index.
@@ -177,9 +179,11 @@ pub struct Image {
     pub at: Option<Location>,
 }
 
-/// The network of a cluster.
+/// A network of a cluster.
 #[derive(Clone, Debug, Serialize)]
 pub struct Network {
+    /// Its name: `cluster`, or as written in `networks`.
+    pub name: NetworkName,
     /// Network of the addresses of nodes and of the hosts' bridges.
     pub subnet: Ipv4Net,
     /// The part of it that may be used; all of it if absent.
@@ -247,6 +251,10 @@ pub struct Node {
     pub memory: MiB,
     /// Size of its disk: the overlay of a disk image, an empty disk of a micro node; `None` for the image's own or none.
     pub disk: Option<MiB>,
+    /// Sizes of its further disks, which are empty.
+    pub disks: Vec<MiB>,
+    /// The further networks that it joins besides `cluster`, in the order of its interfaces.
+    pub networks: Vec<NetworkName>,
     /// Variables of topology, group and node merged.
     pub vars: Map<String, Value>,
 }
@@ -326,6 +334,11 @@ pub struct WorkloadStep {
 }
 
 impl Topology {
+    /// All networks, `cluster` first.
+    pub fn all_networks(&self) -> impl Iterator<Item = &Network> {
+        std::iter::once(&self.network).chain(&self.networks)
+    }
+
     /// The user's own cloud-configs for the nodes of a group with an image, the one that counts more last.
     pub fn user_data(&self, image: &ImageName, group: &GroupName) -> Vec<&str> {
         let of_image = self

@@ -1,5 +1,5 @@
-//! The topology as it is written: the keys, their types and their meaning. The JSON Schema is
-//! generated from these types, so editors show the doc comments.
+//! The topology as it is written: the keys and their meaning. The JSON Schema is generated from these types, so editors
+//! show the doc comments.
 
 use std::borrow::Cow;
 
@@ -8,6 +8,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::model::{Accel, BootFirmware, CloudInitPolicy, Place};
+pub(super) use super::raw_values::{
+    Cidr, Lease, MinReady, Mode, Name, NodeSet, Nodes, Number, Owner, RemotePath, Size, Template, Time,
+    UserData, Vars,
+};
 use super::reader::{At, Entries};
 
 /// A field that may be left out.
@@ -37,195 +41,9 @@ impl<T: JsonSchema> JsonSchema for Entries<T> {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let values = generator.subschema_for::<T>();
+        // With the place, as a single value has it: the generator would define the type twice otherwise.
+        let values = generator.subschema_for::<At<T>>();
         schemars::json_schema!({ "type": "object", "additionalProperties": values })
-    }
-}
-
-/// Text with a pattern for editors; checked when the topology is resolved.
-macro_rules! text {
-    ($(#[$doc:meta])* $name:ident, $title:literal, $pattern:literal, [$($example:literal),*]) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, Deserialize, JsonSchema)]
-        #[serde(transparent)]
-        #[schemars(title = $title, extend("pattern" = $pattern, "examples" = [$($example),*]))]
-        pub(super) struct $name(pub(super) String);
-    };
-}
-
-text!(
-    /// A name: lower-case letters, digits and inner hyphens, beginning with a letter.
-    Name, "name", "^[a-z]([a-z0-9-]*[a-z0-9])?$", ["redis-150"]
-);
-text!(
-    /// A size with its unit, whole MiB: `96MiB`, `4GiB`. The template language may be used.
-    Size, "size", r"^\s*[0-9]+(\.[0-9]+)?\s*[A-Za-z]+\s*$|\{\{", ["96MiB", "4GiB"]
-);
-text!(
-    /// A length of time with its unit: `30s`, `5m`, `1h 30m`.
-    Time, "time", r"^\s*([0-9]+\s*[a-z]+\s*)+$", ["30s", "5m", "1h"]
-);
-text!(
-    /// How long a cluster is leased: `4h`, `2days`, or `never` for no end.
-    Lease, "lease", r"^\s*(never|([0-9]+\s*[a-z]+\s*)+)\s*$", ["4h", "2days", "never"]
-);
-text!(
-    /// A node set as in ClusterShell: names with ranges, `,` union, `!` difference, `&` intersection,
-    /// `^` symmetric difference.
-    NodeSet, "node set", r"^[^\s].*$", ["bm[01-15]", "web[1-5],db1"]
-);
-text!(
-    /// Nodes by node set; `@GROUP` is a group, `@all` every node.
-    Nodes, "nodes", r"^[^\s].*$", ["@all", "@redis", "redis[001-010]!redis003"]
-);
-text!(
-    /// Permission bits in octal, as text in quotes.
-    Mode, "mode", "^0?[0-7]{3,4}$", ["0644", "0755"]
-);
-text!(
-    /// Owner of a file: `user` or `user:group`.
-    Owner, "owner", "^[a-z_][a-z0-9_-]*(:[a-z_][a-z0-9_-]*)?$", ["redis:redis"]
-);
-text!(
-    /// An IPv4 network in CIDR form.
-    Cidr, "subnet", r"^[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+/[0-9]+$", ["10.77.0.0/16"]
-);
-text!(
-    /// An absolute path on the node. The template language may be used.
-    RemotePath, "path on the node", r"^(/|\{\{)", ["/etc/redis/redis.conf"]
-);
-text!(
-    /// Text in which the template language may be used.
-    Template, "template", "", []
-);
-
-/// The error of a value of another type.
-fn not<E: serde::de::Error>(wanted: &str) -> E {
-    E::invalid_type(serde::de::Unexpected::Other("another type"), &wanted)
-}
-
-/// A number, or text in the template language that renders to one.
-#[derive(Clone, Debug)]
-pub(super) struct Number(pub(super) String);
-
-impl<'de> Deserialize<'de> for Number {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::String(text) => Ok(Self(text)),
-            Value::Number(number) => Ok(Self(number.to_string())),
-            _ => Err(not("a number")),
-        }
-    }
-}
-
-impl JsonSchema for Number {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Number".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        schemars::json_schema!({
-            "anyOf": [
-                { "type": "integer", "minimum": 1 },
-                { "type": "string", "pattern": r"^[0-9]+$|\{\{" }
-            ]
-        })
-    }
-}
-
-/// A count of nodes, or a share of them; checked when the topology is resolved.
-#[derive(Clone, Debug)]
-pub(super) struct MinReady(pub(super) String);
-
-impl<'de> Deserialize<'de> for MinReady {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::String(text) => Ok(Self(text)),
-            Value::Number(number) => Ok(Self(number.to_string())),
-            _ => Err(not("a number of nodes or a percentage")),
-        }
-    }
-}
-
-impl JsonSchema for MinReady {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "MinReady".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        schemars::json_schema!({
-            "anyOf": [
-                { "type": "integer", "minimum": 1 },
-                { "type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,2})? ?%?$" }
-            ],
-            "examples": ["95%", 140]
-        })
-    }
-}
-
-/// The user's own cloud-config: the path of a file, or the mapping itself.
-#[derive(Clone, Debug)]
-pub(super) enum UserData {
-    File(String),
-    Inline(serde_json::Map<String, Value>),
-}
-
-impl<'de> Deserialize<'de> for UserData {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::String(path) => Ok(Self::File(path)),
-            Value::Object(map) => Ok(Self::Inline(map)),
-            _ => Err(not("the path of a file, or a mapping")),
-        }
-    }
-}
-
-impl JsonSchema for UserData {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "UserData".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        schemars::json_schema!({
-            "anyOf": [{ "type": "string" }, { "type": "object" }],
-            "examples": ["cloud-config.yaml", { "packages": ["htop"] }]
-        })
-    }
-}
-
-/// Free-form variables of the user. A number keeps its text where that is not the usual form of its value.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Vars(pub(super) serde_json::Map<String, Value>);
-
-impl<'de> Deserialize<'de> for Vars {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        super::reader::as_written(deserializer).map(Self)
-    }
-}
-
-impl JsonSchema for Vars {
-    fn inline_schema() -> bool {
-        serde_json::Map::<String, Value>::inline_schema()
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        serde_json::Map::<String, Value>::schema_name()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        serde_json::Map::<String, Value>::json_schema(generator)
     }
 }
 
@@ -243,8 +61,10 @@ pub(super) struct RawTopology {
     pub(super) hosts: Field<Entries<RawHost>>,
     /// Images besides the built-in `micro` and `debian`.
     pub(super) images: Field<Entries<RawImage>>,
-    /// The network of the nodes.
+    /// The network that every node joins; the same as the entry `cluster` of `networks`.
     pub(super) network: Field<RawNetwork>,
+    /// Further networks by name, each with a subnet; groups name those that their nodes join.
+    pub(super) networks: Field<Entries<RawNetwork>>,
     /// Values for groups that do not set them.
     pub(super) defaults: Field<RawDefaults>,
     /// The groups of nodes by name.
@@ -316,12 +136,13 @@ pub(super) struct RawImage {
     pub(super) user_data: Field<UserData>,
 }
 
-/// The network of the nodes.
+/// A network of the nodes.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Network")]
 pub(super) struct RawNetwork {
-    /// Network of the addresses of nodes and of the hosts' bridges. Default: 10.77.0.0/16.
+    /// Network of the addresses of nodes and of the hosts' bridges. Default: 10.77.0.0/16; a further network must have
+    /// one.
     pub(super) subnet: Field<Cidr>,
     /// The part of the subnet that may be used: `FIRST-LAST`, or a network. Default: all of it.
     #[schemars(extend("examples" = ["192.168.50.100-192.168.50.199", "10.77.8.0/21"]))]
@@ -334,11 +155,21 @@ pub(super) struct RawNetwork {
     /// An existing bridge of the hosts to use instead of creating one.
     #[schemars(regex(pattern = "^[A-Za-z0-9_.-]{1,15}$"))]
     pub(super) bridge: Field<String>,
-    /// Default gateway of the nodes, an IPv4 address in the subnet.
+    /// Default gateway of the nodes, an IPv4 address in the subnet. That of their first network that has one counts.
     #[schemars(extend("examples" = ["10.77.0.1"]))]
     pub(super) gateway: Field<String>,
     /// Name servers of the nodes, IP addresses.
     pub(super) dns: Field<Vec<At<String>>>,
+}
+
+/// A further disk of a node, which is empty.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("required" = ["size"]))]
+#[schemars(rename = "Disk")]
+pub(super) struct RawDisk {
+    /// Its size.
+    pub(super) size: Field<Size>,
 }
 
 /// Values for groups that do not set them.
@@ -354,6 +185,12 @@ pub(super) struct RawDefaults {
     pub(super) memory: Field<Size>,
     /// Disk of a node. Default: the image's own size, none for `micro`.
     pub(super) disk: Field<Size>,
+    /// Further disks of a node, at most 16. Default: none.
+    #[schemars(extend("examples" = [[{ "size": "10GiB" }]]))]
+    pub(super) disks: Field<Vec<At<RawDisk>>>,
+    /// Networks that a node joins; `cluster` is one of them. Default: `cluster` only.
+    #[schemars(extend("examples" = [["cluster", "storage"]]))]
+    pub(super) networks: Field<Vec<At<String>>>,
     /// Placement. Default: `pack`.
     pub(super) place: Field<Place>,
 }
@@ -377,6 +214,11 @@ pub(super) struct RawGroup {
     pub(super) memory: Field<Size>,
     /// Disk of a node.
     pub(super) disk: Field<Size>,
+    /// Further disks of a node, which are empty: `/dev/disk/by-id/virtio-disk1` and so on.
+    pub(super) disks: Field<Vec<At<RawDisk>>>,
+    /// Networks that a node joins, in the order of its interfaces; `cluster`, which is always `eth0`, is one of them.
+    #[schemars(extend("examples" = [["cluster", "storage"]]))]
+    pub(super) networks: Field<Vec<At<String>>>,
     /// `pack` fills a host before it uses the next, `spread` distributes nodes evenly.
     pub(super) place: Field<Place>,
     /// Hosts on which the nodes may be placed, by node set.

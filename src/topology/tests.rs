@@ -9,6 +9,7 @@ use crate::base::name::NodeName;
 use crate::base::units::MiB;
 
 mod bad_input;
+mod networks;
 
 /// A directory with files; removed when dropped.
 fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -223,7 +224,7 @@ fn the_example_topologies_are_valid() {
             found += 1;
         }
     }
-    assert!(found >= 4, "{found} found");
+    assert!(found >= 5, "{found} found");
 }
 
 #[test]

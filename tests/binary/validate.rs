@@ -293,7 +293,7 @@ fn the_example_topologies_are_valid() {
         .map(|path| path.to_string_lossy().into_owned())
         .collect();
     files.sort();
-    assert!(files.len() >= 4, "{files:?}");
+    assert!(files.len() >= 5, "{files:?}");
     let ran = Vcluster::new()
         .args(["validate"])
         .args(files.iter().map(String::as_str))

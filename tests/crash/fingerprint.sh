@@ -9,12 +9,12 @@ id=${id##*.}
   ip -o -d link show | grep -oE '^[0-9]+: vc[bx][^@:]*|alias vcluster:[^ ]*|mtu [0-9]+ .* state [A-Z]+' |
     grep -A2 --no-group-separator -E ': vc[bx]' | sed 's/^[0-9]*: //'
   ip -o -4 addr show | awk '$2 ~ /^vc/ { print "address", $2, $4 }'
-  for l in $(ip -o link | grep -oE 'vcx[0-9a-f]{8}' | sort -u); do
+  for l in $(ip -o link | grep -oE 'vcx[0-9a-f]{8}([0-9a-f]{4})?' | sort -u); do
     ip -d link show "$l" | grep -oE 'vxlan id [0-9]+ .*|neigh_suppress [a-z]+' | sed -E 's/id [0-9]+/id N/; s/ (ageing|addrgenmode|numtxqueues).*//'
     # Without the device's own address, which is random, and without IPv6 multicast.
     bridge fdb show brport "$l" | grep -vE 'master .*permanent|^(33:33|01:00)' | sort
   done
-  for l in $(ip -o link | grep -oE 'vcb[0-9a-f]{8}' | sort -u); do ip -4 neigh show dev "$l" nud permanent | sort; done
+  for l in $(ip -o link | grep -oE 'vcb[0-9a-f]{8}([0-9a-f]{4})?' | sort -u); do ip -4 neigh show dev "$l" nud permanent | sort; done
   nft list ruleset
   find $root -mindepth 1 ! -path "$root/images*" -printf '%P %y %m\n' 2>/dev/null | sort
 } 2>&1 | sed -E "s/${id:-none}-[0-9a-f-]{27}/UUID/g; s/${id:-none}/ID/g"

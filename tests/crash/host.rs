@@ -9,8 +9,8 @@ const FINGERPRINT: &str = include_str!("fingerprint.sh");
 const WIPE: &str = r"
 for d in $(virsh -q list --all --name); do virsh -q destroy $d; virsh -q undefine $d; done
 for p in $(virsh -q pool-list --all --name); do virsh -q pool-destroy $p; virsh -q pool-undefine $p; done
-for l in $(ip -o link | grep -oE 'vc[bx][0-9a-f]{8}' | sort -u); do ip link del $l; done
-for t in $(nft list tables | grep -oE 'vcluster_[0-9a-f]+'); do nft delete table inet $t; done
+for l in $(ip -o link | grep -oE 'vc[bx][0-9a-f]{8}([0-9a-f]{4})?' | sort -u); do ip link del $l; done
+for t in $(nft list tables | grep -oE 'vcluster_[0-9a-f_]+'); do nft delete table inet $t; done
 rm -rf /var/lib/libvirt/images/vcluster
 ";
 /// Removes all images from a host.

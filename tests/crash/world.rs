@@ -12,13 +12,15 @@ use crate::list::Scene;
 /// A command that takes longer has failed.
 const LIMIT: Duration = Duration::from_mins(3);
 const NAME: &str = "crash";
-/// Covers NAT, an overlay, files and commands on nodes, a barrier and collected files.
+/// Covers NAT, two networks, an overlay, a further disk, files and commands on nodes, a barrier and collected files.
 const TOPOLOGY: &str = r#"
 name: crash
 hosts:
   bm[01-02]: { uri: "qemu+ssh://root@{{name}}/system" }
 network: { nat: true }
-defaults: { disk: 64MiB }
+networks:
+  storage: { subnet: 10.78.0.0/16 }
+defaults: { disk: 64MiB, disks: [{ size: 32MiB }], networks: [cluster, storage] }
 groups:
   n: { count: COUNT, place: spread }
 configure:

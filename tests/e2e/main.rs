@@ -13,6 +13,7 @@ mod faults;
 mod foreign;
 mod interrupt;
 mod main_job;
+mod networks;
 mod overlay;
 mod reading;
 mod secrets;

@@ -4,8 +4,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::World;
 use crate::base::event::{Event, Events};
+use crate::base::exit::ExitCode;
 use crate::base::units::Moment;
 use crate::cluster::gc::{GcOptions, Inspection, carry_out, describe_unreadable, inspect};
+use crate::report;
 
 async fn inspected(world: &World) -> Inspection {
     let options = GcOptions {
@@ -119,4 +121,24 @@ async fn gc_leaves_what_another_command_holds() {
         .unwrap();
     let nodes: usize = world.hosts.contents().values().map(|host| host.nodes.len()).sum();
     assert_eq!(nodes, 3);
+}
+
+#[tokio::test]
+async fn gc_that_keeps_a_pool_because_of_a_foreign_file_says_what_to_do_about_the_file() {
+    let world = World::new();
+    world.raise("demo", 3).await;
+    world.hosts.change_claims(|claim| claim.expires = Some(past()));
+    world.hosts.put_foreign("bm2", "/demo/mine.qcow2");
+    let inspection = inspected(&world).await;
+    let cancel = CancellationToken::new();
+    let error = carry_out(&inspection, &world.root, &cancel, &world.events)
+        .await
+        .unwrap_err();
+    let described = report::error::describe(&error);
+    assert_eq!(described.code, ExitCode::LeftBehind);
+    let text = "the pool is kept, because vcluster did not create what is in it: /demo/mine.qcow2 on bm2";
+    assert_eq!(described.lines, [text]);
+    let hint = "move it elsewhere or delete it, then run the command again";
+    assert_eq!(described.hint.as_deref(), Some(hint));
+    assert!(world.dir("demo").exists(), "the next `gc` finds the rest by it");
 }

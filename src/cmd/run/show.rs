@@ -149,6 +149,7 @@ pub(super) fn cases(reports: &[StepReport], record: &Record, results: &Results) 
             node: node.node.to_string(),
             took: node.took,
             outcome: outcome(&node.outcome, results, &step.step, node.node.as_str()),
+            uncollected: node.uncollected.clone(),
         }));
     }
     let failed = reports.last().map_or("", |step| step.step.as_str());
@@ -160,6 +161,7 @@ pub(super) fn cases(reports: &[StepReport], record: &Record, results: &Results) 
             outcome: junit::Outcome::Skipped {
                 reason: format!("step {failed} failed"),
             },
+            uncollected: Vec::new(),
         }));
     }
     cases

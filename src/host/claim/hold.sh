@@ -3,7 +3,7 @@
 # seconds; with "$again", this holder already has the lock. Uses "$base", "$root", directory.sh and token.sh.
 # shellcheck shell=sh disable=SC2154 # set by the caller
 say() { printf '%s\t%s\t%s\n' "$1" "$2" "$3"; }
-line() { head -c 1024 "$1" 2>/dev/null | tr '\n\t' '  '; }
+line() { head -c 4096 "$1" 2>/dev/null | tr '\n\t' '  '; }
 last() {
   # shellcheck disable=SC2010 # sorted by time; the names are plain
   c=$(ls -t "$root"/*/claim.json 2>/dev/null | grep -vxF "$d/claim.json" | head -n 1); c=${c%/claim.json}

@@ -323,7 +323,19 @@ mod tests {
         let ours = root(&temp).join("demo.0000000a");
         fill(&ours, "0000000a");
         std::fs::write(ours.join("nodes"), "n1 n10\n").unwrap();
-        for name in ["n1-clone.qcow2", "n2.qcow2", "n1.snap1", ".hidden", "a b"] {
+        for name in ["n1.disk1.qcow2", "n1.disk10.qcow2"] {
+            std::fs::write(ours.join(name), "x").unwrap();
+        }
+        let others = [
+            "n1-clone.qcow2",
+            "n2.qcow2",
+            "n1.snap1",
+            "n1.disk17.qcow2",
+            "n1.diskx.qcow2",
+            ".hidden",
+            "a b",
+        ];
+        for name in others {
             std::fs::write(ours.join(name), "x").unwrap();
         }
         std::fs::create_dir_all(ours.join("sub/dir")).unwrap();
@@ -337,16 +349,25 @@ mod tests {
                 "other .hidden",
                 "other a b",
                 "other n1-clone.qcow2",
+                "other n1.disk17.qcow2",
+                "other n1.diskx.qcow2",
                 "other n1.snap1",
                 "other n2.qcow2",
                 "other sub"
             ]
         );
-        for ours_too in ["n1.seed", "n1.console", "n1.console.0", "n10.seed"] {
+        let ours_too = [
+            "n1.seed",
+            "n1.console",
+            "n1.console.0",
+            "n10.seed",
+            "n1.disk1.qcow2",
+        ];
+        for ours_too in ours_too {
             assert!(!ours.join(ours_too).exists(), "{ours_too}");
         }
         assert!(ours.join("n1-clone.qcow2").exists() && ours.join("sub/dir").exists());
-        for other in ["n1-clone.qcow2", "n2.qcow2", "n1.snap1", ".hidden", "a b"] {
+        for other in others {
             std::fs::remove_file(ours.join(other)).unwrap();
         }
         std::fs::remove_dir_all(ours.join("sub")).unwrap();
@@ -374,12 +395,17 @@ mod tests {
         let root = root(&temp);
         let ours = root.join("demo.0000000a");
         fill(&ours, "0000000a");
+        for name in ["n1.disk1.qcow2", "n1.disk16.qcow2"] {
+            std::fs::write(ours.join(name), "x").unwrap();
+        }
         assert_eq!(
             run(&node_files_script(&demo("0000000a"), "n1"), temp.path()),
             "removed"
         );
         assert!(ours.join("n10.seed").exists() && ours.join("owner.json").exists());
-        assert!(!ours.join("n1.console.0").exists());
+        for further in ["n1.console.0", "n1.disk1.qcow2", "n1.disk16.qcow2"] {
+            assert!(!ours.join(further).exists(), "{further}");
+        }
         assert_eq!(run(&node_files_script(&demo("0000000a"), "n1"), temp.path()), "");
     }
 }

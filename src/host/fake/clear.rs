@@ -8,7 +8,7 @@ use super::{FakeHost, is_of};
 use crate::host::clear::reaper::{Reaper, ReaperState};
 use crate::host::clear::remove::{Removal, Removed};
 use crate::host::error::HostError;
-use crate::inventory::{ClusterRef, ObservedNode};
+use crate::inventory::{ClusterRef, ObservedNode, ObservedObject};
 
 #[async_trait]
 impl Removal for FakeHost {
@@ -24,20 +24,23 @@ impl Removal for FakeHost {
     }
 
     async fn remove_cluster(&self, cluster: &ClusterRef) -> Result<Removed, HostError> {
-        let (removed, objects) = self.call("remove_cluster", |state| {
+        let (removed, objects, kept) = self.call("remove_cluster", |state| {
+            let kept = state.foreign.clone();
+            let stays = |kind: &str| !kept.is_empty() && matches!(kind, "pool" | "directory");
             let (nodes, objects) = (&mut state.contents.nodes, state.contents.objects.len());
             let removed = nodes.extract_if(.., |node| node.mark.cluster_ref() == *cluster);
             let removed: Vec<ObservedNode> = removed.collect();
-            state.contents.objects.retain(|object| !is_of(object, cluster));
+            let left = |object: &ObservedObject| !is_of(object, cluster) || stays(&object.kind);
+            state.contents.objects.retain(left);
             state.contents.claims.remove(cluster);
-            (removed, objects - state.contents.objects.len())
+            (removed, objects - state.contents.objects.len(), kept)
         })?;
         self.off(&removed);
         Ok(Removed {
             domains: removed.len(),
             objects,
             errors: Vec::new(),
-            kept: Vec::new(),
+            kept,
         })
     }
 }

@@ -47,6 +47,8 @@ struct State {
     /// Nodes that cannot be started here.
     refused: BTreeSet<NodeName>,
     seeds: BTreeMap<NodeName, Vec<u8>>,
+    /// Files of others in the directories of clusters.
+    foreign: Vec<String>,
 }
 
 /// Runs the guests of the hosts.
@@ -113,6 +115,12 @@ impl FakeHosts {
     pub(crate) fn refuse(&self, host: &str, node: &str) {
         let mut hosts = self.state();
         hosts.get_mut(host).unwrap().refused.insert(node.parse().unwrap());
+    }
+
+    /// Puts a file of others into the directories of clusters on the host.
+    pub(crate) fn put_foreign(&self, host: &str, path: &str) {
+        let mut hosts = self.state();
+        hosts.get_mut(host).unwrap().foreign.push(path.to_owned());
     }
 
     /// Makes all calls succeed again. Hosts have power again; their guests do not run by themselves.

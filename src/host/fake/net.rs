@@ -8,12 +8,25 @@ use super::{FakeHost, object};
 use crate::base::name::HostName;
 use crate::host::error::HostError;
 use crate::host::net::{NetworkChange, Networks};
-use crate::inventory::ClusterRef;
+use crate::inventory::{ClusterRef, ObservedObject};
 use crate::network::{OverlayFailure, Wanted};
 use crate::plan::NetworkPlan;
 
 #[async_trait]
 impl Networks for FakeHost {
+    async fn remove_networks(
+        &self,
+        _cluster: &ClusterRef,
+        stale: &[&ObservedObject],
+    ) -> Result<bool, HostError> {
+        self.call("remove_networks", |state| {
+            let objects = &mut state.contents.objects;
+            let before = objects.len();
+            objects.retain(|object| !stale.contains(&object));
+            objects.len() != before
+        })
+    }
+
     async fn ensure_network(&self, wanted: &Wanted) -> Result<NetworkChange, HostError> {
         self.call("ensure_network", |state| {
             let (cluster, id) = crate::network::read_alias(&wanted.alias).unwrap();

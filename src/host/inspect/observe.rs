@@ -13,7 +13,7 @@ use crate::base::name::ClusterName;
 use crate::base::units::MiB;
 use crate::host::connect::{Connection, Host};
 use crate::host::error::{Cause, HostError, shown};
-use crate::host::xml::{MARK_URI, read_mark};
+use crate::host::xml::{MARK_URI, first_bridge, read_mark};
 use crate::inventory::{
     ClusterRef, DomainState, HostFacts, Mark, ObservedCopy, ObservedHost, ObservedNode, ObservedObject,
     ShortId, domain_name, domain_uuid,
@@ -165,9 +165,13 @@ fn list_domains(connection: &Connect) -> Result<DomainListing, Error> {
         foreign_vcpus: 0,
     };
     for (domain, state) in list(connection)? {
-        if let Some(mark) = written_mark(&domain) {
+        if let Some(mut mark) = written_mark(&domain) {
             let (name, uuid) = (domain.name()?, domain.uuid()?);
             if is_ours(&mark, &name, uuid) {
+                // Earlier releases did not write it.
+                if mark.spec.bridge.is_none() {
+                    mark.spec.bridge = connected_to(&domain);
+                }
                 listing.nodes.push(ObservedNode {
                     mark,
                     domain: name,
@@ -196,6 +200,11 @@ fn list_domains(connection: &Connect) -> Result<DomainListing, Error> {
         listing.pools.push(pool.name()?);
     }
     Ok(listing)
+}
+
+/// The bridge that the first interface of a domain is connected to, if libvirt says so.
+fn connected_to(domain: &Domain) -> Option<String> {
+    Some(shown(&first_bridge(&domain.xml_desc(0).ok()?)?))
 }
 
 /// Whether libvirt knows a UEFI without Secure Boot for the machine that such guests get. Asked of emulation: the answer
@@ -262,6 +271,9 @@ mod tests {
                 vcpus: 1,
                 memory: MiB(96),
                 disk: None,
+                disks: Vec::new(),
+                interfaces: Vec::new(),
+                bridge: None,
                 address,
                 mac: Mac([0; 6]),
                 mtu: 1450,

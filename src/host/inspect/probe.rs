@@ -148,7 +148,7 @@ impl Probe {
             let Some((cluster, id)) = network::read_alias(mark) else {
                 continue;
             };
-            if name == network::table_name(&ShortId::of(id)) {
+            if network::read_table_name(name) == Some(ShortId::of(id)) {
                 self.objects.push(object("nft table", name, cluster, id));
             }
         }
@@ -301,9 +301,11 @@ Filesystem     1024-blocks  Used Available Capacity Mounted on
  {"ifname":"vcb0000000f","linkinfo":{"info_kind":"bridge"},"addr_info":[]},
  {"ifname":"vcx0000000f","flags":["UP"],"linkinfo":{"info_kind":"vxlan"},"addr_info":[]},
  {"ifname":"vcb0000000e","linkinfo":{"info_kind":"bridge"},"addr_info":[]},
+ {"ifname":"vcb00000000ab12","mtu":1550,"ifalias":"vcluster:demo:00000000-0000-0000-0000-000000000002","linkinfo":{"info_kind":"bridge"},"addr_info":[{"family":"inet","local":"10.78.255.254","prefixlen":16,"scope":"global"}]},
+ {"ifname":"vcx0000000fab12","linkinfo":{"info_kind":"vxlan"},"addr_info":[]},
  {"ifname":"vcx00000000","mtu":1550,"ifalias":"vcluster:demo:00000000-0000-0000-0000-000000000002","linkinfo":{"info_kind":"vxlan","info_data":{"id":4242}},"addr_info":[]}]
 @@routes
-[{"dst":"default","gateway":"10.90.0.254","dev":"eth0"},{"dst":"10.90.0.0/24","dev":"eth0"},{"dst":"10.77.0.0/16","dev":"vcb00000000"},{"dst":"192.0.2.1","dev":"eth0"}]
+[{"dst":"default","gateway":"10.90.0.254","dev":"eth0"},{"dst":"10.90.0.0/24","dev":"eth0"},{"dst":"10.77.0.0/16","dev":"vcb00000000"},{"dst":"10.78.0.0/16","dev":"vcb00000000ab12"},{"dst":"192.0.2.1","dev":"eth0"}]
 @@tsc
 [    0.000051] tsc: Detected 2596.150 MHz processor
 [    1.000051] tsc: Refined TSC clocksource calibration: 2596.148 MHz
@@ -316,6 +318,8 @@ other.00000000	{"cluster":"demo","id":"00000000-0000-0000-0000-000000000002","co
 x	{"cluster":"../x","id":"00000000-0000-0000-0000-000000000002","controller":"c"}
 @@tables
 vcluster_00000000		comment "vcluster:demo:00000000-0000-0000-0000-000000000002 10.77.0.0/16"
+vcluster_00000000_ab12		comment "vcluster:demo:00000000-0000-0000-0000-000000000002 10.78.0.0/16"
+vcluster_00000000_ab1		comment "vcluster:demo:00000000-0000-0000-0000-000000000002 10.79.0.0/16"
 vcluster_11111111	
 @@token
 0123abcd
@@ -345,6 +349,7 @@ yes
             .map(|(net, device)| format!("{net} {device}"))
             .collect();
         assert_eq!(routes, ["10.90.0.0/24 eth0", "192.0.2.1/32 eth0"]);
+        assert_eq!(probe.addresses(), [Ipv4Addr::new(10, 90, 0, 11)]);
         let objects: Vec<String> = probe
             .objects
             .iter()
@@ -354,11 +359,14 @@ yes
             objects,
             [
                 "bridge vcb00000000",
+                "bridge vcb00000000ab12",
                 "vxlan vcx00000000",
                 "directory demo.00000000",
                 "directory gone.0000000f",
                 "nft table vcluster_00000000",
+                "nft table vcluster_00000000_ab12",
                 "bridge vcb0000000f",
+                "vxlan vcx0000000fab12",
             ]
         );
         assert_eq!(

@@ -27,7 +27,7 @@ echo @@dirs; for d in "$root"/*; do
   elif [ -f "$o" ] && [ ! -L "$o" ]; then printf '%s\t' "${d##*/}"; head -c 4096 "$o" | tr -d '\n'; echo; fi
 done
 echo @@tables; if command -v nft >/dev/null; then
-  for t in $(nft list tables | sed -n 's/^table inet \(vcluster_[0-9a-f]*\)$/\1/p'); do
+  for t in $(nft list tables | sed -n 's/^table inet \(vcluster_[0-9a-f_]*\)$/\1/p'); do
     printf '%s\t' "$t"; nft list table inet "$t" | grep -m1 'comment "' || echo
   done
 fi

@@ -1,19 +1,14 @@
-//! Domains. The values for emulation were measured; see the comments.
+//! Domains: the parts of a guest put together.
 
+use super::devices::{console, entropy, further_disk, interface, lean_controllers, overlay, seed};
+use super::machine::{TB_CACHE, TB_CACHE_DISK, behaviour, boot, guest_cpu, kernel_boot, machine, uefi_boot};
 use super::metadata::write_mark;
 use super::tree::{Element, element};
 use crate::base::units::MiB;
-use crate::host::layout::{console_file, overlay_file, seed_file};
+use crate::host::layout::{console_file, disk_file, disk_serial, overlay_file, seed_file};
 use crate::host::storage::artifact::HostImage;
-use crate::image::Format;
 use crate::inventory::{Firmware, Mark, domain_name};
-use crate::plan::{Acceleration, EmulatedCpu, NodePlan};
-
-/// QEMU's cache of translated code: below 32 MiB a booting Linux thrashes, the default takes far more memory.
-const TB_CACHE: MiB = MiB(32);
-
-/// The same for a full distribution: Debian took 67 CPU seconds to boot with 32 MiB, 46 with 64, 42 with 128.
-const TB_CACHE_DISK: MiB = MiB(128);
+use crate::plan::{Acceleration, NodePlan};
 
 /// The input for a domain.
 pub(in crate::host) struct DomainInput<'a> {
@@ -23,7 +18,9 @@ pub(in crate::host) struct DomainInput<'a> {
     pub(in crate::host) acceleration: Acceleration,
     /// Directory of the cluster's pool.
     pub(in crate::host) directory: &'a str,
+    /// Bridge of its first interface.
     pub(in crate::host) bridge: &'a str,
+    /// MTU of its first interface.
     pub(in crate::host) mtu: u32,
     /// TSC frequency of the host, if known.
     pub(in crate::host) tsc_khz: Option<u64>,
@@ -32,50 +29,29 @@ pub(in crate::host) struct DomainInput<'a> {
 /// The domain of a node.
 pub(in crate::host) fn domain(input: &DomainInput<'_>) -> String {
     let node = input.node;
-    let path = |file: String| format!("{}/{file}", input.directory);
-    let has_disk = input.image.disk.is_some() || node.spec.disk.is_some();
-    let mut disks = Vec::new();
-    if has_disk {
-        disks.push(overlay(input, &path(overlay_file(&node.name))));
-    }
-    disks.push(
-        disk(
-            Format::Raw,
-            &path(seed_file(&node.name)),
-            if has_disk { "vdb" } else { "vda" },
-        )
-        .child(element("readonly")),
-    );
+    let further = node.spec.interfaces.iter();
+    let further = further.map(|further| interface(&further.bridge, further.mac, further.mtu));
+    let log = format!("{}/{}", input.directory, console_file(&node.name));
     let mut devices = element("devices")
         .children(lean_controllers())
-        .children(disks)
-        .child(
-            element("interface")
-                .attribute("type", "bridge")
-                .child(element("mac").attribute("address", node.spec.mac))
-                .child(element("source").attribute("bridge", input.bridge))
-                .child(element("model").attribute("type", "virtio"))
-                .child(element("mtu").attribute("size", input.mtu))
-                // Nodes do not boot from the network: the ROM would only cost memory and boot time.
-                .child(element("rom").attribute("enabled", "no")),
-        )
-        .children(console(&path(console_file(&node.name))));
+        .children(disks(input))
+        .child(interface(input.bridge, node.spec.mac, input.mtu))
+        .children(further)
+        .children(console(&log));
     if input.image.disk.is_some() {
         // A full distribution needs entropy early; a micro node has the driver only as an unloaded module.
-        devices = devices.child(
-            element("rng").attribute("model", "virtio").child(
-                element("backend")
-                    .attribute("model", "random")
-                    .text("/dev/urandom"),
-            ),
-        );
+        devices = devices.child(entropy());
     }
     let cache = if input.image.disk.is_some() {
         TB_CACHE_DISK
     } else {
         TB_CACHE
     };
-    let uefi = input.image.kernel.is_none() && node.spec.firmware == Firmware::Uefi;
+    let boot = if input.image.kernel.is_none() && node.spec.firmware == Firmware::Uefi {
+        uefi_boot()
+    } else {
+        boot(input.image, input.acceleration, input.tsc_khz)
+    };
     frame(&node.domain, input.acceleration)
         .child(element("uuid").text(node.uuid))
         .child(element("title").text(format!("{} of {}", node.name, input.mark.cluster)))
@@ -86,10 +62,27 @@ pub(in crate::host) fn domain(input: &DomainInput<'_>) -> String {
             guest_cpu(input.acceleration, node.emulated_cpu),
             cache,
         ))
-        .child(if uefi { uefi_boot() } else { boot(input) })
+        .child(boot)
         .children(behaviour())
         .child(devices)
         .render()
+}
+
+/// The disks of a node, in the order of their letters: the overlay, if it has a disk, the seed and the further disks.
+fn disks(input: &DomainInput<'_>) -> Vec<Element> {
+    let node = input.node;
+    let path = |file: String| format!("{}/{file}", input.directory);
+    let mut disks = Vec::new();
+    if input.image.disk.is_some() || node.spec.disk.is_some() {
+        let base = input.image.disk.as_ref();
+        disks.push(overlay(&path(overlay_file(&node.name)), base));
+    }
+    disks.push(seed(&path(seed_file(&node.name)), disks.len()));
+    for number in 1..=node.spec.disks.len() {
+        let file = path(disk_file(&node.name, number));
+        disks.push(further_disk(&file, disks.len(), &disk_serial(number)));
+    }
+    disks
 }
 
 /// A temporary domain that boots a kernel under KVM to check whether it prints anything.
@@ -122,193 +115,15 @@ fn frame(name: &str, acceleration: Acceleration) -> Element {
         .child(element("name").text(name))
 }
 
-/// The CPU of a guest; `None` is that of its host.
-fn guest_cpu(acceleration: Acceleration, emulated: EmulatedCpu) -> Option<EmulatedCpu> {
-    match acceleration {
-        Acceleration::Tcg => Some(emulated),
-        Acceleration::Kvm => None,
-    }
-}
-
-/// What a level of the x86-64 psABI requires beyond QEMU's `qemu64`, under libvirt's names. The features of a level
-/// include those of the levels below. An explicit list, so that nodes on hosts with different versions of QEMU are equal;
-/// a named model would bring features that QEMU does not emulate, and `max` another set with each version.
-fn features_of(cpu: EmulatedCpu) -> impl Iterator<Item = &'static str> {
-    // Without `rdrand` a guest gathers entropy from jitter: 1 CPU second at its first login.
-    let first = ["rdrand"];
-    let second = ["popcnt", "sse4.1", "sse4.2", "ssse3"];
-    // Linux 6.1 hangs early in its boot with `xsave` but without `xsaveopt`, which no real CPU has.
-    let third = [
-        "abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "xsave", "xsaveopt",
-    ];
-    let second = second.into_iter().filter(move |_| cpu >= EmulatedCpu::V2);
-    let third = third.into_iter().filter(move |_| cpu >= EmulatedCpu::V3);
-    first.into_iter().chain(second).chain(third)
-}
-
-/// Memory, CPUs and features. Without an emulated CPU, the guest runs on those of its host.
-fn machine(memory: MiB, vcpus: u32, emulated: Option<EmulatedCpu>, cache: MiB) -> Vec<Element> {
-    let mut features = element("features").child(element("acpi")).child(element("apic"));
-    let mut all = vec![
-        element("memory").attribute("unit", "MiB").text(memory.0),
-        element("vcpu").text(vcpus),
-    ];
-    match emulated {
-        // Under emulation QEMU's own model is the cheapest: host-model costs 20-35 % more CPU.
-        Some(emulated) => {
-            let cache = element("tb-cache").attribute("unit", "MiB").text(cache.0);
-            features = features.child(element("tcg").child(cache));
-            all.push(
-                element("cpu")
-                    .attribute("mode", "custom")
-                    .attribute("match", "exact")
-                    .attribute("check", "none")
-                    .child(element("model").attribute("fallback", "forbid").text("qemu64"))
-                    .children(features_of(emulated).map(|name| {
-                        element("feature")
-                            .attribute("policy", "require")
-                            .attribute("name", name)
-                    })),
-            );
-        }
-        None => all.push(element("cpu").attribute("mode", "host-passthrough")),
-    }
-    all.push(features);
-    all
-}
-
-fn boot(input: &DomainInput<'_>) -> Element {
-    let Some(kernel) = &input.image.kernel else {
-        // The BIOS writes to the console what it cannot boot. With a kernel of ours it has nothing to say.
-        return os_type()
-            .child(element("boot").attribute("dev", "hd"))
-            .child(element("bios").attribute("useserial", "yes"));
-    };
-    let mut line = input.image.cmdline.clone();
-    if let (Acceleration::Tcg, Some(khz)) = (input.acceleration, input.tsc_khz) {
-        // The emulated TSC runs at the host's rate. Without this option a guest calibrates it under load, gets it
-        // wrong and falls back to a clock that costs a trap for every read.
-        line = format!("{line} tsc_early_khz={khz}");
-    }
-    kernel_boot(kernel, input.image.initrd.as_deref(), line.trim())
-}
-
-/// The firmware that the host's QEMU offers, chosen by libvirt. Without Secure Boot, which needs a kernel that is signed
-/// with known keys. Its variables are a file that libvirt creates and removes with the domain.
-fn uefi_boot() -> Element {
-    let off = |name: &str| {
-        element("feature")
-            .attribute("enabled", "no")
-            .attribute("name", name)
-    };
-    os_type_of("q35")
-        .attribute("firmware", "efi")
-        .child(
-            element("firmware")
-                .child(off("enrolled-keys"))
-                .child(off("secure-boot")),
-        )
-        .child(element("boot").attribute("dev", "hd"))
-}
-
-fn kernel_boot(kernel: &str, initrd: Option<&str>, line: &str) -> Element {
-    os_type()
-        .child(element("kernel").text(kernel))
-        .children(initrd.map(|path| element("initrd").text(path)))
-        .child(element("cmdline").text(line))
-}
-
-fn os_type() -> Element {
-    // `pc` boots faster than q35 under emulation and has no AHCI, which Debian's cloud kernel cannot drive.
-    os_type_of("pc")
-}
-
-fn os_type_of(machine: &str) -> Element {
-    element("os").child(
-        element("type")
-            .attribute("arch", "x86_64")
-            .attribute("machine", machine)
-            .text("hvm"),
-    )
-}
-
-fn behaviour() -> Vec<Element> {
-    vec![
-        element("clock").attribute("offset", "utc"),
-        element("on_poweroff").text("destroy"),
-        element("on_reboot").text("restart"),
-        element("on_crash").text("destroy"),
-    ]
-}
-
-/// Disables devices that cost memory or boot time and that a node never uses.
-fn lean_controllers() -> Vec<Element> {
-    vec![
-        element("controller")
-            .attribute("type", "usb")
-            .attribute("model", "none"),
-        element("memballoon").attribute("model", "none"),
-    ]
-}
-
-fn overlay(input: &DomainInput<'_>, path: &str) -> Element {
-    let element_disk = disk(Format::Qcow2, path, "vda");
-    // The complete chain, so that libvirt does not probe the files.
-    match &input.image.disk {
-        None => element_disk.child(element("backingStore")),
-        Some(base) => element_disk.child(
-            element("backingStore")
-                .attribute("type", "file")
-                .child(element("format").attribute("type", base.format))
-                .child(element("source").attribute("file", &base.path))
-                .child(element("backingStore")),
-        ),
-    }
-}
-
-fn disk(format: Format, path: &str, target: &str) -> Element {
-    element("disk")
-        .attribute("type", "file")
-        .attribute("device", "disk")
-        // Nodes are disposable: data lost in a crash of the host does not matter, and flushing is expensive.
-        .child(
-            element("driver")
-                .attribute("name", "qemu")
-                .attribute("type", format)
-                .attribute("cache", "unsafe")
-                .attribute("discard", "unmap"),
-        )
-        .child(element("source").attribute("file", path))
-        .child(
-            element("target")
-                .attribute("dev", target)
-                .attribute("bus", "virtio"),
-        )
-}
-
-fn console(log: &str) -> Vec<Element> {
-    vec![
-        element("serial")
-            .attribute("type", "pty")
-            .child(element("log").attribute("file", log).attribute("append", "off"))
-            .child(
-                element("target")
-                    .attribute("type", "isa-serial")
-                    .attribute("port", 0),
-            ),
-        element("console")
-            .attribute("type", "pty")
-            .child(element("target").attribute("type", "serial").attribute("port", 0)),
-    ]
-}
-
 #[cfg(test)]
 pub(in crate::host) mod tests {
     use uuid::Uuid;
 
     use super::*;
     use crate::host::storage::artifact::HostDisk;
-    use crate::inventory::{Mac, NodeSpec};
+    use crate::image::Format;
+    use crate::inventory::{InterfaceSpec, Mac, NodeSpec};
+    use crate::plan::EmulatedCpu;
 
     pub(in crate::host) fn node() -> NodePlan {
         NodePlan {
@@ -329,6 +144,9 @@ pub(in crate::host) mod tests {
                 vcpus: 1,
                 memory: MiB(112),
                 disk: None,
+                disks: Vec::new(),
+                interfaces: Vec::new(),
+                bridge: None,
                 address: [10, 77, 0, 1].into(),
                 mac: Mac([0x52, 0x54, 10, 77, 0, 1]),
                 mtu: 1450,
@@ -398,6 +216,45 @@ pub(in crate::host) mod tests {
         let mut node = node();
         node.spec.disk = Some(MiB(1024));
         insta::assert_snapshot!(render(&micro(), &node, Acceleration::Kvm));
+    }
+
+    /// The parts of a text between two marks, without the marks.
+    fn between<'a>(text: &'a str, begin: &'a str, end: &'a str) -> Vec<&'a str> {
+        let parts = text.split(begin).skip(1);
+        parts.map(|part| part.split(end).next().unwrap()).collect()
+    }
+
+    #[test]
+    fn further_interfaces_and_disks_come_after_the_first_ones_in_their_order() {
+        let mut node = node();
+        node.spec.disks = vec![MiB(64), MiB(32)];
+        node.spec.interfaces = ["storage", "public"]
+            .map(|name| InterfaceSpec {
+                network: name.parse().unwrap(),
+                bridge: format!("br-{name}"),
+                address: "10.78.0.1/16".parse().unwrap(),
+                mac: Mac([0x52, 0x54, 10, 78, 0, 1]),
+                mtu: 8900,
+                gateway: None,
+            })
+            .to_vec();
+        let xml = render(&micro(), &node, Acceleration::Kvm);
+        assert_eq!(between(&xml, "<target dev=\"", "\""), ["vda", "vdb", "vdc"]);
+        assert_eq!(
+            between(&xml, "<source file=\"/pool/demo.00000000/", "\""),
+            ["n1.seed", "n1.disk1.qcow2", "n1.disk2.qcow2"]
+        );
+        assert_eq!(between(&xml, "<serial>", "</serial>"), ["disk1", "disk2"]);
+        assert_eq!(
+            between(&xml, "<source bridge=\"", "\""),
+            ["vcb00000000", "br-storage", "br-public"]
+        );
+        assert_eq!(between(&xml, "<mtu size=\"", "\""), ["1450", "8900", "8900"]);
+        let with_overlay = render(&cloud(), &node, Acceleration::Kvm);
+        assert_eq!(
+            between(&with_overlay, "<target dev=\"", "\""),
+            ["vda", "vdb", "vdc", "vdd"]
+        );
     }
 
     #[test]

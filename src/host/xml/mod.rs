@@ -1,10 +1,14 @@
 //! Pure functions that generate XML for libvirt. Every value passes through one escaping writer.
 
+mod bridge;
+mod devices;
 mod domain;
+mod machine;
 mod metadata;
 mod storage;
 mod tree;
 
+pub(super) use bridge::first_bridge;
 pub(super) use domain::{DomainInput, domain, probe_domain};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) use metadata::write_mark;

@@ -12,8 +12,8 @@ pub(in crate::host) fn pool(name: &str, directory: &str) -> String {
         .render()
 }
 
-/// A qcow2 volume of a node, over a read-only base if there is one. The format of the base is always
-/// given: otherwise QEMU would guess it from bytes that a guest can write.
+/// A qcow2 volume of a node: its overlay, over a read-only base if there is one, or a further disk, which is empty. The
+/// format of the base is always given: otherwise QEMU would guess it from bytes that a guest can write.
 pub(in crate::host) fn overlay_volume(name: &str, bytes: u64, base: Option<(&str, Format)>) -> String {
     let volume = element("volume")
         .child(element("name").text(name))

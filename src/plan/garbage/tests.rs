@@ -34,6 +34,7 @@ fn claimed(mut host: ObservedHost, cluster: &str, hours: Option<i64>) -> Observe
             expires: hours.map(end),
             subnet: None,
             vni: None,
+            networks: Vec::new(),
             nodes: 1,
             memory: MiB(96),
             vcpus: 1,

@@ -4,7 +4,7 @@ use super::fixture::{ID, OTHER_ID, World, layout};
 use crate::base::exit::ExitCode;
 use crate::base::failure::UserFacing;
 use crate::base::units::MiB;
-use crate::inventory::{CLAIM_VERSION, Claim, ObservedClaim, ShortId};
+use crate::inventory::{CLAIM_VERSION, Claim, ClaimedNetwork, ObservedClaim, ShortId};
 use crate::plan::Plan;
 use crate::topology::Place;
 
@@ -18,6 +18,7 @@ fn claim(world: &mut World, host: &str, change: impl Fn(&mut Claim)) {
         expires: None,
         subnet: None,
         vni: None,
+        networks: Vec::new(),
         nodes: 1,
         memory: MiB(100),
         vcpus: 1,
@@ -115,6 +116,41 @@ fn a_subnet_that_another_cluster_claims_on_a_host_of_both_is_refused() {
         claim.subnet = Some("10.77.5.0/24".parse().unwrap());
     });
     assert_eq!(layout(&world.plan().unwrap()), "bm1: a01");
+}
+
+#[test]
+fn what_others_claim_for_further_networks_is_not_taken() {
+    let vni = |plan: &Plan| plan.networks[0].vxlan.as_ref().unwrap().vni;
+    let mut world = world().network("storage", "10.78.0.0/16", &["a"]);
+    let wanted = vni(&world.plan().unwrap());
+    let further = |vni, subnet: Option<&str>| ClaimedNetwork {
+        name: "storage".parse().unwrap(),
+        subnet: subnet.map(|subnet| subnet.parse().unwrap()),
+        vni,
+    };
+    claim(&mut world, "bm2", |claim| {
+        claim.networks = vec![further(Some(wanted), None)];
+    });
+    assert_eq!(vni(&world.plan().unwrap()), wanted + 1);
+    // What this cluster was promised, for this network and for another one.
+    claim(&mut world, "bm1", |claim| {
+        claim.id = ID;
+        claim.cluster = "demo".parse().unwrap();
+        claim.networks = vec![further(Some(4711), None)];
+        claim.vni = Some(4712);
+    });
+    let plan = world.plan().unwrap();
+    assert_eq!(vni(&plan), 4711);
+    assert_eq!(plan.network.vxlan.as_ref().unwrap().vni, 4712);
+    let claimed = plan.claimed_capacity(&"bm1".parse().unwrap());
+    assert_eq!(claimed.networks[0].vni, Some(4711));
+    claim(&mut world, "bm2", |claim| {
+        claim.networks = vec![further(None, Some("10.78.5.0/24"))];
+    });
+    assert_eq!(
+        world.plan().unwrap_err().to_string(),
+        "subnet 10.78.0.0/16 of network `storage` is in use on `bm2`: cluster `other` claims 10.78.5.0/24 there"
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::Map;
 use uuid::Uuid;
 
 use crate::base::event::ActionKind;
-use crate::base::name::{GroupName, HostName, ImageName, NodeName};
+use crate::base::name::{GroupName, HostName, ImageName, NetworkName, NodeName};
 use crate::base::units::MiB;
 use crate::inventory::{
     DomainState, Firmware, HostFacts, Mark, ObservedHost, ObservedNode, ObservedObject, ShortId,
@@ -47,16 +47,8 @@ impl World {
             name: "demo".parse().unwrap(),
             hosts: Vec::new(),
             images: IndexMap::from([(micro().name, micro()), (cloud().name, cloud())]),
-            network: Network {
-                subnet: "10.77.0.0/16".parse().unwrap(),
-                range: None,
-                mtu: None,
-                nat: false,
-                bridge: None,
-                gateway: None,
-                dns: Vec::new(),
-                at: Some(at(7)),
-            },
+            network: network(NetworkName::CLUSTER, "10.77.0.0/16", 7),
+            networks: Vec::new(),
             groups: Vec::new(),
             nodes: Vec::new(),
             min_ready: MinReady::default(),
@@ -135,6 +127,18 @@ impl World {
         self
     }
 
+    /// Adds a further network, which the nodes of some groups join.
+    pub(super) fn network(mut self, name: &str, subnet: &str, groups: &[&str]) -> Self {
+        let new = network(name, subnet, 10 + self.topology.networks.len());
+        for node in &mut self.topology.nodes {
+            if groups.contains(&node.group.as_str()) {
+                node.networks.push(new.name.clone());
+            }
+        }
+        self.topology.networks.push(new);
+        self
+    }
+
     /// Appends a node to a group.
     pub(super) fn grow(&mut self, group: usize, memory: u64) {
         let group = &mut self.topology.groups[group];
@@ -202,13 +206,18 @@ impl World {
                 state: DomainState::Running,
             });
         }
-        for host in plan.hosts.iter().filter(|_| plan.network.own_bridge) {
+        for host in &plan.hosts {
             let observed = self.at(host.name.as_str());
-            observed.objects.push(object("bridge", &plan.network.bridge));
-            if let Some(vxlan) = &plan.network.vxlan {
-                observed.objects.push(object("vxlan", &vxlan.device));
-                if !observed.facts.vnis.contains(&vxlan.vni) {
-                    observed.facts.vnis.push(vxlan.vni);
+            for network in plan.all_networks() {
+                if !network.own_bridge || !host.joins(&network.name) {
+                    continue;
+                }
+                observed.objects.push(object("bridge", &network.bridge));
+                if let Some(vxlan) = &network.vxlan {
+                    observed.objects.push(object("vxlan", &vxlan.device));
+                    if !observed.facts.vnis.contains(&vxlan.vni) {
+                        observed.facts.vnis.push(vxlan.vni);
+                    }
                 }
             }
         }
@@ -273,6 +282,20 @@ fn cloud() -> Image {
     Image::new("cloud".parse().unwrap(), ImageSource::File("/cloud.qcow2".into()))
 }
 
+fn network(name: &str, subnet: &str, line: usize) -> Network {
+    Network {
+        name: name.parse().unwrap(),
+        subnet: subnet.parse().unwrap(),
+        range: None,
+        mtu: None,
+        nat: false,
+        bridge: None,
+        gateway: None,
+        dns: Vec::new(),
+        at: Some(at(line)),
+    }
+}
+
 fn node(group: &GroupName, index: u32, memory: u64) -> Node {
     Node {
         name: format!("{group}{:02}", index + 1).parse().unwrap(),
@@ -282,6 +305,8 @@ fn node(group: &GroupName, index: u32, memory: u64) -> Node {
         vcpus: 1,
         memory: MiB(memory),
         disk: None,
+        disks: Vec::new(),
+        networks: Vec::new(),
         vars: Map::new(),
     }
 }

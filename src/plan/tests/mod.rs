@@ -3,5 +3,6 @@ mod convergence;
 mod fixture;
 mod images;
 mod known_failures;
+mod networks;
 mod properties;
 mod units;

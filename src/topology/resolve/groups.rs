@@ -1,27 +1,21 @@
-//! Groups and their nodes: names, values per node, placement.
+//! Groups and their nodes: names, networks, placement.
 
 use std::collections::HashMap;
 
-use handlebars::Context;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::images::Images;
+use super::networks::Networks;
+use super::node_values::{NodeValues, pick};
 use super::values::{self, Span};
 use super::{Scope, nodes, user_data};
-use crate::base::name::{GroupName, HostName, ImageName, NodeName};
+use crate::base::name::{GroupName, HostName, NodeName};
 use crate::base::suggest::suggest;
-use crate::base::units::MiB;
-use crate::template::is_template;
-use crate::topology::limits::{MAX_NODES, MAX_VCPUS, MIN_MEMORY_MIB, RESERVED_NODES};
-use crate::topology::model::{Group, Host, ImageSource, Node};
-use crate::topology::raw::{RawDefaults, RawGroup, RawTopology};
+use crate::topology::limits::{MAX_NODES, RESERVED_NODES};
+use crate::topology::model::{Group, Host, Node};
+use crate::topology::raw::{RawGroup, RawTopology};
 use crate::topology::reader::At;
 use crate::topology::tree::shorten;
-
-/// Default memory of a node with the micro image: the minimum of Debian's cloud kernel.
-const MICRO_MEMORY: MiB = MiB(96);
-/// Default memory of any other node.
-const MEMORY: MiB = MiB(512);
 
 /// The groups and nodes of a topology.
 pub(super) struct Groups {
@@ -40,6 +34,7 @@ pub(super) fn resolve(
     raw: &RawTopology,
     hosts: &[Host],
     images: &Images,
+    networks: &Networks<'_>,
     vars: &Map<String, Value>,
 ) -> Groups {
     let mut groups = Groups {
@@ -106,17 +101,22 @@ pub(super) fn resolve(
             vars: values::vars(raw_group.vars.as_ref()),
             at: Some(scope.sink.locate(key.span.start)),
         };
+        let joined = networks.joined(scope, raw_group.networks.as_ref().or(defaults.networks.as_ref()));
+        // Templates and the use of networks depend on it.
+        groups.complete &= joined.is_some();
+        let joined = joined.unwrap_or_default();
         let template = NodeValues {
             scope,
             raw: raw_group,
             defaults: &defaults,
             images,
+            networks: &joined,
             group: &group,
             group_index: groups.list.len(),
             vars,
         };
         let before = groups.nodes.len();
-        template.nodes(&mut groups);
+        groups.complete &= template.nodes(&mut groups.nodes);
         let its_images = groups.nodes[before..]
             .iter()
             .filter_map(|node| images.get(node.image.as_str()));
@@ -265,172 +265,3 @@ fn separate(scope: &Scope<'_>, raw: &RawGroup, written: &[&str]) -> Vec<GroupNam
         })
         .collect()
 }
-
-/// The group's own field, else that of the defaults.
-fn pick<'a, T>(own: Option<&'a At<T>>, default: Option<&'a At<T>>) -> Option<&'a T> {
-    own.or(default).and_then(At::get)
-}
-
-/// Makes the nodes of one group.
-struct NodeValues<'a> {
-    scope: &'a Scope<'a>,
-    raw: &'a RawGroup,
-    defaults: &'a RawDefaults,
-    images: &'a Images,
-    group: &'a Group,
-    group_index: usize,
-    vars: &'a Map<String, Value>,
-}
-
-/// The values of a node of the group.
-#[derive(Clone)]
-struct Values {
-    image: ImageName,
-    vcpus: u32,
-    memory: MiB,
-    disk: Option<MiB>,
-    vars: Map<String, Value>,
-}
-
-impl NodeValues<'_> {
-    fn nodes(&self, groups: &mut Groups) {
-        let varies = self.varies();
-        let mut last: Option<Values> = None;
-        let mut good = true;
-        for (index, name) in self.group.nodes.iter().enumerate() {
-            // A group without templates is resolved once; only the first mistake of a group is reported.
-            let values = match last.take() {
-                Some(values) if !varies || !good => values,
-                _ => {
-                    let Some(values) = self.values(name, index, &mut good) else {
-                        groups.complete = false;
-                        return;
-                    };
-                    values
-                }
-            };
-            groups.nodes.push(Node {
-                name: name.clone(),
-                group: self.group.name.clone(),
-                index: index as u32,
-                image: values.image.clone(),
-                vcpus: values.vcpus,
-                memory: values.memory,
-                disk: values.disk,
-                vars: values.vars.clone(),
-            });
-            last = Some(values);
-        }
-    }
-
-    fn varies(&self) -> bool {
-        let text = |text: Option<&String>| text.is_some_and(|text| is_template(text));
-        let (raw, defaults) = (self.raw, self.defaults);
-        text(pick(raw.image.as_ref(), defaults.image.as_ref()).map(|text| &text.0))
-            || text(pick(raw.vcpus.as_ref(), defaults.vcpus.as_ref()).map(|text| &text.0))
-            || text(pick(raw.memory.as_ref(), defaults.memory.as_ref()).map(|text| &text.0))
-            || text(pick(raw.disk.as_ref(), defaults.disk.as_ref()).map(|text| &text.0))
-            || self.group.vars.values().any(values::uses_templates)
-    }
-
-    /// The values of one node. Wrong ones are replaced, so that the templates of steps can still be
-    /// checked; `None` if its variables are wrong, because templates depend on them.
-    fn values(&self, name: &NodeName, index: usize, good: &mut bool) -> Option<Values> {
-        let (scope, raw, defaults) = (self.scope, self.raw, self.defaults);
-        let mut vars = self.vars.clone();
-        if let Some(at) = &raw.vars {
-            let own = values::rendered_vars(
-                scope,
-                &at.span,
-                &at.get()?.0,
-                "vars",
-                &self.context(name, index, &vars),
-            )?;
-            vars.extend(own);
-        }
-        let context = self.context(name, index, &vars);
-        let text = |at: &At<String>, what: &str| values::rendered(scope, &at.span, at.get()?, what, &context);
-        let image = match raw.image.as_ref().or(defaults.image.as_ref()).map(flat) {
-            Some(at) => text(&at, "image").and_then(|image| self.image(&at.span, &image)),
-            None => "micro".parse().ok(),
-        };
-        let vcpus = match raw.vcpus.as_ref().or(defaults.vcpus.as_ref()).map(flat) {
-            Some(at) => {
-                text(&at, "vcpus").and_then(|text| values::number(scope, &at.span, &text, "vcpus", MAX_VCPUS))
-            }
-            None => Some(1),
-        };
-        let memory = match raw.memory.as_ref().or(defaults.memory.as_ref()).map(flat) {
-            Some(at) => text(&at, "memory")
-                .and_then(|text| values::size(scope, &at.span, &text, "memory", MIN_MEMORY_MIB)),
-            None => Some(
-                match image.as_ref().and_then(|image| self.images.get(image.as_str())) {
-                    Some(image) if image.source == ImageSource::Micro => MICRO_MEMORY,
-                    _ => MEMORY,
-                },
-            ),
-        };
-        let disk = match raw.disk.as_ref().or(defaults.disk.as_ref()).map(flat) {
-            Some(at) => text(&at, "disk")
-                .and_then(|text| values::size(scope, &at.span, &text, "disk", 1))
-                .map(Some),
-            None => Some(None),
-        };
-        *good = image.is_some() && vcpus.is_some() && memory.is_some() && disk.is_some();
-        Some(Values {
-            image: image.or_else(|| "micro".parse().ok())?,
-            vcpus: vcpus.unwrap_or(1),
-            memory: memory.unwrap_or(MEMORY),
-            disk: disk.flatten(),
-            vars,
-        })
-    }
-
-    fn image(&self, span: &Span, text: &str) -> Option<ImageName> {
-        if !self.images.is_defined(text) {
-            self.scope.sink.error_hint(
-                span,
-                format!("unknown image `{}`", shorten(text)),
-                self.images.suggest(text),
-            );
-            return None;
-        }
-        text.parse().ok()
-    }
-
-    fn context(&self, name: &NodeName, index: usize, vars: &Map<String, Value>) -> Context {
-        let group =
-            json!({ "name": self.group.name, "index": self.group_index, "count": self.group.nodes.len() });
-        Context::from(json!({
-            "name": name,
-            "index": index,
-            "node": { "name": name, "index": index, "group": self.group.name },
-            "group": group,
-            "vars": vars,
-        }))
-    }
-}
-
-/// A text type as its text.
-fn flat<T: AsText>(at: &At<T>) -> At<String> {
-    At {
-        value: at.get().map(|text| text.text().to_owned()),
-        span: at.span.clone(),
-    }
-}
-
-trait AsText {
-    fn text(&self) -> &str;
-}
-
-macro_rules! as_text {
-    ($($type:ident),*) => {
-        $(impl AsText for crate::topology::raw::$type {
-            fn text(&self) -> &str {
-                &self.0
-            }
-        })*
-    };
-}
-
-as_text!(Template, Number, Size);

@@ -6,6 +6,8 @@ mod groups;
 mod hosts;
 mod images;
 mod network;
+mod networks;
+mod node_values;
 mod nodes;
 mod steps;
 mod templates;
@@ -68,8 +70,9 @@ pub(super) fn topology(raw: &RawTopology, sink: &Sink<'_>, base_dir: &Path) -> O
     };
     let hosts = hosts::resolve(&scope, raw.hosts.as_ref());
     let images = images::resolve(&scope, raw.images.as_ref());
-    let groups = groups::resolve(&scope, raw, &hosts, &images, &vars);
-    let network = network::resolve(&scope, raw.network.as_ref(), groups.nodes.len(), hosts.len());
+    let networks = networks::Networks::read(&scope, raw);
+    let groups = groups::resolve(&scope, raw, &hosts, &images, &networks, &vars);
+    let (network, networks) = networks.resolve(&scope, &groups.nodes, groups.complete, hosts.len());
     let configure = steps::configure(&scope, raw.configure.as_ref(), &groups);
     let workload = steps::workload(&scope, raw.workload.as_ref(), &groups);
     let min_ready = raw
@@ -92,6 +95,7 @@ pub(super) fn topology(raw: &RawTopology, sink: &Sink<'_>, base_dir: &Path) -> O
         hosts,
         images: images.used(&groups.nodes),
         network,
+        networks,
         groups: groups.list,
         nodes: groups.nodes,
         min_ready,

@@ -1,4 +1,4 @@
-//! The network: subnet, MTU, bridge, gateway, name servers.
+//! One network: subnet, MTU, bridge, gateway, name servers.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -6,6 +6,7 @@ use ipnet::Ipv4Net;
 
 use super::Scope;
 use super::values::{self, Span};
+use crate::base::name::NetworkName;
 use crate::base::text::plural;
 use crate::topology::model::Network;
 use crate::topology::range::{AddressRange, usable};
@@ -13,24 +14,44 @@ use crate::topology::raw::RawNetwork;
 use crate::topology::reader::At;
 use crate::topology::tree::shorten;
 
-/// Default subnet.
+/// Default subnet of the network `cluster`.
 const SUBNET: Ipv4Net = match Ipv4Net::new(Ipv4Addr::new(10, 77, 0, 0), 16) {
     Ok(net) => net,
     Err(_) => panic!("16 is a prefix length"),
 };
 
-pub(super) fn resolve(
-    scope: &Scope<'_>,
-    raw: Option<&At<RawNetwork>>,
-    nodes: usize,
-    hosts: usize,
-) -> Network {
+/// A network as it is written.
+pub(super) struct Written<'a> {
+    pub(super) name: NetworkName,
+    /// Place of its name; `None` for the key `network`.
+    pub(super) key: Option<Span>,
+    /// Its keys; `None` if the topology does not have it.
+    pub(super) raw: Option<&'a At<RawNetwork>>,
+}
+
+impl<'a> Written<'a> {
+    pub(super) fn fields(&self) -> Option<&'a RawNetwork> {
+        self.raw.and_then(At::get)
+    }
+}
+
+/// A network, and whether its subnet is the one that is meant: in place of a wrong one it has another.
+pub(super) struct Resolved {
+    pub(super) network: Network,
+    pub(super) has_subnet: bool,
+}
+
+pub(super) fn resolve(scope: &Scope<'_>, network: &Written<'_>, nodes: usize, hosts: usize) -> Resolved {
     let none = RawNetwork::default();
-    let fields = raw.and_then(At::get).unwrap_or(&none);
+    let fields = network.fields().unwrap_or(&none);
     let written = fields.subnet.as_ref();
     let subnet = match written {
         Some(at) => at.get().and_then(|text| subnet(scope, &at.span, &text.0)),
-        None => Some(SUBNET),
+        None if network.name.is_cluster() => Some(SUBNET),
+        None => {
+            without_subnet(scope, network);
+            None
+        }
     };
     let bridge = fields
         .bridge
@@ -60,7 +81,10 @@ pub(super) fn resolve(
             (Some(range), Some(at)) => (format!("the range {range}"), at.span.clone()),
             _ => (
                 format!("the subnet {subnet}"),
-                written.map_or(0..0, |at| at.span.clone()),
+                written
+                    .map(|at| at.span.clone())
+                    .or(network.key.clone())
+                    .unwrap_or(0..0),
             ),
         };
         check_size(scope, subnet, range, gateway, (nodes, hosts), place);
@@ -98,18 +122,35 @@ pub(super) fn resolve(
                 .filter_map(|at| values::address::<IpAddr>(scope, &at.span, at.get()?, "an IP address"))
                 .collect()
         });
-    Network {
-        subnet: subnet.unwrap_or(SUBNET),
-        range,
-        mtu,
-        nat,
-        bridge,
-        gateway,
-        dns,
-        at: written
-            .map(|at| &at.span)
-            .or(fields.range.as_ref().map(|at| &at.span))
-            .map(|span| scope.sink.locate(span.start)),
+    let place = written
+        .map(|at| &at.span)
+        .or(fields.range.as_ref().map(|at| &at.span))
+        .or(network.key.as_ref());
+    Resolved {
+        network: Network {
+            name: network.name.clone(),
+            subnet: subnet.unwrap_or(SUBNET),
+            range,
+            mtu,
+            nat,
+            bridge,
+            gateway,
+            dns,
+            at: place.map(|span| scope.sink.locate(span.start)),
+        },
+        has_subnet: subnet.is_some(),
+    }
+}
+
+/// A further network has no default, because each needs a subnet of its own.
+fn without_subnet(scope: &Scope<'_>, network: &Written<'_>) {
+    // If its keys cannot be read, that is recorded.
+    if let (Some(key), Some(_)) = (&network.key, network.fields()) {
+        scope.sink.error_hint(
+            key,
+            format!("the network `{}` has no `subnet`", network.name),
+            "add a private IPv4 network, such as `subnet: 10.78.0.0/16`".to_owned(),
+        );
     }
 }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// The messages with line and column, one a line.
-fn messages(text: &str) -> Vec<String> {
+pub(super) fn messages(text: &str) -> Vec<String> {
     match parse(text) {
         Ok(_) => panic!("this was accepted:\n{text}"),
         Err(diagnostics) => diagnostics
@@ -25,7 +25,7 @@ fn messages(text: &str) -> Vec<String> {
 }
 
 /// Asserts that a topology with this line in it has one mistake, of this text.
-fn one(text: &str, wanted: &str) {
+pub(super) fn one(text: &str, wanted: &str) {
     let found = messages(text);
     assert!(
         found.len() == 1 && found[0].contains(wanted),
@@ -521,6 +521,8 @@ fn fragments() -> impl Strategy<Value = String> {
         "defaults: {memory: ",
         "network: {subnet: ",
         "10.0.0.0/24}\n",
+        "networks: {s: {subnet: ",
+        "defaults: {networks: [cluster, s], disks: [{size: ",
         "[",
         "]",
         "{",

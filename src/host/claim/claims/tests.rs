@@ -9,7 +9,7 @@ use crate::base::units::MiB;
 use crate::host::claim::request::LockMode;
 use crate::host::inspect::probe::Probe;
 use crate::host::layout::BASE;
-use crate::inventory::CLAIM_VERSION;
+use crate::inventory::{CLAIM_VERSION, ClaimedNetwork};
 
 const ALLOWED: Duration = Duration::from_secs(20);
 
@@ -23,6 +23,7 @@ fn claim(name: &str, id: u128) -> Claim {
         expires: Some("2026-01-31T16:00:00Z".parse().unwrap()),
         subnet: Some("10.77.0.0/16".parse().unwrap()),
         vni: Some(7),
+        networks: Vec::new(),
         nodes: 2,
         memory: MiB(192),
         vcpus: 2,
@@ -144,6 +145,31 @@ async fn of_two_commands_that_planned_with_the_same_claims_the_second_must_plan_
     );
     assert_ne!(place.token().await, token);
     assert_eq!(names(&place.path(&one)), ["claim.json", "lock", "owner.json"]);
+}
+
+#[tokio::test]
+async fn a_claim_of_many_networks_is_read_whole() {
+    let place = Place::new();
+    let network = |number: u32| ClaimedNetwork {
+        name: format!("{}{number}", "n".repeat(39)).parse().unwrap(),
+        subnet: Some("100.100.100.128/25".parse().unwrap()),
+        vni: Some(0x00ff_ffff - number),
+    };
+    let claim = Claim {
+        controller: "c".repeat(128),
+        networks: (1..8).map(network).collect(),
+        ..claim(&"c".repeat(40), 1)
+    };
+    let size = serde_json::to_string(&claim).unwrap().len();
+    assert!(size > 1024 && size <= LIMIT, "{size}");
+    let (state, held) = place.hold(&claim, LockMode::Exclusive, Some("")).await;
+    let is_whole =
+        |state: &LockState| matches!(state, LockState::Held { claim: Some(read), .. } if *read == claim);
+    assert!(is_whole(&state), "{state:?}");
+    let held = held.unwrap();
+    let token = place.token().await;
+    let state = place.hold_again(&claim, &held, &token).await;
+    assert!(is_whole(&state), "{state:?}");
 }
 
 #[tokio::test]
