@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::base::exit::ExitCode;
+use crate::base::failure::UserError;
 use crate::cmd::common::FlagVariable;
 use crate::cmd::{self, Context};
 use crate::report::{self, Format};
@@ -138,7 +139,26 @@ pub fn main() -> std::process::ExitCode {
     });
     // A libvirt call that never returns must not delay the exit: its connection is already closed.
     runtime.shutdown_timeout(SHUTDOWN);
-    code.into()
+    written(code).into()
+}
+
+/// The exit code of a command whose output was to be written: one that did its work, but not all of its output could be
+/// written, has failed.
+fn written(code: ExitCode) -> ExitCode {
+    let Some(cause) = report::failure() else {
+        return code;
+    };
+    let error = UserError::new(
+        ExitCode::Unexpected,
+        format!("failed to write standard output: {cause}"),
+    );
+    let error = error.with_hint("what was printed is not complete: free space there and try again");
+    let failed = report::error::error(&error.into(), Format::Human);
+    match code.code() {
+        // `exec` ends its commands as an interrupt does.
+        0 | 130 => failed,
+        _ => code,
+    }
 }
 
 /// Reports a wrong command line: to people as clap prints it, to programs as any other error.

@@ -1,6 +1,6 @@
 //! Whether nodes are as they were configured, before a workload is started on them.
 
-use super::configured::{Configured, REBOOTED};
+use super::configured::{Configured, INCOMPLETE, REBOOTED};
 use super::login_check::{Allowed, NoAnswer, answer};
 use super::open::Cluster;
 use super::transfer::NODES_AT_ONCE;
@@ -52,8 +52,6 @@ async fn why_not(node: &NodeName, nodes: &Nodes, configured: &Configured) -> Opt
         Ok(answer) if configured.has_rebooted(node, answer.boot) => Some(REBOOTED.to_owned()),
         Err(NoAnswer::Failed(SshError::NotRunning(why))) => Some(why.reason),
         Err(NoAnswer::Failed(error)) if error.is_no_server() => Some("accepts no SSH connection".to_owned()),
-        _ => configured
-            .is_incomplete(node)
-            .then(|| "its configuration is not complete".to_owned()),
+        _ => configured.is_incomplete(node).then(|| INCOMPLETE.to_owned()),
     }
 }

@@ -24,6 +24,9 @@ const VERSION: u32 = 2;
 /// The reason for a node whose boot is not that in which it was configured.
 pub(crate) const REBOOTED: &str = "rebooted since it was configured";
 
+/// The reason for a node whose configuration was begun or is missing.
+pub(crate) const INCOMPLETE: &str = "its configuration is not complete";
+
 /// The state of the nodes' configuration, as far as this controller brought it about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Configured {

@@ -64,17 +64,15 @@ pub(super) async fn answer(node: &NodeName, nodes: &Nodes, allowed: Allowed) -> 
         // One process for both.
         let request = ExecRequest {
             command: format!("cat /proc/uptime {BOOT_ID}"),
-            limit: 256,
+            // The login shell may print something first.
+            limit: 64 << 10,
             ..ExecRequest::default()
         };
         let _waits = nodes.waits(node);
         let output = session.exec(&request).await.map_err(NoAnswer::Failed)?;
         let text = String::from_utf8_lossy(&output.stdout);
         Ok(Answer {
-            uptime: text
-                .split_whitespace()
-                .next()
-                .and_then(|seconds| seconds.parse().ok()),
+            uptime: uptime_in(&text),
             boot: boot_in(&text),
         })
     };
@@ -82,6 +80,15 @@ pub(super) async fn answer(node: &NodeName, nodes: &Nodes, allowed: Allowed) -> 
         answer = look => answer,
         why = silent(node, nodes, allowed) => Err(NoAnswer::Silent(why)),
     }
+}
+
+/// The first of the two numbers in `/proc/uptime`, after whatever the login shell has printed.
+fn uptime_in(text: &str) -> Option<f64> {
+    text.lines().rev().find_map(|line| {
+        let (uptime, idle) = line.split_once(' ')?;
+        idle.trim().parse::<f64>().ok()?;
+        uptime.parse().ok()
+    })
 }
 
 /// Waits until the time of a node is over, and returns what to show of it.
@@ -141,6 +148,15 @@ fn unanswered(waited: Duration, load: Option<&Load>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_uptime_is_found_after_what_a_login_shell_prints() {
+        let answer = "12.30 4.56\n0f8fad5b-d9cb-469f-a165-70867728950e\n";
+        for before in ["", "Welcome to this machine\n", "1 2\n"] {
+            assert_eq!(uptime_in(&format!("{before}{answer}")), Some(12.3), "{before}");
+        }
+        assert_eq!(uptime_in("Welcome to this machine\n"), None);
+    }
 
     #[test]
     fn a_node_that_does_not_answer_is_slow_or_unknown_and_has_more_time_unless_its_host_is_at_ease() {

@@ -19,12 +19,15 @@ use crate::plan::NodePlan;
 const NODES_AT_ONCE: usize = 256;
 
 /// Does what the scope of the options asks for, waits until the nodes accept a login, and configures them. The topology is
-/// that of the last `up`: a file that has changed since then does not matter.
-pub async fn change(cluster: &Cluster, options: &UpOptions, events: &Events) -> anyhow::Result<()> {
+/// that of the last `up`: a file that has changed since then does not matter. Returns how many nodes it booted or
+/// resumed.
+pub async fn change(cluster: &Cluster, options: &UpOptions, events: &Events) -> anyhow::Result<usize> {
     let topology = cluster.stored_topology()?;
     let situation = up::prepare(&options.plan(), topology, &cluster.dir, events).await?;
+    let boots = situation.plan.actions.iter().filter(|action| action.kind.boots());
+    let nodes: BTreeSet<NodeName> = boots.map(|action| action.node.clone()).collect();
     up::raise(situation, options, events).await?;
-    Ok(())
+    Ok(nodes.len())
 }
 
 /// Stops nodes, as by cutting their power; returns how many ran. Their domains and disks stay.

@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Cluster;
-use super::configured::{Configured, REBOOTED};
+use super::configured::{Configured, INCOMPLETE, REBOOTED};
 use super::leases::claims;
 use super::login_check::{Allowed, answer};
 use super::nodes::{close, nodes_of};
@@ -257,6 +257,13 @@ async fn node_status<'a>(
             hint: why.hint.clone(),
         }),
     };
+    // The same that `run` refuses.
+    if state == NodeState::Running && trouble.is_none() && configured.is_incomplete(&node.name) {
+        trouble = Some(Trouble {
+            reason: INCOMPLETE.to_owned(),
+            hint: Some("`vcluster up` configures it".to_owned()),
+        });
+    }
     let allowed = options.answer_timeout.map_or(Allowed::ByLoad, Allowed::Total);
     let login = if options.login && state == NodeState::Running {
         match answer(&node.name, sessions, allowed).await {

@@ -1,7 +1,5 @@
 //! `vcluster console`: the serial console of a node, live. Ctrl-] leaves it.
 
-use std::io::Write;
-
 use anyhow::Context as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -84,10 +82,8 @@ async fn live(host: &dyn Backend, domain: &str, pending: &Pending, waits: &Event
     let why = loop {
         tokio::select! {
             read = output.read(&mut buffer) => match read {
-                Ok(count @ 1..) => {
-                    let mut out = std::io::stdout().lock();
-                    let _ = out.write_all(&buffer[..count]).and_then(|()| out.flush());
-                }
+                Ok(count @ 1..) if report::bytes_read(&buffer[..count]) => {}
+                Ok(1..) => break "nothing reads the output any more",
                 _ => break "the console was closed: the node has stopped",
             },
             bytes = keys.recv(), if typing => match bytes {

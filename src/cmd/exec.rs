@@ -140,8 +140,9 @@ impl Outputs {
             .entry(node.clone())
             .or_insert_with(|| NodeOutput::new(node.clone()));
         match event {
-            FanEvent::Ended { ended, .. } => {
+            FanEvent::Ended { node, ended } => {
                 entry.ended = ended;
+                self.printer.end(&node);
                 if self.format == Format::Json {
                     show::json(entry);
                     (entry.stdout, entry.stderr) = (Kept::default(), Kept::default());

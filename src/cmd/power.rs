@@ -165,8 +165,9 @@ impl Booting {
     ) -> anyhow::Result<ExitCode> {
         let (cluster, _lock) = Cluster::hold(nodes.cluster.cluster.as_deref(), self.verb, Lock::take)?;
         let chosen = nodes.select(&cluster)?;
-        let (count, name) = (plural(chosen.len(), "node"), &cluster.record.name);
+        let name = &cluster.record.name;
         if asks {
+            let count = plural(chosen.len(), "node");
             let folded = crate::nodeset::fold(&chosen);
             let question = format!("Recreate {count} of cluster `{name}` ({folded})?");
             if !confirm(&question, &context.cancel).await? {
@@ -192,7 +193,15 @@ impl Booting {
             cancel: context.cancel.clone(),
         };
         let result = power::change(&cluster, &options, &output.events).await;
-        let line = result.map(|()| Some(format!("{} {count} of cluster `{name}`", self.done)));
+        let line = result.map(|booted| {
+            // Only `start` leaves a node as it is.
+            let rest = match chosen.len().saturating_sub(booted) {
+                0 => String::new(),
+                rest => format!("; {rest} ran already"),
+            };
+            let count = plural(booted, "node");
+            Some(format!("{} {count} of cluster `{name}`{rest}", self.done))
+        });
         output.finish(line).await
     }
 }

@@ -1,12 +1,14 @@
 //! `vcluster pull`: fetches files and directories from many nodes, into a directory per node.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Context;
 use super::common::Selection;
 use super::output::waits;
 use crate::base::exit::ExitCode;
+use crate::base::failure::UserError;
 use crate::base::text::{plural, sanitize};
 use crate::cluster::nodes::close;
 use crate::cluster::transfer::{self, Wanted};
@@ -35,6 +37,16 @@ const SHOWN: usize = 100;
 
 /// Runs the verb.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    if let Some((one, other)) = of_one_name(&args.sources) {
+        let message = format!(
+            "{} and {} would both be written to DESTINATION/NODE/{}",
+            sanitize(&one.to_string_lossy()),
+            sanitize(&other.to_string_lossy()),
+            sanitize(&one.file_name().unwrap_or_default().to_string_lossy())
+        );
+        let hint = "fetch one of them with a command of its own, into another destination";
+        return Err(UserError::new(ExitCode::Usage, message).with_hint(hint).into());
+    }
     let (cluster, chosen) = args.selection.open()?;
     let waits = waits(context);
     let nodes = args.selection.connect(&cluster, &chosen, &waits).await?;
@@ -78,4 +90,36 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         0 => ExitCode::Ok,
         _ => ExitCode::ApplyFailed,
     })
+}
+
+/// Two different sources that arrive under the same name: one would replace the other.
+fn of_one_name(sources: &[OsString]) -> Option<(&Path, &Path)> {
+    let mut seen = HashMap::new();
+    for source in sources.iter().map(Path::new) {
+        // One without a name is an error of its own.
+        let Some(name) = source.file_name() else {
+            continue;
+        };
+        match seen.insert(name, source) {
+            Some(earlier) if earlier != source => return Some((earlier, source)),
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_of_one_name_are_found_unless_they_are_the_same() {
+        let found = |sources: &[&str]| {
+            let sources: Vec<OsString> = sources.iter().map(OsString::from).collect();
+            of_one_name(&sources).map(|(one, other)| (one.to_owned(), other.to_owned()))
+        };
+        let pair = Some(("/a/conf".into(), "/b/conf/".into()));
+        assert_eq!(found(&["/a/conf", "/x", "/b/conf/"]), pair);
+        assert_eq!(found(&["/a/conf", "/a//conf/", "/a/conf2", "/", ".."]), None);
+    }
 }

@@ -17,6 +17,10 @@ use crate::engine::{EngineError, Pending};
 use crate::report;
 use crate::ssh::{ExecEvent, ExecRequest, Nodes, ShellRequest, SshError};
 
+/// The login shell of a standard input that is no terminal: as with ssh, it gets no terminal either, which would echo its
+/// commands and show prompts.
+const LOGIN_SHELL: &str = r#"exec "$SHELL" -l"#;
+
 /// Open a shell on a node, or run one command there
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -48,9 +52,11 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     };
     let command = (!args.command.is_empty()).then(|| args.command.join(" "));
     let on_terminal = std::io::stdin().is_terminal() && (args.tty || command.is_none());
-    let code = match command {
-        Some(command) if !on_terminal => plain(&nodes, &args.node, &session, command, context).await?,
-        command => terminal(&session, command, context).await?,
+    let code = if on_terminal {
+        terminal(&session, command, context).await?
+    } else {
+        let command = command.unwrap_or_else(|| LOGIN_SHELL.to_owned());
+        plain(&nodes, &args.node, &session, command, context).await?
     };
     // Also ends a command that still runs there.
     close(&nodes, &waits).await;
@@ -88,7 +94,11 @@ async fn plain(
     loop {
         tokio::select! {
             event = events.recv() => match event {
-                Some(event) => code = show(event).unwrap_or(code),
+                Some(event) => match show(event) {
+                    Some(Shown::Code(ended)) => code = ended,
+                    Some(Shown::Unread) => return Ok(Some(ExitCode::Interrupted.code())),
+                    None => {}
+                },
                 None => return Ok(Some(code)),
             },
             why = nodes.dead_while_probed(node, session) => return Err(SshError::NotRunning(why).into()),
@@ -121,7 +131,11 @@ async fn terminal(
     let code = loop {
         tokio::select! {
             event = shell.next() => match event {
-                Some(event) => code = show(event).unwrap_or(code),
+                Some(event) => match show(event) {
+                    Some(Shown::Code(ended)) => code = ended,
+                    Some(Shown::Unread) => break Some(ExitCode::Interrupted.code()),
+                    None => {}
+                },
                 None => break Some(code),
             },
             bytes = keys.recv(), if typing => if let Some(bytes) = bytes { shell.input(bytes).await } else {
@@ -140,23 +154,28 @@ async fn terminal(
     Ok(code)
 }
 
-/// Writes output unfiltered: the user asked for this node's terminal. Returns the exit code at the end.
-fn show(event: ExecEvent) -> Option<u8> {
+/// What follows from an event that was shown.
+enum Shown {
+    /// The command has ended; this is the exit code.
+    Code(u8),
+    /// Standard output takes no more.
+    Unread,
+}
+
+/// Writes output unfiltered: the user asked for this node's terminal.
+fn show(event: ExecEvent) -> Option<Shown> {
     match event {
-        ExecEvent::Stdout(bytes) => {
-            let mut out = std::io::stdout().lock();
-            let _ = out.write_all(&bytes).and_then(|()| out.flush());
-            None
-        }
+        // Its reader may be gone, as in `ssh NODE ... | head`: the caller then ends the command.
+        ExecEvent::Stdout(bytes) => (!report::bytes_read(&bytes)).then_some(Shown::Unread),
         ExecEvent::Stderr(bytes) => {
             let _ = std::io::stderr().lock().write_all(&bytes);
             None
         }
-        ExecEvent::Ended(ended) => Some(ended.passed_on()),
-        ExecEvent::TimedOut(_) => Some(ExitCode::Timeout.code()),
+        ExecEvent::Ended(ended) => Some(Shown::Code(ended.passed_on())),
+        ExecEvent::TimedOut(_) => Some(Shown::Code(ExitCode::Timeout.code())),
         ExecEvent::Lost(why) => {
             report::message(&format!("\r\nconnection lost: {}", sanitize(&why)));
-            Some(255)
+            Some(Shown::Code(255))
         }
     }
 }

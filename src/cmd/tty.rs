@@ -1,10 +1,14 @@
 //! The local terminal while it shows a remote one: raw mode, keys, size.
 
-use std::io::{IsTerminal, Read};
+use std::io::{ErrorKind, IsTerminal, Read};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use nix::sys::termios::{self, SetArg, Termios};
 use tokio::sync::mpsc;
+
+/// The pause before a non-blocking input without data is read again.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Raw mode until dropped.
 pub(super) struct RawMode(Option<Termios>);
@@ -46,7 +50,17 @@ pub(super) fn keys() -> mpsc::Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel(16);
     std::thread::spawn(move || {
         let mut buffer = [0; 4096];
-        while let Ok(count @ 1..) = std::io::stdin().lock().read(&mut buffer) {
+        loop {
+            let count = match std::io::stdin().lock().read(&mut buffer) {
+                Ok(count @ 1..) => count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                // Another process has made it non-blocking: this is not its end.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    std::thread::sleep(PAUSE);
+                    continue;
+                }
+                _ => break,
+            };
             if sender.blocking_send(buffer[..count].to_vec()).is_err() {
                 break;
             }

@@ -56,7 +56,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             .because("nodes of these hosts do not reach each other");
         findings.push(if silent {
             finding.advised(format!(
-                "allow UDP port {port} between these hosts in their firewalls, in both directions"
+                "allow UDP port {port} between these hosts in their firewalls, in both directions, and ICMP on their \
+                 bridges"
             ))
         } else {
             finding.advised(format!("set {} to less than {mtu}", network::mtu_key(name)))

@@ -3,7 +3,7 @@
 use super::apply::Round;
 use super::failure::EngineError;
 use super::fleet::{Member, split};
-use super::remove::Target;
+use super::remove::{Target, warn_unplugged};
 use super::stage;
 use crate::base::event::{ActionKind, HostStage, NodeStage};
 use crate::base::failure::{Failure, explain};
@@ -65,6 +65,7 @@ impl Round<'_> {
                     self.events
                         .warn(format!("{}: {}", member.endpoint.name, explain(error)));
                 }
+                warn_unplugged(&member, &removed, self.events);
                 for path in &removed.kept {
                     let host = &member.endpoint.name;
                     self.events.warn(format!(

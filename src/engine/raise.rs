@@ -364,7 +364,8 @@ impl Raise<'_> {
     async fn boot_of(&self, node: &NodePlan) -> Option<Uuid> {
         let request = ExecRequest {
             command: format!("cat {BOOT_ID}"),
-            limit: 256,
+            // The login shell may print something first.
+            limit: 64 << 10,
             timeout: Some(self.boot_timeout),
             ..ExecRequest::default()
         };

@@ -8,7 +8,7 @@ use super::stage;
 use crate::base::event::{Event, Events, HostStage, NodeStage};
 use crate::base::failure::{Failure, explain};
 use crate::base::name::{ClusterName, HostName};
-use crate::host::HostError;
+use crate::host::{HostError, Removed};
 use crate::inventory::{ClusterRef, ObservedHost, ObservedNode, ObservedObject, ShortId, domain_name};
 use crate::ssh::fanout;
 
@@ -137,6 +137,7 @@ pub async fn remove(
                 for error in &removed.errors {
                     events.warn(format!("{}: {}", member.endpoint.name, explain(error)));
                 }
+                warn_unplugged(&member, &removed, events);
                 kept.extend(removed.kept);
             }
             Ok((changed, (member.endpoint.name.clone(), kept)))
@@ -174,6 +175,16 @@ pub async fn remove(
         .flat_map(|(host, paths)| paths.iter().map(move |path| format!("{path} on {host}")))
         .collect();
     check_removal(left, kept)
+}
+
+/// Names the interfaces of others whose bridge was removed.
+pub(super) fn warn_unplugged(member: &Member, removed: &Removed, events: &Events) {
+    for interface in &removed.unplugged {
+        events.warn(format!(
+            "{}: unplugged {interface}: vcluster did not create it, and its bridge is removed",
+            member.endpoint.name
+        ));
+    }
 }
 
 /// Whether an object is kept as long as others have files in it.

@@ -45,9 +45,12 @@ impl ExportFormat for Inventory {
             }
             let mut variables = json!({
                 "ansible_host": node.node.spec.address,
+                "ansible_port": 22,
                 "ansible_user": node.user,
                 "ansible_ssh_private_key_file": key,
                 "ansible_ssh_common_args": ssh_args,
+                // By default it has only address and user, which a node of another cluster may have too.
+                "ansible_control_path": format!("%(directory)s/{}-%%r", node.socket()),
                 "vcluster_host": node.node.host,
             });
             if !node.node.spec.interfaces.is_empty() {

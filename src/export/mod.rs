@@ -52,6 +52,14 @@ pub struct ExportedNode<'a> {
     pub hop: Option<String>,
 }
 
+impl ExportedNode<'_> {
+    /// A name for the socket of a shared connection to it: no other node of any cluster has it, and it is short.
+    pub fn socket(&self) -> String {
+        // The last 12 of 32 digits: the whole path may not have more than about 100 characters.
+        self.node.uuid.simple().to_string().split_off(20)
+    }
+}
+
 impl<'a> ExportedCluster<'a> {
     /// The selected nodes of a cluster.
     pub fn new(cluster: &'a Cluster, chosen: &[NodeName]) -> anyhow::Result<Self> {

@@ -22,13 +22,16 @@ impl ExportFormat for SshConfigFile {
             // Writing to a string cannot fail.
             let _ = writeln!(
                 text,
-                "Host {name} {name}.{cluster}\n  HostName {address}\n  HostKeyAlias {name}\n  User {user}\n  IdentityFile {key}\n  \
-                 IdentitiesOnly yes\n  UserKnownHostsFile {known_hosts}\n  StrictHostKeyChecking yes\n  \
-                 PasswordAuthentication no\n  ForwardAgent no\n  ForwardX11 no\n  ProxyCommand {hop}",
+                "Host {name} {name}.{cluster}\n  HostName {address}\n  Port 22\n  HostKeyAlias {name}\n  User {user}\n  \
+                 IdentityFile {key}\n  IdentitiesOnly yes\n  UserKnownHostsFile {known_hosts}\n  \
+                 StrictHostKeyChecking yes\n  PasswordAuthentication no\n  ForwardAgent no\n  ForwardX11 no\n  \
+                 ControlPath ~/.ssh/vcluster-{socket}-%r\n  ProxyCommand {hop}",
                 name = node.node.name,
                 cluster = cluster.name,
                 address = node.node.spec.address,
                 user = node.user,
+                // A path of the user's own may have only the address, which a node of another cluster may have too.
+                socket = node.socket(),
                 // `none`, so that the hop of another block does not count.
                 hop = node.hop.as_deref().unwrap_or("none"),
             );

@@ -81,6 +81,12 @@ pub enum Cause {
         /// The group of the socket.
         group: String,
     },
+    /// The login user is not root, and nobody else may use libvirt's socket.
+    #[error("`{user}` may not use libvirt there: its socket is open to root only")]
+    OnlyRoot {
+        /// The login user.
+        user: String,
+    },
     /// A command is missing there.
     #[error("`{0}` is not installed there")]
     Missing(String),
@@ -160,7 +166,7 @@ impl Cause {
         match self {
             Self::Libvirt { reason, .. } => *reason,
             Self::NoSpace(_) => Some(Reason::NoSpace),
-            Self::NotRoot(_) | Self::NotInGroup { .. } => Some(Reason::NotAllowed),
+            Self::NotRoot(_) | Self::NotInGroup { .. } | Self::OnlyRoot { .. } => Some(Reason::NotAllowed),
             _ => None,
         }
     }
@@ -197,9 +203,9 @@ impl UserFacing for HostError {
             Cause::NotRoot(_) => Some(format!(
                 "use root in the URI of {host}, or allow the user to run `sudo -n sh` there without a password"
             )),
-            Cause::NotInGroup { group, .. } if group == "root" => Some(format!(
-                "use root in the URI of {host}, or set `unix_sock_group` in /etc/libvirt/libvirtd.conf there to a group of \
-                 the user"
+            Cause::OnlyRoot { .. } => Some(format!(
+                "use root in the URI of {host}, or open the socket to a group of the user there, with `unix_sock_group` \
+                 and `unix_sock_rw_perms` in /etc/libvirt/libvirtd.conf"
             )),
             Cause::NotInGroup { user, group } => Some(format!(
                 "run `sudo usermod -aG {group} {user}` on {host}, then log in again: vcluster does so with its next \

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::base::name::{ClusterName, NodeName};
 use crate::base::shell::with_variables;
+use crate::host::error::shown;
 use crate::image::Role;
 use crate::inventory::ClusterRef;
 
@@ -28,6 +29,9 @@ pub(super) const REAPER_UNITS: &str = "/etc/systemd/system";
 pub(super) const OWNER_FILE: &str = "owner.json";
 /// The file in a cluster's directory with its claim.
 pub(super) const CLAIM_FILE: &str = "claim.json";
+
+/// Files of others that are named at most.
+const NAMED: usize = 20;
 
 /// The content of [`OWNER_FILE`]. The order of the fields is part of the format.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,17 +120,38 @@ pub(super) fn enter(cluster: &ClusterRef) -> String {
     with_variables(&variables, DIRECTORY_FUNCTIONS)
 }
 
+/// What the function `others` printed about a directory: the paths of what vcluster did not create there. Of many, some
+/// are named, and the rest is counted.
+pub(super) fn others(output: &str, directory: &str) -> Vec<String> {
+    let names: Vec<&str> = output
+        .lines()
+        .filter_map(|line| line.strip_prefix("other "))
+        .collect();
+    let mut paths: Vec<String> = names
+        .iter()
+        .take(NAMED)
+        .map(|name| format!("{directory}/{}", shown(name)))
+        .collect();
+    if names.len() > NAMED {
+        paths.push(format!("{} more files in {directory}", names.len() - NAMED));
+    }
+    paths
+}
+
 /// Defines `token`, the digest of all claims, and `$root`, our root.
 pub(super) fn token() -> String {
     with_variables(&[("root", ROOT)], include_str!("layout/token.sh"))
 }
 
 /// Removes leftovers of interrupted uploads, for example after a power loss. An upload holds a lock on its file while
-/// any of its processes lives, so a running upload is not touched.
+/// any of its processes lives, so a running upload is not touched. Only names as of [`upload_file`] count: others may keep
+/// files in the pool.
 pub(super) fn sweep_script() -> String {
+    let (digest, id) = ("?".repeat(16), "?".repeat(32));
     format!(
         "if cd {IMAGES_DIRECTORY} 2>/dev/null && command -v flock >/dev/null; then\n\
-         for p in *.part; do [ ! -e \"$p\" ] || flock -n \"$p\" rm -f -- \"$p\" || :; done; cd /; fi\n"
+         for p in {digest}.{id}.part; do case ${{p%.part}} in *[!0-9a-f.]*) continue ;; esac\n\
+         [ ! -e \"$p\" ] || flock -n \"$p\" rm -f -- \"$p\" || :; done; cd /; fi\n"
     )
 }
 
@@ -144,14 +169,35 @@ mod tests {
     use super::*;
 
     #[test]
+    fn of_many_files_of_others_some_are_named_and_the_rest_is_counted() {
+        let output = |count: usize| (0..count).map(|i| format!("other f{i}\n")).collect::<String>();
+        assert_eq!(others("ours\nother a b\n", "/d"), ["/d/a b"]);
+        assert_eq!(others(&output(NAMED), "/d").len(), NAMED);
+        let many = others(&output(NAMED + 3), "/d");
+        assert_eq!(
+            (many.len(), many[NAMED].as_str()),
+            (NAMED + 1, "3 more files in /d")
+        );
+    }
+
+    #[test]
     fn leftovers_of_interrupted_uploads_are_removed_and_running_uploads_are_not() {
         use nix::fcntl::{Flock, FlockArg};
         let directory = tempfile::tempdir().unwrap();
-        for name in ["dead.part", "alive.part", "whole.disk"] {
+        let (dead, alive) = (
+            upload_file(&"0".repeat(64), Uuid::nil()),
+            upload_file(&"1".repeat(64), Uuid::nil()),
+        );
+        let others = [
+            "download.part".to_owned(),
+            dead.replacen('0', "x", 1),
+            "whole.disk".to_owned(),
+        ];
+        for name in others.iter().chain([&dead, &alive]) {
             std::fs::write(directory.path().join(name), "x").unwrap();
         }
-        let alive = File::open(directory.path().join("alive.part")).unwrap();
-        let _lock = Flock::lock(alive, FlockArg::LockExclusive).unwrap();
+        let locked = File::open(directory.path().join(&alive)).unwrap();
+        let _lock = Flock::lock(locked, FlockArg::LockExclusive).unwrap();
         let script = sweep_script().replace(IMAGES_DIRECTORY, directory.path().to_str().unwrap());
         let status = std::process::Command::new("sh").args(["-ec", &script]).status();
         assert!(status.unwrap().success());
@@ -160,6 +206,9 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         left.sort();
-        assert_eq!(left, ["alive.part", "whole.disk"]);
+        let mut kept = others.to_vec();
+        kept.push(alive);
+        kept.sort();
+        assert_eq!(left, kept);
     }
 }

@@ -24,11 +24,18 @@ pub(super) const BIOS_BOOT: [u8; 16] = *b"Hah!IdontNeedEFI";
 pub(super) fn firmware(head: &[u8]) -> Firmware {
     let has_boot_code = head.iter().take(BOOT_CODE).any(|byte| *byte != 0);
     let types = partition_types(head);
-    if types.contains(&&ESP[..]) && !types.contains(&&BIOS_BOOT[..]) && !has_boot_code {
+    let has_esp = types.contains(&&ESP[..]) || has_old_esp(head);
+    if has_esp && !types.contains(&&BIOS_BOOT[..]) && !has_boot_code {
         Firmware::Uefi
     } else {
         Firmware::Bios
     }
+}
+
+/// Whether a partition table of the BIOS (MBR) has an EFI system partition: type EF.
+fn has_old_esp(head: &[u8]) -> bool {
+    let mut types = (0..4).map(|entry| head.get(446 + 16 * entry + 4));
+    head.get(510..512) == Some(&[0x55, 0xaa][..]) && types.any(|kind| kind == Some(&0xef))
 }
 
 /// The types of the partitions in a GPT; empty without one.
@@ -59,7 +66,16 @@ pub(super) fn detect(path: &std::path::Path, format: Format) -> Result<Firmware,
     let file = std::fs::File::open(path)?;
     let head = match format {
         Format::Raw => read_at(&file, 0, HEAD)?,
-        Format::Qcow2 => Qcow2::open(&file)?.head(HEAD)?,
+        Format::Qcow2 => {
+            let disk = Qcow2::open(&file)?;
+            if disk.is_cut()? {
+                return Err(HeaderError::Unfit {
+                    cause: "it is incomplete: it ends before data that its tables name".to_owned(),
+                    hint: "download it again, and give its `sha256` in the topology",
+                });
+            }
+            disk.head(HEAD)?
+        }
     };
     Ok(firmware(&head))
 }

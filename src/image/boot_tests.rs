@@ -35,6 +35,11 @@ fn only_a_disk_that_nothing_else_can_boot_gets_uefi() {
     let mut without_table = gpt(&EFI_ONLY);
     without_table[512] = 0;
     assert_eq!(firmware(&without_table), Firmware::Bios);
+    // The same in a partition table of the BIOS.
+    without_table[446 + 16 + 4] = 0xef;
+    assert_eq!(firmware(&without_table), Firmware::Uefi);
+    without_table[0] = 0xeb;
+    assert_eq!(firmware(&without_table), Firmware::Bios);
 }
 
 #[test]
@@ -96,6 +101,27 @@ fn the_beginning_of_a_disk_is_read_whatever_its_clusters_are() {
     }
     std::fs::write(&path, gpt(&EFI_ONLY)).unwrap();
     assert_eq!(detect(&path, Format::Raw).unwrap(), Firmware::Uefi);
+}
+
+#[test]
+fn an_interrupted_download_is_incomplete() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("disk");
+    for (cluster_bits, compress) in [(9, false), (12, false), (12, true), (16, true)] {
+        let mut whole = qcow2(&gpt(&EFI_ONLY), cluster_bits, compress);
+        whole[39] = 1;
+        std::fs::write(&path, &whole).unwrap();
+        assert_eq!(detect(&path, Format::Qcow2).unwrap(), Firmware::Uefi);
+        let size = 1_usize << cluster_bits;
+        for length in [size + 4, 2 * size + 8, 3 * size] {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let error = detect(&path, Format::Qcow2).unwrap_err().to_string();
+            assert!(
+                error.contains("it is incomplete"),
+                "2^{cluster_bits}, {length}: {error}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -64,6 +64,7 @@ pub(super) fn inspect(cache: &Cache, path: &Path, expected: Option<&str>) -> Res
             &cause,
             "convert it to a standalone qcow2: qemu-img convert -O qcow2 OLD NEW",
         ),
+        HeaderError::Unfit { cause, hint } => unusable(&cause, hint),
     };
     let (format, virtual_size) = header(path).map_err(unreadable)?;
     let seen = Seen {

@@ -17,11 +17,16 @@ const PLACE: u64 = 0x00ff_ffff_ffff_fe00;
 const COMPRESSION_TYPE: u64 = 1 << 3;
 const SUBCLUSTERS: u64 = 1 << 4;
 
+/// Bytes of level 2 tables that are examined at most.
+const MAX_TABLES: usize = 64 << 20;
+
 /// A qcow2 file.
 pub(super) struct Qcow2<'a> {
     file: &'a File,
     cluster_bits: u32,
     level_1: u64,
+    /// Entries of the level 1 table.
+    tables: u64,
     features: u64,
     compression: u8,
 }
@@ -42,6 +47,7 @@ impl<'a> Qcow2<'a> {
             file,
             cluster_bits: cluster_bits.ok_or_else(refuse)?,
             level_1: number(&start, 40, 8).ok_or_else(refuse)?,
+            tables: number(&start, 36, 4).ok_or_else(refuse)?,
             features: number(&start, 72, 8).filter(|_| is_3).unwrap_or(0),
             compression: start.get(104).copied().filter(|_| is_3).unwrap_or(0),
         })
@@ -69,6 +75,50 @@ impl<'a> Qcow2<'a> {
         }
         head.truncate(length);
         Ok(head)
+    }
+
+    /// Whether the file ends before data that its tables name, as after an interrupted download. Examines the first half
+    /// TiB of a disk with the usual clusters.
+    pub(super) fn is_cut(&self) -> Result<bool, HeaderError> {
+        let length = self.file.metadata()?.len();
+        let size = 1_usize << self.cluster_bits;
+        let width = if self.features & SUBCLUSTERS != 0 { 16 } else { 8 };
+        let tables = usize::try_from(self.tables).unwrap_or(0).min(MAX_TABLES / size);
+        let level_1 = self.read(self.level_1, 8 * tables)?;
+        if level_1.len() < 8 * tables {
+            return Ok(true);
+        }
+        for entry in level_1.chunks_exact(8) {
+            let table = number(entry, 0, 8).unwrap_or(0) & PLACE;
+            if table == 0 {
+                continue;
+            }
+            if table + size as u64 > length {
+                return Ok(true);
+            }
+            let level_2 = self.read(table, size)?;
+            let mut entries = level_2
+                .chunks_exact(width)
+                .map(|entry| number(entry, 0, 8).unwrap_or(0));
+            if entries.any(|entry| self.place(entry).is_some_and(|place| place >= length)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Where the data of an entry of a level 2 table begins; `None` if it has none.
+    fn place(&self, entry: u64) -> Option<u64> {
+        if entry & COMPRESSED != 0 {
+            return Some(entry & ((1 << self.split()) - 1));
+        }
+        let is_zero = self.features & SUBCLUSTERS == 0 && entry & ZERO != 0;
+        Some(entry & PLACE).filter(|place| *place != 0 && !is_zero)
+    }
+
+    /// Bits of the entry of a compressed cluster that are its place.
+    fn split(&self) -> u32 {
+        62 - (self.cluster_bits - 8)
     }
 
     /// Reads from a place that the file names, which may be one that no file can have.
@@ -99,7 +149,7 @@ impl<'a> Qcow2<'a> {
         if self.features & COMPRESSION_TYPE != 0 && self.compression != 0 {
             return Ok(Vec::new());
         }
-        let split = 62 - (self.cluster_bits - 8);
+        let split = self.split();
         let place = entry & ((1 << split) - 1);
         let sectors = ((entry & (COMPRESSED - 1)) >> split) + 1;
         let length = sectors * 512 - place % 512;

@@ -147,6 +147,9 @@ fn a_file_that_is_not_a_disk_is_refused_by_its_kind() {
     for (content, says) in [
         (&b"KDMV and so on"[..], "VMDK"),
         (b"\x1f\x8b\x08", "gzip"),
+        (b"BZh91AY", "bzip2"),
+        (b"QED\0", "QED"),
+        (b"<!DOCTYPE html>", "HTML"),
         (b"", "neither"),
         (b"just text", "neither"),
         (b"QFI\xfb\0", "truncated"),
@@ -155,6 +158,21 @@ fn a_file_that_is_not_a_disk_is_refused_by_its_kind() {
         let error = file::inspect(&cache, &path, None).unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
     }
+    for (at, magic, says, hint) in [
+        (257, &b"ustar"[..], "tar", "unpack it"),
+        (32_769, b"CD001", "a CD", "whole disk"),
+        (1080, b"\x53\xef", "ext4", "whole disk"),
+    ] {
+        let mut content = vec![0_u8; 64 << 10];
+        content[at..at + magic.len()].copy_from_slice(magic);
+        std::fs::write(&path, content).unwrap();
+        let error = file::inspect(&cache, &path, None).unwrap_err();
+        assert!(error.to_string().contains(says), "{error}");
+        assert!(error.hint().unwrap().contains(hint), "{error}");
+    }
+    qcow2(&path, |header| header[79] = 0b10);
+    let error = file::inspect(&cache, &path, None).unwrap_err();
+    assert!(error.to_string().contains("corrupt"), "{error}");
     let error = file::inspect(&cache, temp.path(), None).unwrap_err().to_string();
     assert!(error.contains("regular file"), "{error}");
     let error = file::inspect(&cache, Path::new("/no/such/disk"), None).unwrap_err();

@@ -38,11 +38,15 @@ pub fn uri_faults(uri: &str, forms: UriForms) -> Vec<UriFault> {
         "qemu+ssh://{}/system",
         if host.is_empty() { "host" } else { authority }
     );
+    if scheme == "ssh" {
+        fault("the scheme `ssh`".to_owned(), format!("write {ssh}"));
+        return faults;
+    }
     if driver != "qemu" {
         let part = format!("the driver `{}`", driver.escape_debug());
         fault(part, "vcluster uses QEMU and KVM only: `qemu`".to_owned());
     }
-    let local = transport.is_empty() && host.is_empty();
+    let local = matches!(transport, "" | "unix") && host.is_empty();
     if !local && !forms.transports.contains(&transport) {
         let part = match transport {
             "" | "tls" => "the transport `tls`".to_owned(),
@@ -75,15 +79,18 @@ pub fn uri_faults(uri: &str, forms: UriForms) -> Vec<UriFault> {
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         if !forms.parameters.contains(&key) {
-            fault(format!("`{}`", key.escape_debug()), instead_of(key, value));
+            fault(format!("`{}`", key.escape_debug()), instead_of(key, value, local));
         }
     }
     faults
 }
 
 /// What takes the place of a parameter of libvirt's remote driver (<https://libvirt.org/uri.html>).
-fn instead_of(key: &str, value: &str) -> String {
+fn instead_of(key: &str, value: &str, is_local: bool) -> String {
     match key {
+        "socket" if is_local => {
+            format!("write qemu+unix:///system?socket={}", value.escape_debug())
+        }
         "keyfile" => format!("set `identity: {}` of the host", value.escape_debug()),
         "sshauth" => {
             "leave it out: keys, certificates and agents are used as by `ssh`, passwords never".to_owned()
@@ -150,6 +157,11 @@ mod tests {
             ["the transport `tls`", "a URI without a path"]
         );
         assert_eq!(parts("bm01"), ["a URI without `://`"]);
+        assert_eq!(parts("ssh://root@bm01"), ["the scheme `ssh`"]);
+        assert_eq!(
+            parts("qemu+unix:///session?socket=/run/x"),
+            ["`/session`", "`socket`"]
+        );
     }
 
     #[test]
@@ -160,6 +172,11 @@ mod tests {
             "{faults:?}"
         );
         assert!(faults[1].instead.contains("`identity: /k`"), "{faults:?}");
+        let faults = uri_faults("qemu:///system?socket=/run/x", FORMS);
+        assert!(
+            faults[0].instead.contains("qemu+unix:///system?socket=/run/x"),
+            "{faults:?}"
+        );
     }
 
     #[test]

@@ -3,6 +3,8 @@
 # It prints `ok`, `large` (only the small packet arrives) or `silent`, and the address.
 # shellcheck shell=sh disable=SC2154 # set by the caller
 command -v ping >/dev/null || { echo "vcluster-missing: ping" >&2; exit 9; }
+# Others, such as that of busybox, have no `-M`: every packet would seem to be too large.
+case $(ping -V 2>&1) in *iputils*) ;; *) echo "vcluster-missing: ping of iputils" >&2; exit 9 ;; esac
 probe() {
   for patience in 1 1 2 2; do
     if ping -n -q -I "$bridge" -M "do" -c 1 -W "$patience" -s "$size" "$1" >/dev/null 2>&1; then echo "ok $1"; return; fi

@@ -1,6 +1,7 @@
 # Defines `remove_link` and `remove_table`, which remove the one with the name $1, and `remove_network`, which removes all
 # links and tables of the cluster "$cluster" with the short id "$short". What does not carry its mark stays.
-# They print `removed KIND NAME` for each object, and `left KIND NAME` for each one that could not be removed.
+# They print `removed KIND NAME` for each object, `left KIND NAME` for each one that could not be removed,
+# and `unplugged NAME from BRIDGE` for each interface of others.
 # shellcheck shell=sh disable=SC2154 # set by the caller
 remove_link() {
   [ -e "/sys/class/net/$1" ] || return 0
@@ -12,6 +13,10 @@ remove_link() {
     "") case $(ip -d link show dev "$1") in *[\<,]UP[,\>]*) return 0 ;; *" $kind "*) ;; *) return 0 ;; esac ;;
     *) return 0 ;;
   esac
+  # Interfaces that others connected, such as those of copied domains, stay without a bridge.
+  for port in "/sys/class/net/$1/brif"/*; do
+    case ${port##*/} in '*' | vcx*) ;; *) echo "unplugged ${port##*/} from $1" ;; esac
+  done
   if ip link del dev "$1" >&2; then echo "removed $kind $1"; else echo "left $kind $1"; fi
 }
 remove_table() {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::address::Addresses;
 use super::error::PlanError;
@@ -69,13 +69,18 @@ pub(super) fn allot<'a>(
         .filter(|node| node.mark.cluster_id != input.cluster_id)
         .flat_map(|node| node.mark.spec.addresses())
         .map(|(_, address)| address);
+    // Name servers on the same bridge. On our own one, nothing else has an address.
+    let servers = wanted.dns.iter().filter_map(|server| match server {
+        IpAddr::V4(address) if !network.own_bridge => Some(*address),
+        _ => None,
+    });
     let joining: Vec<&NodeName> = given
         .items
         .iter()
         .filter(|item| item.joins(&network.name))
         .map(|item| &item.node.name)
         .collect();
-    let mut free = Addresses::new(wanted, others.chain(of_hosts));
+    let mut free = Addresses::new(wanted, others.chain(of_hosts).chain(servers));
     free.check(wanted, joining.len(), hosts.len())?;
     let bridges = hosts
         .iter()

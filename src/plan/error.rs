@@ -91,7 +91,7 @@ pub enum PlanError {
         subnet: Ipv4Net,
         /// The part of it that may be used, if the topology names one.
         range: Option<AddressRange>,
-        /// How many of its addresses the gateway, the hosts and other clusters have.
+        /// How many of its addresses the gateway, name servers, the hosts and other clusters have.
         taken: usize,
         /// Addresses needed.
         needed: usize,

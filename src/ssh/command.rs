@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::any_shell::{self, Frame};
 use super::channel::Inner;
-use super::ended::Ended;
+use super::ended::{Ended, refusal};
 use super::error::SshError;
 use super::reason::Requested;
 use super::request::{CommandShell, ExecEvent, ExecRequest, Output};
@@ -264,9 +264,7 @@ impl RunningCommand {
                         continue;
                     }
                     Some(ChannelMsg::Failure) => {
-                        ended = Some(ExecEvent::Lost(
-                            "the remote side refused to run the command".into(),
-                        ));
+                        ended = Some(ExecEvent::Lost(refusal(self.command.len())));
                         break Stop::Quiet;
                     }
                     Some(_) => continue,

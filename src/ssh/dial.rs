@@ -4,12 +4,12 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::error::SshError;
@@ -21,11 +21,46 @@ const UNACKNOWLEDGED: Duration = Duration::from_mins(2);
 /// How long an address may leave a connection unanswered until the next one is tried too (RFC 8305, section 5).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
+/// Where a connection begins, if not where the routes of this machine say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Source {
+    /// An address of this machine.
+    pub(super) address: Option<IpAddr>,
+    /// A network interface of this machine.
+    pub(super) interface: Option<String>,
+}
+
+impl Source {
+    async fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
+        if *self == Self::default() {
+            return TcpStream::connect(to).await;
+        }
+        let socket = if to.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        let with = |what: String| {
+            move |error: io::Error| io::Error::new(error.kind(), format!("cannot use {what}: {error}"))
+        };
+        if let Some(name) = &self.interface {
+            let bound = socket.bind_device(Some(name.as_bytes()));
+            bound.map_err(with(format!("the interface `{name}`")))?;
+        }
+        if let Some(address) = self.address {
+            let bound = socket.bind(SocketAddr::new(address, 0));
+            bound.map_err(with(format!("the address {address}")))?;
+        }
+        socket.connect(to).await
+    }
+}
+
 /// Opens the socket, with TCP_NODELAY. Data sent to a host must be acknowledged in time: its kernel does that however
 /// busy the host is. A node may be paused for longer. The error names the last real error of each address.
 pub(super) async fn socket(
     target: &str,
     addresses: &[SocketAddr],
+    source: &Source,
     peer: Peer,
     until: Option<Instant>,
 ) -> Result<TcpStream, SshError> {
@@ -34,7 +69,7 @@ pub(super) async fn socket(
     let mut failures = Vec::new();
     loop {
         if let Some(address) = waiting.pop_front() {
-            attempts.push(attempt(address, until));
+            attempts.push(attempt(source, address, until));
         }
         tokio::select! {
             Some((address, opened)) = attempts.next() => match opened {
@@ -54,8 +89,12 @@ pub(super) async fn socket(
     })
 }
 
-async fn attempt(address: SocketAddr, until: Option<Instant>) -> (SocketAddr, io::Result<TcpStream>) {
-    let connect = TcpStream::connect(address);
+async fn attempt(
+    source: &Source,
+    address: SocketAddr,
+    until: Option<Instant>,
+) -> (SocketAddr, io::Result<TcpStream>) {
+    let connect = source.connect(address);
     let Some(until) = until else {
         return (address, connect.await);
     };
@@ -119,6 +158,11 @@ mod tests {
         text.parse().unwrap()
     }
 
+    /// A connection to a host, from wherever the routes say.
+    async fn dialled(addresses: &[SocketAddr], until: Option<Instant>) -> Result<TcpStream, SshError> {
+        socket("bm01", addresses, &Source::default(), Peer::Host, until).await
+    }
+
     #[test]
     fn the_families_take_turns() {
         let addresses = ["[fd00::1]:22", "[fd00::2]:22", "10.0.0.1:22", "10.0.0.2:22"].map(at);
@@ -135,8 +179,29 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let good = listener.local_addr().unwrap();
         let addresses = [at("127.0.0.1:1"), good];
-        let stream = socket("bm01", &addresses, Peer::Host, None).await.unwrap();
+        let stream = dialled(&addresses, None).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), good);
+    }
+
+    #[tokio::test]
+    async fn a_connection_begins_at_the_address_that_is_named() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = [listener.local_addr().unwrap()];
+        let from = |text: &str| Source {
+            address: Some(text.parse().unwrap()),
+            interface: None,
+        };
+        let stream = socket("bm01", &to, &from("127.0.0.9"), Peer::Host, None)
+            .await
+            .unwrap();
+        assert_eq!(stream.local_addr().unwrap().ip(), at("127.0.0.9:1").ip());
+        let error = socket("bm01", &to, &from("192.0.2.1"), Peer::Host, None)
+            .await
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("cannot use the address 192.0.2.1"),
+            "{error}"
+        );
     }
 
     /// A listener whose queue is full does not answer further connections.
@@ -153,11 +218,11 @@ mod tests {
         }
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let good = listener.local_addr().unwrap();
-        let stream = socket("bm01", &[silent, good], Peer::Host, None).await.unwrap();
+        let stream = dialled(&[silent, good], None).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), good);
         // The second address is tried before the first one has run out of time.
         let until = Instant::now() + 2 * NEXT_ADDRESS;
-        let error = socket("bm01", &[silent, at("127.0.0.1:1")], Peer::Host, Some(until))
+        let error = dialled(&[silent, at("127.0.0.1:1")], Some(until))
             .await
             .unwrap_err()
             .to_string();
@@ -169,7 +234,7 @@ mod tests {
     #[tokio::test]
     async fn every_address_is_named_with_its_error() {
         let addresses = [at("127.0.0.1:1"), at("127.0.0.2:1")];
-        let error = socket("bm01", &addresses, Peer::Host, None).await.unwrap_err();
+        let error = dialled(&addresses, None).await.unwrap_err();
         let text = error.to_string();
         for part in [
             "bm01",
@@ -178,9 +243,7 @@ mod tests {
         ] {
             assert!(text.contains(part), "{text}");
         }
-        let error = socket("bm01", &addresses[..1], Peer::Host, None)
-            .await
-            .unwrap_err();
+        let error = dialled(&addresses[..1], None).await.unwrap_err();
         assert!(
             error
                 .to_string()

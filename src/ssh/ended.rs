@@ -1,4 +1,4 @@
-//! How a command ended on its own.
+//! How a command ended on its own, and why one was not run.
 
 use std::fmt;
 
@@ -50,6 +50,21 @@ impl fmt::Display for Ended {
     }
 }
 
+/// How the reason begins why a command was not run.
+pub(super) const REFUSED: &str = "the remote side refused to run the command";
+
+/// The longest command line that all SSH servers accept: `MAX_CMD_LEN` of Dropbear is 9000.
+const LONG: usize = 8 << 10;
+
+/// Why a command line of this length was refused.
+pub(super) fn refusal(length: usize) -> String {
+    if length > LONG {
+        format!("{REFUSED}, whose line has {length} bytes: send a long script as standard input of `sh -s`")
+    } else {
+        REFUSED.to_owned()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +79,12 @@ mod tests {
             ("killed by SIGKILL".into(), "signal KILL".into(), 255)
         );
         assert_eq!(Ended::Exit(256).passed_on(), 255);
+    }
+
+    #[test]
+    fn a_long_command_that_is_refused_gets_a_way_that_works() {
+        assert_eq!(refusal(20), REFUSED);
+        let long = refusal(9_500);
+        assert!(long.starts_with(REFUSED) && long.contains("9500 bytes") && long.contains("`sh -s`"));
     }
 }

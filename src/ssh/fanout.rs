@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
-use super::ended::Ended;
+use super::ended::{Ended, REFUSED};
 use super::lines::Lines;
 use super::pool::Nodes;
 use super::request::{ExecEvent, ExecRequest};
@@ -58,7 +58,8 @@ pub enum FanEvent {
         stream: Stream,
         /// The line without its end; invalid UTF-8 is replaced.
         line: String,
-        /// Whether the line ends here; `false` if it continues in the next piece.
+        /// Whether the line ends here; `false` if it continues in the next piece, or if the output ends without a line
+        /// end.
         ended: bool,
     },
     /// The command ended; nothing more comes from this node.
@@ -168,6 +169,7 @@ async fn one(nodes: &Nodes, node: &str, request: &FanRequest, events: &mpsc::Sen
             }
             ExecEvent::Ended(own) => ended = FanEnd::Ended(own),
             ExecEvent::TimedOut(after) => ended = FanEnd::TimedOut(after),
+            ExecEvent::Lost(reason) if reason.starts_with(REFUSED) => ended = FanEnd::NotStarted(reason),
             ExecEvent::Lost(reason) => ended = FanEnd::Lost(reason),
         }
         send(events, node, found).await;
@@ -177,7 +179,7 @@ async fn one(nodes: &Nodes, node: &str, request: &FanRequest, events: &mpsc::Sen
         events,
         node,
         rest.into_iter()
-            .filter_map(|(stream, line)| Some((stream, line?, true)))
+            .filter_map(|(stream, line)| Some((stream, line?, false)))
             .collect(),
     )
     .await;

@@ -143,7 +143,7 @@ async fn once(route: &Route, through: Through<'_>, until: Instant) -> Result<Ses
             let addresses = addresses(route).await?;
             let end = route.connect_timeout.map_or(until, |own| until.min(begun + own));
             let end = end.checked_sub(BEFORE_THE_END).unwrap_or(end);
-            let stream = dial::socket(&route.label, &addresses, Peer::Host, Some(end)).await?;
+            let stream = dial::socket(&route.label, &addresses, &route.source, Peer::Host, Some(end)).await?;
             asked = stream.peer_addr().ok();
             transport::handshake(stream, &route.label, Peer::Host, check(route)).await?
         }

@@ -42,7 +42,8 @@ async fn once(via: Option<&Session>, target: &NodeTarget) -> Result<Session, Ssh
         let stream = host.tcp(target.address).await?;
         transport::handshake(stream, &target.name, Peer::Node, check).await?
     } else {
-        let stream = dial::socket(&target.name, &[target.address], Peer::Node, None).await?;
+        let source = dial::Source::default();
+        let stream = dial::socket(&target.name, &[target.address], &source, Peer::Node, None).await?;
         transport::handshake(stream, &target.name, Peer::Node, check).await?
     };
     login::with_key(&mut handle, &target.name, &target.user, &target.key).await?;

@@ -1,10 +1,12 @@
 //! How a bare-metal host is reached: what the URI, the topology and the user's `ssh` say, put together.
 //! Makes no connection.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::config::SshConfig;
+use super::dial::Source;
 use super::error::SshError;
 use super::known_hosts::{self, KnownHosts};
 use super::login::Keys;
@@ -21,6 +23,7 @@ pub(super) struct Route {
     pub(super) address: String,
     pub(super) port: u16,
     pub(super) family: AddressFamily,
+    pub(super) source: Source,
     /// `ConnectTimeout`.
     pub(super) connect_timeout: Option<Duration>,
     pub(super) user: String,
@@ -95,6 +98,7 @@ pub(super) fn of_settings(
         address: settings.host_name.clone(),
         port,
         family: settings.address_family,
+        source: source(target, settings)?,
         connect_timeout: settings.connect_timeout,
         user: settings.user.clone(),
         known: KnownHosts {
@@ -149,6 +153,23 @@ fn keys(target: &HostTarget, settings: &HostSettings, tokens: &Tokens<'_>) -> Re
             .map(|_| LoginNote::Config("`PKCS11Provider` is not used: add its keys to the agent".into()))
             .into_iter()
             .collect(),
+    })
+}
+
+/// Where connections begin. `ssh` also takes a name as `BindAddress`; here it is refused, not ignored.
+fn source(target: &HostTarget, settings: &HostSettings) -> Result<Source, SshError> {
+    let address = settings.bind_address.as_ref().map(|text| {
+        text.parse::<IpAddr>().map_err(|_| SshError::Unsupported {
+            target: target.host.clone(),
+            what: UnsupportedSetting::Value {
+                value: format!("BindAddress {text}"),
+                part: "a name in place of an IP address".to_owned(),
+            },
+        })
+    });
+    Ok(Source {
+        address: address.transpose()?,
+        interface: settings.bind_interface.clone(),
     })
 }
 
@@ -261,6 +282,17 @@ mod tests {
         assert_eq!(route.keys.first.as_deref(), Some(Path::new("/keys/${PATH}/%h")));
         assert_eq!(route.keys.files.len(), 1);
         assert_eq!(route.known.files, [Path::new("/home/me/known")]);
+    }
+
+    #[test]
+    fn connections_begin_where_the_config_says() {
+        let source = |lines: &str| with(lines, |_| ()).map(|route| route.source);
+        assert_eq!(source("").unwrap(), Source::default());
+        let bound = source("bindaddress 10.0.0.5\nbindinterface eth1\n").unwrap();
+        assert_eq!(bound.address, Some([10, 0, 0, 5].into()));
+        assert_eq!(bound.interface.as_deref(), Some("eth1"));
+        let error = source("bindaddress me.example.org\n").unwrap_err().to_string();
+        assert!(error.contains("me.example.org"), "{error}");
     }
 
     #[test]

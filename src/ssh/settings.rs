@@ -42,6 +42,10 @@ pub struct HostSettings {
     pub port: u16,
     /// `AddressFamily`.
     pub address_family: AddressFamily,
+    /// `BindAddress`.
+    pub bind_address: Option<String>,
+    /// `BindInterface`.
+    pub bind_interface: Option<String>,
     /// `ConnectTimeout`.
     pub connect_timeout: Option<Duration>,
     /// `PubkeyAuthentication`.
@@ -84,6 +88,8 @@ impl HostSettings {
             user: String::new(),
             port: 0,
             address_family: AddressFamily::Any,
+            bind_address: None,
+            bind_interface: None,
             connect_timeout: None,
             public_keys: true,
             identity_files: Vec::new(),
@@ -129,6 +135,8 @@ impl HostSettings {
                     _ => AddressFamily::Any,
                 }
             }
+            "bindaddress" => self.bind_address = given(),
+            "bindinterface" => self.bind_interface = given(),
             // `none`, or seconds.
             "connecttimeout" => {
                 let seconds = value.parse::<u64>().ok().filter(|seconds| *seconds > 0);
@@ -196,7 +204,7 @@ mod tests {
         identityfile %d/keys/%r\nidentityfile ~/x y/b\ncertificatefile ~/.ssh/c-cert.pub\n\
         globalknownhostsfile /etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2\n\
         userknownhostsfile /root/.ssh/kh /root/k h2\naddkeystoagent false\nconnecttimeout 7\n\
-        canonicalizePermittedcnames none\nproxyjump u@gate:22,g2\n";
+        bindaddress 10.0.0.5\nbindinterface eth1\ncanonicalizePermittedcnames none\nproxyjump u@gate:22,g2\n";
 
     #[test]
     fn the_answer_of_ssh_is_read_as_it_is() {
@@ -218,6 +226,8 @@ mod tests {
         assert_eq!(settings.proxy_command, None);
         assert_eq!(settings.address_family, AddressFamily::Inet);
         assert_eq!(settings.connect_timeout, Some(Duration::from_secs(7)));
+        assert_eq!(settings.bind_address.as_deref(), Some("10.0.0.5"));
+        assert_eq!(settings.bind_interface.as_deref(), Some("eth1"));
     }
 
     #[test]

@@ -45,16 +45,21 @@ pub enum Frame {
 #[error("{0}")]
 pub struct FrameError(String);
 
-/// Assembles frames from chunks. Holds at most one frame.
+/// Assembles frames from chunks. Holds at most one frame. What the login shell prints before the first one is skipped, as
+/// that of a `.bashrc`.
 #[derive(Debug, Default)]
 pub struct Frames {
     bytes: Vec<u8>,
+    has_begun: bool,
 }
 
 impl Frames {
     /// Takes a chunk and returns the frames that it completes.
     pub fn push(&mut self, piece: &[u8]) -> Result<Vec<Frame>, FrameError> {
         self.bytes.extend_from_slice(piece);
+        if !self.has_begun && !self.begin()? {
+            return Ok(Vec::new());
+        }
         let mut frames = Vec::new();
         let mut at = 0;
         while let Some(head) = self.bytes.get(at..at + 5) {
@@ -71,6 +76,19 @@ impl Frames {
         }
         self.bytes.drain(..at);
         Ok(frames)
+    }
+
+    /// Skips what is before the first frame: text, in which no byte is zero. The second byte of a frame is, because its
+    /// payload is short. Returns whether the frame is there.
+    fn begin(&mut self) -> Result<bool, FrameError> {
+        if let Some(zero) = self.bytes.iter().position(|byte| *byte == 0) {
+            self.bytes.drain(..zero.saturating_sub(1));
+            self.has_begun = true;
+        } else if self.bytes.len() > LONGEST {
+            let head = self.bytes[..80].escape_ascii().to_string();
+            return Err(FrameError(format!("no frame follows {head}")));
+        }
+        Ok(self.has_begun)
     }
 }
 
@@ -177,16 +195,36 @@ mod tests {
 
     #[test]
     fn what_no_supervisor_sends_is_refused_before_it_takes_memory() {
+        let hello = frame(b'h', b"1 boot 7 0 waiting");
         for bytes in [
-            b"Welcome to this machine\n".to_vec(),
+            b"Welcome to this machine\n".repeat(LONGEST / 10),
+            [&hello[..], b"Welcome to this machine\n"].concat(),
             frame(b'h', b"2 boot 0 0 started 0"),
             frame(b'h', b"1 boot -1 0 started 0"),
             frame(b'h', b"1 boot 0 0 started 18446744073709551616"),
             frame(b'x', b"exit 0"),
             frame(b'x', b"exit 0 18446744073709551616"),
-            [&b"o"[..], &u32::MAX.to_be_bytes()].concat(),
+            [&hello[..], b"o", &u32::MAX.to_be_bytes()].concat(),
+            vec![0; 5],
         ] {
             assert!(Frames::default().push(&bytes).is_err(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_login_shell_prints_before_the_first_frame_is_skipped() {
+        let hello = frame(b'h', b"1 boot 7 0 waiting");
+        for before in ["W", "Welcome to this machine\n", "hello hoerxg é\n"] {
+            let bytes = [before.as_bytes(), &hello, &frame(b'o', b"text")].concat();
+            for size in 1..bytes.len() {
+                let mut frames = Frames::default();
+                let pieces = bytes.chunks(size);
+                let found: Vec<Frame> = pieces.flat_map(|piece| frames.push(piece).unwrap()).collect();
+                assert!(
+                    matches!(found[..], [Frame::Hello { .. }, Frame::Stdout(_)]),
+                    "{found:?}"
+                );
+            }
         }
     }
 

@@ -84,10 +84,11 @@ impl TemplateError {
             Reason::InvalidParam(parameter) => {
                 Self::new(source, at, format!("`{parameter}` is not a valid parameter"))
             }
-            _ => Self::new(source, at, "the syntax of the template is invalid here").with_hint(
-                "every `{{` needs a `}}`, every `{{#block}}` a `{{/block}}`; write `\\{{` for literal braces"
-                    .to_owned(),
-            ),
+            _ => {
+                let general = "every `{{` needs a `}}`, every `{{#block}}` a `{{/block}}`; write `\\{{` for literal braces";
+                Self::new(source, at, "the syntax of the template is invalid here")
+                    .with_hint(section(text, at).unwrap_or_else(|| general.to_owned()))
+            }
         }
     }
 
@@ -114,6 +115,23 @@ impl TemplateError {
             other => Self::new(source, at, other.to_string().to_lowercase()),
         }
     }
+}
+
+/// What to write in place of a section of Mustache, such as `{{#vars.x}}`, that begins at a place or just before it.
+fn section(text: &str, at: Option<(usize, usize)>) -> Option<String> {
+    let (line, column) = at?;
+    let line = text.lines().nth(line.checked_sub(1)?)?;
+    let end = line.char_indices().nth(column).map_or(line.len(), |(end, _)| end);
+    let tag = &line[line[..end].rfind("{{")? + 2..];
+    let tag = tag.split("}}").next()?.trim_matches('~').trim();
+    let block = if tag.starts_with('^') { "unless" } else { "if" };
+    let name = tag.strip_prefix(['#', '^'])?.trim();
+    let is_path = name.contains('.') && !name.contains(|c: char| c.is_whitespace() || "(){}".contains(c));
+    is_path.then(|| {
+        format!(
+            "write `{{{{#{block} {name}}}}}` and `{{{{/{block}}}}}`, or `{{{{#each {name}}}}}` for a list"
+        )
+    })
 }
 
 /// The known name that is most similar to the unknown part of a path.

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::error::{TemplateError, near_name};
 use super::helpers::NAMES;
+use super::tag::{At, tag_of};
 use crate::base::suggest::suggest;
 
 /// Values whose keys are suggested.
@@ -52,9 +53,6 @@ struct Frame<'a> {
     /// Whether it sets [`COUNTERS`].
     counts: bool,
 }
-
-/// Line and column, from 1.
-type At = (usize, usize);
 
 struct Lint<'a> {
     source: &'a str,
@@ -114,9 +112,23 @@ impl<'a> Lint<'a> {
             // A helper has precedence over a variable of that name.
             if !call.name.as_name().is_some_and(|name| NAMES.contains(&name)) {
                 self.parameter(&call.name, at);
+                self.no_mapping(&call.name, at);
             }
         } else {
             self.call(call, at);
+        }
+    }
+
+    /// A mapping would be written as `[object]`.
+    fn no_mapping(&mut self, parameter: &Parameter, at: At) {
+        let Parameter::Path(path) = parameter else { return };
+        if let Ok(Scope::Values(values)) = self.resolve(path)
+            && values.iter().any(|value| value.is_object())
+        {
+            let (Path::Relative((_, raw)) | Path::Local((_, _, raw))) = path;
+            let name = raw.escape_debug();
+            let hint = format!("name a key of it, or write all of it with `{{{{json {name}}}}}`");
+            self.report(format!("`{name}` is a mapping, not a text"), Some(hint), raw, at);
         }
     }
 
@@ -371,29 +383,4 @@ fn tested_paths(call: &HelperTemplate, found: &mut HashSet<String>) {
     for inner in [&call.template, &call.inverse].into_iter().flatten() {
         optional_paths(inner, found);
     }
-}
-
-/// The place of the first tag from `at` on that contains a name.
-fn tag_of(text: &str, at: At, name: &str) -> At {
-    let lines = text.split_inclusive('\n').take(at.0.saturating_sub(1));
-    let line: usize = lines.map(str::len).sum();
-    let before = text[line..].chars().take(at.1.saturating_sub(1));
-    let mut from = line + before.map(char::len_utf8).sum::<usize>();
-    while let Some(open) = text[from..].find("{{").map(|found| from + found) {
-        let end = text[open..].find("}}").map_or(text.len(), |found| open + found);
-        let tag = &text[open..end];
-        if !tag.starts_with("{{!") && has_name(tag, name) {
-            let start = text[..open].rfind('\n').map_or(0, |newline| newline + 1);
-            let number = text[..open].matches('\n').count() + 1;
-            return (number, text[start..open].chars().count() + 1);
-        }
-        from = end;
-    }
-    at
-}
-
-fn has_name(tag: &str, name: &str) -> bool {
-    let part = |c: char| c.is_alphanumeric() || "_-$:./@".contains(c);
-    tag.match_indices(name)
-        .any(|(start, _)| !tag[..start].ends_with(part) && !tag[start + name.len()..].starts_with(part))
 }

@@ -6,7 +6,9 @@ mod error;
 mod guard;
 mod helpers;
 mod lint;
+mod literal;
 mod shared;
+mod tag;
 
 use handlebars::{Context, Handlebars, Output, RenderContext, Renderable};
 
@@ -26,6 +28,18 @@ pub struct Engine {
 pub struct Template {
     compiled: handlebars::Template,
     source: String,
+}
+
+impl Template {
+    /// The names that are unknown in this data, also in branches that are not taken. `text` is that of the template.
+    pub fn unknown_names(&self, text: &str, context: &Context) -> Vec<TemplateError> {
+        let data = context.data();
+        let roots = lint::Roots {
+            context: data,
+            varying: ["node", "vars", "group"].map(|name| (name, data.get(name).into_iter().collect())),
+        };
+        lint::unknown_names(&self.compiled, text, &self.source, &roots)
+    }
 }
 
 impl std::fmt::Debug for Engine {
@@ -55,6 +69,7 @@ impl Engine {
     /// Compiles a template. `source` names it in messages: a file, or its purpose.
     pub fn compile(&self, text: &str, source: &str) -> Result<Template, TemplateError> {
         guard::check(text, source)?;
+        literal::check(text, source)?;
         let compiled = handlebars::Template::compile(text)
             .map_err(|error| TemplateError::from_compile(source, text, &error))?;
         guard::refuse_partials(&compiled.elements, source)?;

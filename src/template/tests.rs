@@ -239,3 +239,36 @@ fn environment_and_files_of_the_controller_are_out_of_reach() {
 fn a_template_without_braces_is_used_as_it_is() {
     assert_eq!(rendered("a } b { c\n"), "a } b { c\n");
 }
+
+#[test]
+fn a_section_of_mustache_gets_the_block_that_is_meant() {
+    for (text, wanted) in [
+        (
+            "{{#vars.tls}}on{{/vars.tls}}",
+            "write `{{#if vars.tls}}` and `{{/if}}`",
+        ),
+        ("a\n{{^vars.tls}}off{{/vars.tls}}", "write `{{#unless vars.tls}}`"),
+        ("{{#if vars.port}", "every `{{` needs a `}}`"),
+    ] {
+        let hint = render(text).unwrap_err().hint().unwrap();
+        assert!(hint.contains(wanted), "{text}: {hint}");
+    }
+}
+
+#[test]
+fn a_mapping_is_not_written_as_a_text() {
+    let context = Context::from(data());
+    let found = |text: &str| {
+        let template = Engine::new().compile(text, "t").unwrap();
+        let found = template.unknown_names(text, &context);
+        found.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        found("{{vars.map}}"),
+        ["t:1:1: `vars.map` is a mapping, not a text"]
+    );
+    assert_eq!(found("{{#each nodes}}{{this}}{{/each}}").len(), 1);
+    let good =
+        "{{json vars.map}}{{vars.map.a}}{{vars.list}}{{#each vars.map}}{{this}}{{/each}}{{length vars.map}}";
+    assert_eq!(found(good), [""; 0]);
+}

@@ -30,5 +30,6 @@ pub(super) const MAX_DEPTH: usize = 32;
 pub(super) const MAX_VALUES: usize = 250_000;
 /// Values that aliases may add.
 pub(super) const MAX_ALIASED_VALUES: usize = 100_000;
-/// Names that no node can have: the guest that proves KVM has the first, and `/etc/hosts` of every node the second.
-pub const RESERVED_NODES: [&str; 2] = [crate::inventory::PROBE_NODE, "localhost"];
+/// Names that no node can have: the guest that proves KVM has the first, `/etc/hosts` of every node the second, and the
+/// others are groups of every Ansible inventory.
+pub const RESERVED_NODES: [&str; 4] = [crate::inventory::PROBE_NODE, "localhost", "all", "ungrouped"];

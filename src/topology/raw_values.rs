@@ -145,7 +145,8 @@ pub(super) enum UserData {
 
 impl<'de> Deserialize<'de> for UserData {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
+        // A version `1.10` in it must not become `1.1`, nor permissions `0644` become 644.
+        match super::reader::as_written::<Value, D>(deserializer)? {
             Value::String(path) => Ok(Self::File(path)),
             Value::Object(map) => Ok(Self::Inline(map)),
             _ => Err(not("the path of a file, or a mapping")),

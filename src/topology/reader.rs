@@ -213,8 +213,11 @@ impl<'de> Reader<'de> {
             let (message, hint) = match mistake {
                 Mistake::Type(wanted) => {
                     let kind = &self.tree.kind;
-                    let message = format!("expected {wanted}, found {}", kind.describe());
-                    (message, advice(kind, &wanted))
+                    let found = match &self.tree.written {
+                        Some(text) => format!("the number {text}"),
+                        None => kind.describe(),
+                    };
+                    (format!("expected {wanted}, found {found}"), advice(kind, &wanted))
                 }
                 Mistake::New(message) => (message, SCHEMA),
                 Mistake::Recorded => return Mistake::Recorded,

@@ -62,7 +62,7 @@ struct Marks {
     set: Option<usize>,
     /// A value that begins with a character that YAML reserves.
     indicator: Option<usize>,
-    /// A value that begins with `{{`.
+    /// A value that begins with `{{`, or contains it inside of brackets.
     braces: Option<usize>,
 }
 
@@ -96,7 +96,8 @@ fn scan(text: &str, from: usize, end: usize) -> Marks {
         match c {
             '"' | '\'' if starts => quote = Some(c),
             '#' if before.is_whitespace() => quote = Some('#'),
-            '{' if starts && text[at..].starts_with("{{") && !text[..at].ends_with('{') => {
+            // In brackets, a `{` also ends an unquoted text.
+            '{' if (starts || depth > 0) && text[at..].starts_with("{{") && !text[..at].ends_with('{') => {
                 marks.braces = Some(at);
                 depth += 1;
             }
@@ -214,6 +215,8 @@ mod tests {
         assert!(hint_at("min_ready: %90\n", "%").contains("\"%90\""));
         assert!(hint_at("a:\n  on: *all\n", "*").contains("\"*all\""));
         assert!(hint_at("h: { uri: {{name}} }\n", "{name").contains("`{{` in quotes"));
+        assert!(hint_at("a:\n- { on: n, run: echo {{name}} }\n", "{{").contains("`{{` in quotes"));
+        assert!(hint_at("h: {\n  uri: root@{{name}} }\n", "{{").contains("`{{` in quotes"));
         assert!(hint_at("a:\n\tb: 1\n", "b").contains("spaces"));
         assert_eq!(
             hint_at("a: \"{{x}}\"\nb: 'it @all {{x}} n[1]'\n# n[1] @x\nc: ]\n", "]\n"),

@@ -144,7 +144,7 @@ fn images_have_a_firmware_a_policy_and_cloud_config_of_the_user() {
         ("cloud.qcow2", "QFI"),
         ("own.yaml", "#cloud-config\npackages: [htop]\n"),
     ]);
-    let text = "name: x\nimages:\n  cloud: { from: ./cloud.qcow2, firmware: uefi, cloud_init: strict, user_data: own.yaml }\n  mine: { from: cloud, cloud_init: tolerant }\ngroups:\n  a: { count: 1, image: cloud, user_data: { write_files: [{ path: /x, permissions: \"0600\" }] } }\n  b: { count: 1, image: mine }\n  c: { count: 1 }\n";
+    let text = "name: x\nimages:\n  cloud: { from: ./cloud.qcow2, firmware: uefi, cloud_init: strict, user_data: own.yaml }\n  mine: { from: cloud, cloud_init: tolerant }\ngroups:\n  a: { count: 1, image: cloud, user_data: { packages: [[nginx, 1.10]], write_files: [{ path: /x, permissions: 0600 }] } }\n  b: { count: 1, image: mine }\n  c: { count: 1 }\n";
     let topology = Topology::parse(text, "t.yaml", dir.path()).unwrap_or_else(|error| panic!("{error}"));
     let (cloud, mine) = (&topology.images["cloud"], &topology.images["mine"]);
     assert_eq!(
@@ -165,6 +165,7 @@ fn images_have_a_firmware_a_policy_and_cloud_config_of_the_user() {
     let inline = of(a)[1].strip_prefix("#cloud-config\n").unwrap();
     let inline: serde_json::Value = serde_json::from_str(inline).unwrap();
     assert_eq!(inline["write_files"][0]["permissions"], "0600");
+    assert_eq!(inline["packages"][0][1], "1.10");
     let digest = |node: &Node| topology.user_data_digest(node);
     assert!(digest(a).is_some() && digest(a) != digest(b) && digest(c).is_none());
 }

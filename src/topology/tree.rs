@@ -170,6 +170,14 @@ fn explain(error: &serde_saphyr::Error) -> (String, &'static str) {
             "write the value out in place of the alias",
         ),
         (
+            "non-finite float",
+            line.replace(
+                " rejected by the configured policy",
+                " is not a number that can be used",
+            ),
+            "if it is text, put it in quotes",
+        ),
+        (
             "cannot deserialize null into string",
             "a key is empty".to_owned(),
             "write a name before the `:`",

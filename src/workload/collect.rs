@@ -13,7 +13,7 @@ use crate::base::name::NodeName;
 use crate::base::patience::patience;
 use crate::base::shell::quote;
 use crate::ssh::transfer::{Noted, PullLimits, Pulled, changed_while_read, pull};
-use crate::ssh::{ExecRequest, Session, SshError};
+use crate::ssh::{CommandShell, ExecRequest, Session, SshError};
 use crate::topology::WorkloadStep;
 
 /// Time allowed for the files of one node, from its turn.
@@ -138,12 +138,10 @@ fn note(collected: &mut Collected, path: &str, pulled: Pulled) {
 
 /// The paths that match a pattern. Each ends with a zero, because names may contain anything else.
 async fn expand(session: &Session, pattern: &str) -> Result<Vec<Vec<u8>>, String> {
-    let script = format!(
-        "for f in {}; do [ ! -e \"$f\" ] || printf '%s\\0' \"$f\"; done",
-        glob(pattern)
-    );
     let request = ExecRequest {
-        command: format!("exec sh -c {}", quote(&script)),
+        command: matching(pattern),
+        // What the login shell prints is no path.
+        shell: CommandShell::Sh,
         timeout: Some(ALLOWED),
         limit: 4 << 20,
         ..ExecRequest::default()
@@ -158,6 +156,13 @@ async fn expand(session: &Session, pattern: &str) -> Result<Vec<Vec<u8>>, String
         return Err(format!("{pattern} matches more than {MATCHES} files"));
     }
     Ok(found)
+}
+
+/// The script that prints the paths that match a pattern. A symlink to something that does not exist is one of them: that
+/// it cannot be fetched is reported.
+fn matching(pattern: &str) -> String {
+    let pattern = glob(pattern);
+    format!(r#"for f in {pattern}; do [ ! -e "$f" ] && [ ! -L "$f" ] || printf '%s\0' "$f"; done"#)
 }
 
 /// A pattern for the shell: everything except `*`, `?`, `[` and `]` is quoted.
@@ -201,6 +206,22 @@ mod tests {
     fn only_glob_characters_reach_the_shell_unquoted() {
         assert_eq!(glob("/var/log/*.log"), "/var/log/*.log");
         assert_eq!(glob("/a b/$(x)*"), "'/a b/$(x)'*");
+    }
+
+    #[test]
+    fn a_pattern_matches_what_is_there_and_links_to_what_is_not() {
+        let temp = tempfile::tempdir().unwrap();
+        std::fs::write(temp.path().join("a.log"), "").unwrap();
+        std::os::unix::fs::symlink("nowhere", temp.path().join("b.log")).unwrap();
+        let found = |pattern: &str| {
+            let pattern = format!("{}/{pattern}", temp.path().display());
+            let output = std::process::Command::new("sh")
+                .args(["-c", &matching(&pattern)])
+                .output()
+                .unwrap();
+            String::from_utf8(output.stdout).unwrap().matches('\0').count()
+        };
+        assert_eq!([found("*.log"), found("b.log"), found("*.txt")], [2, 1, 0]);
     }
 
     #[test]

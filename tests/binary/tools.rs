@@ -1,5 +1,7 @@
 //! What needs neither a cluster nor a host: `schema`, `nodeset`, `completions`, `man`, `reaper script`.
 
+use std::process::{Command, Stdio};
+
 use crate::program::{Ran, Vcluster};
 
 const VERBS: [&str; 6] = ["up", "down", "status", "exec", "validate", "ssh-config"];
@@ -18,6 +20,24 @@ fn the_schema_is_the_one_in_the_documentation() {
         "run: UPDATE_SCHEMA=1 cargo test the_committed_schema"
     );
     assert_eq!(ran.json()["title"], "vcluster topology");
+}
+
+#[test]
+fn output_that_cannot_be_written_is_an_error_unless_its_reader_is_gone() {
+    let schema = |stdout: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vcluster"));
+        let output = command.arg("schema").stdin(Stdio::null()).stdout(stdout).output();
+        let output = output.unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let (code, errors) = schema(full.into());
+    assert_eq!(code, Some(1), "{errors}");
+    let expected = "failed to write standard output: No space left on device";
+    assert!(errors.contains(expected), "{errors}");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(schema(writer.into()), (Some(0), String::new()));
 }
 
 #[test]

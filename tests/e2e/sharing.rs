@@ -8,6 +8,8 @@ use nix::sys::signal::Signal;
 use crate::world::{Ran, World, finish, json, on_host, signal};
 
 const ROOT: &str = "/var/lib/libvirt/images/vcluster";
+/// An upload as a crash leaves it.
+const UPLOAD: &str = "0123456789abcdef.0123456789abcdef0123456789abcdef.part";
 
 fn both(one: &World, two: &World, args: &[&str]) -> (Ran, Ran) {
     let (first, second) = (one.begin(args), two.begin(args));
@@ -264,7 +266,7 @@ fn gc_removes_what_crashes_and_a_down_left_and_nothing_foreign() {
         &format!(
             "virsh -q destroy {name}.n002 && virsh -q undefine {name}.n002 && p=$(virsh -q pool-list --name | grep '[.]{name}[.]') && \
              virsh -q pool-destroy $p && virsh -q pool-undefine $p && rm -rf {ROOT}/{name}.* && \
-             mkdir {ROOT}/.new.a1b2c3 && touch {ROOT}/images/0011.part && ip link add vcb00000000 type bridge && mkdir {ROOT}/foreign"
+             mkdir {ROOT}/.new.a1b2c3 && touch {ROOT}/images/{UPLOAD} && ip link add vcb00000000 type bridge && mkdir {ROOT}/foreign"
         ),
     );
     let seen = world.traces();

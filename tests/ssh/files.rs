@@ -291,3 +291,47 @@ async fn a_corrupt_transfer_of_a_file_that_did_not_change_is_an_error() {
     let error = fetch(&session, &file, &server.path("into")).await.unwrap_err();
     assert!(matches!(error, TransferError::Digest { .. }), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_login_shell_prints_is_no_part_of_what_is_fetched() {
+    let server = Server::with_shell(r#"echo Welcome; echo hello >&2; exec sh "$@""#);
+    let session = server.session().await;
+    let tree = server.path("tree");
+    fs::create_dir(&tree).unwrap();
+    fs::write(tree.join("f"), "text").unwrap();
+    let into = server.path("into");
+    let pulled = fetch(&session, &tree, &into).await.unwrap();
+    assert_eq!((pulled.files, pulled.skipped.count()), (1, 0), "{pulled:?}");
+    assert_eq!(fs::read(into.join("tree/f")).unwrap(), b"text");
+    // One that is fetched on its own.
+    let pulled = fetch(&session, "/proc/version", &into).await.unwrap();
+    assert_eq!((pulled.files, pulled.changed.count()), (1, 0), "{pulled:?}");
+    let there = server.path("there/");
+    send(&session, std::slice::from_ref(&tree), there.as_os_str()).await;
+    assert_eq!(fs::read(there.join("tree/f")).unwrap(), b"text");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_name_of_a_link_arrives_and_that_of_a_pipe_is_named() {
+    for server in servers() {
+        let session = server.session().await;
+        let tree = server.path("tree");
+        fs::create_dir(&tree).unwrap();
+        fs::write(tree.join("f"), "text").unwrap();
+        symlink("f", tree.join("a")).unwrap();
+        nix::unistd::mkfifo(&tree.join("p"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        // As `cp -al` makes them.
+        for (name, second) in [("a", "b"), ("p", "q")] {
+            fs::hard_link(tree.join(name), tree.join(second)).unwrap();
+        }
+        let into = server.path("into");
+        let pulled = fetch(&session, &tree, &into).await.unwrap();
+        for name in ["a", "b"] {
+            let link = fs::read_link(into.join("tree").join(name)).unwrap();
+            assert_eq!(link, Path::new("f"), "{pulled:?}");
+        }
+        let mut skipped = pulled.skipped.lines(9);
+        skipped.sort();
+        assert_eq!(skipped, ["tree/p (a named pipe)", "tree/q (a named pipe)"]);
+    }
+}

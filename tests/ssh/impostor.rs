@@ -32,7 +32,7 @@ def wait():
     sys.stdin.buffer.read()
 
 def text():
-    out.write(b"Welcome to this machine\n" * 100)
+    out.write(b"Welcome to this machine\n" * 100000)
     wait()
 
 def garbage():

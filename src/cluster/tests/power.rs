@@ -29,7 +29,8 @@ async fn change(world: &World, node: &str, kind: ActionKind) -> anyhow::Result<(
         }),
         ..world.options.clone()
     };
-    power::change(&demo(world), &options, &world.events).await
+    let changed = power::change(&demo(world), &options, &world.events).await;
+    changed.map(|count| assert_eq!(count, 1, "{kind:?} {node}"))
 }
 
 async fn stop(world: &World, node: &str) -> usize {

@@ -1,9 +1,16 @@
 use super::{HOSTS, World};
 use crate::cluster::Cluster;
+use crate::cluster::configured::{INCOMPLETE, begin_configuring, end_configuring};
 use crate::cluster::status::{ClusterStatus, LoginState, NodeState, StatusOptions, status};
 
 fn demo(world: &World) -> Cluster {
     Cluster::read(&world.root, &"demo".parse().unwrap()).unwrap()
+}
+
+/// Records all nodes as configured.
+fn configured(cluster: &Cluster) {
+    let nodes = cluster.plan.nodes.iter();
+    end_configuring(&cluster.dir, nodes.map(|node| (node.name.clone(), None))).unwrap();
 }
 
 /// The status of a cluster or of some of its nodes, without logins.
@@ -22,6 +29,7 @@ async fn nodes_of_a_host_that_cannot_be_reached_are_unreachable_and_the_others_r
     let world = World::new();
     world.raise("demo", 6).await;
     let cluster = demo(&world);
+    configured(&cluster);
     let all = seen(&world, &cluster, None).await;
     assert!(all.is_healthy);
     assert_eq!((all.nodes.len(), all.ends.len()), (6, 1));
@@ -54,4 +62,22 @@ async fn a_node_that_another_host_also_holds_is_a_leftover_there() {
     assert_eq!(all.leftovers.len(), 1, "{:?}", all.leftovers);
     let name = cluster.plan.nodes[0].name.as_str();
     assert_eq!(seen(&world, &cluster, Some(name)).await.nodes.len(), 1);
+}
+
+#[tokio::test]
+async fn a_node_whose_configuration_was_interrupted_is_not_well_although_it_runs() {
+    let world = World::new();
+    world.raise("demo", 2).await;
+    let cluster = demo(&world);
+    configured(&cluster);
+    assert!(seen(&world, &cluster, None).await.is_healthy);
+    begin_configuring(&cluster.dir, [&cluster.plan.nodes[1].name]).unwrap();
+    let all = seen(&world, &cluster, None).await;
+    assert!(!all.is_healthy);
+    let reasons: Vec<Option<&str>> = all
+        .nodes
+        .iter()
+        .map(|node| node.trouble.as_ref().map(|trouble| trouble.reason.as_str()))
+        .collect();
+    assert_eq!(reasons, [None, Some(INCOMPLETE)]);
 }

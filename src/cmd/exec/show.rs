@@ -46,6 +46,13 @@ impl Printer {
         text
     }
 
+    /// Ends the line of a node whose output ended without a line end.
+    pub(super) fn end(&mut self, node: &str) {
+        if self.unfinished.as_deref() == Some(node) {
+            self.finish();
+        }
+    }
+
     /// Ends a line whose rest did not arrive.
     pub(super) fn finish(&mut self) {
         if self.unfinished.take().is_some() {
@@ -149,6 +156,16 @@ mod tests {
             all.push_str(&printer.shown(node, line, ended));
         }
         assert_eq!(all, "n1: ab\nn1: c\nn2: d\nn1: e\n");
+    }
+
+    #[test]
+    fn output_without_a_line_end_is_ended_with_its_node() {
+        let mut printer = Printer::default();
+        assert_eq!(printer.shown("n1", "a", false), "n1: a");
+        printer.end("n2");
+        assert_eq!(printer.unfinished.as_deref(), Some("n1"));
+        printer.end("n1");
+        assert_eq!(printer.shown("n2", "b", true), "n2: b\n");
     }
 
     #[test]

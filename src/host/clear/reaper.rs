@@ -139,7 +139,8 @@ mod tests {
     fn run(temp: &std::path::Path, args: &[&str]) -> String {
         let bin = temp.join("bin");
         let fake = "#!/bin/sh\nshift 3\ncase $1 in list) cat \"$0.domains\" ;; \
-                    metadata) echo \"<vc:node>{\\\"cluster\\\":\\\"${2%%.*}\\\",\\\"cluster_id\\\":\\\"$(cat \"$0.id\")-\\\",\\\"node\\\":\\\"${2#*.}\\\"}</vc:node>\" ;; \
+                    domname) echo \"$2\" ;; \
+                    metadata) [ ! -f \"$0.mark.$2\" ] || exec cat \"$0.mark.$2\"; echo \"<vc:node>{\\\"cluster\\\":\\\"${2%%.*}\\\",\\\"cluster_id\\\":\\\"$(cat \"$0.id\")-\\\",\\\"node\\\":\\\"${2#*.}\\\"}</vc:node>\" ;; \
                     undefine) sed -i \"/^$2$/d\" \"$0.domains\" ;; esac\nexit 0\n";
         std::fs::create_dir_all(&bin).unwrap();
         for (name, text) in [
@@ -223,6 +224,35 @@ mod tests {
         drop(lock);
         assert!(run(temp, &[]).contains("removing cluster held"));
         assert!(!held.exists());
+    }
+
+    #[test]
+    fn a_renamed_domain_is_removed_and_a_copy_stays_and_both_are_named() {
+        let temp = tempfile::tempdir().unwrap();
+        let temp = temp.path();
+        let ended = cluster(temp, "ended", "\"2020-01-31T12:00:00Z\"");
+        let id = uuid::Uuid::from_u128(0xa << 96);
+        // The fake names a domain by its UUID.
+        let renamed = crate::inventory::domain_uuid(id, &"n1".parse().unwrap()).to_string();
+        std::fs::create_dir_all(temp.join("bin")).unwrap();
+        std::fs::write(temp.join("bin/virsh.domains"), format!("{renamed}\ncopy\n")).unwrap();
+        let mark =
+            format!("<vc:node>{{\"cluster\":\"ended\",\"cluster_id\":\"{id}\",\"node\":\"n1\"}}</vc:node>\n");
+        for name in [renamed.as_str(), "copy"] {
+            std::fs::write(temp.join(format!("bin/virsh.mark.{name}")), &mark).unwrap();
+        }
+        let output = run(temp, &[]);
+        assert!(
+            output.contains(&format!("ended: removed domain {renamed}\n")),
+            "{output}"
+        );
+        assert!(
+            output.contains("ended: kept domain copy, a copy of a node\n"),
+            "{output}"
+        );
+        let domains = std::fs::read_to_string(temp.join("bin/virsh.domains")).unwrap();
+        assert_eq!(domains, "copy\n");
+        assert!(!ended.exists());
     }
 
     #[test]

@@ -19,25 +19,41 @@ ended() {
   [ ${#end} = 14 ] && [ "$end" -le "$now" ]
 }
 
-# The domains with the mark of $cluster and $short.
+# The UUID of the domain of the node $2 in the cluster with the whole id $1: version 5 of RFC 9562.
+own_uuid() {
+  h=$(printf %s "$1" | tr -d -)
+  case $h in *[!0-9a-f]*) return ;; esac
+  [ ${#h} = 32 ] || return
+  h=$({
+    while [ "$h" ]; do r=${h#??}; printf %b "\\0$(printf %o "0x${h%"$r"}")"; h=$r; done
+    printf %s "$2"
+  } | sha1sum)
+  variant=$(printf %s "$h" | cut -c17 | sed 'y/0123456789abcdef/89ab89ab89ab89ab/')
+  printf %s "$h" | sed "s/^\(.\{8\}\)\(....\).\(...\).\(...\)\(.\{12\}\).*/\1-\2-5\3-$variant\4-\5/"
+}
+
+# The domains with the mark of $cluster and $short: `own UUID NAME`, also of one that was renamed, and `copy UUID NAME`.
 domains() {
-  virsh list --all --name | while read -r v; do
-    case $v in "$cluster".*) ;; *) continue ;; esac
-    m=$(virsh metadata "$v" --uri "$mark_uri" 2>/dev/null | sed 's/&quot;/"/g')
-    case $m in
-      *"\"cluster\":\"$cluster\",\"cluster_id\":\"$short-"*"\"node\":\"${v#"$cluster".}\""*) echo "$v" ;;
-    esac
+  virsh list --all --uuid | while read -r u; do
+    m=$(virsh metadata "$u" --uri "$mark_uri" 2>/dev/null | sed 's/&quot;/"/g')
+    case $m in *"\"cluster\":\"$cluster\",\"cluster_id\":\"$short-"*"\"node\":\""*) ;; *) continue ;; esac
+    id=${m#*"\"cluster_id\":\""} node=${m#*"\"node\":\""}
+    id=${id%%\"*} node=${node%%\"*} v=$(virsh domname "$u")
+    if [ "$v" = "$cluster.$node" ] || [ "$u" = "$(own_uuid "$id" "$node")" ]; then echo "own $u $v"
+    else echo "copy $u $v"; fi
   done
 }
 
 reap() {
-  for v in $(domains); do
-    virsh destroy "$v" >/dev/null 2>&1
-    virsh undefine "$v" --managed-save --snapshots-metadata --checkpoints-metadata --nvram >/dev/null 2>&1 ||
-      virsh undefine "$v" >/dev/null
+  found=$(domains)
+  printf '%s\n' "$found" | while read -r kind u v; do
+    case $kind in own) ;; copy) echo "kept domain $v, a copy of a node"; continue ;; *) continue ;; esac
+    virsh destroy "$u" >/dev/null 2>&1
+    virsh undefine "$u" --managed-save --snapshots-metadata --checkpoints-metadata --nvram >/dev/null 2>&1 ||
+      virsh undefine "$u" >/dev/null
     echo "removed domain $v"
   done
-  left=$(domains)
+  left=$(domains | sed -n 's/^own [^ ]* //p')
   # A directory in use by a domain that could not be removed must stay, so that the next attempt finds it.
   [ -z "$left" ] || { echo "left domain $left"; return; }
   p="vcluster.$cluster.$short"

@@ -10,16 +10,13 @@ use crate::base::shell::with_variables;
 use crate::host::connect::Host;
 use crate::host::error::{Cause, HostError, shown};
 use crate::host::guest::domain::remove;
-use crate::host::layout::{directory, enter, sweep_script};
+use crate::host::layout::{directory, enter, others, sweep_script};
 use crate::host::transport::libvirt::is;
 use crate::inventory::{ClusterRef, ObservedNode};
 use crate::network;
 
 /// Domains that are stopped at once on one host.
 const AT_ONCE: usize = 4;
-
-/// Files of others that are named at most.
-const NAMED: usize = 20;
 
 /// What a removal did.
 #[derive(Debug, Default)]
@@ -32,6 +29,8 @@ pub struct Removed {
     pub errors: Vec<HostError>,
     /// Paths in the cluster's directory that vcluster did not create. They are kept, with the directory and the pool.
     pub kept: Vec<String>,
+    /// Interfaces that others connected to a bridge that is removed, `NAME from BRIDGE`.
+    pub unplugged: Vec<String>,
 }
 
 /// The removal of what clusters have on a host.
@@ -168,15 +167,10 @@ impl Host {
                 return false;
             }
         };
-        for line in output.lines() {
-            if let Some(name) = line.strip_prefix("other ") {
-                if removed.kept.len() < NAMED {
-                    removed
-                        .kept
-                        .push(format!("{}/{}", directory(cluster), shown(name)));
-                }
-                continue;
-            }
+        removed.kept.extend(others(&output, &directory(cluster)));
+        let unplugged = output.lines().filter_map(|line| line.strip_prefix("unplugged "));
+        removed.unplugged.extend(unplugged.map(shown));
+        for line in output.lines().filter(|line| !line.starts_with("other ")) {
             let mut words = line.splitn(3, ' ');
             let (Some(verb), Some(kind), Some(name)) = (words.next(), words.next(), words.next()) else {
                 continue;

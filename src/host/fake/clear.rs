@@ -41,6 +41,7 @@ impl Removal for FakeHost {
             objects,
             errors: Vec::new(),
             kept,
+            unplugged: Vec::new(),
         })
     }
 }

@@ -11,7 +11,7 @@ use crate::base::crash_point;
 use crate::host::connect::Host;
 use crate::host::error::{Cause, HostError};
 use crate::host::inspect::observe::mark_of;
-use crate::host::inspect::states::state_of;
+use crate::host::inspect::states::{is_suspended, state_of};
 use crate::host::layout::directory;
 use crate::host::storage::artifact::HostImage;
 use crate::host::transport::libvirt::is;
@@ -101,7 +101,14 @@ impl Domains for Host {
                 Ok(()) => Ok(true),
                 Err(error) if is(&error, ErrorNumber::OperationInvalid) => match state_of(&domain) {
                     Some(DomainState::Running) => Ok(false),
+                    // A guest that suspended itself cannot be resumed, only woken.
+                    Some(DomainState::Paused) if is_suspended(&domain) => domain.pm_wakeup(0).map(|()| true),
                     Some(DomainState::Paused) => domain.resume().map(|()| true),
+                    // Kept after its crash, as `on_crash` of a definition that was edited there says.
+                    Some(DomainState::Crashed) => {
+                        stop(&domain)?;
+                        domain.create().map(|()| true)
+                    }
                     _ => Err(error),
                 },
                 Err(error) => Err(error),

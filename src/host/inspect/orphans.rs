@@ -82,11 +82,15 @@ fn is_orphan_path(path: &str) -> bool {
     if let Some(random) = path.strip_prefix(".new.") {
         return random.len() == 6 && plain(random) && !random.contains('.');
     }
-    let Some(name) = path.strip_prefix("images/") else {
-        return false;
+    // As of `upload_file`: others may keep files of their own in the pool.
+    let is_hex = |text: &str| {
+        text.bytes()
+            .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
     };
-    let ending = std::path::Path::new(name).extension();
-    plain(name) && !name.starts_with('.') && ending.is_some_and(|end| end == "part")
+    let upload = path
+        .strip_prefix("images/")
+        .and_then(|name| name.strip_suffix(".part")?.split_once('.'));
+    upload.is_some_and(|(digest, id)| digest.len() == 16 && id.len() == 32 && is_hex(digest) && is_hex(id))
 }
 
 #[cfg(test)]
@@ -98,7 +102,7 @@ mod tests {
         let id = "0123456789abcdef0123456789abcdef";
         let output = format!(
             "file\timages/0011223344556677.{id}.part\t90\nfile\timages/kvm.json\t90\nfile\t.new.a1B2c3\t7\n\
-             file\t.new.../..\t7\nfile\timages/../x.part\t7\n\
+             file\t.new.../..\t7\nfile\timages/../x.part\t7\nfile\timages/download.part\t7\n\
              seen\tdemo.00000000\t100\ndomain\tdemo.n1\t50\ndomain\tdemo.n1\t40\nseen\tvcb00000000\t-5\nbad line\n"
         );
         let orphans = read(&output);

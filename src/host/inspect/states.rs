@@ -115,6 +115,12 @@ pub(crate) fn state_of(domain: &Domain) -> Option<DomainState> {
     })
 }
 
+/// Whether the guest has suspended itself.
+pub(crate) fn is_suspended(domain: &Domain) -> bool {
+    use virt::domain::DomainState as Virt;
+    matches!(domain.state(), Ok((Enum::Known(Virt::PMSuspended), _)))
+}
+
 /// Why a domain does not run, with libvirt's own word for the reason if it gives one: `destroyed`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Ended {
@@ -172,7 +178,9 @@ impl Ended {
         let hint = match self {
             Self::Removed => "`vcluster up` creates it again".to_owned(),
             Self::Off(_) | Self::Crashed(_) => "`vcluster up` starts it again".to_owned(),
-            Self::Paused(_) | Self::Suspended => "`vcluster up` resumes it".to_owned(),
+            Self::Paused(_) | Self::Suspended => {
+                format!("`vcluster up` or `vcluster start -w {node}` resumes it")
+            }
             Self::PausedByDisk => format!(
                 "free space on {host} where libvirt keeps its images, then resume it there with \
                  `virsh resume {domain}`, or start it again with `vcluster restart -w {node}`"

@@ -28,6 +28,8 @@ read_nodes() {
 # Whether vcluster creates files with the name $1 here; uses $known.
 is_own() {
   case $1 in owner.json | owner.json.new | claim.json | claim.json.new | lock | nodes | nodes.new | .new) return 0 ;; esac
+  # No node has such a name.
+  case ${1%%.*} in '' | *[!a-z0-9-]*) return 1 ;; esac
   case ${1#*.} in
     qcow2 | disk[1-9].qcow2 | disk1[0-6].qcow2 | seed | console | console.[0-9]) ;;
     *) return 1 ;;

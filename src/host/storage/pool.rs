@@ -14,13 +14,11 @@ use crate::base::shell::with_variables;
 use crate::host::connect::Host;
 use crate::host::error::{Cause, HostError, shown};
 use crate::host::layout::{
-    DIRECTORY_FUNCTIONS, IMAGES_DIRECTORY, IMAGES_POOL, Owner, ROOT, controller, directory, owner_mark,
+    DIRECTORY_FUNCTIONS, IMAGES_DIRECTORY, IMAGES_POOL, Owner, ROOT, controller, directory, others,
+    owner_mark,
 };
 use crate::host::transport::libvirt::is;
 use crate::host::xml;
-
-/// Files of others that are named at most.
-const NAMED: usize = 20;
 
 /// Prints `made`, `ours` or `foreign`. A directory with files but without an owner file is not ours. Files of nodes not
 /// in `keep` are removed: leftovers of a kill between the removal of a domain and of its files. Files that are not of any
@@ -142,11 +140,7 @@ impl Pools for Host {
         if let Some(why) = foreign {
             return Err(self.failed(doing)(Cause::Foreign(why)));
         }
-        let names = output.lines().filter_map(|line| line.strip_prefix("other "));
-        let others = names
-            .take(NAMED)
-            .map(|name| format!("{path}/{}", shown(name)))
-            .collect();
+        let others = others(&output, &path);
         let made = verdict == "made";
         let pool = name.clone();
         let changed = self

@@ -11,6 +11,9 @@ use crate::host::error::Cause;
 /// The group that may use libvirt where polkit decides (`50-libvirt.rules`, libvirt's own and Debian's).
 const GROUP: &str = "libvirt";
 
+/// In place of a group: only root may use the socket.
+const NOBODY: &str = "-";
+
 /// The cause of a failure to connect to libvirt, more exactly if the user lacks a group.
 pub(crate) async fn explained(
     cause: Cause,
@@ -32,6 +35,7 @@ pub(crate) async fn explained(
         return cause;
     };
     match group {
+        Some(group) if group == NOBODY => Cause::OnlyRoot { user },
         Some(group) => Cause::NotInGroup { user, group },
         // The socket is open to everyone, and libvirt itself refused.
         None if cause.is_denial() && user != "root" => Cause::NotInGroup {
@@ -52,7 +56,10 @@ fn read(answer: &str) -> Option<(String, Option<String>)> {
     let mut lines = answer.lines();
     let user = name(lines.next()?.trim())?;
     let group = match lines.next() {
-        Some(line) => Some(name(line.split(' ').next()?)?),
+        Some(line) => match line.split(' ').next()? {
+            NOBODY => Some(NOBODY.to_owned()),
+            group => Some(name(group)?),
+        },
         None => None,
     };
     Some((user, group))
@@ -67,6 +74,8 @@ mod tests {
         let socket = "admin\nlibvirt /run/libvirt/libvirt-sock\n";
         assert_eq!(read(socket), Some(("admin".into(), Some("libvirt".into()))));
         assert_eq!(read("admin\n"), Some(("admin".into(), None)));
+        let closed = "admin\n- /run/libvirt/libvirt-sock\n";
+        assert_eq!(read(closed), Some(("admin".into(), Some(NOBODY.into()))));
         for bad in ["", "\n", "a;b\n", "admin\n$(x) /s\n", "-x\n"] {
             assert_eq!(read(bad), None, "{bad:?}");
         }

@@ -308,6 +308,13 @@ fn on_an_existing_bridge_no_node_gets_an_address_of_a_host() {
         addresses(&world),
         ["192.168.50.2", "192.168.50.4", "192.168.50.5"]
     );
+    world.topology.network.dns = vec![[192, 168, 50, 2].into(), "fd00::1".parse().unwrap()];
+    assert_eq!(
+        addresses(&world),
+        ["192.168.50.4", "192.168.50.5", "192.168.50.6"],
+        "a name server has an address too"
+    );
+    world.topology.network.dns.clear();
     world.topology.network.range = Some("192.168.50.3-192.168.50.6".parse().unwrap());
     assert_eq!(
         addresses(&world),

@@ -12,6 +12,9 @@ use super::TransferError;
 /// Bytes that may follow what was read; tar pads its last record.
 const PADDING: usize = 1 << 20;
 
+/// What `pull.sh` prints first: before it, the login shell may have printed something, as `.bashrc` does.
+const BEGIN: &[u8] = b"vcluster-pull-begins\n";
+
 /// Bytes of error output that are kept.
 const ERRORS_KEPT: usize = 64 * 1024;
 
@@ -24,7 +27,7 @@ pub(super) struct Exchanged<T> {
     pub(super) has_surplus: bool,
 }
 
-/// Runs a command; `read` gets its standard output, on a blocking thread. `what` is its name for messages.
+/// Runs a command; `read` gets its standard output after the mark, on a blocking thread. `what` is its name for messages.
 pub(super) async fn stream<T: Send + 'static>(
     session: &Session,
     request: &ExecRequest,
@@ -42,6 +45,7 @@ pub(super) async fn stream<T: Send + 'static>(
             receiver,
             rest: Vec::new(),
             at: 0,
+            has_begun: false,
         })
     });
     let followed = follow(session, events, what, Some(pieces)).await;
@@ -126,15 +130,44 @@ fn named(error: SshError, what: &str) -> SshError {
     }
 }
 
-/// The received data, for a reader on a blocking thread.
+/// Where the output of the script begins: after the mark.
+pub(super) fn begin(output: &[u8]) -> Option<usize> {
+    let at = output.windows(BEGIN.len()).position(|window| window == BEGIN)?;
+    Some(at + BEGIN.len())
+}
+
+/// The received data after the mark, for a reader on a blocking thread.
 pub(super) struct Pieces {
     receiver: mpsc::Receiver<Vec<u8>>,
     rest: Vec<u8>,
     at: usize,
+    has_begun: bool,
+}
+
+impl Pieces {
+    /// Skips what the login shell has printed. Without a mark there is no data: the command's error has the reason.
+    fn begin(&mut self) {
+        self.has_begun = true;
+        let mut printed = Vec::new();
+        while let Some(piece) = self.receiver.blocking_recv() {
+            printed.extend(piece);
+            if let Some(at) = begin(&printed) {
+                (self.rest, self.at) = (printed, at);
+                return;
+            }
+            if printed.len() > PADDING {
+                self.receiver.close();
+                return;
+            }
+        }
+    }
 }
 
 impl Read for Pieces {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if !self.has_begun {
+            self.begin();
+        }
         while self.at == self.rest.len() {
             match self.receiver.blocking_recv() {
                 Some(piece) => (self.rest, self.at) = (piece, 0),
@@ -145,5 +178,43 @@ impl Read for Pieces {
         buf[..count].copy_from_slice(&self.rest[self.at..self.at + count]);
         self.at += count;
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is read of output that arrives in pieces of this size.
+    fn read(output: &[u8], size: usize) -> Vec<u8> {
+        let chunks: Vec<Vec<u8>> = output.chunks(size).map(<[u8]>::to_vec).collect();
+        let (sender, receiver) = mpsc::channel(chunks.len().max(1));
+        for chunk in chunks {
+            sender.try_send(chunk).unwrap();
+        }
+        drop(sender);
+        let mut pieces = Pieces {
+            receiver,
+            rest: Vec::new(),
+            at: 0,
+            has_begun: false,
+        };
+        let mut all = Vec::new();
+        pieces.read_to_end(&mut all).unwrap();
+        all
+    }
+
+    #[test]
+    fn what_a_login_shell_prints_before_the_script_is_skipped() {
+        for size in [1, 7, 1000] {
+            for before in ["", "Welcome", "Welcome\nvcluster-\n"] {
+                let data = [&b"data\n"[..], BEGIN].concat();
+                let output = [before.as_bytes(), BEGIN, &data].concat();
+                assert_eq!(read(&output, size), data);
+            }
+            assert_eq!(read(b"This account is not available.\n", size), b"");
+        }
+        let mark = std::str::from_utf8(BEGIN).unwrap();
+        assert!(include_str!("pull.sh").contains(&format!("\necho {mark}")));
     }
 }

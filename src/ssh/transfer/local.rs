@@ -34,6 +34,12 @@ const NAMES_LIMIT: usize = 256 << 20;
 /// Why an entry is skipped whose name this machine's file system rejects.
 const ODD_NAME: &str = "the file system here does not accept its name";
 
+/// Why an entry is skipped in whose place this machine has a directory, of an earlier transfer for example.
+const DIRECTORY_HERE: &str = "a directory of its name is here";
+
+/// Why an entry of more than [`DEPTH_LIMIT`] parts is not written.
+pub(super) const TOO_DEEP: &str = "it is nested too deeply";
+
 /// Limits on what one node may send.
 #[derive(Clone, Copy, Debug)]
 pub struct PullLimits {
@@ -103,6 +109,11 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// Whether it has too many parts.
+    pub(super) fn is_too_deep(&self) -> bool {
+        self.path.components().count() > DEPTH_LIMIT
+    }
+
     /// The name in the form of all lists.
     pub(super) fn name(&self) -> Vec<u8> {
         self.path.clone().into_os_string().into_vec()
@@ -129,6 +140,8 @@ pub(super) struct Local {
     pub(super) skipped: Noted,
     /// Symlinks that point outside.
     pub(super) outside: Noted,
+    /// Whether entries are left to be fetched on their own.
+    pub(super) has_gaps: bool,
     links: Vec<(PathBuf, PathBuf)>,
     modes: Vec<(PathBuf, u32)>,
     names: usize,
@@ -145,6 +158,7 @@ impl Local {
             count: 0,
             skipped: Noted::default(),
             outside: Noted::default(),
+            has_gaps: false,
             links: Vec::new(),
             modes: Vec::new(),
             names: 0,
@@ -157,8 +171,17 @@ impl Local {
         self.seen.values().filter(is_file).count()
     }
 
-    /// Checks and counts an entry.
+    /// Checks and counts an entry that must not be nested too deeply.
     pub(super) fn admit(&mut self, name: &[u8], link: Option<&[u8]>) -> Result<Place, UnpackError> {
+        let place = self.counted(name, link)?;
+        if place.is_too_deep() {
+            return Err(refused(&short(&place.shown), TOO_DEEP));
+        }
+        Ok(place)
+    }
+
+    /// Checks and counts an entry.
+    pub(super) fn counted(&mut self, name: &[u8], link: Option<&[u8]>) -> Result<Place, UnpackError> {
         self.count += 1;
         self.names += name.len() + link.map_or(0, <[u8]>::len);
         let start = shown(&name[..name.len().min(PATH_LIMIT)]);
@@ -172,9 +195,6 @@ impl Local {
             return Err(refused(&start, "there are too many files"));
         }
         let path = inside(name).map_err(|reason| refused(&start, reason))?;
-        if path.components().count() > DEPTH_LIMIT {
-            return Err(refused(&short(&start), "it is nested too deeply"));
-        }
         // In the form of the lists, unless it is the directory itself.
         let shown = match path.as_os_str().as_bytes() {
             b"" => start,
@@ -186,6 +206,24 @@ impl Local {
     /// Skips an entry that cannot be fetched.
     pub(super) fn miss(&mut self, shown: &str, why: &str) {
         self.skipped.add(format!("{shown} ({why})"));
+    }
+
+    /// Skips an entry that could not be written for a reason of its own; other errors are passed on.
+    pub(super) fn or_miss(
+        &mut self,
+        place: &Place,
+        written: Result<(), UnpackError>,
+    ) -> Result<(), UnpackError> {
+        let why = match &written {
+            Err(UnpackError::Local { source, .. }) => obstacle(source),
+            _ => None,
+        };
+        let Some(why) = why else {
+            return written;
+        };
+        self.miss(&place.shown, why);
+        self.seen.insert(place.name(), Seen::Other);
+        Ok(())
     }
 
     pub(super) fn directory(&mut self, place: &Place, mode: u32) -> Result<(), UnpackError> {
@@ -209,15 +247,10 @@ impl Local {
         let target = self.into.join(&place.path);
         let mut options = fs::OpenOptions::new();
         let opened = options.write(true).create_new(true).mode(0o600).open(&target);
-        let mut file = match opened {
-            Ok(file) => file,
-            Err(error) if is_odd_here(&error) => {
-                self.miss(&place.shown, ODD_NAME);
-                self.seen.insert(place.name(), Seen::Other);
-                return Ok(());
-            }
-            Err(source) => return Err(UnpackError::Local { path: target, source }),
-        };
+        let mut file = opened.map_err(|source| UnpackError::Local {
+            path: target.clone(),
+            source,
+        })?;
         let filled = self.fill(&mut file, &target, &place.shown, content);
         if let Err(error @ (UnpackError::Local { .. } | UnpackError::Refused { .. })) = filled {
             // A part of it under its name would look like the whole.
@@ -274,8 +307,10 @@ impl Local {
             Ok(_) => {
                 self.seen.insert(place.name(), Seen::File(sent, content));
             }
-            Err(error) if is_odd_here(&error) => self.miss(&place.shown, ODD_NAME),
-            Err(source) => return Err(UnpackError::Local { path: target, source }),
+            Err(source) => match obstacle(&source) {
+                Some(why) => self.miss(&place.shown, why),
+                None => return Err(UnpackError::Local { path: target, source }),
+            },
         }
         Ok(())
     }
@@ -296,18 +331,27 @@ impl Local {
     /// Another name of a file that has arrived.
     pub(super) fn hard_link(&mut self, place: &Place, to: &[u8]) -> Result<(), UnpackError> {
         let from = inside(to).map_err(|reason| refused(&place.shown, reason))?;
-        let seen = self.seen.get(from.as_os_str().as_bytes()).cloned();
-        let Some(seen @ Seen::File(..)) = seen else {
-            return Err(refused(
-                &place.shown,
-                "it is a link to something that was not sent",
-            ));
+        let seen = match self.seen.get(from.as_os_str().as_bytes()) {
+            Some(seen @ Seen::File(..)) => seen.clone(),
+            // Symlinks, named pipes and the like may have several names as well.
+            Some(Seen::Other | Seen::Broken(_)) => {
+                self.has_gaps = true;
+                return Ok(());
+            }
+            None => {
+                return Err(refused(
+                    &place.shown,
+                    "it is a link to something that was not sent",
+                ));
+            }
         };
         self.clear(place)?;
-        let target = self.into.join(&place.path);
-        fs::hard_link(self.into.join(from), &target)
-            .map_err(|source| UnpackError::Local { path: target, source })?;
-        self.seen.insert(place.name(), seen);
+        // The file system here may have no hard links, or not so many of one file.
+        if fs::hard_link(self.into.join(from), self.into.join(&place.path)).is_ok() {
+            self.seen.insert(place.name(), seen);
+        } else {
+            self.has_gaps = true;
+        }
         Ok(())
     }
 
@@ -394,7 +438,6 @@ impl Local {
         match fs::remove_file(&target) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) if is_odd_here(&error) => Ok(()),
             Err(source) => Err(UnpackError::Local { path: target, source }),
         }
     }
@@ -404,11 +447,14 @@ impl Local {
         for (path, to) in std::mem::take(&mut self.links) {
             let relative = path.strip_prefix(&self.into).unwrap_or(&path).to_owned();
             let shown = shown(relative.as_os_str().as_bytes());
-            self.clear(&Place {
+            let place = Place {
                 path: relative,
                 shown,
-            })?;
-            symlink(to, &path).map_err(|source| UnpackError::Local { path, source })?;
+            };
+            let made = self
+                .clear(&place)
+                .and_then(|()| symlink(to, &path).map_err(|source| UnpackError::Local { path, source }));
+            self.or_miss(&place, made)?;
         }
         for (path, mode) in std::mem::take(&mut self.modes).into_iter().rev() {
             // A later entry may have replaced the directory.
@@ -432,10 +478,11 @@ fn settle(file: &File, mode: u32, modified: i64) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether a name that other file systems accept is not possible on this one.
-fn is_odd_here(error: &io::Error) -> bool {
-    let odd = [Errno::EILSEQ, Errno::EINVAL, Errno::ENAMETOOLONG];
-    error
-        .raw_os_error()
-        .is_some_and(|code| odd.contains(&Errno::from_raw(code)))
+/// Why an entry cannot be written here, if that says nothing about others.
+fn obstacle(error: &io::Error) -> Option<&'static str> {
+    match Errno::from_raw(error.raw_os_error()?) {
+        Errno::EILSEQ | Errno::EINVAL | Errno::ENAMETOOLONG => Some(ODD_NAME),
+        Errno::EISDIR => Some(DIRECTORY_HERE),
+        _ => None,
+    }
 }

@@ -40,6 +40,19 @@ pub(super) fn leads_out(path: &Path, to: &Path) -> bool {
     to.as_os_str().is_empty()
 }
 
+/// The path without a `~/` before it, which means the login directory as for scp: relative paths begin there.
+pub(super) fn from_home(path: &[u8]) -> &[u8] {
+    let rest = match path {
+        b"~" => &b""[..],
+        [b'~', b'/', rest @ ..] => rest,
+        _ => return path,
+    };
+    match rest.iter().position(|byte| *byte != b'/') {
+        Some(start) => &rest[start..],
+        None => b".",
+    }
+}
+
 /// The name for messages, escaped.
 pub(super) fn shown(name: &[u8]) -> String {
     let mut text = String::new();
@@ -87,6 +100,21 @@ mod tests {
                 .output()
                 .unwrap();
             assert_eq!(output.stdout, name);
+        }
+    }
+
+    #[test]
+    fn a_tilde_is_the_login_directory_and_nothing_else_is() {
+        for (path, expected) in [
+            ("~/app//x", "app//x"),
+            ("~//etc/x", "etc/x"),
+            ("~", "."),
+            ("~/", "."),
+            ("./~/x", "./~/x"),
+            ("~x", "~x"),
+            ("/~/x", "/~/x"),
+        ] {
+            assert_eq!(from_home(path.as_bytes()), expected.as_bytes());
         }
     }
 

@@ -12,12 +12,15 @@ use std::time::UNIX_EPOCH;
 use nix::fcntl::OFlag;
 
 use super::TransferError;
-use super::names::{encoded, plain, shown};
+use super::names::{encoded, from_home, plain, shown};
 use super::noted::Noted;
 use super::tarfile::{Entry, Fault, TarFile};
 
 /// The most bytes that are read of a file whose size is reported as 0, as those of `/proc`.
 const UNKNOWN_SIZE: u64 = 64 << 20;
+
+/// The most parts of a name: each level of a tree takes space on the stack.
+const DEPTH_LIMIT: usize = 256;
 
 /// Packed files, which can be sent any number of times.
 pub struct Archive {
@@ -46,7 +49,7 @@ impl Archive {
     ///
     /// It is an error if a source does not exist, or if the only one cannot be sent.
     pub fn pack(sources: &[PathBuf], destination: impl AsRef<OsStr>) -> Result<Self, TransferError> {
-        let destination = destination.as_ref().as_bytes();
+        let destination = from_home(destination.as_ref().as_bytes());
         let bad = |message: &str| TransferError::Source {
             path: PathBuf::from(OsStr::from_bytes(destination)),
             message: message.into(),
@@ -185,7 +188,9 @@ impl Packer {
 
     fn add(&mut self, path: &Path, name: &[u8], meta: &Metadata) -> Result<(), Omission> {
         let kind = meta.file_type();
-        if kind.is_dir() {
+        if name.split(|byte| *byte == b'/').count() > DEPTH_LIMIT {
+            Err(Omission::Kind("nested too deeply"))
+        } else if kind.is_dir() {
             self.directory(path, name, meta)
         } else if kind.is_symlink() {
             let to = fs::read_link(path).map_err(Omission::Unreadable)?;
@@ -240,7 +245,20 @@ impl Packer {
         let digest = self
             .archive
             .file(entry(name, &before), before.len(), &mut content)?;
-        self.digests.insert(plain(name), digest);
+        if before.len() == 0 && content.limit() == 0 {
+            let path = shown(path.as_os_str().as_bytes());
+            let cut = "all but its first 64 MiB, because its size is reported as 0";
+            self.skipped.add(format!("{path} ({cut})"));
+        }
+        let name = plain(name);
+        if self.digests.get(&name).is_some_and(|other| *other != digest) {
+            let name = shown(&name);
+            return Err(Omission::Fatal(TransferError::Source {
+                path: path.to_owned(),
+                message: format!("another source has the file {name} too, and one would replace the other"),
+            }));
+        }
+        self.digests.insert(name, digest);
         let is_same =
             |after: &Metadata| after.len() == before.len() && after.modified().ok() == before.modified().ok();
         if !file.metadata().is_ok_and(|after| is_same(&after)) {
@@ -310,6 +328,35 @@ mod tests {
         let archive = Archive::pack(&[pipe, tree.join("z")], "/to/").unwrap();
         assert_eq!((archive.files(), archive.skipped.count()), (1, 1));
         assert!(Archive::pack(&[tree.join("z"), tree.join("missing")], "/to/").is_err());
+    }
+
+    #[test]
+    fn sources_of_one_name_may_be_equal_but_not_replace_each_other() {
+        let temp = tempfile::tempdir().unwrap();
+        let [a, b, c] = [("a", "same"), ("b", "same"), ("c", "other")].map(|(name, content)| {
+            let directory = temp.path().join(name).join("etc");
+            fs::create_dir_all(&directory).unwrap();
+            fs::write(directory.join("conf"), content).unwrap();
+            directory
+        });
+        assert_eq!(Archive::pack(&[a.clone(), b], "/").unwrap().files(), 1);
+        let error = Archive::pack(&[a, c.clone()], "/").err().unwrap().to_string();
+        let expected = format!(
+            "{}: another source has the file etc/conf too, and one would replace the other",
+            c.join("conf").display()
+        );
+        assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn a_tree_without_end_is_named_and_costs_no_other() {
+        let temp = tempfile::tempdir().unwrap();
+        let tree = temp.path().join("tree");
+        fs::create_dir_all(tree.join("d/".repeat(400))).unwrap();
+        fs::write(tree.join("z"), "text").unwrap();
+        let archive = Archive::pack(&[tree], "/to/").unwrap();
+        assert_eq!((archive.files(), archive.skipped.count()), (1, 1));
+        assert!(archive.skipped.lines(1).concat().ends_with("(nested too deeply)"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::super::session::Session;
 use super::exchange::{self, Exchanged};
 use super::listing::{Listing, digests};
 use super::local::{DIRECTORY_MODE, Local, PullLimits, Seen, UnpackError};
-use super::names::{encoded, shown};
+use super::names::{encoded, from_home, shown};
 use super::noted::Noted;
 use super::recover::{self, Archived, Plan, Verdict};
 use super::{TransferError, checked, frames, unpack};
@@ -67,7 +67,7 @@ pub async fn pull(
     limit: Option<Duration>,
 ) -> Result<Pulled, TransferError> {
     let path = path.as_ref().as_bytes();
-    let (directory, name) = split(path).ok_or_else(|| TransferError::Source {
+    let (directory, name) = split(from_home(path)).ok_or_else(|| TransferError::Source {
         path: PathBuf::from(OsStr::from_bytes(path)),
         message: "not the path of a file or directory".into(),
     })?;
@@ -97,7 +97,7 @@ pub async fn pull(
         changed: Noted::default(),
         corrupt: Vec::new(),
     };
-    if !archive.is_quiet() || !rest.local.seen.iter().all(is_whole) {
+    if !archive.is_quiet() || rest.local.has_gaps || !rest.local.seen.iter().all(is_whole) {
         rest.recover(&digests, &archive, began).await?;
     }
     rest.result()
@@ -264,7 +264,8 @@ impl Asked<'_> {
     /// All its files.
     async fn list(&self) -> Result<Listing, TransferError> {
         let output = exchange::run(self.session, &self.request("list", Vec::new()), "find").await?;
-        Ok(Listing::parse(&output.stdout))
+        let begin = exchange::begin(&output.stdout).unwrap_or_default();
+        Ok(Listing::parse(&output.stdout[begin..]))
     }
 }
 

@@ -2,6 +2,8 @@
 # the script that sends single files. Needs `plain`. All paths begin with `.//`, which no name contains: that is how the
 # beginning of a record is found in lists of names with any bytes.
 # shellcheck shell=sh disable=SC2154
+# The login shell may have printed something.
+echo vcluster-pull-begins
 plain "$directory"
 cd -- "$name" || exit 1
 plain "$asked"

@@ -16,6 +16,9 @@ const PAGE_LIMIT: u64 = 1 << 20;
 /// The most bytes that are read of a file whose size is reported as 0.
 const UNKNOWN_SIZE: u64 = 64 << 20;
 
+/// Why such a file is not complete.
+const CUT: &str = "its size is reported as 0, so only its first 64 MiB were read";
+
 /// Why a directory is missing.
 const UNREADABLE: &str = "it could not be read";
 
@@ -194,6 +197,9 @@ pub(super) fn judge(want: &Want, got: &Got, digest: Option<&String>) -> Verdict 
     };
     let is_same = digest == Some(&content.digest);
     let had_no_size = want.stat.size == 0 && want.sent.is_none_or(|sent| sent.size == 0);
+    if had_no_size && content.length >= UNKNOWN_SIZE {
+        return Verdict::Missing(CUT.to_owned());
+    }
     let is_shorter = content.length < want.stat.size;
     if had_no_size || (is_shorter && (is_same || !want.is_touched)) {
         // The size that the node reports means nothing, as for `/proc` and `/sys`.

@@ -143,6 +143,11 @@ fn what_was_read_again_is_judged_by_time_and_size() {
     assert_eq!(judged(&whole(4096, false), 2, "node"), Verdict::Fine);
     assert_eq!(judged(&whole(4096, true), 2, "node"), Verdict::Fine);
     assert_eq!(judged(&whole(0, true), 80, "x"), Verdict::Fine);
+    // It may have more, and no size tells.
+    assert_eq!(
+        judged(&whole(0, true), UNKNOWN_SIZE, "x"),
+        Verdict::Missing(CUT.into())
+    );
     // A real corruption of the first transfer, or of this one.
     assert_eq!(judged(&whole(9, false), 9, "node"), Verdict::Corrupt);
     assert_eq!(judged(&Want::unseen(9, false), 9, "x"), Verdict::Corrupt);

@@ -11,6 +11,9 @@ use crate::base::digest::hex;
 
 const BLOCK: u64 = 512;
 
+/// The fewest zeros that become a hole.
+const HOLE: usize = 4096;
+
 /// The longest name that a header has room for, with its end.
 const NAME: usize = 99;
 
@@ -81,7 +84,7 @@ impl TarFile {
                 Ok(0) => break,
                 Ok(read) => {
                     hash.update(&buffer[..read]);
-                    self.write(&buffer[..read])?;
+                    self.content(&buffer[..read])?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -122,6 +125,16 @@ impl TarFile {
         self.write(name)?;
         self.write(&[0])?;
         self.pad()
+    }
+
+    /// Zeros become holes: the archive of a sparse file takes no more room here than the file. What follows an entry is
+    /// written, so the archive does not end in a hole.
+    fn content(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.len() < HOLE || bytes.iter().any(|byte| *byte != 0) {
+            return self.write(bytes);
+        }
+        self.length += bytes.len() as u64;
+        self.file.seek(SeekFrom::Start(self.length)).map(drop)
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -208,5 +221,32 @@ mod tests {
         let file = |name: &[u8]| (name.to_vec(), "abc".to_owned(), None);
         let link = (b"./link".to_vec(), String::new(), Some(long.clone()));
         assert_eq!(found, [file(b"./short"), file(b"./more"), file(&long), link]);
+    }
+
+    #[test]
+    fn the_archive_of_a_sparse_file_is_sparse() {
+        use std::os::unix::fs::MetadataExt as _;
+        let mut archive = TarFile::new(tempfile::tempfile().unwrap());
+        let size = 8 << 20;
+        let entry = Entry {
+            name: b"./sparse",
+            mode: 0o640,
+            modified: 7,
+        };
+        let mut content = io::repeat(0)
+            .take(size)
+            .chain(&b"end"[..])
+            .chain(io::repeat(0).take(size));
+        let digest = archive.file(entry, 2 * size + 3, &mut content);
+        let (mut file, length) = archive.finish().unwrap();
+        let meta = file.metadata().unwrap();
+        assert!(meta.len() == length && meta.blocks() * 512 < 1 << 20, "{meta:?}");
+        file.rewind().unwrap();
+        let mut archive = tar::Archive::new(file);
+        let mut entry = archive.entries().unwrap().next().unwrap().unwrap();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes.len() as u64, 2 * size + 3);
+        assert_eq!(crate::base::digest::sha256(&bytes), digest.unwrap());
     }
 }

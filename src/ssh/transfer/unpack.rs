@@ -5,7 +5,8 @@ use std::io::{self, Read};
 
 use tar::{Archive, Entry, EntryType, PaxExtensions};
 
-use super::local::{Local, PullLimits, Seen, Sent, UnpackError, refused};
+use super::local::{Local, PullLimits, Seen, Sent, TOO_DEEP, UnpackError, refused};
+use super::names::short;
 
 /// The longest header that contains a name.
 const HEADER_LIMIT: u64 = 64 * 1024;
@@ -80,12 +81,17 @@ fn write<R: Read>(
     link: Option<&[u8]>,
     local: &mut Local,
 ) -> Result<(), UnpackError> {
-    let place = local.admit(name, link)?;
+    let place = local.counted(name, link)?;
+    if place.is_too_deep() {
+        local.miss(&short(&place.shown), TOO_DEEP);
+        local.seen.insert(place.name(), Seen::Other);
+        return Ok(());
+    }
     let link = link.unwrap_or_default();
     let header = entry.header();
     let mode = header.mode().unwrap_or(0o600);
     let modified = header.mtime().unwrap_or(0);
-    match header.entry_type() {
+    let written = match header.entry_type() {
         EntryType::Directory => local.directory(&place, mode),
         EntryType::Regular | EntryType::Continuous => {
             let sent = Sent {
@@ -101,7 +107,8 @@ fn write<R: Read>(
             local.seen.insert(place.name(), Seen::Other);
             Ok(())
         }
-    }
+    };
+    local.or_miss(&place, written)
 }
 
 fn kind(entry: EntryType) -> &'static str {

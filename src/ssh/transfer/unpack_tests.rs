@@ -234,17 +234,61 @@ fn names_of_any_bytes_are_kept_and_zeros_are_not_stored() {
 }
 
 #[test]
-fn a_path_without_end_is_refused() {
+fn a_path_without_end_is_named_and_costs_no_other() {
     let into = tempfile::tempdir().unwrap();
     let deep = "d/".repeat(1000);
-    let error = try_unpack(
+    let done = try_unpack(
         &[
             (EntryType::GNULongName, "././@LongLink", &deep),
             (EntryType::Directory, "x", ""),
+            (EntryType::Regular, "f", "text"),
         ],
         into.path(),
     )
-    .unwrap_err();
-    assert!(matches!(error, UnpackError::Refused { .. }), "{error:?}");
+    .unwrap();
+    assert_eq!(done.skipped.count(), 1);
+    let named = done.skipped.lines(1).concat();
+    assert!(
+        named.len() < 200 && named.ends_with("... (it is nested too deeply)"),
+        "{named}"
+    );
     assert!(!into.path().join("d").exists());
+    assert_eq!(fs::read_to_string(into.path().join("f")).unwrap(), "text");
+}
+
+#[test]
+fn what_is_in_the_place_of_an_entry_costs_no_other() {
+    let into = tempfile::tempdir().unwrap();
+    for name in ["file/kept", "link/kept", "other/kept"] {
+        fs::create_dir_all(into.path().join(name)).unwrap();
+    }
+    let entries = [
+        (EntryType::Regular, "file", "text"),
+        (EntryType::Symlink, "link", "f"),
+        (EntryType::Regular, "f", "text"),
+        (EntryType::Link, "other", "f"),
+    ];
+    let done = try_unpack(&entries, into.path()).unwrap();
+    let mut skipped = done.skipped.lines(9);
+    skipped.sort();
+    let named = ["file", "link", "other"].map(|name| format!("{name} (a directory of its name is here)"));
+    assert_eq!(skipped, named);
+    assert!(into.path().join("file/kept").exists() && into.path().join("link/kept").exists());
+    assert_eq!(fs::read_to_string(into.path().join("f")).unwrap(), "text");
+}
+
+#[test]
+fn another_name_of_what_is_no_file_is_left_to_be_fetched_on_its_own() {
+    let into = tempfile::tempdir().unwrap();
+    let entries = [
+        (EntryType::Symlink, "a", "f"),
+        (EntryType::Link, "b", "a"),
+        (EntryType::Fifo, "p", ""),
+        (EntryType::Link, "q", "p"),
+        (EntryType::Regular, "f", "text"),
+    ];
+    let done = try_unpack(&entries, into.path()).unwrap();
+    assert!(done.has_gaps);
+    assert!(!done.seen.contains_key(&b"b"[..]) && !done.seen.contains_key(&b"q"[..]));
+    assert_eq!(fs::read_to_string(into.path().join("a")).unwrap(), "text");
 }

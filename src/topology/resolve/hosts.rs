@@ -204,6 +204,8 @@ fn check_uri(scope: &Scope<'_>, span: &Span, uri: &str) -> Option<String> {
         scope.sink.error_hint(span, message, hint.to_owned());
         None
     };
+    // A `?` without parameters says nothing.
+    let uri = uri.trim_end_matches(['?', '&']);
     if uri == "qemu:///system" {
         return Some(uri.to_owned());
     }

@@ -155,12 +155,22 @@ fn image(
         user_data::no_cloud_init(scope, span);
         return None;
     }
+    let user = user.or(origin.user);
+    if origin.source == ImageSource::Micro && user.as_ref().is_some_and(|user| user != "root") {
+        let span = raw.user.as_ref().map_or(span, |user| &user.span);
+        scope.sink.error_hint(
+            span,
+            "the micro image has no other login user than `root`",
+            "remove `user`, or use an image with cloud-init, such as `debian`".to_owned(),
+        );
+        return None;
+    }
     let own = |of: Option<&At<BootFirmware>>| of.and_then(At::get).copied();
     let policy = raw.cloud_init.as_ref().and_then(At::get).copied();
     Some(Image {
         packages: packages.into_iter().collect(),
         sha256: sha256.or(origin.sha256.map(|digest| digest.to_ascii_lowercase())),
-        user: user.or(origin.user),
+        user,
         firmware: own(raw.firmware.as_ref()).or(origin.firmware).unwrap_or_default(),
         cloud_init: policy.or(origin.cloud_init).unwrap_or_default(),
         user_data,
@@ -316,6 +326,14 @@ fn file(scope: &Scope<'_>, span: &Span, text: &str) -> Option<PathBuf> {
                 span,
                 format!("the image `{}` is not a file", shorten(text)),
                 "name a qcow2 or raw file".to_owned(),
+            );
+            None
+        }
+        Err(_) if text.contains("://") => {
+            scope.sink.error_hint(
+                span,
+                format!("the image `{}` is a URL", shorten(text)),
+                "download it, and name the file; `sha256` checks that it is the right one".to_owned(),
             );
             None
         }

@@ -190,11 +190,17 @@ impl NodeValues<'_> {
 
     fn image(&self, span: &Span, text: &str) -> Option<ImageName> {
         if !self.images.is_defined(text) {
-            self.scope.sink.error_hint(
-                span,
-                format!("unknown image `{}`", shorten(text)),
-                self.images.suggest(text),
-            );
+            let hint = if text.contains('/') {
+                let file = shorten(text);
+                Some(format!(
+                    "give it a name, `images: {{ NAME: {{ from: {file} }} }}`, and use that here"
+                ))
+            } else {
+                self.images.suggest(text)
+            };
+            self.scope
+                .sink
+                .error_hint(span, format!("unknown image `{}`", shorten(text)), hint);
             return None;
         }
         text.parse().ok()

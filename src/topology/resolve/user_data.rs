@@ -68,6 +68,10 @@ fn file(scope: &Scope<'_>, span: &Span, text: &str) -> Option<String> {
             format!("the cloud-config `{shown}` contains a NUL byte"),
             "save it as plain text",
         ),
+        Ok(content) if content.starts_with('\u{feff}') => refuse(
+            format!("the cloud-config `{shown}` begins with a byte order mark"),
+            "save it as UTF-8 without one: cloud-init would not read it as cloud-config",
+        ),
         Ok(content) if content.lines().next().map(str::trim_end) != Some(HEADER) => refuse(
             format!("the file `{shown}` is not a cloud-config: its first line is not `{HEADER}`"),
             "begin it with `#cloud-config`; run scripts with `configure` steps",
@@ -91,8 +95,7 @@ fn inline(scope: &Scope<'_>, span: &Span, map: &serde_json::Map<String, Value>) 
         scope.sink.error_hint(
             span,
             "`permissions` in `user_data` is a number",
-            "write it as text in quotes, such as \"0644\": YAML 1.2 reads 0644 as the decimal number 644"
-                .to_owned(),
+            "write it as text in quotes, such as \"0644\"; cloud-init reads a number as decimal".to_owned(),
         );
         return None;
     }

@@ -134,11 +134,14 @@ pub(super) fn rendered(
     if !is_template(text) {
         return Some(text.to_owned());
     }
-    scope
-        .engine
-        .render_text(text, "value", context)
-        .inspect_err(|error| template_error(scope, span, &what.to_string(), error))
-        .ok()
+    let report = |error: &TemplateError| template_error(scope, span, &what.to_string(), error);
+    let template = scope.engine.compile(text, "value").inspect_err(report).ok()?;
+    let unknown = template.unknown_names(text, context);
+    unknown.iter().for_each(report);
+    if !unknown.is_empty() {
+        return None;
+    }
+    scope.engine.render(&template, context).inspect_err(report).ok()
 }
 
 /// A mistake in a template that is written in the topology itself.

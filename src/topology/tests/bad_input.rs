@@ -187,6 +187,7 @@ fn what_cloud_init_would_not_read_as_cloud_config_is_refused() {
         ("script.sh", "#!/bin/sh\n"),
         ("late.yaml", "\n#cloud-config\n"),
         ("nul.yaml", "#cloud-config\n\0"),
+        ("mark.yaml", "\u{feff}#cloud-config\n"),
     ]);
     for (file, wanted) in [
         (
@@ -195,6 +196,7 @@ fn what_cloud_init_would_not_read_as_cloud_config_is_refused() {
         ),
         ("late.yaml", "its first line is not"),
         ("nul.yaml", "contains a NUL byte"),
+        ("mark.yaml", "begins with a byte order mark"),
         ("none.yaml", "the cloud-config `none.yaml` does not exist"),
         ("../own.yaml", "outside of the topology's directory"),
     ] {
@@ -204,7 +206,7 @@ fn what_cloud_init_would_not_read_as_cloud_config_is_refused() {
         assert!(error.list()[0].message.contains(wanted), "{error}");
     }
     one(
-        "name: x\ngroups: { a: { count: 1, image: debian, user_data: { write_files: [{ path: /x, permissions: 0644 }] } } }\n",
+        "name: x\ngroups: { a: { count: 1, image: debian, user_data: { write_files: [{ path: /x, permissions: 644 }] } } }\n",
         "`permissions` in `user_data` is a number",
     );
 }
@@ -226,6 +228,64 @@ fn every_name_stands_for_one_machine() {
     one(
         "name: x\ngroups: { all: { count: 2 } }\n",
         "cannot be called `all`",
+    );
+    // Ansible would take these nodes for its own groups.
+    for name in ["all", "ungrouped", "localhost"] {
+        one(
+            &format!("name: x\ngroups: {{ a: {{ nodes: {name} }} }}\n"),
+            "the name is reserved",
+        );
+    }
+}
+
+#[test]
+fn names_in_values_are_checked_in_every_branch() {
+    for (values, wanted) in [
+        (
+            "vars: { x: \"{{#if (eq index 7)}}{{vars.tsl}}{{/if}}\" }",
+            "vars: unknown variable `vars.tsl`",
+        ),
+        (
+            "memory: \"{{#if (eq index 7)}}{{vars.tsl}}{{else}}1GiB{{/if}}\"",
+            "memory: unknown variable `vars.tsl`",
+        ),
+    ] {
+        one(
+            &format!("name: x\nvars: {{ tls: true }}\ngroups: {{ a: {{ count: 2, {values} }} }}\n"),
+            wanted,
+        );
+    }
+    one(
+        "name: x\nhosts: { h: { uri: \"qemu+ssh://{{#if (eq index 7)}}{{vars.u}}{{else}}root{{/if}}@h/system\" } }\ngroups: { a: { count: 1 } }\n",
+        "uri: unknown variable `vars.u`",
+    );
+    good(
+        "name: x\ngroups: { a: { count: 1, vcpus: \"{{#if (defined vars.n)}}{{vars.n}}{{else}}2{{/if}}\" } }\n",
+    );
+}
+
+#[test]
+fn a_number_is_shown_as_it_is_written() {
+    one("name: x\ngroups: { a: { count: 010 } }\n", "found the number 010");
+    one(
+        "name: x\nvars: { a: .inf }\ngroups: { a: { count: 1 } }\n",
+        "`.inf` is not a number that can be used",
+    );
+}
+
+#[test]
+fn what_an_image_cannot_be_made_of_is_named() {
+    one(
+        "name: x\nimages: { c: { from: \"https://example.org/c.img\" } }\ngroups: { a: { count: 1, image: c } }\n",
+        "the image `https://example.org/c.img` is a URL",
+    );
+    one(
+        "name: x\nimages: { c: { from: micro, user: joe } }\ngroups: { a: { count: 1, image: c } }\n",
+        "no other login user than `root`",
+    );
+    one(
+        "name: x\ngroups: { a: { count: 1, image: ./c.img } }\n",
+        "unknown image `./c.img`",
     );
 }
 
