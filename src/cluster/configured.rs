@@ -133,11 +133,17 @@ pub fn mark_configured<'a>(
     })
 }
 
-/// Records the nodes that are about to change as not configured, and those that are about to run as not stopped.
+/// Records the nodes that are about to change as not configured, and those that are about to run as not stopped. A node
+/// that is kept does not change, although a leftover of it may be removed from another host.
 pub fn forget_configured(dir: &ClusterDir, plan: &Plan) -> anyhow::Result<()> {
+    let kept = plan
+        .actions
+        .iter()
+        .filter(|action| action.kind == ActionKind::Keep);
+    let kept: BTreeSet<&NodeName> = kept.map(|action| &action.node).collect();
     Configured::change(dir, |state| {
         for action in &plan.actions {
-            if action.kind != ActionKind::Keep {
+            if !kept.contains(&action.node) {
                 state.nodes.remove(&action.node);
                 state.left_out.remove(&action.node);
                 state.stopped.remove(&action.node);

@@ -1,6 +1,9 @@
 use super::{HOSTS, World};
+use crate::base::event::ActionKind;
 use crate::cluster::Cluster;
-use crate::cluster::configured::{INCOMPLETE, begin_configuring, end_configuring};
+use crate::cluster::configured::{
+    Configured, INCOMPLETE, begin_configuring, end_configuring, forget_configured,
+};
 use crate::cluster::status::{ClusterStatus, LoginState, NodeState, StatusOptions, status};
 
 fn demo(world: &World) -> Cluster {
@@ -62,6 +65,15 @@ async fn a_node_that_another_host_also_holds_is_a_leftover_there() {
     assert_eq!(all.leftovers.len(), 1, "{:?}", all.leftovers);
     let name = cluster.plan.nodes[0].name.as_str();
     assert_eq!(seen(&world, &cluster, Some(name)).await.nodes.len(), 1);
+
+    // `up` removes it, and the node itself stays configured.
+    configured(&cluster);
+    let situation = world.observe("demo", 3).await;
+    let mut actions = situation.plan.actions.iter();
+    assert!(actions.any(|action| action.kind == ActionKind::Remove));
+    forget_configured(&cluster.dir, &situation.plan).unwrap();
+    let read = Configured::load(&cluster.dir).unwrap();
+    assert_eq!(read.nodes.len(), 3);
 }
 
 #[tokio::test]
