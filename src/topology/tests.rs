@@ -9,6 +9,7 @@ use crate::base::name::NodeName;
 use crate::base::units::MiB;
 
 mod bad_input;
+mod hostile;
 mod networks;
 
 /// A directory with files; removed when dropped.
