@@ -131,6 +131,8 @@ fn world(nodes: u32, hosts: u32, place: Place, mixed: bool) -> World {
         vars: Map::new(),
         configure: Vec::new(),
         workload: Vec::new(),
+        metrics: Vec::new(),
+        criteria: Vec::new(),
         base_dir: "/".into(),
         text: String::new(),
         ttl: None,

@@ -21,6 +21,10 @@ impl Sending {
 }
 
 /// The attached controller, or none.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says whether a frame was sent, and they do not depend on each other"
+)]
 pub(crate) struct Channel {
     pub(crate) input: Fd,
     pub(crate) output: Fd,
@@ -31,6 +35,7 @@ pub(crate) struct Channel {
     order_length: usize,
     pub(crate) greeted: bool,
     pub(crate) sent_report: bool,
+    pub(crate) sent_measure: bool,
     pub(crate) sent_end: bool,
 }
 
@@ -45,6 +50,7 @@ impl Channel {
             order_length: 0,
             greeted: false,
             sent_report: false,
+            sent_measure: false,
             sent_end: false,
         }
     }

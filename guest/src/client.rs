@@ -6,6 +6,7 @@ use crate::step::{PARENT, STEPS, Start, path};
 use crate::supervisor;
 use crate::sys::{self, Arguments, Fd};
 use crate::text::{Text, read_number};
+use crate::watched::Names;
 use crate::wire::{self, Order};
 
 /// How long to wait for a step that is being started or ended.
@@ -19,13 +20,16 @@ fn id(arguments: Arguments) -> Option<&'static [u8]> {
     (!id.is_empty() && id.len() <= LONGEST_ID && id.iter().all(plain)).then_some(id)
 }
 
-/// `run ID OWNER LIMIT_MS FLAGS COMMAND`: starts the step, or attaches to it if it exists.
+/// `run ID OWNER LIMIT_MS FLAGS watch=[NAME,...] COMMAND`: starts the step, or attaches to it if it exists.
 pub(crate) fn run(arguments: Arguments, environment: *const *const u8) -> Option<i32> {
     let id = id(arguments)?;
     let owner = arguments.get(3)?;
     let limit = read_number(arguments.get(4)?)?;
     let flags = arguments.get(5)?;
-    arguments.get(6)?;
+    let watched = Names::read(arguments.get(6)?)?;
+    // As the command: a search for a process by its command line must not find this one.
+    sys::wipe(arguments.pointer(6));
+    arguments.get(7)?;
     let _ = sys::make_directory(PARENT, 0o755);
     let _ = sys::make_directory(STEPS, 0o700);
     if flags.contains(&b'c') {
@@ -40,7 +44,10 @@ pub(crate) fn run(arguments: Arguments, environment: *const *const u8) -> Option
                     owner,
                     limit,
                     waits: flags.contains(&b'b'),
-                    command: arguments.pointer(6),
+                    // Configuration is not measured.
+                    measures: !flags.contains(&b'c'),
+                    watched,
+                    command: arguments.pointer(7),
                     environment,
                 }));
             }

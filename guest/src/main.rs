@@ -8,13 +8,16 @@
 
 mod channel;
 mod client;
+mod measure;
 mod processes;
 mod ring;
+mod say;
 mod start;
 mod step;
 mod supervisor;
 mod sys;
 mod text;
+mod watched;
 mod wire;
 
 use sys::Arguments;
@@ -24,7 +27,8 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     sys::exit(70)
 }
 
-const USAGE: &[u8] = b"usage: vcluster-guest run ID OWNER LIMIT_MS FLAGS COMMAND | attach ID OWNER OUT ERR\n";
+const USAGE: &[u8] = b"usage: vcluster-guest run ID OWNER LIMIT_MS FLAGS watch=[NAME,...] COMMAND | \
+    attach ID OWNER OUT ERR\n";
 
 fn main(arguments: Arguments, environment: *const *const u8) -> i32 {
     let code = match arguments.get(1) {

@@ -163,7 +163,8 @@ fn reading<const N: usize>(pid: u64, into: &mut Text<N>) {
     into.push(clean(target).bytes()).push(b")");
 }
 
-fn path(pid: u64, rest: &[u8]) -> Text<128> {
+/// A path below the directory of a process; `rest` ends with a zero.
+pub(crate) fn path(pid: u64, rest: &[u8]) -> Text<128> {
     let mut path = Text::new();
     path.push(b"/proc/").number(pid).push(rest);
     path
@@ -178,22 +179,42 @@ fn clean(bytes: &[u8]) -> Text<160> {
     text
 }
 
-struct Stat {
-    state: u8,
-    parent: i32,
+/// What `/proc/PID/stat` says of a process: `proc_pid_stat(5)`.
+pub(crate) struct Stat<'a> {
+    pub(crate) name: &'a [u8],
+    pub(crate) state: u8,
+    pub(crate) parent: i32,
+    pub(crate) flags: u64,
+    /// CPU time in user mode and in the kernel, in clock ticks.
+    pub(crate) ticks: u64,
+    /// When it was started, in clock ticks.
+    pub(crate) began: u64,
+    /// Pages in memory.
+    pub(crate) pages: u64,
 }
 
-impl Stat {
-    fn read(pid: u64, bytes: &mut [u8]) -> Option<Self> {
+impl<'a> Stat<'a> {
+    pub(crate) fn read(pid: u64, bytes: &'a mut [u8]) -> Option<Self> {
         let text = sys::file(path(pid, b"/stat\0").bytes(), bytes);
         // The name in parentheses may contain anything, even parentheses.
+        let begin = text.iter().position(|byte| *byte == b'(')? + 1;
         let end = text.iter().rposition(|byte| *byte == b')')?;
         let mut words = text[end + 1..]
             .split(|byte| *byte == b' ')
             .filter(|word| !word.is_empty());
         let state = *words.next()?.first()?;
         let parent = read_number(words.next()?)? as i32;
-        Some(Self { state, parent })
+        // The number after so many others, which may be negative.
+        let mut number = |skipped: usize| words.nth(skipped).and_then(read_number).unwrap_or(0);
+        Some(Self {
+            name: text.get(begin..end)?,
+            state,
+            parent,
+            flags: number(4),
+            ticks: number(4) + number(0),
+            began: number(6),
+            pages: number(1),
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! A step: what to run, and where its files are.
 
 use crate::text::Text;
+use crate::watched::Names;
 
 /// All steps of this node. `/run` is in memory: a rebooted node has none.
 pub(crate) const PARENT: &[u8] = b"/run/vcluster\0";
@@ -29,6 +30,9 @@ pub(crate) struct Start<'a> {
     pub(crate) limit: u64,
     /// Whether it waits for the order to start.
     pub(crate) waits: bool,
+    /// Whether the node measures what is used meanwhile, and the processes that it watches for that.
+    pub(crate) measures: bool,
+    pub(crate) watched: Names,
     pub(crate) command: *const u8,
     pub(crate) environment: *const *const u8,
 }

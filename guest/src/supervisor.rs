@@ -2,13 +2,14 @@
 //! protocol is in `wire.rs`.
 
 use crate::channel::{Channel, Sending};
+use crate::measure::measure;
 use crate::processes::Processes;
 use crate::ring::{CAPACITY, Ring};
+use crate::say::{self, reported};
 use crate::start::{become_command, score_of_self};
 use crate::step::{Start, path};
 use crate::sys::{self, Fd, NONE, READABLE, WRITABLE, Watch};
-use crate::text::Text;
-use crate::wire::{ORDER, OWNER, Order, REQUEST, TAKEN, boot_id, positions};
+use crate::wire::{ORDER, OWNER, Order, REQUEST, TAKEN, positions};
 
 /// How long silent output may stay open after the command has ended (inherited by a daemon).
 const GRACE_MS: u64 = 2000;
@@ -18,7 +19,6 @@ const INSIST_MS: u64 = 1000;
 const AGAIN_MS: u64 = 200;
 
 const PIECE: usize = 32 << 10;
-const REPORT: usize = 16 << 10;
 
 /// Removes the files of a step.
 pub(crate) fn clean(id: &[u8]) {
@@ -60,26 +60,12 @@ struct Supervisor<'a> {
     drained: usize,
 }
 
-// One step per process, so these can be static; they are too large for a stack.
+// One step per process, so this can be static; it is too large for a stack.
 static mut PROCESSES: Processes = Processes::new();
-static mut REPORTED: Text<REPORT> = Text::new();
-static mut WORDS: Text<256> = Text::new();
 
 fn processes() -> &'static mut Processes {
     let at = &raw mut PROCESSES;
     // SAFETY: one thread, and no two borrows at once: each is used within one statement.
-    unsafe { &mut *at }
-}
-
-fn reported() -> &'static mut Text<REPORT> {
-    let at = &raw mut REPORTED;
-    // SAFETY: one thread; written once, before it is first sent.
-    unsafe { &mut *at }
-}
-
-fn words() -> &'static mut Text<256> {
-    let at = &raw mut WORDS;
-    // SAFETY: one thread; a frame from this buffer is sent completely before the next one is built.
     unsafe { &mut *at }
 }
 
@@ -160,11 +146,19 @@ impl Supervisor<'_> {
 
     fn let_start(&mut self) {
         if self.start != NONE {
+            if self.step.measures {
+                measure().begin(&self.step.watched);
+            }
             let _ = sys::write(self.start, b".");
             sys::close(self.start);
             self.start = NONE;
             self.began = Some(sys::now());
         }
+    }
+
+    /// Whether what is used counts: from the start of the command to its end.
+    fn measures(&self) -> bool {
+        self.step.measures && self.began.is_some() && self.ended.is_none()
     }
 
     fn is_over(&self) -> bool {
@@ -249,7 +243,7 @@ impl Supervisor<'_> {
             Force::Asked(at) | Force::Insisted(at) if !self.all_gone => due = due.min(at),
             _ => {}
         }
-        if let Some(at) = self.limit_at() {
+        for at in [self.limit_at(), measure().due()].into_iter().flatten() {
             due = due.min(at);
         }
         if due == u64::MAX {
@@ -273,6 +267,7 @@ impl Supervisor<'_> {
     }
 
     fn on_time(&mut self) {
+        measure().on_time(&self.step.watched);
         if self.limit_at().is_some_and(|at| sys::now() >= at) {
             self.limited = self.end();
         }
@@ -333,11 +328,19 @@ impl Supervisor<'_> {
     fn reap(&mut self) {
         let mut bytes = [0; 128];
         let _ = sys::read(self.children, &mut bytes);
-        while let Some((pid, status)) = sys::reap() {
+        while let Some(pid) = sys::ended_child() {
+            let now = sys::now();
+            let measures = self.measures();
+            if measures {
+                measure().child_ends(&self.step.watched, pid);
+            }
+            let Some(status) = sys::reap(pid) else { break };
             if pid == self.main {
-                let now = sys::now();
                 self.ended = Some((status, now));
                 self.last_output = now;
+                if measures {
+                    measure().end(&self.step.watched);
+                }
             }
         }
         // Detect the end of the last one now, not only when SIGKILL is due.
@@ -517,23 +520,9 @@ impl Supervisor<'_> {
     fn next_frame(&mut self) -> Option<Sending> {
         if !self.channel.greeted {
             self.channel.greeted = true;
-            let text = words();
-            text.clear();
-            text.push(b"1 ");
-            boot_id(text);
-            for ring in &self.rings {
-                text.push(b" ").number(ring.sent);
-            }
-            match self.began {
-                Some(began) => {
-                    let until = self.ended.map_or_else(sys::now, |(_, at)| at);
-                    text.push(b" started ").number(until.saturating_sub(began));
-                }
-                None => {
-                    text.push(b" waiting");
-                }
-            }
-            return Some(Sending::new(b'h', words().bytes()));
+            let until = self.ended.map_or_else(sys::now, |(_, at)| at);
+            let ran = self.began.map(|began| until.saturating_sub(began));
+            return Some(say::hello(&self.rings, ran));
         }
         for (index, kind) in [(0, b'o'), (1, b'e')] {
             let payload = self.rings[index].next(PIECE);
@@ -549,25 +538,18 @@ impl Supervisor<'_> {
             self.channel.sent_report = true;
             return Some(Sending::new(b'r', reported().bytes()));
         }
+        let measured = measure().text();
+        if !measured.is_empty() && !self.channel.sent_measure {
+            self.channel.sent_measure = true;
+            return Some(Sending::new(b'm', measured));
+        }
         if self.channel.sent_end {
             return None;
         }
         self.channel.sent_end = true;
         let (status, at) = self.ended?;
-        let text = words();
-        text.clear();
-        let signal = status & 0x7f;
-        if signal == 0 {
-            text.push(b"exit ").number((status >> 8 & 0xff) as u64);
-        } else {
-            text.push(b"signal ").number(signal as u64);
-        }
-        text.push(b" ")
-            .number(at.saturating_sub(self.began.unwrap_or(at)));
-        if self.limited {
-            text.push(b" limit");
-        }
-        Some(Sending::new(b'x', words().bytes()))
+        let milliseconds = at.saturating_sub(self.began.unwrap_or(at));
+        Some(say::end(status, milliseconds, self.limited))
     }
 }
 

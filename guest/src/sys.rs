@@ -262,12 +262,25 @@ pub(crate) fn adopt_orphans() {
     let _ = system_call!(157, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 }
 
-/// A child that has ended, and its wait status.
-pub(crate) fn reap() -> Option<(i32, i32)> {
-    const WNOHANG: usize = 1;
+const WNOHANG: usize = 1;
+
+/// A child that has ended; `/proc` shows it until it is reaped.
+pub(crate) fn ended_child() -> Option<i32> {
+    const P_ALL: usize = 0;
+    const WEXITED: usize = 4;
+    const WNOWAIT: usize = 0x0100_0000;
+    // `siginfo_t` has 128 bytes; the PID follows three numbers and padding.
+    let mut information = [0_i32; 32];
+    let options = WNOHANG | WEXITED | WNOWAIT;
+    system_call!(247, P_ALL, 0, information.as_mut_ptr(), options, 0).ok()?;
+    Some(information[4]).filter(|pid| *pid > 0)
+}
+
+/// Reaps a child that has ended; returns its wait status.
+pub(crate) fn reap(pid: i32) -> Option<i32> {
     let mut status = 0_i32;
-    match system_call!(61, -1_isize, &raw mut status, WNOHANG, 0) {
-        Ok(pid) if pid > 0 => Some((pid as i32, status)),
+    match system_call!(61, pid, &raw mut status, WNOHANG, 0) {
+        Ok(pid) if pid > 0 => Some(status),
         _ => None,
     }
 }

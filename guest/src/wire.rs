@@ -7,6 +7,7 @@
 //! | `h` | hello, the first frame: `1 BOOT_ID OUT ERR STATE`; output follows from these positions; STATE is `waiting`, or `started MS` with the time that the command has run |
 //! | `o` `e` | standard output, standard error |
 //! | `r` | what the step's processes were doing before they were ended, one line each |
+//! | `m` | what the node measured from the start of the command to its end, in lines: `cpu MS`, `memory BYTES`, `link NAME RX_BYTES RX_PACKETS TX_BYTES TX_PACKETS`, `watch NAME CPU_MS RSS_BYTES READ WRITTEN PROCESSES`, `more PROCESSES` |
 //! | `x` | the end: `exit CODE MS` or `signal NUMBER MS`, then ` limit` if the supervisor's own limit ended it |
 //! | `g` | gone, instead of all others: no such step; the payload is the boot ID |
 //!

@@ -319,6 +319,8 @@ pub enum Event {
 #[derive(Clone, Debug)]
 pub struct Events {
     sender: mpsc::UnboundedSender<Event>,
+    /// Who gets a copy of each event, except for lines of output.
+    copies: Option<mpsc::UnboundedSender<Event>>,
     only_waits: bool,
 }
 
@@ -328,6 +330,7 @@ impl Events {
         let (sender, receiver) = mpsc::unbounded_channel();
         let events = Self {
             sender,
+            copies: None,
             only_waits: false,
         };
         (events, receiver)
@@ -342,10 +345,25 @@ impl Events {
         }
     }
 
+    /// The same receiver, and a second one that gets a copy of each event, except for lines of output.
+    pub(crate) fn copied(&self) -> (Self, mpsc::UnboundedReceiver<Event>) {
+        let (copies, receiver) = mpsc::unbounded_channel();
+        let events = Self {
+            copies: Some(copies),
+            ..self.clone()
+        };
+        (events, receiver)
+    }
+
     /// Sends one event.
     pub fn emit(&self, event: Event) {
         if self.only_waits && !matches!(event, Event::Slow { .. }) {
             return;
+        }
+        if let Some(copies) = &self.copies
+            && !matches!(event, Event::Output { .. })
+        {
+            let _ = copies.send(event.clone());
         }
         // A missing receiver is no error: the work continues without output.
         let _ = self.sender.send(event);

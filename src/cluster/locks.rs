@@ -12,7 +12,7 @@ use crate::base::event::Events;
 use crate::base::name::HostName;
 use crate::base::patience::patience;
 use crate::engine::{ClaimError, HOSTS_AT_ONCE, Pending};
-use crate::host::{ConnectOptions, HostLock, LockMode, LockRequest, LockState};
+use crate::host::{Conditions, ConnectOptions, HostLock, LockMode, LockRequest, LockState};
 use crate::inventory::ClusterRef;
 use crate::plan::Plan;
 use crate::ssh::{Session, Via};
@@ -135,6 +135,27 @@ impl ClusterLocks {
             keeping,
             wanted,
         })
+    }
+
+    /// The hosts whose locks were to be taken.
+    pub(super) fn hosts(&self) -> Vec<HostName> {
+        let mut hosts: Vec<HostName> = self.wanted.ways.keys().cloned().collect();
+        hosts.sort();
+        hosts
+    }
+
+    /// What measurements on a host depend on, over the same connection; `None` if it cannot be reached or does not
+    /// answer. `domains` are those of our guests there.
+    pub(super) async fn conditions(&self, host: &HostName, domains: &[&str]) -> Option<Conditions> {
+        let session = self.wanted.session(host).await?;
+        let options = &self.wanted.options;
+        match crate::host::conditions_by_session(host, session, options, domains).await {
+            Ok(conditions) => Some(conditions),
+            Err(error) => {
+                tracing::debug!("{error}");
+                None
+            }
+        }
     }
 
     /// Releases the locks and waits until they are free.

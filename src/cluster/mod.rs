@@ -1,19 +1,26 @@
 //! The application: what a verb does with plan, hosts, nodes and the controller's files. Emits events and returns
 //! results; parses no arguments and prints nothing.
 
+mod abort;
 mod as_configured;
+mod assumptions;
 mod claim_retry;
 pub mod configure;
 pub mod configured;
 pub mod doctor;
 pub mod down;
+pub mod experiment;
 pub mod files;
 pub mod gc;
+mod git;
 mod guests;
 pub mod hosts;
+pub mod junit;
+mod kept_events;
 pub mod leases;
 mod locks;
 mod login_check;
+mod measured;
 pub mod nodes;
 mod open;
 mod options;
@@ -22,8 +29,10 @@ mod reached;
 pub mod reaper;
 mod rounds;
 pub mod run;
+mod run_files;
 mod seeds;
 mod situation;
+mod stages;
 pub mod status;
 mod steps;
 mod store;

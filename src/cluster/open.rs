@@ -12,7 +12,7 @@ use crate::base::text::sanitize;
 use crate::nodeset::{NodeSet, NodeSetError, NodeSetErrorKind};
 use crate::plan::Plan;
 use crate::state::{ClusterDir, ClusterKeys, ClusterRecord, LockGuard, StateError, StateRoot};
-use crate::topology::Topology;
+use crate::topology::{Overrides, Topology};
 
 /// [`Lock::take`](crate::state::Lock::take) or [`Lock::share`](crate::state::Lock::share).
 pub type LockFn = fn(&ClusterDir, &ClusterName, &str) -> Result<LockGuard, StateError>;
@@ -72,10 +72,18 @@ impl Cluster {
         })
     }
 
+    /// What an experiment set in the topology at the last `up`.
+    pub fn overrides(&self) -> Overrides {
+        Overrides {
+            vars: self.record.vars.clone(),
+            counts: self.record.counts.clone(),
+        }
+    }
+
     /// The current topology: its file, or the stored copy if the file no longer exists.
     pub fn topology(&self) -> anyhow::Result<Topology> {
         if let Some(file) = self.record.topology.as_ref().filter(|file| file.exists()) {
-            let topology = Topology::load(&file.to_string_lossy())?;
+            let topology = Topology::load_with(&file.to_string_lossy(), &self.overrides())?;
             if topology.name == self.record.name {
                 return Ok(topology);
             }
@@ -91,7 +99,13 @@ impl Cluster {
             .ok_or_else(|| no_topology("is missing"))?;
         let text = String::from_utf8(text).with_context(|| no_topology("is damaged"))?;
         let name = self.dir.join("topology.yaml").display().to_string();
-        Ok(Topology::parse(&text, &name, &self.record.base_dir)?)
+        let overrides = self.overrides();
+        Ok(Topology::parse_with(
+            &text,
+            &name,
+            &self.record.base_dir,
+            &overrides,
+        )?)
     }
 
     /// Selects nodes by node set, `@group` and `@all`; all of them by default. In plan order.

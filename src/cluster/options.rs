@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::host::Access;
 use crate::plan::Scope;
+use crate::topology::Overrides;
 
 /// What a plan depends on, besides the topology and the hosts.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct PlanOptions {
 pub struct UpOptions {
     /// The topology file, absolute; `None` when the topology came from standard input.
     pub topology_file: Option<PathBuf>,
+    /// What was set in the topology when it was read. Later commands set it again.
+    pub overrides: Overrides,
     /// When interrupted, keep what was created so far.
     pub keep: bool,
     /// Take over a cluster of this name that another controller created.

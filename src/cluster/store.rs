@@ -41,6 +41,8 @@ pub(crate) fn store(options: &UpOptions, situation: &Situation) -> anyhow::Resul
         ),
         expires: situation.expires,
         topology: options.topology_file.clone(),
+        vars: options.overrides.vars.clone(),
+        counts: options.overrides.counts.clone(),
         base_dir: topology.base_dir.clone(),
         hosts: current_and_former(topology, record.as_ref()),
         stranded: situation.stranded().into_keys().collect(),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::options::{PlanOptions, UpOptions};
 use super::rounds;
 use super::situation::{self, Situation};
+use super::stages::Stages;
 use super::undo::undo;
 use crate::base::event::{ActionKind, Event, Events};
 use crate::base::units::Moment;
@@ -34,6 +35,26 @@ pub struct Raised {
     pub plan: Plan,
     /// End of its lease; `None`: never.
     pub expires: Option<Moment>,
+}
+
+/// Raises a cluster, or updates it to match its topology. Keeps the times of its stages for the runs on it.
+pub async fn up(
+    options: &UpOptions,
+    topology: Topology,
+    dir: &ClusterDir,
+    events: &Events,
+) -> anyhow::Result<Raised> {
+    let (events, copies) = events.copied();
+    let stages = Stages::begin(copies);
+    let situation = prepare(&options.plan(), topology, dir, &events).await?;
+    let raised = raise(situation, options, &events).await?;
+    // If nothing was booted, those of the `up` before say more.
+    if raised.plan.actions.iter().any(|action| action.kind.boots())
+        && let Err(error) = stages.store(dir).await
+    {
+        events.warn(format!("failed to keep the times of the stages: {error}"));
+    }
+    Ok(raised)
 }
 
 /// Applies the plan in as many rounds as needed, and configures the nodes.

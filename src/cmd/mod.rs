@@ -1,6 +1,7 @@
 //! The verbs, one file each: `Args` for clap and `run`.
 
 pub mod common;
+pub mod compare;
 pub mod completions;
 pub mod configure;
 mod confirm;
@@ -8,6 +9,7 @@ pub mod console;
 pub mod doctor;
 pub mod down;
 pub mod exec;
+mod experiment;
 pub mod export;
 pub mod extend;
 pub mod gc;
@@ -22,10 +24,14 @@ pub mod power;
 pub mod pull;
 pub mod push;
 pub mod reaper;
+pub mod report;
 pub mod run;
+pub mod runs;
+pub mod scale;
 pub mod schema;
 pub mod ssh;
 pub mod status;
+pub mod test;
 mod tty;
 pub mod up;
 pub mod validate;

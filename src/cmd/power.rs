@@ -179,6 +179,7 @@ impl Booting {
         output.events.emit(started(self.verb, &cluster, &chosen));
         let options = UpOptions {
             topology_file: cluster.record.topology.clone(),
+            overrides: cluster.overrides(),
             // There is nothing to undo: what was there before an interrupt cannot be brought back.
             keep: true,
             adopt: false,

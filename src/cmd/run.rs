@@ -1,4 +1,4 @@
-//! `vcluster run`: runs the workload of the topology on every node. Resumes an interrupted run.
+//! `vcluster run`: runs the workload of the topology on every node, and judges its criteria. Resumes an interrupted run.
 
 mod show;
 
@@ -13,13 +13,13 @@ use super::output::Output;
 use crate::base::event::Event;
 use crate::base::exit::ExitCode;
 use crate::base::failure::UserError;
-use crate::cluster::Cluster;
-use crate::cluster::run::{Mode, Performed, RunOptions, Runs, choose, nodes_of};
+use crate::cluster::run::{Mode, Performed, RunInfo, RunOptions, Runs, choose, nodes_of};
+use crate::cluster::{Cluster, junit};
 use crate::engine::EngineError;
-use crate::report::{self, junit};
+use crate::report;
 use crate::state::Lock;
 use crate::topology::WorkloadStep;
-use crate::workload::{InterruptedRun, StepReport, interrupted_runs};
+use crate::workload::{InterruptedRun, StepReport, Verdict, interrupted_runs};
 
 /// Run the workload of the topology, and collect output and files of every node
 #[derive(Debug, clap::Args)]
@@ -45,6 +45,9 @@ pub struct Args {
     /// Write a JUnit XML report
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+    /// Store this label with the run; may be given several times
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label, conflicts_with_all = ["attach", "stop"])]
+    pub labels: Vec<(String, String)>,
     /// Timeout for all nodes to reach a barrier
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
     pub barrier_timeout: Duration,
@@ -59,6 +62,20 @@ pub struct Args {
     pub stop: bool,
     #[command(flatten)]
     hosts: HostArgs,
+}
+
+/// Reads `KEY=VALUE`.
+fn label(text: &str) -> Result<(String, String), String> {
+    const LONGEST: usize = 200;
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
+    let is_word = |c: char| c.is_ascii_alphanumeric() || "_.-/".contains(c);
+    if key.is_empty() || key.len() > LONGEST || !key.chars().all(is_word) {
+        return Err("a key has letters, digits, `_`, `.`, `-` and `/`".to_owned());
+    }
+    if value.len() > LONGEST || value.chars().any(char::is_control) {
+        return Err(format!("a value is one line of at most {LONGEST} bytes"));
+    }
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 /// Runs the verb.
@@ -77,6 +94,10 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         check: !args.anyway && !args.attach,
         access: args.hosts.access(),
         cancel: context.cancel.clone(),
+        info: RunInfo {
+            labels: args.labels.iter().cloned().collect(),
+            ..RunInfo::default()
+        },
     };
     let verb = Verb {
         args: &args,
@@ -171,22 +192,25 @@ impl Verb<'_> {
         let outcome = self.runs.carry_out(steps, mode, open, &output.events).await;
         output.finish(Ok(None)).await?;
         let (performed, run) = outcome?;
-        let Performed { reports, unconfirmed } = performed;
         let InterruptedRun { results, record, .. } = &run;
+        let Performed {
+            reports, unconfirmed, ..
+        } = &performed;
         if let Some(file) = &self.args.junit {
-            let text = junit::document(
-                cluster.record.name.as_str(),
-                &show::cases(&reports, record, results),
-            )?;
+            let name = &cluster.record.name;
+            let text = junit::document(name, record, results, reports, &performed.findings)?;
             std::fs::write(file, text).with_context(|| {
                 let text = format!("failed to write {}", file.display());
                 let hint = "give `--junit` a file in a directory that exists and can be written";
                 UserError::new(ExitCode::Unexpected, text).with_hint(hint)
             })?;
         }
-        show::show(&reports, results, self.context);
+        show::show(&performed, results, self.context);
+        if let Some(why) = &performed.aborted {
+            report::message(&format!("aborted: {why}"));
+        }
         if !unconfirmed.is_empty() {
-            let text = show::stays_open(&unconfirmed, results, self.args.results.as_deref());
+            let text = show::stays_open(unconfirmed, results, self.args.results.as_deref());
             report::message(&text);
         }
         if self.context.cancel.is_cancelled() {
@@ -194,16 +218,38 @@ impl Verb<'_> {
         }
         let whole = reports.len() == record.steps.len() && reports.iter().all(StepReport::passed);
         let is_closed = unconfirmed.is_empty();
-        let incomplete = show::incomplete(&reports, results).filter(|_| is_closed && whole);
+        let incomplete = show::incomplete(reports, results).filter(|_| is_closed && whole);
         if let Some(text) = &incomplete {
             report::message(text);
         }
         Ok(match mode {
             Mode::Stop if is_closed => ExitCode::Ok,
             Mode::Stop => ExitCode::ApplyFailed,
+            _ if performed.verdict == Verdict::CriteriaFailed => ExitCode::WorkloadFailed,
             _ if incomplete.is_some() => ExitCode::ApplyFailed,
-            _ if is_closed && whole => ExitCode::Ok,
+            _ if is_closed && performed.verdict == Verdict::Passed => ExitCode::Ok,
             _ => ExitCode::WorkloadFailed,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_a_key_and_a_value_that_may_have_an_equals_sign() {
+        assert_eq!(label("ci/job=a=b c"), Ok(("ci/job".into(), "a=b c".into())));
+        assert_eq!(label("empty="), Ok(("empty".into(), String::new())));
+        for wrong in [
+            "",
+            "x",
+            "=x",
+            "a b=c",
+            "a=b\nc",
+            &format!("a={}", "x".repeat(201)),
+        ] {
+            assert!(label(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::cluster::leases::lease_words;
 use crate::cluster::{UpOptions, up};
 use crate::plan::Plan;
 use crate::state::{ClusterDir, Lock, StateRoot};
-use crate::topology::Topology;
+use crate::topology::{Overrides, Topology};
 
 /// Raise a cluster, or update it to match its topology
 #[derive(Debug, clap::Args)]
@@ -54,6 +54,7 @@ impl Args {
             .transpose()?;
         Ok(UpOptions {
             topology_file,
+            overrides: Overrides::default(),
             keep: self.keep,
             adopt: self.adopt,
             configure: !self.no_configure,
@@ -100,8 +101,7 @@ async fn raise(
     dir: &ClusterDir,
     events: &Events,
 ) -> anyhow::Result<Option<String>> {
-    let situation = up::prepare(&options.plan(), topology, dir, events).await?;
-    let raised = up::raise(situation, options, events).await?;
+    let raised = up::up(options, topology, dir, events).await?;
     Ok(Some(format!(
         "{}; {}",
         ready_line(&raised.plan),

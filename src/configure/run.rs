@@ -204,6 +204,7 @@ impl Configuration<'_> {
             owner: self.owner.to_owned(),
             command: command.clone(),
             timeout: step.timeout,
+            watch: Vec::new(),
             begun: false,
             arrived: None,
         };

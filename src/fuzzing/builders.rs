@@ -12,8 +12,8 @@ use russh::keys::ssh_key::private::{Ed25519Keypair, Ed25519PrivateKey};
 use super::pieces::Pieces;
 use crate::base::name::NodeName;
 use crate::inventory::Mac;
-use crate::report::junit::{Case, Outcome, document};
 use crate::seed::{SeedInput, volume};
+use crate::verdict::junit::{Case, Outcome, document};
 
 /// Parses a document: every attribute as `element@attribute`, every text as `element`.
 fn values(xml: &str) -> Vec<(String, String)> {
@@ -107,7 +107,7 @@ fn results(pieces: &mut Pieces<'_>) {
             output: pieces.rest(),
         },
     };
-    let xml = document("demo", std::slice::from_ref(&case)).unwrap();
+    let xml = document("demo", std::slice::from_ref(&case), &[]).unwrap();
     let found = values(&xml);
     let plain = |text: &str| text.chars().all(|c| !c.is_control() && c < '\u{fffe}');
     if plain(&case.step) && plain(&case.node) {

@@ -5,6 +5,7 @@
 mod builders;
 mod files;
 mod host;
+mod metrics;
 mod node;
 mod pieces;
 mod text;
@@ -12,6 +13,7 @@ mod text;
 pub use builders::builders;
 pub use files::files;
 pub use host::host;
+pub use metrics::metrics;
 pub use node::node;
 pub use text::{nodeset, topology};
 
@@ -21,13 +23,14 @@ use std::path::PathBuf;
 pub type Target = fn(&[u8]);
 
 /// All targets, with the names of their directories in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("topology", topology),
     ("nodeset", nodeset),
     ("builders", builders),
     ("host", host),
     ("node", node),
     ("files", files),
+    ("metrics", metrics),
 ];
 
 /// A directory for files, in memory if possible: some targets write thousands per second.

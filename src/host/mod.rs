@@ -30,6 +30,7 @@ pub use error::{Cause, HostError};
 pub use guest::console::{CONSOLE_BYTES, CONSOLE_LINES, ConsoleLine, Consoles, InteractiveConsole};
 pub use guest::domain::{Definition, Domains};
 pub use guest::kvm::KvmCheck;
+pub use inspect::conditions::{Conditions, conditions_by_session};
 pub use inspect::observe::Observation;
 pub use inspect::orphans::Sweep;
 pub use inspect::states::DomainStates;

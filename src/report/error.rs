@@ -31,6 +31,8 @@ macro_rules! user_facing {
 user_facing!(
     crate::base::failure::UserError,
     crate::base::name::NameError,
+    crate::compare::AcceptedError,
+    crate::compare::Refusal,
     crate::configure::StepFault,
     crate::engine::ClaimError,
     crate::engine::EngineError,
@@ -39,6 +41,7 @@ user_facing!(
     crate::image::ImageError,
     crate::nodeset::NodeSetError,
     crate::plan::PlanError,
+    crate::runs::StoreError,
     crate::ssh::SshError,
     crate::ssh::transfer::TransferError,
     crate::state::StateError,
@@ -168,23 +171,31 @@ mod tests {
     use anyhow::Context;
 
     /// Errors that never reach the user by themselves: they end in another error, or in a mistake of a topology.
-    const INTERNAL: [&str; 16] = [
+    const INTERNAL: [&str; 24] = [
         "AddressRangeError",
         "Cause",
+        "DayError",
+        "ExpressionError",
         "FrameError",
+        "GrowthError",
         "HeaderError",
         "HostKeyError",
         "LeaseError",
+        "MetricNameError",
         "MinReadyError",
         "Mistake",
         "MomentError",
         "NetworkError",
         "NodeSetErrorKind",
+        "PatternError",
         "SeedError",
         "SeenError",
+        "SelectorError",
         "SigningError",
         "SizeError",
+        "StatisticError",
         "StepError",
+        "UnitError",
     ];
 
     /// All sources below a directory.

@@ -6,12 +6,12 @@
 //! - `plan`: the whole plan, in `plan` (`plan`, `up --dry-run`).
 //! - `host`, `fix`, `finding`, `doctor`: what `doctor` read from a host, fixed, found, and its counts.
 //! - `exec`, `run`: output of nodes, and the results of a workload.
-//! - `summary`: the [`Summary`], once, when the work has ended.
+//! - `experiment_run`, `experiment`: a run of an experiment, and what all of it has shown (`test`, `scale`).
+//! - `summary`: the [`Summary`], once, when the work has ended; for each part of an experiment.
 //! - `error`: why the command failed; nothing follows it.
 //!
 //! Version 1 may gain fields, types and events; what exists keeps its meaning.
 
-use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,25 +22,8 @@ use super::render::Render;
 use super::summary::Summary;
 use super::tally::Tally;
 use crate::base::event::Event;
-
-/// Version of the lines.
-pub const JSON_VERSION: u32 = 1;
-
-#[derive(Serialize)]
-struct Header {
-    version: u32,
-    r#type: &'static str,
-    release: &'static str,
-}
-
-#[derive(Serialize)]
-struct Line<'a, T> {
-    seq: u64,
-    elapsed: f64,
-    r#type: &'a str,
-    #[serde(flatten)]
-    content: T,
-}
+pub use crate::base::json_line::{JSON_VERSION, harmless};
+use crate::base::json_line::{format, header};
 
 /// A line of type `event`, for its schema.
 #[derive(JsonSchema)]
@@ -88,54 +71,6 @@ pub fn line(kind: &str, content: &impl Serialize) {
     text.push_str(&format(stream.seq, stream.began.elapsed(), kind, content));
     // Under the lock, so that lines come out in the order of their numbers.
     super::out::data(&text);
-}
-
-fn header() -> String {
-    let header = Header {
-        version: JSON_VERSION,
-        r#type: "vcluster",
-        release: env!("CARGO_PKG_VERSION"),
-    };
-    serde_json::to_string(&header).unwrap_or_default() + "\n"
-}
-
-fn format(seq: u64, elapsed: Duration, kind: &str, content: &impl Serialize) -> String {
-    let elapsed = (elapsed.as_secs_f64() * 1000.0).round() / 1000.0;
-    let line = Line {
-        seq,
-        elapsed,
-        r#type: kind,
-        content,
-    };
-    match serde_json::to_string(&line) {
-        Ok(text) => harmless(text) + "\n",
-        // Content that is not an object is a bug; the reader must still get a line of JSON.
-        Err(error) => {
-            serde_json::json!({"seq": seq, "elapsed": elapsed, "type": "error", "error": error.to_string()})
-                .to_string()
-                + "\n"
-        }
-    }
-}
-
-/// JSON without characters that control a terminal: those that serde does not escape (C1, DEL, text
-/// direction) are escaped. They occur in strings only, so it is the same JSON.
-pub fn harmless(json: String) -> String {
-    if !json.chars().any(crate::base::text::is_hazard) {
-        return json;
-    }
-    let mut safe = String::with_capacity(json.len() + 64);
-    for character in json.chars() {
-        if crate::base::text::is_hazard(character) {
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                // Writing to a String cannot fail.
-                let _ = write!(safe, "\\u{unit:04x}");
-            }
-        } else {
-            safe.push(character);
-        }
-    }
-    safe
 }
 
 /// The renderer.

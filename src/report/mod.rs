@@ -5,24 +5,31 @@
 //! renderers: bars on a terminal, plain lines without one, JSON lines for programs.
 
 mod bars;
+pub mod charset;
+pub mod comparison;
+pub mod criteria;
 pub mod doctor;
 pub mod error;
+pub mod experiment;
 mod failures;
 pub mod gather;
+pub mod growth;
 pub mod json;
-pub mod junit;
 mod lines;
 mod out;
 mod phrases;
 pub mod plan;
 mod render;
 mod run;
+pub mod runs;
 pub mod statistics;
+pub mod strip;
 mod style;
 mod summary;
 pub mod table;
 mod tally;
 pub mod terminal;
+pub mod value;
 
 pub use error::error;
 pub use failures::FailureGroup;
@@ -32,6 +39,8 @@ pub use run::{spawn, spawn_waits};
 pub use statistics::Timing;
 pub use summary::{SUMMARY_VERSION, StageSummary, Summary};
 pub use terminal::Terminal;
+
+pub use crate::verdict::junit;
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -2,8 +2,8 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::base::crash_point;
@@ -11,6 +11,7 @@ use crate::base::exit::ExitCode;
 use crate::base::failure::UserFacing;
 use crate::base::name::ClusterName;
 use crate::base::suggest::nearest;
+use crate::base::whole::write_whole;
 
 /// Why the state directory could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -160,6 +161,21 @@ impl StateRoot {
     /// Names of clusters that have a directory here but no record: leftovers of a killed command.
     pub fn remnants(&self) -> Result<Vec<ClusterName>, StateError> {
         self.names(ClusterDir::is_remnant)
+    }
+
+    /// The clusters that have results here, sorted, with the directory of these: also clusters that are gone.
+    pub fn results(&self) -> Result<Vec<(ClusterName, PathBuf)>, StateError> {
+        let names = self.names(|dir| {
+            let names = names_in(&dir.join("results"));
+            names.is_some_and(|names| !names.is_empty())
+        })?;
+        Ok(names
+            .into_iter()
+            .map(|name| {
+                let path = self.cluster(&name).join("results");
+                (name, path)
+            })
+            .collect())
     }
 
     fn names(&self, wanted: impl Fn(&ClusterDir) -> bool) -> Result<Vec<ClusterName>, StateError> {
@@ -355,22 +371,8 @@ impl ClusterDir {
     /// Writes a file atomically, mode 0600.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StateError> {
         let path = self.join(name);
-        let temporary = self.join(&format!("{name}.new"));
         crash_point::point!("state write {name} before");
-        let written = (|| {
-            // A leftover of a crash may have any mode or type; a new file has the right mode from its first byte.
-            ignore_missing(fs::remove_file(&temporary))?;
-            let mut file = fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&temporary)?;
-            file.write_all(bytes)?;
-            file.sync_data()?;
-            crash_point::point!("state write {name} rename");
-            fs::rename(&temporary, &path)?;
-            sync_parent(&path)
-        })();
+        let written = write_whole(&path, bytes);
         crash_point::point!("state write {name} after");
         written.map_err(StateError::io("write", &path))
     }
@@ -379,14 +381,6 @@ impl ClusterDir {
     #[cfg(feature = "fault-points")]
     fn shown(&self, path: &Path) -> String {
         path.strip_prefix(&self.0).unwrap_or(path).display().to_string()
-    }
-}
-
-/// Syncs the parent directory, so that the file's name survives a power loss as well.
-pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(parent) => fs::File::open(parent)?.sync_all(),
-        None => Ok(()),
     }
 }
 
@@ -515,6 +509,22 @@ mod tests {
         dir.remove().unwrap();
         assert!(!dir.exists());
         assert!(dir.join("results/kept").exists());
+    }
+
+    #[test]
+    fn results_are_found_with_and_without_their_cluster() {
+        let (_temp, root) = root();
+        assert!(root.results().unwrap().is_empty());
+        for (name, path) in [("gone", "results/1"), ("live", "results/1"), ("new", "results")] {
+            let dir = root.cluster(&name.parse().unwrap());
+            fs::create_dir_all(dir.join(path)).unwrap();
+        }
+        let live = root.cluster(&"live".parse().unwrap());
+        live.write("cluster.json", b"{}").unwrap();
+        let found = root.results().unwrap();
+        let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["gone", "live"]);
+        assert_eq!(found[1].1, live.join("results"));
     }
 
     #[test]

@@ -8,9 +8,10 @@ use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
-use super::dir::{ClusterDir, StateError, sync_parent};
+use super::dir::{ClusterDir, StateError};
 use crate::base::crash_point;
 use crate::base::name::{HostName, NodeName};
+use crate::base::whole::sync_parent;
 use crate::inventory::HostEndpoint;
 
 const FILE: &str = "journal.jsonl";

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::dir::{ClusterDir, StateError};
-use crate::base::name::{ClusterName, HostName, ImageName};
+use crate::base::name::{ClusterName, GroupName, HostName, ImageName};
 use crate::base::units::Moment;
 use crate::inventory::{ClusterRef, HostEndpoint};
 use crate::plan::Plan;
@@ -31,6 +31,12 @@ pub struct ClusterRecord {
     pub expires: Option<Moment>,
     /// The absolute path of the topology file; `None` if it came from standard input.
     pub topology: Option<PathBuf>,
+    /// Variables that were set when the topology was read, instead of its own values: by an experiment.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub vars: IndexMap<String, String>,
+    /// Nodes per group that were set then.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub counts: IndexMap<GroupName, u32>,
     /// Base directory of relative paths in it.
     pub base_dir: PathBuf,
     /// The hosts of the topology.

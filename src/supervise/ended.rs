@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use super::measured::Measured;
 use crate::inventory::NotRunning;
 use crate::ssh::{Ended, SshError};
 
 /// The end of a step.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct End {
     /// How it ended.
     pub ended: Ended,
@@ -14,6 +15,8 @@ pub struct End {
     pub took: Duration,
     /// Output that did not arrive.
     pub lost: Lost,
+    /// What the node measured meanwhile; `None` for configuration, and without a supervisor.
+    pub measured: Option<Measured>,
 }
 
 /// Bytes of output that the node discarded before a controller stored them: a controller was killed, or the step

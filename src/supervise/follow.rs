@@ -8,9 +8,11 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::connection::{Connection, signal_name};
-use super::ended::{End, Lost, StepError};
+use super::ended::{End, StepError};
 use super::ending::{ANSWER, Ending, Limits};
 use super::frame::Frame;
+use super::measured::Measured;
+use super::positions::Positions;
 use super::way::{Gate, Sink, Way};
 use super::{Step, guest, plain};
 use crate::base::backoff::Pauses;
@@ -18,9 +20,6 @@ use crate::base::event::Stream;
 use crate::base::patience::patience;
 use crate::inventory::NotRunning;
 use crate::ssh::{Ended, ExecEvent, ExecRequest, Session, SshError};
-
-/// Output that may be unconfirmed, in bytes. Less than the supervisor's buffer, so that it never waits for us.
-const CONFIRM: u64 = 256 << 10;
 
 /// The pauses between attempts to reconnect.
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
@@ -51,10 +50,7 @@ struct Follower<'a, 'b> {
     waits: bool,
     gate: Option<Gate<'a>>,
     is_open: bool,
-    /// Positions up to which output arrived, and up to which it was confirmed.
-    arrived: [u64; 2],
-    confirmed: [u64; 2],
-    lost: Lost,
+    positions: Positions,
     /// Boot ID of the node at its first answer.
     boot: Option<String>,
     /// Whether the node is known to have the step.
@@ -70,6 +66,7 @@ struct Follower<'a, 'b> {
     lacks_program: bool,
     ending: Option<(Ending, Limits)>,
     report: Option<String>,
+    measured: Option<Measured>,
     /// The last error of a connection.
     last: Option<String>,
 }
@@ -108,9 +105,7 @@ impl<'a, 'b> Follower<'a, 'b> {
             waits,
             gate,
             is_open: !waits,
-            arrived: step.arrived.unwrap_or_default(),
-            confirmed: step.arrived.unwrap_or_default(),
-            lost: Lost::default(),
+            positions: Positions::at(step.arrived.unwrap_or_default()),
             boot: None,
             known: step.arrived.is_some(),
             may_run: step.begun || step.arrived.is_some_and(|arrived| arrived != [0; 2]),
@@ -120,6 +115,7 @@ impl<'a, 'b> Follower<'a, 'b> {
             lacks_program: false,
             ending: None,
             report: None,
+            measured: None,
             last: None,
         }
     }
@@ -302,7 +298,7 @@ impl<'a, 'b> Follower<'a, 'b> {
             });
         }
         let line = if attaches {
-            guest::attach(self.step, self.arrived)
+            guest::attach(self.step, self.positions.arrived())
         } else {
             guest::run(self.step, self.waits)
         };
@@ -478,6 +474,7 @@ impl<'a, 'b> Follower<'a, 'b> {
             Frame::Stdout(bytes) => self.take(connection, Stream::Stdout, &bytes)?,
             Frame::Stderr(bytes) => self.take(connection, Stream::Stderr, &bytes)?,
             Frame::Report(text) => self.report = Some(text),
+            Frame::Measured(measured) => self.measured = Some(measured.only(&self.step.watch)),
             Frame::Gone { boot } => {
                 self.may_run = false;
                 return Err(match (&self.boot, self.ending) {
@@ -498,7 +495,8 @@ impl<'a, 'b> Follower<'a, 'b> {
                         Err(number) => Ended::Signal(signal_name(number)),
                     },
                     took: Duration::from_millis(milliseconds),
-                    lost: self.lost,
+                    lost: self.positions.lost(),
+                    measured: self.measured.take(),
                 };
                 let forced = self.forced(limit).map(|ending| self.ended_by(ending));
                 self.sink.ended(&end, forced.as_ref())?;
@@ -543,18 +541,9 @@ impl<'a, 'b> Follower<'a, 'b> {
         }
         if matches!(self.ending, Some((Ending::Stopped, _))) {
             // No output is wanted, but it must be confirmed: a supervisor whose memory is full does not end.
-            (self.arrived, self.confirmed) = (from, from);
+            self.positions.pass_over(from);
         }
-        for (index, from) in from.into_iter().enumerate() {
-            let arrived = &mut self.arrived[index];
-            let lost = from.saturating_sub(*arrived);
-            connection.skip[index] = arrived.saturating_sub(from);
-            *arrived += lost;
-            match index {
-                0 => self.lost.stdout += lost,
-                _ => self.lost.stderr += lost,
-            }
-        }
+        connection.skip = self.positions.resume(from);
         if self.ending.is_some() {
             connection.order(b'k', [0; 2]);
         }
@@ -575,14 +564,12 @@ impl<'a, 'b> Follower<'a, 'b> {
             .min(bytes.len());
         connection.skip[index] -= known as u64;
         let new = &bytes[known..];
-        let Some(arrived) = self.arrived[index].checked_add(new.len() as u64) else {
+        let Some(arrived) = self.positions.after(index, new.len()) else {
             return Err(StepError::Nonsense("output beyond the last position".into()));
         };
         self.sink.take(stream, new)?;
-        self.arrived[index] = arrived;
-        if self.arrived[index] - self.confirmed[index] >= CONFIRM {
-            self.confirmed = self.arrived;
-            connection.order(b'a', self.arrived);
+        if let Some(positions) = self.positions.advance(index, arrived) {
+            connection.order(b'a', positions);
         }
         Ok(())
     }

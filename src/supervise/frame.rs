@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
+use super::measured::Measured;
+
 /// The longest payload that a supervisor sends.
 const LONGEST: usize = 64 << 10;
 
 /// One frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Frame {
     /// The first frame: output follows from these positions.
     Hello {
@@ -24,6 +26,8 @@ pub enum Frame {
     Stderr(Vec<u8>),
     /// What the processes were doing before they were ended.
     Report(String),
+    /// What the node measured from the start of the command to its end.
+    Measured(Measured),
     /// The end.
     End {
         /// The exit code, or the signal's number.
@@ -64,7 +68,7 @@ impl Frames {
         let mut at = 0;
         while let Some(head) = self.bytes.get(at..at + 5) {
             let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
-            if length > LONGEST || !b"hoerxg".contains(&head[0]) {
+            if length > LONGEST || !b"hoermxg".contains(&head[0]) {
                 let head = head.escape_ascii().to_string();
                 return Err(FrameError(format!("no frame begins with {head}")));
             }
@@ -104,6 +108,7 @@ fn read(kind: u8, payload: &[u8]) -> Result<Frame, FrameError> {
         b'r' => Frame::Report(text()),
         b'g' => Frame::Gone { boot: text() },
         b'h' => hello(&text()).ok_or_else(nonsense)?,
+        b'm' => Frame::Measured(Measured::read(&text()).ok_or_else(nonsense)?),
         _ => end(&text()).ok_or_else(nonsense)?,
     })
 }
@@ -162,6 +167,7 @@ mod tests {
             frame(b'o', b"hello"),
             frame(b'e', b""),
             frame(b'r', b"pid 1\n"),
+            frame(b'm', b"cpu 2500\nmemory 7\n"),
             frame(b'x', b"signal 9 1500 limit"),
         ]
         .concat();
@@ -179,6 +185,11 @@ mod tests {
             Frame::Stdout(b"hello".to_vec()),
             Frame::Stderr(Vec::new()),
             Frame::Report("pid 1\n".into()),
+            Frame::Measured(Measured {
+                cpu_seconds: 2.5,
+                memory_bytes: 7,
+                ..Measured::default()
+            }),
             Frame::End {
                 code: Err(9),
                 milliseconds: 1500,
@@ -204,6 +215,7 @@ mod tests {
             frame(b'h', b"1 boot 0 0 started 18446744073709551616"),
             frame(b'x', b"exit 0"),
             frame(b'x', b"exit 0 18446744073709551616"),
+            [&hello[..], &frame(b'm', b"cpu 18446744073709551616")].concat(),
             [&hello[..], b"o", &u32::MAX.to_be_bytes()].concat(),
             vec![0; 5],
         ] {

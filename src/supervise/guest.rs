@@ -44,8 +44,9 @@ pub(super) fn run(step: &Step, waits: bool) -> String {
     }
     // A limit of 0 would be no limit.
     let limit = step.timeout.as_millis() + SPARE_MS;
+    let watch = quote(&format!("watch={}", step.watch.join(",")));
     let (id, owner, command) = (quote(&step.id), quote(&step.owner), quote(&step.command));
-    format!("{} run {id} {owner} {limit} {flags} {command}", path())
+    format!("{} run {id} {owner} {limit} {flags} {watch} {command}", path())
 }
 
 /// The command line that attaches to a step and continues its output.

@@ -7,7 +7,9 @@ mod ending;
 mod follow;
 mod frame;
 mod guest;
+mod measured;
 mod plain;
+mod positions;
 mod stop;
 mod way;
 
@@ -15,6 +17,7 @@ pub use ended::{End, Lost, StepError};
 pub use ending::ANSWER;
 pub use follow::follow;
 pub use frame::{Frame, FrameError, Frames};
+pub use measured::{Link, Measured, Watched};
 pub use stop::stop;
 pub use way::{Discard, Gate, Sink, Way};
 
@@ -37,6 +40,9 @@ pub struct Step {
     pub command: String,
     /// The user's timeout for it, from its start.
     pub timeout: Duration,
+    /// Names of the processes that its node watches: at most 16, each of 1 to 15 bytes without white space, comma or
+    /// control character, as in `/proc/PID/comm`. None for configuration, which is not measured.
+    pub watch: Vec<String>,
     /// Whether an earlier command may have started it.
     pub begun: bool,
     /// How much of standard output and standard error has arrived already; `None` if it was never started.

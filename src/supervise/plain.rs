@@ -84,6 +84,7 @@ pub(super) async fn run(
             ended,
             took: began.elapsed(),
             lost: Lost::default(),
+            measured: None,
         };
         sink.ended(&end, None)?;
         return Ok(end);

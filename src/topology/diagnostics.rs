@@ -45,19 +45,29 @@ pub struct Diagnostics {
 impl Diagnostics {
     /// A mistake without a place in a text, such as a file that cannot be read.
     pub fn of_file(file: &str, message: String, hint: Option<String>) -> Self {
-        let at = Location {
-            file: file.to_owned(),
-            line: 1,
-            column: 1,
+        Self::without_place(file, vec![(message, hint)])
+    }
+
+    /// Mistakes in what the command line sets in a topology, each with its hint.
+    pub(super) fn of_command_line(mistakes: Vec<(String, String)>) -> Self {
+        let mistakes = mistakes.into_iter().map(|(message, hint)| (message, Some(hint)));
+        Self::without_place("command line", mistakes.collect())
+    }
+
+    fn without_place(file: &str, mistakes: Vec<(String, Option<String>)>) -> Self {
+        let diagnostic = |(message, hint)| Diagnostic {
+            message,
+            hint,
+            at: Location {
+                file: file.to_owned(),
+                line: 1,
+                column: 1,
+            },
+            span: 0..0,
         };
         Self {
             source: Arc::from(""),
-            list: vec![Diagnostic {
-                message,
-                hint,
-                at,
-                span: 0..0,
-            }],
+            list: mistakes.into_iter().map(diagnostic).collect(),
             dropped: 0,
         }
     }

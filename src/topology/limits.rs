@@ -22,6 +22,16 @@ pub const MAX_MIB: u64 = 16 * 1024 * 1024;
 pub const MIN_MEMORY_MIB: u64 = 32;
 /// Longest timeout, in seconds: 30 days.
 pub const MAX_TIMEOUT_SECONDS: u64 = 30 * 24 * 3600;
+/// Metrics that the steps of a workload define, and entries of `metrics`.
+pub const MAX_METRICS: usize = 200;
+/// Criteria of a topology.
+pub const MAX_CRITERIA: usize = 500;
+/// Names of processes that a step watches.
+pub const MAX_WATCHED: usize = 16;
+/// Bytes of the name of a process that the kernel keeps: TASK_COMM_LEN less the final NUL, proc_pid_comm(5).
+pub const MAX_COMM: usize = 15;
+/// Bytes of the name of a metric that a step defines.
+pub const MAX_METRIC_NAME: usize = 60;
 /// Diagnostics that are kept; the rest is counted.
 pub(super) const MAX_DIAGNOSTICS: usize = 200;
 /// Nesting of lists and mappings.

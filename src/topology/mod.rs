@@ -3,14 +3,18 @@
 
 pub(crate) mod data;
 mod diagnostics;
+mod foreign;
 pub mod limits;
 mod min_ready;
 mod model;
+mod overrides;
 mod range;
 mod raw;
+mod raw_metrics;
 mod raw_values;
 mod reader;
 mod resolve;
+mod shapes;
 mod surprise;
 mod tree;
 
@@ -23,6 +27,7 @@ pub use model::{
     Accel, BootFirmware, CloudInitPolicy, ConfigureAction, ConfigureStep, Group, Host, Image, ImageSource,
     Location, Network, Node, Place, Topology, WorkloadStep,
 };
+pub use overrides::Overrides;
 pub(crate) use range::usable;
 pub use range::{AddressRange, AddressRangeError};
 pub use raw::schema;
@@ -30,6 +35,7 @@ pub use resolve::check_remote_path;
 
 use diagnostics::Sink;
 use limits::MAX_FILE_BYTES;
+use raw::RawTopology;
 
 /// Name of standard input in messages.
 const STDIN: &str = "<stdin>";
@@ -38,6 +44,11 @@ impl Topology {
     /// Reads a topology file; `-` is standard input. Relative paths in it are relative to its
     /// directory, those of standard input to the current one.
     pub fn load(file: &str) -> Result<Self, Diagnostics> {
+        Self::load_with(file, &Overrides::default())
+    }
+
+    /// As [`Self::load`], with values that replace those of the file.
+    pub fn load_with(file: &str, overrides: &Overrides) -> Result<Self, Diagnostics> {
         let (name, base_dir, text) = if file == "-" {
             (STDIN, Path::new("."), read(std::io::stdin().lock()))
         } else {
@@ -49,7 +60,7 @@ impl Topology {
         };
         match text {
             Ok(bytes) => match String::from_utf8(bytes) {
-                Ok(text) => Self::parse(&text, name, base_dir),
+                Ok(text) => Self::parse_with(&text, name, base_dir, overrides),
                 Err(error) => Err(Diagnostics::of_file(
                     name,
                     format!(
@@ -76,12 +87,24 @@ impl Topology {
 
     /// Reads a topology. `file` names it in messages; relative paths in it are relative to `base_dir`.
     pub fn parse(text: &str, file: &str, base_dir: &Path) -> Result<Self, Diagnostics> {
+        Self::parse_with(text, file, base_dir, &Overrides::default())
+    }
+
+    /// As [`Self::parse`], with values that replace those of the text. [`Topology::text`] stays as it is written.
+    pub fn parse_with(
+        text: &str,
+        file: &str,
+        base_dir: &Path,
+        overrides: &Overrides,
+    ) -> Result<Self, Diagnostics> {
         let sink = Sink::new(file, text);
-        let topology = tree::parse(text, &sink).and_then(|tree| {
-            let raw = reader::read(&tree, &sink);
-            resolve::topology(raw.get()?, &sink, base_dir)
-        });
-        match topology {
+        let mut raw: Option<RawTopology> =
+            tree::parse(text, &sink).and_then(|tree| reader::read(&tree, &sink).value);
+        let mistakes = raw.as_mut().map(|raw| overrides.apply(raw));
+        if let Some(mistakes) = mistakes.filter(|mistakes| !mistakes.is_empty()) {
+            return Err(Diagnostics::of_command_line(mistakes));
+        }
+        match raw.and_then(|raw| resolve::topology(&raw, &sink, base_dir)) {
             Some(topology) if sink.is_empty() => Ok(Self {
                 text: text.to_owned(),
                 ..topology

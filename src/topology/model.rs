@@ -1,6 +1,7 @@
 //! The topology after parsing: defaults applied, node sets expanded, values rendered.
 //! Plain data; nothing here reads a file or makes a choice.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::range::AddressRange;
 use crate::base::name::{ClusterName, GroupName, HostName, ImageName, NetworkName, NodeName};
 use crate::base::units::MiB;
 use crate::inventory::HostEndpoint;
+use crate::measure::{Criterion, MetricName, MetricSpec};
 
 /// A place in a topology file, for messages. Lines and columns count from 1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -59,6 +61,10 @@ pub struct Topology {
     pub configure: Vec<ConfigureStep>,
     /// Workload steps, in order.
     pub workload: Vec<WorkloadStep>,
+    /// Properties of metrics that no step defines: measured by vcluster, or series of files.
+    pub metrics: Vec<MetricSpec>,
+    /// What must hold after a run, in the order of the file.
+    pub criteria: Vec<Criterion>,
     /// The lease that every `up` gives to the cluster; `None` if it has no end.
     pub ttl: Option<Duration>,
     /// The directory that relative paths are relative to.
@@ -328,6 +334,12 @@ pub struct WorkloadStep {
     pub fanout: Option<usize>,
     /// Absolute paths (shell globs allowed) of files to fetch from every node afterwards.
     pub collect: Vec<String>,
+    /// Its metrics, in the order of the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<MetricSpec>,
+    /// Names of processes that are measured while it runs, as in /proc/PID/comm.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watch: Vec<String>,
     /// Its place in the topology.
     #[serde(skip)]
     pub at: Option<Location>,
@@ -337,6 +349,20 @@ impl Topology {
     /// All networks, `cluster` first.
     pub fn all_networks(&self) -> impl Iterator<Item = &Network> {
         std::iter::once(&self.network).chain(&self.networks)
+    }
+
+    /// A metric by its exact name: as its step defines it, or as `metrics` describes it.
+    pub fn metric(&self, name: &MetricName) -> Option<&MetricSpec> {
+        let of_steps = self.workload.iter().flat_map(|step| &step.metrics);
+        of_steps.chain(&self.metrics).find(|spec| spec.name == *name)
+    }
+
+    /// The number of nodes of each group.
+    pub fn sizes(&self) -> BTreeMap<GroupName, u32> {
+        self.groups
+            .iter()
+            .map(|group| (group.name.clone(), group.nodes.len() as u32))
+            .collect()
     }
 
     /// The user's own cloud-configs for the nodes of a group with an image, the one that counts more last.

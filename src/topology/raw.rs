@@ -8,14 +8,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::model::{Accel, BootFirmware, CloudInitPolicy, Place};
+use super::raw_metrics::{RawBound, RawMetric, RawProperties};
 pub(super) use super::raw_values::{
     Cidr, Lease, MinReady, Mode, Name, NodeSet, Nodes, Number, Owner, RemotePath, Size, Template, Time,
     UserData, Vars,
 };
-use super::reader::{At, Entries};
-
-/// A field that may be left out.
-type Field<T> = Option<At<T>>;
+use super::reader::{At, Entries, Field};
+use super::shapes::{OneOrMany, TextOr};
 
 impl<T: JsonSchema> JsonSchema for At<T> {
     fn inline_schema() -> bool {
@@ -77,6 +76,11 @@ pub(super) struct RawTopology {
     pub(super) configure: Field<Vec<At<RawConfigure>>>,
     /// Steps that `vcluster run` executes, in order.
     pub(super) workload: Field<Vec<At<RawWorkload>>>,
+    /// Properties of metrics that no step defines: of those that vcluster measures, and of series in files.
+    pub(super) metrics: Field<Entries<RawProperties>>,
+    /// What must hold after a run, by metric: expressions such as `p99 < 2s` or `growth <= n log n`.
+    #[schemars(extend("examples" = [{ "step.join.seconds": ["max < 5m"] }]))]
+    pub(super) criteria: Field<Entries<OneOrMany<TextOr<RawBound>>>>,
 }
 
 /// A bare-metal host, or several by a node set. Text may use `{{name}}`, `{{index}}` and `{{vars.X}}`.
@@ -288,6 +292,13 @@ pub(super) struct RawWorkload {
     /// Files to fetch from every node afterwards: absolute paths, `*`, `?` and `[...]` allowed.
     #[schemars(extend("examples" = [["/var/log/redis/*.log"]]))]
     pub(super) collect: Field<Vec<At<String>>>,
+    /// Metrics of the step by name: where their samples are and how they are read.
+    #[schemars(extend("examples" = [{ "join_seconds": { "regex": "joined in ([0-9.]+) s", "unit": "s" } }]))]
+    pub(super) metrics: Field<Entries<RawMetric>>,
+    /// Names of processes, as in /proc/PID/comm, whose CPU time, memory and I/O are measured during the step. At most
+    /// 16.
+    #[schemars(extend("examples" = [["redis-server"]]))]
+    pub(super) watch: Field<Vec<At<String>>>,
 }
 
 /// The JSON Schema of a topology file.

@@ -136,6 +136,39 @@ impl JsonSchema for MinReady {
     }
 }
 
+/// A number, or a number with its unit or with `%`; checked when the topology is resolved.
+#[derive(Clone, Debug)]
+pub(super) struct Amount(pub(super) String);
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(Self(text)),
+            Value::Number(number) => Ok(Self(number.to_string())),
+            _ => Err(not("a number with or without its unit")),
+        }
+    }
+}
+
+impl JsonSchema for Amount {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Amount".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({
+            "anyOf": [
+                { "type": "number", "minimum": 0 },
+                { "type": "string", "pattern": r"^\s*[0-9.]+([eE][+-]?[0-9]+)?\s*\S*\s*$" }
+            ]
+        })
+    }
+}
+
 /// The user's own cloud-config: the path of a file, or the mapping itself.
 #[derive(Clone, Debug)]
 pub(super) enum UserData {

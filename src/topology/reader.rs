@@ -12,6 +12,7 @@ use serde::de::{
 };
 
 use super::diagnostics::Sink;
+use super::foreign;
 use super::tree::{Key, Kind, Tree};
 use crate::base::suggest::{nearest, suggest};
 
@@ -27,6 +28,9 @@ impl<T> At<T> {
         self.value.as_ref()
     }
 }
+
+/// A field that may be left out.
+pub(super) type Field<T> = Option<At<T>>;
 
 /// Name that distinguishes [`At`] from other newtypes.
 const AT: &str = "vcluster::At";
@@ -85,6 +89,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
         deserializer.deserialize_map(EntriesVisitor(PhantomData))
     }
 }
+
+/// Name of the newtype that is a mapping, or something short in its place.
+pub(super) const SHORT_OR_MAPPING: &str = "vcluster::ShortOrMapping";
+/// Name of the newtype that is a list, or one item in its place.
+pub(super) const ITEM_OR_LIST: &str = "vcluster::ItemOrList";
 
 /// Name of the newtype whose numbers keep their text.
 const WRITTEN: &str = "vcluster::Written";
@@ -187,11 +196,13 @@ fn advice(found: &Kind, wanted: &str) -> &'static str {
             "write it as text in quotes; sizes and times need a unit, such as 112MiB or 30s"
         }
         "text" => "write one text, in quotes if it begins with `{`, `[` or `@`",
+        "text or a mapping" => "write one text in quotes, or `{ key: value }`",
         "`true` or `false`" => "write one of the two, without quotes",
         "a list" => "write `[a, b]`, or each item on a line of its own after `- `",
         wanted if wanted.contains("mapping") => {
             "write `{ key: value }`, or each `key: value` on a line of its own"
         }
+        wanted if wanted.contains("its unit") => "write a number with its unit, such as 5%, 2ms or 64MiB",
         wanted if wanted.contains("percentage") => "write a share such as 95%, or a number of nodes",
         wanted if wanted.contains("number") => "write digits, without quotes and without a unit",
         _ => SCHEMA,
@@ -275,7 +286,7 @@ impl<'de> Reader<'de> {
                 self.sink.error_hint(
                     &key.span,
                     format!("unknown key `{}`", super::tree::shorten(&key.name)),
-                    suggest(&key.name, known.iter().copied()),
+                    foreign::hint(&key.name, known).or_else(|| suggest(&key.name, known.iter().copied())),
                 );
                 continue;
             }
@@ -315,14 +326,17 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Mistake> {
-        if name == AT {
-            visitor.visit_seq(Parts {
+        match (name, &self.tree.kind) {
+            (AT, _) => visitor.visit_seq(Parts {
                 reader: self,
                 next: 0,
-            })
-        } else {
-            let written = self.written || name == WRITTEN;
-            visitor.visit_newtype_struct(Self { written, ..self })
+            }),
+            (SHORT_OR_MAPPING, Kind::Map(_) | Kind::Null) => visitor.visit_newtype_struct(self),
+            (SHORT_OR_MAPPING, _) | (ITEM_OR_LIST, Kind::List(_)) => self.any(visitor),
+            _ => {
+                let written = self.written || name == WRITTEN;
+                visitor.visit_newtype_struct(Self { written, ..self })
+            }
         }
     }
 

@@ -10,7 +10,9 @@ use crate::base::units::MiB;
 
 mod bad_input;
 mod hostile;
+mod metrics;
 mod networks;
+mod overrides;
 
 /// A directory with files; removed when dropped.
 fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {

@@ -165,9 +165,9 @@ fn matching(pattern: &str) -> String {
     format!(r#"for f in {pattern}; do [ ! -e "$f" ] && [ ! -L "$f" ] || printf '%s\0' "$f"; done"#)
 }
 
-/// A pattern for the shell: everything except `*`, `?`, `[` and `]` is quoted.
+/// A pattern for the shell: everything except `*`, `?`, `[`, `]` and the `!` of `[!...]` is quoted.
 fn glob(pattern: &str) -> String {
-    let special = |c: char| "*?[]".contains(c);
+    let special = |c: char| "*?[]!".contains(c);
     let mut word = String::new();
     let mut rest = pattern;
     while let Some(at) = rest.find(special) {
@@ -213,6 +213,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         std::fs::write(temp.path().join("a.log"), "").unwrap();
         std::os::unix::fs::symlink("nowhere", temp.path().join("b.log")).unwrap();
+        std::fs::write(temp.path().join("c!.log"), "").unwrap();
         let found = |pattern: &str| {
             let pattern = format!("{}/{pattern}", temp.path().display());
             let output = std::process::Command::new("sh")
@@ -221,7 +222,8 @@ mod tests {
                 .unwrap();
             String::from_utf8(output.stdout).unwrap().matches('\0').count()
         };
-        assert_eq!([found("*.log"), found("b.log"), found("*.txt")], [2, 1, 0]);
+        assert_eq!([found("*.log"), found("b.log"), found("*.txt")], [3, 1, 0]);
+        assert_eq!([found("[!ab]*"), found("[a-b].log"), found("c!.log")], [1, 2, 1]);
     }
 
     #[test]

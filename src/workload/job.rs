@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::observe::Observe;
 use super::record::Journal;
 use super::results::Results;
 use crate::base::event::Events;
@@ -35,4 +36,6 @@ pub struct Workload<'a> {
     pub barrier_timeout: Duration,
     /// Whether steps that were not started before are started now.
     pub starts: bool,
+    /// Who watches the steps and their output.
+    pub watcher: Option<&'a dyn Observe>,
 }

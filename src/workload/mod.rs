@@ -3,14 +3,26 @@
 
 mod barrier;
 mod collect;
+mod head;
+mod interrupted;
 mod job;
 mod node;
+mod observe;
 mod record;
 mod results;
 mod run;
+mod running;
+mod samples;
 mod sink;
 mod stop;
 
+pub use head::{doing_words, output_head};
+pub use interrupted::{InterruptedRun, interrupted_runs};
 pub use job::Workload;
-pub use record::{InterruptedRun, Journal, Record, Running, interrupted_runs};
-pub use results::{NodeResult, Outcome, Results, StepReport};
+pub use observe::Observe;
+pub use record::{Journal, Record, Verdict};
+pub use results::{NodeResult, Outcome, Results, StepReport, read_reports};
+pub use running::Running;
+pub use samples::measured_samples;
+
+pub use crate::supervise::{Link, Measured, Watched};

@@ -81,6 +81,7 @@ impl Sink for Keeper<'_> {
             bytes,
             lost: end.lost.bytes(),
             cut: self.output.cut(),
+            measured: end.measured.clone(),
             uncollected: Vec::new(),
             notes: Vec::new(),
             unconfirmed: false,
@@ -150,6 +151,7 @@ async fn command(
         bytes,
         lost: 0,
         cut: 0,
+        measured: None,
         uncollected: Vec::new(),
         notes: Vec::new(),
         unconfirmed,
@@ -270,6 +272,7 @@ pub(super) fn identified(
         owner: workload.run.to_owned(),
         command,
         timeout: step.timeout,
+        watch: step.watch.clone(),
         begun: true,
         arrived: None,
     }

@@ -1,104 +1,178 @@
-//! The record of a run, so that another command can resume it: `run.json` before its first step, and `ended.jsonl`
-//! with a line for every node on which a step has ended, and a second one once its files are collected. A run without
-//! `results.json` is open: it was interrupted, or the end of a step is unknown.
+//! The record of a run: `run.json`, written before its first step and again at its end, and `ended.jsonl` with a line for
+//! every node on which a step has ended, and a second one once its files are collected. So another command can resume the
+//! run. A run without `results.json` is open: it was interrupted, or the end of a step is unknown.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::ops::RangeInclusive;
+use std::path::Path;
 use std::sync::Mutex;
 
-use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::results::{NodeResult, Results, StepReport, appended, private};
-use crate::base::name::NodeName;
+use super::results::{NodeResult, Results, StepReport, appended};
+use super::running::Running;
+use crate::base::crash_point;
+use crate::base::name::{ClusterName, GroupName, NodeName};
+use crate::base::units::Moment;
+use crate::base::versioned;
+use crate::base::whole::write_whole;
+use crate::measure::{Criterion, MetricSpec};
 use crate::topology::WorkloadStep;
 
 /// Version of `run.json`.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
-/// A run as it was started.
+/// The versions that can be read. The first one has only ID, cluster and steps.
+const READABLE: RangeInclusive<u32> = 1..=VERSION;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// All steps passed, and all criteria hold.
+    Passed,
+    /// All steps passed, but a criterion does not hold.
+    CriteriaFailed,
+    /// A step failed.
+    WorkloadFailed,
+    /// It was interrupted or stopped.
+    Interrupted,
+    /// A criterion ended it early.
+    Aborted,
+}
+
+impl Verdict {
+    /// Its name, as in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::CriteriaFailed => "criteria_failed",
+            Self::WorkloadFailed => "workload_failed",
+            Self::Interrupted => "interrupted",
+            Self::Aborted => "aborted",
+        }
+    }
+
+    /// Whether the workload was done on all nodes, so that what was measured is complete.
+    pub fn is_whole(self) -> bool {
+        matches!(self, Self::Passed | Self::CriteriaFailed)
+    }
+}
+
+/// A run as it was started, and how it ended.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Record {
     version: u32,
     /// Its ID, which identifies its steps on the nodes.
     pub id: String,
-    /// The cluster that it was started on.
+    /// The ID of the cluster that it was started on.
     pub cluster_id: Uuid,
+    /// The name of that cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterName>,
+    /// Its begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began: Option<Moment>,
+    /// Its end; a run without one is incomplete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Moment>,
+    /// How it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// The experiment that it is a part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experiment: Option<String>,
+    /// What was varied: `rev` and `new`, `nodes.worker` and `30`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variant: BTreeMap<String, String>,
+    /// Its number among the runs of its variant, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repetition: Option<u32>,
+    /// The user's labels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Nodes per group.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sizes: BTreeMap<GroupName, u32>,
+    /// All that must be equal for two runs to be compared: `topology` and its digest, `vars.rev` and `new`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub assumptions: BTreeMap<String, String>,
+    /// Its metrics: those of the topology, and those that were found with a unit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<MetricSpec>,
+    /// Its criteria.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub criteria: Vec<Criterion>,
     /// Its steps with their nodes.
     pub steps: Vec<WorkloadStep>,
 }
 
 impl Record {
-    /// A new run.
+    /// A new run. What is known about it besides goes into its fields.
     pub fn new(cluster_id: Uuid, steps: Vec<WorkloadStep>) -> Self {
         Self {
             version: VERSION,
             id: Uuid::new_v4().simple().to_string(),
             cluster_id,
+            cluster: None,
+            began: None,
+            ended: None,
+            verdict: None,
+            experiment: None,
+            variant: BTreeMap::new(),
+            repetition: None,
+            labels: BTreeMap::new(),
+            sizes: BTreeMap::new(),
+            assumptions: BTreeMap::new(),
+            metrics: Vec::new(),
+            criteria: Vec::new(),
             steps,
         }
     }
 
+    /// The version of the file that it was read from: 1 has no end, no verdict and no samples.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
     /// Writes the record. While the returned lock is held, the run does not count as interrupted.
     pub fn begin(&self, results: &Results) -> io::Result<Running> {
-        crate::base::crash_point::point!("run recorded before");
-        let mut file = private(&results.path().join("run.json"))?;
-        file.write_all(&serde_json::to_vec_pretty(self)?)?;
-        let running = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| error)?;
-        crate::base::crash_point::point!("run recorded after");
-        Ok(Running(running))
+        crash_point::point!("run recorded before");
+        let running = Running::take(results.path())?;
+        let running = running.ok_or(io::ErrorKind::WouldBlock)?;
+        self.write(results)?;
+        crash_point::point!("run recorded after");
+        Ok(running)
     }
 
-    /// Reads the record; `None` if it is missing or unreadable, as after a kill while it was written.
-    fn read(directory: &Path) -> Option<Self> {
+    /// Writes the record with the end of the run. The run stays open until [`Results::write`] closes it.
+    pub fn finish(&mut self, results: &Results, verdict: Verdict, ended: Moment) -> io::Result<()> {
+        self.version = VERSION;
+        self.verdict = Some(verdict);
+        self.ended = Some(ended);
+        self.write(results)
+    }
+
+    fn write(&self, results: &Results) -> io::Result<()> {
+        let mut bytes = serde_json::to_vec_pretty(self)?;
+        bytes.push(b'\n');
+        write_whole(&results.path().join("run.json"), &bytes)
+    }
+
+    /// Reads the text of a `run.json`.
+    pub fn parse(bytes: &[u8]) -> serde_json::Result<Self> {
+        versioned::read(bytes, &READABLE)
+    }
+
+    /// Reads the record; `None` if it is missing or unreadable.
+    pub(super) fn read(directory: &Path) -> Option<Self> {
         let bytes = std::fs::read(directory.join("run.json")).ok()?;
-        let record: Self = serde_json::from_slice(&bytes).ok()?;
-        (record.version == VERSION).then_some(record)
+        Self::parse(&bytes).ok()
     }
-}
-
-/// The lock of a run; the kernel frees it when its process ends.
-#[derive(Debug)]
-pub struct Running(#[expect(dead_code, reason = "held for its lock")] Flock<File>);
-
-/// A run whose process ended before its results were written, or with a step whose end is unknown.
-#[derive(Debug)]
-pub struct InterruptedRun {
-    /// Its directory.
-    pub results: Results,
-    /// Its record.
-    pub record: Record,
-    /// Prevents other commands from resuming it.
-    pub running: Running,
-}
-
-/// The interrupted runs of a cluster, oldest first. Runs whose process is alive are left out.
-pub fn interrupted_runs(parent: &Path, cluster_id: Uuid) -> Vec<InterruptedRun> {
-    let Ok(entries) = std::fs::read_dir(parent) else {
-        return Vec::new();
-    };
-    let mut found: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.join("run.json").exists() && !path.join("results.json").exists())
-        .collect();
-    found.sort();
-    found
-        .into_iter()
-        .filter_map(|path| {
-            let file = File::open(path.join("run.json")).ok()?;
-            let running = Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()?;
-            let record = Record::read(&path)?;
-            (record.cluster_id == cluster_id).then(|| InterruptedRun {
-                results: Results::open(path),
-                record,
-                running: Running(running),
-            })
-        })
-        .collect()
 }
 
 /// The end of a step on a node. A later line for the same step and node replaces an earlier one.
@@ -190,11 +264,14 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::fs;
     use std::time::Duration;
 
+    use super::super::interrupted::interrupted_runs;
     use super::super::results::Outcome;
     use super::*;
+    use crate::supervise::{Link, Measured};
 
     fn line(step: &str, node: &NodeName) -> Line {
         Line {
@@ -209,6 +286,12 @@ mod tests {
                 bytes: 3,
                 lost: 0,
                 cut: 0,
+                measured: Some(Measured {
+                    cpu_seconds: 1.25,
+                    memory_bytes: 4096,
+                    links: BTreeMap::from([("eth0".to_owned(), Link::default())]),
+                    ..Measured::default()
+                }),
                 uncollected: Vec::new(),
                 notes: Vec::new(),
                 unconfirmed: false,
@@ -248,6 +331,8 @@ mod tests {
             barrier: false,
             fanout: None,
             collect: Vec::new(),
+            metrics: Vec::new(),
+            watch: Vec::new(),
             at: None,
         };
         let steps = [step("first"), step("second"), step("never")];
@@ -307,5 +392,32 @@ mod tests {
         assert_eq!(interrupted_runs(temp.path(), Uuid::from_u128(8)).len(), 0);
         results.write("demo", &[]).unwrap();
         assert_eq!(interrupted_runs(temp.path(), cluster).len(), 0);
+    }
+
+    #[test]
+    fn a_record_of_a_later_version_or_with_unknown_fields_is_refused() {
+        let mut record = Record::new(Uuid::from_u128(7), Vec::new());
+        let text = |record: &Record| serde_json::to_string(record).unwrap();
+        assert!(Record::parse(text(&record).as_bytes()).is_ok());
+        let unknown = text(&record).replacen('{', r#"{"colour":1,"#, 1);
+        let error = Record::parse(unknown.as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("unknown field `colour`"), "{error}");
+        record.version = 3;
+        let error = Record::parse(text(&record).as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("it has version 3"), "{error}");
+    }
+
+    #[test]
+    fn a_verdict_has_the_same_name_in_json_and_in_text() {
+        for verdict in [
+            Verdict::Passed,
+            Verdict::CriteriaFailed,
+            Verdict::WorkloadFailed,
+            Verdict::Interrupted,
+            Verdict::Aborted,
+        ] {
+            let json = serde_json::to_string(&verdict).unwrap();
+            assert_eq!(json, format!("\"{}\"", verdict.as_str()));
+        }
     }
 }

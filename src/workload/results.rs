@@ -2,7 +2,7 @@
 //! `results/RUN/STEP/NODE/`, and the summary `results/RUN/results.json`. Files that exist before it are in `record`.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,10 +10,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::base::name::NodeName;
-use crate::supervise::Ended;
+use crate::base::versioned;
+use crate::base::whole::write_whole;
+use crate::supervise::{Ended, Measured};
 
 /// Version of `results.json`.
-pub(super) const RESULTS_VERSION: u32 = 1;
+const VERSION: u32 = 1;
 
 /// How a step ended on a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +93,10 @@ pub struct NodeResult {
     /// Bytes of these that were left out of the files: each keeps the first 256 MiB of a stream.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cut: u64,
+    /// What the node measured meanwhile; `None` if it did not report that: the step ran without a supervisor, or its end
+    /// was not confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
     /// Files that could not be collected after it, and why: paths, patterns, or entries of directories. They do not change
     /// the outcome.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -114,7 +120,8 @@ fn from_seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Dur
 }
 
 /// The result of a step.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StepReport {
     /// The step.
     pub step: String,
@@ -191,25 +198,30 @@ impl Results {
 
     /// Writes `results.json`, which closes the run.
     pub fn write(&self, cluster: &str, steps: &[StepReport]) -> io::Result<()> {
-        let value = serde_json::json!({ "version": RESULTS_VERSION, "cluster": cluster, "steps": steps });
+        let value = serde_json::json!({ "version": VERSION, "cluster": cluster, "steps": steps });
         crate::base::crash_point::point!("results written before");
-        private(&self.0.join("results.json"))?.write_all(format!("{value:#}\n").as_bytes())?;
+        write_whole(&self.0.join("results.json"), format!("{value:#}\n").as_bytes())?;
         crate::base::crash_point::point!("results written after");
         Ok(())
     }
 }
 
-/// A new file that only its owner can read, whatever the umask: output may contain secrets.
-pub(super) fn private(path: &Path) -> io::Result<fs::File> {
-    fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
+/// Reads the text of a `results.json`.
+pub fn read_reports(bytes: &[u8]) -> serde_json::Result<Vec<StepReport>> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Document {
+        #[serde(rename = "version")]
+        _version: u32,
+        #[serde(rename = "cluster")]
+        _cluster: String,
+        steps: Vec<StepReport>,
+    }
+    let document: Document = versioned::read(bytes, &(VERSION..=VERSION))?;
+    Ok(document.steps)
 }
 
-/// Like [`private`], but keeps existing content.
+/// Opens a file to append to it. A new one can be read by its owner only, whatever the umask: output may contain secrets.
 pub(super) fn appended(path: &Path) -> io::Result<fs::File> {
     let mut options = fs::OpenOptions::new();
     options.append(true).create(true).mode(0o600).open(path)
@@ -238,5 +250,22 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(results.path()), 0o700);
         assert_eq!(mode(&results.path().join("results.json")), 0o600);
+    }
+
+    #[test]
+    fn results_can_be_read_again_and_nothing_else_can() {
+        let temp = tempfile::tempdir().unwrap();
+        let results = Results::create(temp.path(), std::time::SystemTime::UNIX_EPOCH).unwrap();
+        let line = r#"{"node": "n1", "outcome": "failed", "code": 3, "took": 1.5, "bytes": 0}"#;
+        let report = StepReport {
+            step: "load".into(),
+            nodes: vec![serde_json::from_str(line).unwrap()],
+        };
+        results.write("demo", std::slice::from_ref(&report)).unwrap();
+        let text = fs::read_to_string(results.path().join("results.json")).unwrap();
+        assert_eq!(read_reports(text.as_bytes()).unwrap(), [report]);
+        let later = text.replace("\"version\": 1", "\"version\": 2");
+        assert!(read_reports(later.as_bytes()).is_err());
+        assert!(read_reports(&text.as_bytes()[..text.len() - 3]).is_err());
     }
 }

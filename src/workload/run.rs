@@ -38,6 +38,9 @@ impl Workload<'_> {
 
     async fn step(&self, step: &WorkloadStep, dir: &Path) -> StepReport {
         let began = Instant::now();
+        if let Some(watcher) = self.watcher {
+            watcher.step_begun(step);
+        }
         self.events.emit(Event::StepBegun {
             name: step.name.clone(),
             nodes: step.on.len(),
@@ -56,7 +59,7 @@ impl Workload<'_> {
             async move {
                 let turn = self.nodes.turn_unless(name, self.cancel);
                 let _turn = OptionFuture::from(takes_turns.then_some(turn)).await;
-                self.run_on(step, name, dir, barrier).await
+                Box::pin(self.run_on(step, name, dir, barrier)).await
             }
         })
         .await;

@@ -47,6 +47,9 @@ impl<'a> Kept<'a> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let room = usize::try_from(KEPT.saturating_sub(self.bytes)).unwrap_or(usize::MAX);
         self.file.write_all(&bytes[..bytes.len().min(room)])?;
+        if let Some(watcher) = self.workload.watcher {
+            watcher.output(self.node, self.stream, bytes);
+        }
         let before = self.bytes;
         self.bytes += bytes.len() as u64;
         if self.workload.live {

@@ -33,6 +33,7 @@ impl Sink for Stopping<'_> {
             collected: false,
             result: NodeResult {
                 took: end.took,
+                measured: end.measured.clone(),
                 ..result(self.node, "stopped")
             },
         })
@@ -94,6 +95,7 @@ fn result(node: &NodeName, error: &str) -> NodeResult {
         bytes: 0,
         lost: 0,
         cut: 0,
+        measured: None,
         uncollected: Vec::new(),
         notes: Vec::new(),
         unconfirmed: false,

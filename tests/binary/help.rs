@@ -3,13 +3,22 @@
 use crate::program::Vcluster;
 
 /// All verbs and their own verbs, in the order of the help.
-const VERBS: [&str; 36] = [
+const VERBS: [&str; 45] = [
     "validate",
     "plan",
     "doctor",
     "up",
     "down",
     "run",
+    "test",
+    "scale",
+    "compare",
+    "runs",
+    "runs list",
+    "runs show",
+    "runs export",
+    "runs remove",
+    "report",
     "configure",
     "status",
     "restart",

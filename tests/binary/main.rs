@@ -22,7 +22,9 @@ macro_rules! assert_output {
 mod cluster;
 mod codes;
 mod colour;
+mod compare;
 mod errors;
+mod experiment;
 mod export;
 mod filter;
 mod fixed_defects;
@@ -31,6 +33,8 @@ mod hosts;
 mod interrupt;
 mod program;
 mod recorded;
+mod report;
+mod runs;
 mod selection;
 mod state;
 mod tools;

@@ -6,9 +6,11 @@
 mod change;
 mod changed;
 mod command;
+mod criteria;
 mod debian;
 mod doctor;
 mod errors;
+mod experiment;
 mod faults;
 mod foreign;
 mod interrupt;

@@ -178,6 +178,7 @@ impl Cluster {
             fanout: None,
             barrier_timeout: self.barrier_timeout,
             starts: true,
+            watcher: None,
         }
     }
 

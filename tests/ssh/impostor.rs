@@ -15,7 +15,7 @@ use crate::server::Server;
 
 /// What answers every command; `CASE` in its command line selects how.
 const IMPOSTOR: &str = r#"#!/usr/bin/python3
-import os, re, struct, sys
+import os, re, struct, sys, time
 
 out = sys.stdout.buffer
 last = 2**64 - 1
@@ -56,6 +56,7 @@ def beyond():
 
 def absurd():
     hello(last)
+    frame(b"m", b"cpu %d\nlink a\x1b %d 1 1 1\nwatch asked-for 1 1 1 1 %d\nwatch other 1 1 1 1 1" % (last, last, 2**32 - 1))
     frame(b"x", b"signal 4294967295 18446744073709551615")
     wait()
 
@@ -73,6 +74,18 @@ def reports():
     hello()
     while True:
         frame(b"r", b"y" * 65536)
+
+def measures():
+    hello()
+    while True:
+        frame(b"m", b"".join(b"unknown %d\n" % at for at in range(4000)))
+        # A build without optimization reads them more slowly than they come.
+        time.sleep(0.01)
+
+def measures_nonsense():
+    hello()
+    frame(b"m", b"cpu none\n")
+    wait()
 
 def complaints():
     while True:
@@ -129,6 +142,7 @@ fn step(case: &str) -> Step {
         owner: format!("case-{case}"),
         command: "true".into(),
         timeout: Duration::from_secs(2),
+        watch: vec!["asked-for".into()],
         begun: false,
         arrived: None,
     }
@@ -172,7 +186,14 @@ fn unconfirmed(case: &str, ended: Result<End, StepError>) -> StepError {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_no_supervisor_says_is_an_error_that_proves_no_end() {
     let server = impostor();
-    for case in ["text", "garbage", "no_greeting", "two_greetings", "beyond"] {
+    for case in [
+        "text",
+        "garbage",
+        "no_greeting",
+        "two_greetings",
+        "beyond",
+        "measures_nonsense",
+    ] {
         let began = Instant::now();
         let (ended, _) = follow(&server, case).await;
         let error = unconfirmed(case, ended);
@@ -196,6 +217,15 @@ async fn numbers_that_no_node_can_mean_do_no_harm() {
         stderr: u64::MAX,
     };
     assert_eq!((end.lost, count), (all, 0));
+    let measured = end.measured.unwrap();
+    assert!(measured.cpu_seconds.is_finite() && measured.cpu_seconds > 1e16);
+    assert_eq!(measured.links["a?"].received_bytes, u64::MAX);
+    let watched: Vec<(&str, u32)> = measured
+        .watched
+        .iter()
+        .map(|(name, watched)| (name.as_str(), watched.processes))
+        .collect();
+    assert_eq!(watched, [("asked-for", u32::MAX)]);
     let (ended, _) = follow(&server, "gone").await;
     assert!(matches!(ended, Err(StepError::Gone)), "{ended:?}");
 }
@@ -208,6 +238,7 @@ async fn a_node_that_never_ends_is_left_in_bounded_time_and_memory() {
         "never_started",
         "output",
         "reports",
+        "measures",
         "complaints",
         "leaves",
         "silent",

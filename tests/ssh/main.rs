@@ -11,6 +11,7 @@ mod hostile;
 mod hosts;
 mod impostor;
 mod input;
+mod measured;
 mod paths;
 mod server;
 mod shells;

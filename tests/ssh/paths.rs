@@ -180,6 +180,7 @@ async fn a_step_continues_after_its_host_could_not_be_reached_for_any_reason() {
         owner: "test".into(),
         command: "echo one; sleep 4; echo two".into(),
         timeout: Duration::from_mins(1),
+        watch: Vec::new(),
         arrived: None,
     };
     let mut sink = Loses {

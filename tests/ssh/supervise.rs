@@ -18,8 +18,8 @@ use crate::server::{Server, asleep};
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 #[derive(Default)]
-struct Kept {
-    stdout: Vec<u8>,
+pub(crate) struct Kept {
+    pub(crate) stdout: Vec<u8>,
     stderr: Vec<u8>,
     ended: u32,
     /// Cuts the connection once this many bytes have arrived.
@@ -47,7 +47,7 @@ impl Sink for Kept {
     }
 }
 
-fn nodes(server: &Server) -> Nodes {
+pub(crate) fn nodes(server: &Server) -> Nodes {
     Nodes::new([Reach {
         target: server.node("node"),
         via: Via::Direct,
@@ -55,7 +55,7 @@ fn nodes(server: &Server) -> Nodes {
     }])
 }
 
-fn step(command: &str) -> Step {
+pub(crate) fn step(command: &str) -> Step {
     let number = COUNT.fetch_add(1, Ordering::Relaxed).to_string();
     let process = std::process::id().to_string();
     Step {
@@ -64,12 +64,13 @@ fn step(command: &str) -> Step {
         owner: "test".into(),
         command: command.into(),
         timeout: Duration::from_mins(1),
+        watch: Vec::new(),
         begun: false,
         arrived: None,
     }
 }
 
-async fn follow(nodes: &Nodes, step: &Step, kept: &mut Kept) -> Result<End, StepError> {
+pub(crate) async fn follow(nodes: &Nodes, step: &Step, kept: &mut Kept) -> Result<End, StepError> {
     with_gate(nodes, step, None, &CancellationToken::new(), kept).await
 }
 

@@ -22,7 +22,7 @@ use crate::base::event::{ActionKind, Events};
 use crate::host::fake::FakeHosts;
 use crate::plan::Plan;
 use crate::state::{ClusterDir, StateRoot};
-use crate::topology::Topology;
+use crate::topology::{Overrides, Topology};
 
 /// Three hosts, a controller's directory, and a topology on them.
 struct World {
@@ -44,6 +44,7 @@ impl World {
         let temp = tempfile::tempdir().unwrap();
         let options = UpOptions {
             topology_file: None,
+            overrides: Overrides::default(),
             keep: false,
             adopt: false,
             configure: true,

@@ -55,6 +55,8 @@ impl World {
             vars: Map::new(),
             configure: Vec::new(),
             workload: Vec::new(),
+            metrics: Vec::new(),
+            criteria: Vec::new(),
             base_dir: "/".into(),
             file: "test.yaml".into(),
             text: String::new(),

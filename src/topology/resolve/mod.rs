@@ -1,14 +1,20 @@
 //! Raw types to the model: defaults, node sets, templates of values, references, limits. Continues
 //! after every mistake with what is left.
 
+mod criteria;
 mod files;
 mod groups;
 mod hosts;
 mod images;
+mod known;
+mod metric_values;
+mod metrics;
 mod network;
 mod networks;
 mod node_values;
 mod nodes;
+mod properties;
+mod readings;
 mod steps;
 mod templates;
 mod user_data;
@@ -74,7 +80,10 @@ pub(super) fn topology(raw: &RawTopology, sink: &Sink<'_>, base_dir: &Path) -> O
     let groups = groups::resolve(&scope, raw, &hosts, &images, &networks, &vars);
     let (network, networks) = networks.resolve(&scope, &groups.nodes, groups.complete, hosts.len());
     let configure = steps::configure(&scope, raw.configure.as_ref(), &groups);
-    let workload = steps::workload(&scope, raw.workload.as_ref(), &groups);
+    let made = metrics::Made::read(&scope, raw.workload.as_ref());
+    let workload = steps::workload(&scope, raw.workload.as_ref(), &groups, &made);
+    let metrics = properties::resolve(&scope, raw.metrics.as_ref(), &made);
+    let criteria = criteria::resolve(&scope, raw.criteria.as_ref(), &made, &metrics, &groups);
     let min_ready = raw
         .min_ready
         .as_ref()
@@ -102,6 +111,8 @@ pub(super) fn topology(raw: &RawTopology, sink: &Sink<'_>, base_dir: &Path) -> O
         vars,
         configure: configure.iter().map(|step| step.step.clone()).collect(),
         workload: workload.iter().map(|step| step.step.clone()).collect(),
+        metrics,
+        criteria,
         ttl,
         base_dir: scope.base_dir.clone(),
         file: sink.file().to_owned(),

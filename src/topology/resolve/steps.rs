@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::groups::Groups;
+use super::metrics::Made;
 use super::values::{self, Span};
 use super::{Scope, files, nodes};
 use crate::base::name::NodeName;
@@ -269,6 +270,7 @@ pub(super) fn workload(
     scope: &Scope<'_>,
     raw: Option<&At<Vec<At<RawWorkload>>>>,
     groups: &Groups,
+    made: &Made,
 ) -> Vec<Placed<WorkloadStep>> {
     let mut names = HashMap::new();
     let list = raw.and_then(At::get);
@@ -307,6 +309,7 @@ pub(super) fn workload(
                 return None;
             };
             let command = command_text(scope, &run.span, &run.get()?.0);
+            let measured = made.steps.get(i)?;
             good_name.then_some(Placed {
                 step: WorkloadStep {
                     name,
@@ -316,6 +319,8 @@ pub(super) fn workload(
                     barrier,
                     fanout: Some(fanout?).filter(|fanout| *fanout > 0),
                     collect: collect?,
+                    metrics: measured.metrics.clone(),
+                    watch: measured.watch.clone(),
                     at: Some(scope.sink.locate(at.span.start)),
                 },
                 action: run.span.clone(),

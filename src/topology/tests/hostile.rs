@@ -99,6 +99,14 @@ fn fragments() -> impl Strategy<Value = String> {
         "1e999",
         "~",
         "workload: [{run: x}]\n",
+        "workload: [{run: x, watch: [a], metrics: {m: {regex: '(1)', ",
+        "from: stderr, ",
+        "format: jsonl, ",
+        "json: /a~0, ",
+        "unit: s, floor: 2ms, min_change: 5%, ",
+        "criteria: {m: [p99 < 2s, ",
+        "step.step1.seconds: {is: growth <= n, abort: true, after: 1s, ",
+        "metrics: {m.x: {unit: ",
         "on: \"@a!a001\"\n",
     ]);
     prop::collection::vec(fragment, 0..24).prop_map(|parts| parts.concat())

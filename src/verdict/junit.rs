@@ -1,11 +1,17 @@
 //! Workload results as JUnit XML, for CI systems. Pure. The form is what Jenkins and GitLab read:
-//! `testsuites` > `testsuite` (one per step) > `testcase` (one per node).
+//! `testsuites` > `testsuite` (one per step) > `testcase` (one per node); and a suite with the criteria.
 
 use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
 
+use super::words::{explained, titled};
 use crate::base::group::grouped;
+use crate::base::text::sanitize;
+use crate::measure::{Finding, Judgement};
+
+/// The suite of the criteria.
+const CRITERIA: &str = "criteria";
 
 /// Bytes kept of an output: its end, which usually has the reason of a failure.
 const TAIL: usize = 8 * 1024;
@@ -44,8 +50,8 @@ pub struct Case {
     pub uncollected: Vec<String>,
 }
 
-/// The document for the results of a cluster; steps in order of appearance.
-pub fn document(cluster: &str, cases: &[Case]) -> Result<String, SerializeError> {
+/// The document for the results of a cluster: steps in order of appearance, then the criteria if there are any.
+pub fn document(cluster: &str, cases: &[Case], findings: &[Finding]) -> Result<String, SerializeError> {
     let suites = grouped(cases.iter().map(|case| (case.step.as_str(), case)));
     let mut report = Report::new(cluster);
     for (step, cases) in suites {
@@ -55,8 +61,37 @@ pub fn document(cluster: &str, cases: &[Case]) -> Result<String, SerializeError>
         suite.add_test_cases(cases.into_iter().map(|case| test_case(cluster, case)));
         report.add_test_suite(suite);
     }
+    if !findings.is_empty() {
+        let mut suite = TestSuite::new(CRITERIA);
+        suite.set_time(Duration::ZERO);
+        suite.add_test_cases(findings.iter().map(|finding| criterion(cluster, finding)));
+        report.add_test_suite(suite);
+    }
     report.set_time(longest(cases.iter()));
     report.to_string()
+}
+
+/// A criterion as a test case. One that only warns passes; what it warns of is in its output.
+fn criterion(cluster: &str, finding: &Finding) -> TestCase {
+    let why = sanitize(&explained(finding)).into_owned();
+    let fails = finding.fails();
+    let mut status = match finding.judgement {
+        Judgement::NotApplicable => TestCaseStatus::skipped(),
+        _ if fails => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        _ => TestCaseStatus::success(),
+    };
+    if fails || finding.judgement == Judgement::NotApplicable {
+        status.set_message(why.as_str());
+    }
+    let mut test_case = TestCase::new(titled(&finding.criterion), status);
+    test_case
+        .set_classname(format!("{cluster}.{CRITERIA}"))
+        .set_time(Duration::ZERO);
+    let warns = matches!(finding.judgement, Judgement::Failed | Judgement::NoSamples) && !fails;
+    if warns {
+        test_case.set_system_out(format!("warning: {why}"));
+    }
+    test_case
 }
 
 fn longest<'a>(cases: impl Iterator<Item = &'a Case>) -> Duration {
@@ -113,6 +148,7 @@ fn tail(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::{Criterion, Expression, Severity, Unit};
 
     fn case(step: &str, node: &str, outcome: Outcome) -> Case {
         Case {
@@ -144,7 +180,7 @@ mod tests {
                 },
             ),
         ];
-        insta::assert_snapshot!(document("demo", &cases).unwrap(), @r#"
+        insta::assert_snapshot!(document("demo", &cases, &[]).unwrap(), @r#"
         <?xml version="1.0" encoding="UTF-8"?>
         <testsuites name="demo" tests="3" skipped="1" failures="1" errors="0" time="1.234">
             <testsuite name="load" tests="2" skipped="0" errors="0" failures="1" time="1.234">
@@ -166,7 +202,7 @@ mod tests {
     fn files_that_were_not_collected_are_in_system_err_of_a_case_that_passed() {
         let mut case = case("load", "n1", Outcome::Passed);
         case.uncollected = vec!["nothing matches /<*>".into(), "p (a named pipe)".into()];
-        let xml = document("demo", &[case]).unwrap();
+        let xml = document("demo", &[case], &[]).unwrap();
         let wanted = "<system-err>not collected: nothing matches /&lt;*&gt;\n\
             not collected: p (a named pipe)</system-err>";
         assert!(xml.contains(wanted) && xml.contains("failures=\"0\""), "{xml}");
@@ -181,10 +217,65 @@ mod tests {
         assert!(shown(&output).starts_with(&format!("[the first {before} bytes are left out]\n")));
     }
 
+    fn finding(text: &str, judgement: Judgement) -> Finding {
+        Finding {
+            criterion: Criterion {
+                metric: "join_seconds".parse().unwrap(),
+                is: Expression::parse(text).unwrap(),
+                text: text.into(),
+                severity: Severity::Error,
+                abort: None,
+                step: None,
+                on: None,
+                require_samples: true,
+                line: None,
+            },
+            judgement,
+            value: Some(3.25),
+            bound: Some(2.0),
+            unit: Some(Unit::seconds()),
+            samples: 3,
+            nodes: Vec::new(),
+            note: None,
+        }
+    }
+
+    #[test]
+    fn criteria_are_a_suite_that_names_values_bounds_and_nodes() {
+        let mut broken = finding("p99 < 2s", Judgement::Failed);
+        broken.nodes = ["n2", "n1"].map(|node| node.parse().unwrap()).into();
+        broken.note = Some("no samples from n3".into());
+        let mut warns = finding("max < 2s", Judgement::Failed);
+        warns.criterion.severity = Severity::Warn;
+        let mut growth = finding("growth <= n log n", Judgement::NotApplicable);
+        growth.value = None;
+        growth.bound = None;
+        growth.note = Some("needs several sizes".into());
+        let passed = finding("count > 2", Judgement::Passed);
+        let xml = document("demo", &[], &[broken, warns, growth, passed]).unwrap();
+        insta::assert_snapshot!(xml, @r#"
+        <?xml version="1.0" encoding="UTF-8"?>
+        <testsuites name="demo" tests="4" skipped="1" failures="1" errors="0" time="0.000">
+            <testsuite name="criteria" tests="4" skipped="1" errors="0" failures="1" time="0.000">
+                <testcase name="join_seconds p99 &lt; 2s" classname="demo.criteria" time="0.000">
+                    <failure message="the value is 3.25 s, the bound is 2 s; 2 nodes: n[1-2]; no samples from n3"/>
+                </testcase>
+                <testcase name="join_seconds max &lt; 2s" classname="demo.criteria" time="0.000">
+                    <system-out>warning: the value is 3.25 s, the bound is 2 s</system-out>
+                </testcase>
+                <testcase name="join_seconds growth &lt;= n log n" classname="demo.criteria" time="0.000">
+                    <skipped message="needs several sizes"/>
+                </testcase>
+                <testcase name="join_seconds count &gt; 2" classname="demo.criteria" time="0.000"/>
+            </testsuite>
+        </testsuites>
+        "#);
+    }
+
     #[test]
     fn no_results_are_a_document_too() {
         assert!(
-            document("demo", &[])
+            document("demo", &[], &[])
                 .unwrap()
                 .contains("<testsuites name=\"demo\" tests=\"0\"")
         );

@@ -1,0 +1,27 @@
+//! Experiments: runs of several variants and sizes of a cluster in a planned order, and what follows from them. Raises
+//! the cluster, and removes it again if it was not there before.
+
+mod confirm;
+mod find;
+mod growth;
+mod lease;
+mod measured;
+mod plan;
+mod progress;
+mod run;
+mod session;
+mod setup;
+mod summary;
+mod topologies;
+mod values;
+
+pub use confirm::Compared;
+pub use find::{Boundary, Find, Found, Tried};
+pub use growth::{GrowthReport, GrowthRow, RankedCost, models};
+pub use measured::growing_group;
+pub use plan::{Design, Planned, Variant};
+pub use progress::{Progress, Show};
+pub use run::{Left, Outcome, conduct, growth};
+pub use setup::{Options, Setup};
+pub use summary::{Tally, VariantTally, tally};
+pub use topologies::Topologies;

@@ -1,0 +1,36 @@
+//! Which file of accepted regressions counts: the one that is named, else the one beside the topology.
+
+use std::path::{Path, PathBuf};
+
+use super::operand::Operand;
+use crate::compare::{Accepted, read_accepted};
+use crate::state::{ClusterRecord, StateRoot};
+
+/// Its name beside a topology.
+const NAME: &str = "accepted.yaml";
+
+/// The accepted regressions. Of the operands, the first one that has a file decides.
+pub(super) fn entries(named: Option<&Path>, operands: &[&Operand]) -> anyhow::Result<Vec<Accepted>> {
+    let found = match named {
+        Some(path) => Some(path.to_owned()),
+        None => operands.iter().find_map(|operand| beside(operand)),
+    };
+    Ok(match found {
+        Some(path) => read_accepted(&path)?,
+        None => Vec::new(),
+    })
+}
+
+/// The file beside the topology of an experiment as it was named, or beside that of the cluster of a run, while that is
+/// recorded here.
+fn beside(operand: &Operand) -> Option<PathBuf> {
+    let topology = if let Some(experiment) = &operand.experiment {
+        PathBuf::from(&experiment.topology)
+    } else {
+        let cluster = operand.runs.first()?.record.cluster.as_ref()?;
+        let dir = StateRoot::from_env().ok()?.cluster(cluster);
+        ClusterRecord::load(&dir).ok().flatten()?.topology?
+    };
+    let path = topology.parent()?.join(NAME);
+    path.is_file().then_some(path)
+}

@@ -1,0 +1,17 @@
+//! Judges criteria: what a run measured, against what must hold; and writes the result down as JUnit XML. Pure: reads
+//! no file.
+
+mod bound;
+mod judge;
+pub mod junit;
+mod origin;
+mod words;
+mod worst;
+
+pub use bound::{Bound, unit_of};
+pub use judge::judge;
+pub use origin::comes_from;
+pub use words::{explained, number, titled, with_unit};
+
+#[cfg(test)]
+mod tests;
