@@ -1,6 +1,8 @@
 //! How much of a page a section may take, so that the page stays small enough to be sent and opened.
 
-use maud::Markup;
+use maud::{Markup, html};
+
+use crate::base::text::plural;
 
 /// Bytes that are left.
 #[derive(Debug)]
@@ -32,9 +34,19 @@ impl Budget {
     }
 }
 
+/// The drawings of metrics that fit into so many bytes, and a note about the others.
+pub(super) fn figures<T>(bytes: usize, metrics: &[T], figure: impl FnMut(&T) -> Markup) -> Markup {
+    let (drawn, left_out) = Budget::new(bytes).fitting(metrics, figure);
+    html! {
+        @for figure in &drawn { (figure) }
+        @if left_out > 0 {
+            p.note { (plural(left_out, "further metric")) " left out: the page would be larger than 2 MB" }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use maud::html;
 
     use super::*;
 

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::axis::{Axis, Scale};
-use super::budget::Budget;
+use super::budget::figures;
 use super::model::{GrowthChart, Mark};
 use super::svg::{drawing, grid, labels, percent, place};
 use crate::base::text::plural;
@@ -24,7 +24,6 @@ const INNER: f64 = 1000.0;
 
 /// The section.
 pub(super) fn section(charts: &[GrowthChart]) -> Markup {
-    let (drawn, left_out) = Budget::new(ROOM).fitting(charts, figure);
     html! {
         @if !charts.is_empty() {
             section {
@@ -33,10 +32,7 @@ pub(super) fn section(charts: &[GrowthChart]) -> Markup {
                     "Every dot is a run. The line is the best model, the band its 95 % interval. The dashed line "
                     "begins like the model and grows exactly as the criterion allows."
                 }
-                @for figure in &drawn { (figure) }
-                @if left_out > 0 {
-                    p.note { (plural(left_out, "further metric")) " left out: the page would be larger than 2 MB" }
-                }
+                (figures(ROOM, charts, figure))
             }
         }
     }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::axis::{Axis, Scale};
-use super::budget::Budget;
+use super::budget::figures;
 use super::model::{Strip, StripRow};
 use super::svg::{drawing, grid, labels, place, width};
 use crate::base::text::plural;
@@ -28,7 +28,6 @@ const ROWS: usize = 24;
 
 /// The section.
 pub(super) fn section(strips: &[Strip]) -> Markup {
-    let (drawn, left_out) = Budget::new(ROOM).fitting(strips, figure);
     html! {
         @if !strips.is_empty() {
             section {
@@ -37,10 +36,7 @@ pub(super) fn section(strips: &[Strip]) -> Markup {
                     "Every dot is the value of one run, or of one node where the title says so. The thick line is the "
                     "median, the band around it its 99 % interval (bootstrap), the dashed line the bound of a criterion."
                 }
-                @for figure in &drawn { (figure) }
-                @if left_out > 0 {
-                    p.note { (plural(left_out, "further metric")) " left out: the page would be larger than 2 MB" }
-                }
+                (figures(ROOM, strips, figure))
             }
         }
     }
