@@ -221,7 +221,7 @@ impl Fit {
     /// Yes only if the bound itself is ruled out, and all possible models grow noticeably faster: they rise
     /// more than it between the smallest and the largest size, and the closest curve with its shape misses
     /// theirs by at least 5 % somewhere between. So `n^1.25` is not above `n log n` between 10 and 150, where
-    /// it rises less, though it is for ever larger sizes. A falling series is above nothing.
+    /// it rises less, although it rises more at much larger sizes. A falling series is above nothing.
     pub fn is_above(&self, bound: Growth) -> Above {
         let models = std::iter::once(&self.best).chain(&self.others);
         let (mut some, mut all) = (false, true);

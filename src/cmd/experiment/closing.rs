@@ -102,7 +102,7 @@ fn show(
     }
     report::show(&text);
     if !context.quiet {
-        report::message(&farewell(outcome, store, options, args));
+        report::message(&next_steps(outcome, store, options, args));
     }
     tallied?;
     Ok(())
@@ -126,7 +126,7 @@ fn compared_text(compared: &Compared, look: Look) -> String {
 }
 
 /// What is left, and what to do next.
-fn farewell(outcome: &Outcome, store: &Store, options: &Options, args: &ExperimentArgs) -> String {
+fn next_steps(outcome: &Outcome, store: &Store, options: &Options, args: &ExperimentArgs) -> String {
     let experiment = &outcome.experiment;
     let (name, cluster) = (&experiment.name, &experiment.cluster);
     let place = args.out.as_ref().map_or_else(String::new, |out| {
