@@ -217,7 +217,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::measure::{Better, Expression, Judgement, MetricSource, Reading, Severity};
+    use crate::measure::fixture::criterion;
+    use crate::measure::{Better, Judgement, MetricSource, Reading};
     use crate::workload::NodeResult;
 
     fn spec(name: &str, source: Option<MetricSource>, reading: Option<Reading>) -> MetricSpec {
@@ -230,20 +231,6 @@ mod tests {
             better: Some(Better::Lower),
             min_change: None,
             floor: None,
-        }
-    }
-
-    fn criterion(metric: &str, text: &str) -> Criterion {
-        Criterion {
-            metric: metric.parse().unwrap(),
-            is: Expression::parse(text).unwrap(),
-            text: text.into(),
-            severity: Severity::Error,
-            abort: None,
-            step: None,
-            on: None,
-            require_samples: true,
-            line: None,
         }
     }
 

@@ -4,6 +4,8 @@
 mod builtin;
 mod criterion;
 mod expression;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod growth;
 mod metric;
 mod pattern;

@@ -109,30 +109,7 @@ pub fn troubles<'a>(troubles: impl IntoIterator<Item = &'a Trouble>) -> Vec<Stri
 mod tests {
     use super::super::style::plain;
     use super::*;
-    use crate::measure::{Criterion, Expression, Unit};
-
-    fn finding(text: &str, judgement: Judgement) -> Finding {
-        Finding {
-            criterion: Criterion {
-                metric: "join_seconds".parse().unwrap(),
-                is: Expression::parse(text).unwrap(),
-                text: text.into(),
-                severity: Severity::Error,
-                abort: None,
-                step: None,
-                on: None,
-                require_samples: true,
-                line: None,
-            },
-            judgement,
-            value: Some(3.25),
-            bound: Some(2.0),
-            unit: Some(Unit::seconds()),
-            samples: 3,
-            nodes: Vec::new(),
-            note: None,
-        }
-    }
+    use crate::measure::fixture::finding;
 
     #[test]
     fn each_criterion_has_a_line_and_failures_are_coloured_only() {

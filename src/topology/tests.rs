@@ -9,6 +9,7 @@ use crate::base::name::NodeName;
 use crate::base::units::MiB;
 
 mod bad_input;
+mod criteria;
 mod hostile;
 mod metrics;
 mod networks;

@@ -148,7 +148,8 @@ fn tail(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::{Criterion, Expression, Severity, Unit};
+    use crate::measure::Severity;
+    use crate::measure::fixture::finding;
 
     fn case(step: &str, node: &str, outcome: Outcome) -> Case {
         Case {
@@ -215,29 +216,6 @@ mod tests {
         assert!(tail(&output).len() <= TAIL);
         let before = output.len() - tail(&output).len();
         assert!(shown(&output).starts_with(&format!("[the first {before} bytes are left out]\n")));
-    }
-
-    fn finding(text: &str, judgement: Judgement) -> Finding {
-        Finding {
-            criterion: Criterion {
-                metric: "join_seconds".parse().unwrap(),
-                is: Expression::parse(text).unwrap(),
-                text: text.into(),
-                severity: Severity::Error,
-                abort: None,
-                step: None,
-                on: None,
-                require_samples: true,
-                line: None,
-            },
-            judgement,
-            value: Some(3.25),
-            bound: Some(2.0),
-            unit: Some(Unit::seconds()),
-            samples: 3,
-            nodes: Vec::new(),
-            note: None,
-        }
     }
 
     #[test]

@@ -6,24 +6,9 @@ use std::time::Duration;
 use super::{comes_from, explained, judge, number, titled, unit_of};
 use crate::base::name::NodeName;
 use crate::extract::Trouble;
-use crate::measure::{
-    Criterion, Expression, Finding, Judgement, MetricSource, MetricSpec, Reading, Sample, Severity, Unit,
-};
+use crate::measure::fixture::criterion;
+use crate::measure::{Criterion, Finding, Judgement, MetricSource, MetricSpec, Reading, Sample, Unit};
 use crate::topology::WorkloadStep;
-
-fn criterion(metric: &str, text: &str) -> Criterion {
-    Criterion {
-        metric: metric.parse().unwrap(),
-        is: Expression::parse(text).unwrap(),
-        text: text.into(),
-        severity: Severity::Error,
-        abort: None,
-        step: None,
-        on: None,
-        require_samples: true,
-        line: None,
-    }
-}
 
 fn sample(metric: &str, step: &str, node: &str, value: f64) -> Sample {
     Sample {

@@ -189,29 +189,13 @@ fn figure(value: f64, unit: Option<&Unit>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::{Criterion, Expression};
+    use crate::measure::fixture;
     use crate::report::style::plain;
 
     fn finding(text: &str, judgement: Judgement, value: Option<f64>) -> Finding {
         Finding {
-            criterion: Criterion {
-                metric: "join_seconds".parse().unwrap(),
-                is: Expression::parse(text).unwrap(),
-                text: text.into(),
-                severity: Severity::Error,
-                abort: None,
-                step: None,
-                on: None,
-                require_samples: true,
-                line: None,
-            },
-            judgement,
             value,
-            bound: Some(2.0),
-            unit: Some(Unit::seconds()),
-            samples: 3,
-            nodes: Vec::new(),
-            note: None,
+            ..fixture::finding(text, judgement)
         }
     }
 
