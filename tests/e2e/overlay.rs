@@ -1,5 +1,7 @@
 //! The VXLAN between the hosts is proved before guests start.
 
+use std::time::Duration;
+
 use crate::world::{World, on_host};
 
 /// Removes the rule, even if the test fails.
@@ -60,5 +62,46 @@ fn a_firewall_that_drops_the_vxlan_is_named_with_the_pair_before_guests_start() 
         doctor.stdout
     );
     drop(rule);
+    world.run(&["down", "topology.yaml", "-y"]).code(0);
+}
+
+/// Lets a guest run again, even if the test fails.
+struct Suspended(String);
+
+impl Suspended {
+    fn begin(world: &World, node: &str) -> Self {
+        let domain = format!("{}.{node}", world.name);
+        let done = on_host("bm02", &format!("virsh suspend {domain}"));
+        assert!(done.status.success(), "{done:?}");
+        Self(domain)
+    }
+}
+
+impl Drop for Suspended {
+    fn drop(&mut self) {
+        on_host("bm02", &format!("virsh resume {}", self.0));
+    }
+}
+
+/// Three requests for its Ethernet address, as Linux makes them by default, end after 3 s: "No route to host".
+#[test]
+fn a_node_waits_for_a_peer_that_does_not_get_a_cpu() {
+    let world = World::new();
+    world.topology("bm[01-02]", "groups: { n: { count: 2, place: spread } }\n");
+    world.run(&["up", "topology.yaml"]).code(0);
+    let suspended = Suspended::begin(&world, "n002");
+    let resumes = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(8));
+        drop(suspended);
+    });
+    // Its Ethernet address is not known yet.
+    let greeting =
+        "peer=$(awk '/n002/ { print $1; exit }' /etc/hosts) && ! ip neigh | grep \"^$peer .*lladdr\" &&
+        timeout 100 nc $peer 22 </dev/null | head -c 4";
+    world
+        .run(&["exec", "-w", "n001", "--", greeting])
+        .code(0)
+        .says("SSH-");
+    resumes.join().unwrap();
     world.run(&["down", "topology.yaml", "-y"]).code(0);
 }

@@ -81,3 +81,34 @@ async fn what_ssh_refuses_is_an_error_in_its_words() {
     let error = absent.settings(&target("a")).await.unwrap_err().to_string();
     assert!(error.contains("absent"), "{error}");
 }
+
+/// Compares what is concluded about a host with what `ssh` itself says about it.
+#[tokio::test]
+async fn hosts_that_are_alike_get_what_ssh_says_of_each() {
+    let home = tempfile::tempdir().unwrap();
+    let included = home.path().join("more.conf");
+    fs::write(&included, "Host *4\n Port 2204\n").unwrap();
+    let text = format!(
+        "Include {}\nHost bm01\n HostName 10.0.0.1\nHost bm02\n HostName bm02.example.org\n\
+         Host bm* !bm05\n User root\n IdentityFile ~/keys/a\n ControlPath ~/.ssh/%h\n\
+         Host bm06\n IdentityFile ~/keys/%h\nHost *\n ProxyJump bm03\n",
+        included.display()
+    );
+    let shared = config(home.path(), &text);
+    for name in [
+        "bm01", "bm02", "bm04", "bm05", "bm06", "bm07", "gate", "10.0.0.8", "BM07", "bm03",
+    ] {
+        for user in [None, Some("admin".to_owned())] {
+            let mut target = target(name);
+            target.user = user;
+            let own = config(home.path(), &text).settings(&target).await;
+            let found = shared.settings(&target).await;
+            match (own, found) {
+                (Ok(own), Ok(found)) => assert_eq!(own, found, "{name}"),
+                (own, found) => assert!(own.is_err() && found.is_err(), "{name}: {own:?} {found:?}"),
+            }
+        }
+    }
+    // For each user: bm01 with bm02 and bm07, bm04, and those that no pattern of `bm*` matches.
+    assert_eq!(shared.classes.lock().unwrap().len(), 6);
+}
