@@ -83,11 +83,12 @@ impl Drop for Suspended {
     }
 }
 
-/// Three requests for its Ethernet address, as Linux makes them by default, end after 3 s: "No route to host".
+/// Three requests for its Ethernet address, as Linux makes them by default, end after 3 s: "No route to host". Both nodes
+/// are on one host: for nodes of other hosts, the host itself answers.
 #[test]
 fn a_node_waits_for_a_peer_that_does_not_get_a_cpu() {
     let world = World::new();
-    world.topology("bm[01-02]", "groups: { n: { count: 2, place: spread } }\n");
+    world.topology("bm02", "groups: { n: { count: 2 } }\n");
     world.run(&["up", "topology.yaml"]).code(0);
     let suspended = Suspended::begin(&world, "n002");
     let resumes = std::thread::spawn(move || {
@@ -98,10 +99,8 @@ fn a_node_waits_for_a_peer_that_does_not_get_a_cpu() {
     let greeting =
         "peer=$(awk '/n002/ { print $1; exit }' /etc/hosts) && ! ip neigh | grep \"^$peer .*lladdr\" &&
         timeout 100 nc $peer 22 </dev/null | head -c 4";
-    world
-        .run(&["exec", "-w", "n001", "--", greeting])
-        .code(0)
-        .says("SSH-");
+    let greeted = world.run(&["exec", "-w", "n001", "--", greeting]).code(0);
+    assert!(greeted.stdout.contains("SSH-"), "{greeted:?}");
     resumes.join().unwrap();
     world.run(&["down", "topology.yaml", "-y"]).code(0);
 }
