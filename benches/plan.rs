@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a measurement stops at the first error")]
 #![expect(clippy::print_stdout, reason = "printing the figures is its purpose")]
 
+mod shared;
+
 use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
@@ -11,9 +13,11 @@ use serde_json::Map;
 use uuid::Uuid;
 use vcluster::base::name::{GroupName, ImageName, NetworkName};
 use vcluster::base::units::MiB;
-use vcluster::inventory::{DomainState, HostFacts, Mark, ObservedHost, ObservedNode};
+use vcluster::inventory::{DomainState, Mark, ObservedHost, ObservedNode};
 use vcluster::plan::{ImageFacts, KnownFailures, Plan, PlanInput, plan};
 use vcluster::topology::{Accel, Group, Host, MinReady, Network, Node, Place, Topology};
+
+use shared::observed;
 
 const ROUNDS: usize = 7;
 const GROUPS: u32 = 5;
@@ -153,38 +157,6 @@ fn host(number: u32) -> Host {
         identity: None,
         vars: Map::new(),
         at: None,
-    }
-}
-
-fn observed(number: u32) -> ObservedHost {
-    ObservedHost {
-        name: format!("bm{number:04}").parse().unwrap(),
-        facts: HostFacts {
-            hostname: format!("bm{number:04}"),
-            cpus: 16,
-            memory: MiB(11 * 1024),
-            memory_available: MiB(11 * 1024),
-            disk_free: MiB(1 << 20),
-            libvirt_version: 9_000_000,
-            qemu_version: 7_002_000,
-            uefi: true,
-            tsc_khz: None,
-            underlay: Some(std::net::Ipv4Addr::from(0xc612_0000 + number).into()),
-            underlay_mtu: Some(1500),
-            routes: vec![("198.18.0.0/15".parse().unwrap(), "eth0".into())],
-            addresses: Vec::new(),
-            vnis: Vec::new(),
-            kvm: None,
-            boot_id: None,
-        },
-        nodes: Vec::new(),
-        objects: Vec::new(),
-        foreign_memory: MiB(0),
-        foreign_vcpus: 0,
-        claims: Vec::new(),
-        token: String::new(),
-        unreadable: Vec::new(),
-        copies: Vec::new(),
     }
 }
 

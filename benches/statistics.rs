@@ -10,7 +10,8 @@ use std::f64::consts::TAU;
 use fastrand::Rng;
 use serde_json::{Value, json};
 use vcluster::analysis::{
-    Above, Model, Point, bootstrap_relative, detectable, fit, held_out, permutation_p, relative_change,
+    Above, Model, Point, bootstrap_difference, bootstrap_relative, detectable, fit, held_out, holm,
+    permutation_p, relative_change,
 };
 use vcluster::measure::{Growth, Statistic};
 
@@ -175,22 +176,36 @@ fn scaling(growth: Growth, variation: f64, runs: usize, rng: &mut Rng) -> String
     )
 }
 
-/// `{"a": [..], "b": [..]}` gives `{"p": .., "exact": ..}`; `{"points": [[size, value], ..]}` gives the best
-/// model and the others.
+/// What a case gives:
+///
+/// - `{"points": [[size, value], ..]}`: the best model and the others,
+/// - `{"p": [..]}`: `adjusted`,
+/// - `{"a": [..], "b": [..], "confidence": ..}`: `low` and `high` of the difference of medians,
+/// - `{"a": [..], "b": [..]}`: `p` and `exact`.
 fn reference(file: &str) {
     for line in std::fs::read_to_string(file).unwrap().lines() {
         let case: Value = serde_json::from_str(line).unwrap();
-        let found = if case["points"].is_array() {
-            let points: Vec<Point> = case["points"].as_array().unwrap().iter().map(point).collect();
-            let fitted = fit(&points).unwrap();
-            let others: Vec<Value> = fitted.others.iter().map(model).collect();
-            json!({ "best": model(&fitted.best), "others": others })
-        } else {
-            let found = permutation_p(&numbers(&case["a"]), &numbers(&case["b"]), 1);
-            json!({ "p": found.p, "exact": found.exact })
-        };
-        println!("{found}");
+        println!("{}", found(&case));
     }
+}
+
+fn found(case: &Value) -> Value {
+    if let Some(points) = case["points"].as_array() {
+        let points: Vec<Point> = points.iter().map(point).collect();
+        let fitted = fit(&points).unwrap();
+        let others: Vec<Value> = fitted.others.iter().map(model).collect();
+        return json!({ "best": model(&fitted.best), "others": others });
+    }
+    if case["p"].is_array() {
+        return json!({ "adjusted": holm(&numbers(&case["p"])) });
+    }
+    let (a, b) = (numbers(&case["a"]), numbers(&case["b"]));
+    if let Some(confidence) = case["confidence"].as_f64() {
+        let interval = bootstrap_difference(&a, &b, 1, confidence);
+        return json!({ "low": interval.low, "high": interval.high });
+    }
+    let found = permutation_p(&a, &b, 1);
+    json!({ "p": found.p, "exact": found.exact })
 }
 
 fn point(pair: &Value) -> Point {

@@ -78,7 +78,7 @@ def capture(plan, folder):
     with open(plan, encoding="utf-8") as file:
         plan = json.load(file)
     nodes = {node["domain"]: node for node in plan["nodes"]}
-    spaces = measure.lab_namespaces(os.environ.get("VCLUSTER_LAB", "lab"))
+    spaces = measure.lab_namespaces()
     guests = []
     for pid in measure.pids():
         try:

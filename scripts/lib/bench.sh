@@ -1,29 +1,37 @@
 # shellcheck shell=bash
 # Shared by the benchmarks: a separate lab and state directory, created at the start and always removed
-# at the end; measured commands; topologies.
+# at the end; topologies of bench.d; measured commands and tables of them.
 
 MEASURE=$SCRIPTS/lib/measure.py
 VCLUSTER=${VCLUSTER:-$SCRIPTS/../target/release/vcluster}
 # A small machine has no room for the guests of two clusters: a bench never shares a lab.
 export VCLUSTER_LAB=${BENCH_LAB:-bench}
+# The cluster of every topology in bench.d.
+export VCLUSTER_NAME=bench
 LAB_STARTED=0 CLUSTER_UP=0
 
-bench_begin() { # HOSTS
-  need_root "this"
-  need_command python3 ssh virsh
+# The binary and a directory for measurements, which are enough for a bench without hosts.
+bench_workspace() {
+  need_command python3
   if [ ! -x "$VCLUSTER" ]; then
     need_rust "$SCRIPTS/../Cargo.toml"
     say "==> build vcluster"
     (cd "$SCRIPTS/.." && cargo build --release --locked)
   fi
   VCLUSTER=$(readlink -f "$VCLUSTER")
-  if "$SCRIPTS/lab" status >/dev/null 2>&1; then
-    die "lab $VCLUSTER_LAB is up: is another bench running? (VCLUSTER_LAB=$VCLUSTER_LAB scripts/lab down)"
-  fi
   WORK=$(mktemp -d)
   export XDG_STATE_HOME=$WORK/state
   trap bench_end EXIT
   trap 'exit 130' INT TERM
+}
+
+bench_begin() { # HOSTS
+  need_root "this"
+  need_command jq ssh virsh
+  if "$SCRIPTS/lab" status >/dev/null 2>&1; then
+    die "lab $VCLUSTER_LAB is up: is another bench running? (VCLUSTER_LAB=$VCLUSTER_LAB scripts/lab down)"
+  fi
+  bench_workspace
   LAB_STARTED=1
   say "==> start $1 simulated bare-metal hosts"
   "$SCRIPTS/lab" up "$1"
@@ -33,8 +41,11 @@ bench_end() {
   local code=$?
   # Another Ctrl-C ends the running command, not the clean-up.
   trap : INT TERM
-  if [ $CLUSTER_UP = 1 ]; then cluster_down "$WORK/down.json" >/dev/null || :; fi
-  if [ $LAB_STARTED = 1 ]; then "$SCRIPTS/lab" down || :; fi
+  if [ $CLUSTER_UP = 1 ]; then cluster_down last >/dev/null || :; fi
+  if [ $LAB_STARTED = 1 ] && ! "$SCRIPTS/lab" down; then
+    say "error: lab $VCLUSTER_LAB is not removed (VCLUSTER_LAB=$VCLUSTER_LAB scripts/lab down)"
+    [ $code != 0 ] || code=1
+  fi
   if [ $code = 0 ]; then
     rm -rf "$WORK"
   else
@@ -50,52 +61,69 @@ how_many() { # VARIABLE DEFAULT
   echo "$number"
 }
 
+# Ten nodes fit on a host of the topologies.
+hosts_for() { echo $((($1 + 9) / 10)); } # NODES
+
+# Writes a topology of bench.d for this many hosts and nodes to $WORK/NAME.yaml. Further arguments are options of sed.
+topology() { # NAME HOSTS NODES [SED...]
+  local hosts
+  printf -v hosts 'bm[01-%02d]' "$2"
+  # Names of up to 99 hosts have two digits.
+  [ "$2" -le 99 ] || hosts="bm[01-99],bm[100-$2]"
+  sed -E -e "s/\"bm\[.*\]\"/\"$hosts\"/" -e "s/(node: \{ count:) [0-9]+/\1 $3/" -e "s/count == [0-9]+/count == $3/" \
+    "${@:4}" "$SCRIPTS/bench.d/$1.yaml" >"$WORK/$1.yaml"
+}
+
 in_lab() { "$SCRIPTS/lab" run "$@"; }
 vcluster() { in_lab "$VCLUSTER" "$@"; }
 
-# Runs a command in the lab and writes the cost of its own process; its stdout goes to a file.
-measured() { # OUT.json STDOUT CMD...
-  local out=$1 stdout=$2
-  shift 2
-  in_lab "$MEASURE" run "$out" --stdout "$stdout" -- "$@"
+# Runs a command in the lab; its cost goes to $WORK/NAME.json, its stdout to $WORK/NAME.out.
+measured() { # NAME CMD...
+  in_lab "$MEASURE" run "$WORK/$1.json" --stdout "$WORK/$1.out" -- "${@:2}"
 }
 
-# Writes the cost of the lab's processes while a command runs to OUT.lab.json, and of its own process to OUT.json.
-measured_with_lab() { # OUT (without .json) CMD...
-  local out=$1 code=0
-  shift
-  "$MEASURE" lab "$out.before.json"
-  measured "$out.json" "$out.stdout" "$@" || code=$?
-  "$MEASURE" lab "$out.after.json"
-  "$MEASURE" diff "$out.before.json" "$out.after.json" >"$out.lab.json"
-  return $code
+# The same, with the cost of the lab's processes meanwhile.
+measured_with_lab() { # NAME CMD...
+  in_lab "$MEASURE" run "$WORK/$1.json" --lab --stdout "$WORK/$1.out" -- "${@:2}"
 }
 
-cluster_up() { # OUT TOPOLOGY [OPTION...]; VCLUSTER_NAME is set by the caller
-  local out=$1
-  shift
+cluster_up() { # NAME TOPOLOGY [OPTION...]
   CLUSTER_UP=1
-  measured_with_lab "$out" "$VCLUSTER" up "$@" --format json || {
+  measured_with_lab "$1" "$VCLUSTER" up "${@:2}" --format json || {
     local code=$?
-    tail -n 3 "$out.stdout" >&2
+    tail -n 3 "$WORK/$1.out" >&2
     return $code
   }
 }
 
-cluster_down() { # OUT
-  measured_with_lab "${1%.json}" "$VCLUSTER" down "$VCLUSTER_NAME" -y --format json && CLUSTER_UP=0
+cluster_down() { # NAME
+  measured_with_lab "$1" "$VCLUSTER" down "$VCLUSTER_NAME" -y --format json || return
+  CLUSTER_UP=0
 }
 
-value() { "$MEASURE" get "$1" "$2"; } # FILE.json KEY
-calculate() { awk "BEGIN { printf \"%.${2:-2}f\", $1 }"; } # EXPRESSION [DECIMALS]
+cells() { "$MEASURE" cells "$WORK" "$@"; } # NAME EXPRESSION...: see measure.py
+row() { # TITLE NAME EXPRESSION...
+  printf '%s\t' "$1"
+  cells "${@:2}"
+}
 table() { "$MEASURE" table; }
 
-# The median of one value over several files.
-median_of() { # KEY FILE.json...
-  local key=$1 file values=()
-  shift
-  for file; do values+=("$(value "$file" "$key")"); done
-  "$MEASURE" median "${values[@]}"
+# What vcluster itself has used for commands that `measured` ran.
+verbs_table() { # NODES NAME...
+  local verb
+  {
+    printf 'vcluster itself\twall s\tCPU s\tCPU ms/node\tpeak MiB\n'
+    for verb in "${@:2}"; do row "$verb" "$verb" wall:1 cpu "cpu * 1000 / $1:1" 'peak_rss_kib / 1024:0'; done
+  } | table
+}
+
+# The times of the stages of an `up`.
+stages_table() { # NAME
+  {
+    printf 'stage\tdone\tfailed\tp50 s\tp95 s\tmax s\n'
+    jq -er 'select(.type == "summary").stages[] | [.stage, "\(.done)/\(.total)", .failed, .p50, .p95, .max] | @tsv' \
+      "$WORK/$1.out"
+  } | table
 }
 
 # The words, rotated each round: noise affects all of them equally, and each is first equally often.
@@ -103,23 +131,4 @@ rotate() { # COUNT WORD...
   local count=$(($1 % ($# - 1)))
   shift
   printf '%s\n' "${@:count+1}" "${@:1:count}"
-}
-
-# A topology for the lab's hosts: HOSTS x PER_HOST nodes of an image, without configuration.
-write_topology() { # FILE NAME HOSTS PER_HOST IMAGE MEMORY
-  local first=bm01 more=""
-  # Names of up to 99 hosts have two digits.
-  [ "$3" = 1 ] || first=$(printf 'bm[01-%02d]' "$(($3 < 99 ? $3 : 99))")
-  [ "$3" -le 99 ] || more="bm[100-$3]"
-  cat >"$1" <<TOPOLOGY
-name: $2
-hosts:
-$(for hosts in $first $more; do
-    echo "  \"$hosts\": { uri: \"qemu+ssh://root@{{name}}/system\", max_nodes: $4 }"
-  done)
-network: { subnet: 10.77.0.0/16 }
-defaults: { image: $5, vcpus: 1, memory: $6 }
-groups:
-  node: { count: $(($3 * $4)), place: spread }
-TOPOLOGY
 }

@@ -1,16 +1,22 @@
 #!/usr/bin/env python3
-"""Measures the cost of a command and of the processes of a lab. Standard library only; Linux.
+"""Measures the cost of a command and of the processes of a lab, and prints tables. Standard library only; Linux.
+What vcluster measures itself is not measured here: see docs/experiments.md.
 
-measure.py run OUT.json [--stdout FILE] [--stderr FILE] -- CMD...   run a command, write its cost, return its exit code
-measure.py lab OUT.json                                             cost of the processes of lab $VCLUSTER_LAB until now
-measure.py idle OUT.json                                            what the hosts of lab $VCLUSTER_LAB hold: processes, files, memory
-measure.py diff BEFORE.json AFTER.json                              the difference of two such files, as JSON
-measure.py get FILE.json KEY                                        one value of a JSON file
-measure.py stages FILE.jsonl                                        the times of the stages in the JSON lines of `vcluster up`
-measure.py median NUMBER...                                         the median
-measure.py table                                                    tab-separated lines on stdin as an aligned table
+measure.py run OUT.json [--lab] [--stdout FILE] [--stderr FILE] -- CMD...
+        run a command, write its cost, return its exit code; --lab: also the cost of the lab's processes meanwhile
+measure.py idle OUT.json                  what the hosts of the lab hold: processes, files, memory
+measure.py pauses OUT.json RESULTS        seconds between the runs of the experiment in a directory, and of a run
+measure.py samples OUT.json RESULTS METRIC
+        sum and number of the samples of a metric, over all runs in a directory
+measure.py cells DIR NAME EXPRESSION...   values of DIR/NAME.json, tab-separated. NAME may be a pattern: then of the medians.
+                                          An expression in Python uses the keys, and `of(NAME).key`; `:1` at its end: one
+                                          decimal, without it two. `-` is an empty cell
+measure.py table                          tab-separated lines on stdin as an aligned table
+
+The lab is $VCLUSTER_LAB.
 """
 
+import glob
 import json
 import os
 import re
@@ -18,15 +24,21 @@ import statistics
 import subprocess
 import sys
 import time
+import types
 
 TICKS = os.sysconf("SC_CLK_TCK")
+# Not sums, so they are of the moment at the end.
+OF_A_MOMENT = ("hosts", "qemu_count", "qemu_pss_kib", "qemu_rss_kib")
 
 
 def run(out, arguments):
-    files = {}
-    while arguments and arguments[0] in ("--stdout", "--stderr"):
-        files[arguments[0][2:]] = open(arguments[1], "wb")
-        arguments = arguments[2:]
+    files, lab = {}, None
+    while arguments and arguments[0] in ("--lab", "--stdout", "--stderr"):
+        if arguments[0] == "--lab":
+            lab, arguments = lab_usage(), arguments[1:]
+        else:
+            files[arguments[0][2:]] = open(arguments[1], "wb")
+            arguments = arguments[2:]
     if not arguments or arguments[0] != "--" or len(arguments) < 2:
         sys.exit(__doc__)
     began = time.monotonic()
@@ -39,29 +51,25 @@ def run(out, arguments):
         _, status, usage = os.wait4(process.pid, 0)
     except KeyboardInterrupt:
         _, status, usage = os.wait4(process.pid, 0)
-    wall = time.monotonic() - began
+    cost = {"wall": time.monotonic() - began, "cpu": usage.ru_utime + usage.ru_stime}
     code = os.waitstatus_to_exitcode(status)
-    code = 128 - code if code < 0 else code
-    write(out, {
-        "wall": round(wall, 3),
-        "cpu": round(usage.ru_utime + usage.ru_stime, 3),
-        "user": round(usage.ru_utime, 3),
-        "system": round(usage.ru_stime, 3),
-        # The largest single process, in KiB. Linux includes the process before exec, so the minimum is about
-        # 15 MiB (this script).
-        "peak_rss_kib": usage.ru_maxrss,
-        "exit_code": code,
-    })
-    return code
+    cost["exit_code"] = 128 - code if code < 0 else code
+    # The largest single process. Linux includes the process before exec, so the minimum is about 15 MiB (this script).
+    cost["peak_rss_kib"] = usage.ru_maxrss
+    if lab:
+        cost |= {key: value if key in OF_A_MOMENT else value - lab[key] for key, value in lab_usage().items()}
+    write(out, cost)
+    return cost["exit_code"]
 
 
 def write(path, value):
-    text = json.dumps(value, indent=2) + "\n"
-    if path == "-":
-        sys.stdout.write(text)
-    else:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump({key: round(number, 3) for key, number in value.items()}, file, indent=2)
+
+
+def load(path):
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
 
 
 def read_stat(pid):
@@ -80,8 +88,9 @@ def pids():
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
-def lab_namespaces(lab):
+def lab_namespaces():
     """PID namespaces of the lab's hosts: those of the processes that carry the lab's token and are PID 1 inside."""
+    lab = os.environ.get("VCLUSTER_LAB", "lab")
     token = re.compile(rb"vcluster-lab=" + re.escape(lab.encode()) + rb"/bm[0-9]+")
     spaces = set()
     for pid in pids():
@@ -95,7 +104,20 @@ def lab_namespaces(lab):
             spaces.add(os.readlink(f"/proc/{pid}/ns/pid"))
         except OSError:
             continue
+    if not spaces:
+        sys.exit(f"error: lab {lab} is not up")
     return spaces
+
+
+def each_process(spaces, visit):
+    """Calls `visit` with the PID, name and CPU seconds of each process of the hosts."""
+    for pid in pids():
+        try:
+            if os.readlink(f"/proc/{pid}/ns/pid") in spaces:
+                visit(pid, *read_stat(pid))
+        except OSError:
+            # It ended meanwhile; its time counts for its parent, now or in the next measurement.
+            continue
 
 
 def memory(pid):
@@ -109,85 +131,92 @@ def memory(pid):
     return values["Pss"], values["Rss"]
 
 
-def lab_usage(lab, with_memory=True):
+def lab_usage():
     """CPU seconds since the start of each process, by kind. An ended process counts for the kind of its parent; the
     parent of an ended QEMU is its host's init: `ended`."""
-    spaces = lab_namespaces(lab)
-    if not spaces:
-        sys.exit(f"error: lab {lab} is not up")
+    spaces = lab_namespaces()
     usage = {"hosts": len(spaces), "qemu": 0.0, "libvirtd": 0.0, "sshd": 0.0, "other": 0.0, "ended": 0.0,
              "qemu_count": 0, "qemu_pss_kib": 0, "qemu_rss_kib": 0}
-    for pid in pids():
-        try:
-            if os.readlink(f"/proc/{pid}/ns/pid") not in spaces:
-                continue
-            name, own, ended = read_stat(pid)
-            if name.startswith("qemu-system"):
-                usage["qemu"] += own + ended
-                usage["qemu_count"] += 1
-                if with_memory:
-                    pss, rss = memory(pid)
-                    usage["qemu_pss_kib"] += pss
-                    usage["qemu_rss_kib"] += rss
-            elif name in ("libvirtd", "virtqemud") or name.startswith("sshd"):
-                usage["sshd" if name.startswith("sshd") else "libvirtd"] += own + ended
-            elif name == "host-init":
-                usage["other"] += own
-                usage["ended"] += ended
-            else:
-                usage["other"] += own + ended
-        except OSError:
-            # It ended meanwhile; its time counts for its parent, now or in the next measurement.
-            continue
+
+    def visit(pid, name, own, ended):
+        if name.startswith("qemu-system"):
+            usage["qemu"] += own + ended
+            usage["qemu_count"] += 1
+            pss, rss = memory(pid)
+            usage["qemu_pss_kib"] += pss
+            usage["qemu_rss_kib"] += rss
+        elif name in ("libvirtd", "virtqemud") or name.startswith("sshd"):
+            usage["sshd" if name.startswith("sshd") else "libvirtd"] += own + ended
+        elif name == "host-init":
+            usage["other"] += own
+            usage["ended"] += ended
+        else:
+            usage["other"] += own + ended
+
+    each_process(spaces, visit)
     usage["total"] = sum(usage[kind] for kind in ("qemu", "libvirtd", "sshd", "other", "ended"))
-    return {key: round(value, 3) if isinstance(value, float) else value for key, value in usage.items()}
+    return usage
 
 
-def lab_idle(lab):
+def lab_idle():
     """What the hosts hold between two clusters: it must not grow with the number of past clusters."""
-    spaces = lab_namespaces(lab)
-    if not spaces:
-        sys.exit(f"error: lab {lab} is not up")
     held = {"processes": 0, "open_files": 0, "libvirtd_rss_kib": 0, "sshd_rss_kib": 0}
-    for pid in pids():
-        try:
-            if os.readlink(f"/proc/{pid}/ns/pid") not in spaces:
-                continue
-            name, _, _ = read_stat(pid)
-            held["processes"] += 1
-            held["open_files"] += len(os.listdir(f"/proc/{pid}/fd"))
-            for kind in ("libvirtd", "sshd"):
-                if name.startswith(kind):
-                    held[f"{kind}_rss_kib"] += memory(pid)[1]
-        except OSError:
-            # It ended meanwhile.
-            continue
+
+    def visit(pid, name, _own, _ended):
+        held["processes"] += 1
+        held["open_files"] += len(os.listdir(f"/proc/{pid}/fd"))
+        for kind in ("libvirtd", "sshd"):
+            if name.startswith(kind):
+                held[f"{kind}_rss_kib"] += memory(pid)[1]
+
+    each_process(lab_namespaces(), visit)
     return held
 
 
-def difference(before, after):
-    keep = ("hosts", "qemu_count", "qemu_pss_kib", "qemu_rss_kib")
-    return {key: value if key in keep else round(value - before.get(key, 0), 3) for key, value in after.items()}
+def cells(folder, name, expressions):
+    def of(name):
+        files = sorted(glob.glob(os.path.join(folder, f"{name}.json")))
+        if not files:
+            sys.exit(f"error: {folder} has no {name}.json")
+        measured = [load(path) for path in files]
+        return types.SimpleNamespace(**{key: statistics.median(one[key] for one in measured) for key in measured[0]})
+
+    # Expressions are written in our scripts. What a user gives them is checked to be a number before (`how_many`).
+    def cell(text):
+        expression, _, decimals = text.partition(":")
+        return text if text == "-" else f"{eval(expression, {'of': of}, vars(of(name))):.{decimals or 2}f}"
+
+    print("\t".join(map(cell, expressions)))
 
 
-def load(path):
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
+def pauses(results):
+    """The times are those of files, because `run.json` has whole seconds: `plan.json` is written when a run begins, and
+    `results.json` is the last file of a run."""
+    names = [name for name in os.listdir(results) if name.endswith(".json")]
+    if len(names) != 1:
+        sys.exit(f"error: {results} has {len(names)} experiments, not one")
+    runs = [os.path.join(results, run["run"]) for run in load(os.path.join(results, names[0]))["runs"]]
+    if len(runs) < 2:
+        sys.exit(f"error: {results}/{names[0]} has no two runs")
+    begins = [os.stat(os.path.join(run, "plan.json")).st_mtime for run in runs]
+    ends = [os.stat(os.path.join(run, "results.json")).st_mtime for run in runs]
+    between = [begin - end for begin, end in zip(begins[1:], ends)]
+    took = [end - begin for begin, end in zip(begins, ends)]
+    return {"median": statistics.median(between), "least": min(between), "most": max(between), "run": statistics.median(took)}
 
 
-def stages(path):
-    summary = None
-    with open(path, encoding="utf-8") as file:
-        for line in file:
-            value = json.loads(line)
-            if value.get("type") == "summary":
-                summary = value
-    if summary is None:
-        sys.exit(f"error: {path} contains no summary")
-    print("stage\tdone\tfailed\tp50 s\tp95 s\tmax s")
-    for stage in summary["stages"]:
-        times = [f"{stage[key]:.2f}" if key in stage else "-" for key in ("p50", "p95", "max")]
-        print("\t".join([stage["stage"], f"{stage['done']}/{stage['total']}", str(stage["failed"]), *times]))
+def samples(results, metric):
+    values = []
+    for name in os.listdir(results):
+        path = os.path.join(results, name, "samples.jsonl")
+        if not os.path.exists(path):
+            continue
+        with open(path, encoding="utf-8") as file:
+            found = map(json.loads, file)
+            values += [sample["value"] for sample in found if sample["metric"] == metric]
+    if not values:
+        sys.exit(f"error: no run in {results} has samples of {metric}")
+    return {"sum": sum(values), "count": len(values)}
 
 
 def table():
@@ -195,31 +224,27 @@ def table():
     widths = [max(len(row[at]) for row in rows if at < len(row)) for at in range(max(map(len, rows), default=0))]
     for row in rows:
         # Numbers are right-aligned, names left-aligned.
-        cells = [cell.ljust(width) if at == 0 else cell.rjust(width) for at, (cell, width) in enumerate(zip(row, widths))]
-        print("  ".join(cells).rstrip())
+        padded = [cell.ljust(width) if at == 0 else cell.rjust(width) for at, (cell, width) in enumerate(zip(row, widths))]
+        print("  ".join(padded).rstrip())
 
 
 def main(arguments):
-    command, rest = (arguments[0] if arguments else ""), arguments[1:]
-    if command == "run" and rest:
-        return run(rest[0], rest[1:])
-    if command == "lab" and len(rest) == 1:
-        write(rest[0], lab_usage(os.environ.get("VCLUSTER_LAB", "lab")))
-    elif command == "idle" and len(rest) == 1:
-        write(rest[0], lab_idle(os.environ.get("VCLUSTER_LAB", "lab")))
-    elif command == "diff" and len(rest) == 2:
-        write("-", difference(load(rest[0]), load(rest[1])))
-    elif command == "get" and len(rest) == 2:
-        print(load(rest[0])[rest[1]])
-    elif command == "stages" and len(rest) == 1:
-        stages(rest[0])
-    elif command == "median" and rest:
-        print(f"{statistics.median(map(float, rest)):.3f}")
-    elif command == "table":
-        table()
-    else:
-        sys.stderr.write(__doc__)
-        return 2
+    match arguments:
+        case ["run", out, *rest]:
+            return run(out, rest)
+        case ["idle", out]:
+            write(out, lab_idle())
+        case ["pauses", out, results]:
+            write(out, pauses(results))
+        case ["samples", out, results, metric]:
+            write(out, samples(results, metric))
+        case ["cells", folder, name, *expressions] if expressions:
+            cells(folder, name, expressions)
+        case ["table"]:
+            table()
+        case _:
+            sys.stderr.write(__doc__)
+            return 2
     return 0
 
 

@@ -150,6 +150,11 @@ impl LineBuffer {
     }
 }
 
+/// Whether all of it are hex digits in lower case, as digests and ids are written.
+pub fn is_lower_hex(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// A number with its noun: `1 node`, `2 nodes`.
 pub fn plural(count: usize, word: &str) -> String {
     format!("{count} {word}{}", if count == 1 { "" } else { "s" })
@@ -158,6 +163,14 @@ pub fn plural(count: usize, word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_hex_digits_in_lower_case_are_those_of_ids() {
+        assert!(is_lower_hex("0123456789abcdef"));
+        for other in ["A0", "g", "0x1f", "1 2", "é"] {
+            assert!(!is_lower_hex(other), "{other}");
+        }
+    }
 
     #[test]
     fn plain_text_is_not_copied() {

@@ -11,9 +11,9 @@ use crate::base::event::{Events, Stream};
 use crate::base::name::NodeName;
 use crate::base::patience::patience;
 use crate::extract::Live;
-use crate::measure::{Abort, Criterion, MetricSource, MetricSpec, Sample, Unit};
+use crate::measure::{Abort, Criterion, MetricSource, MetricSpec, Sample, Unit, figure};
 use crate::topology::WorkloadStep;
-use crate::verdict::{Bound, comes_from, titled, unit_of, with_unit};
+use crate::verdict::{Bound, comes_from, titled, unit_of};
 use crate::workload::{Observe, Record};
 
 /// Interval between two checks of the criteria.
@@ -149,7 +149,7 @@ impl Watch {
                     "`{}` fails: {} is {}",
                     titled(&watched.criterion),
                     watched.bound.statistic,
-                    with_unit(value, watched.unit.as_ref())
+                    figure::value(value, watched.unit.as_ref())
                 );
                 *aborted = Some(why.clone());
                 return Some(why);

@@ -67,15 +67,16 @@ impl Look<'_> {
 
     /// Whether the networks of a node are on its host. Where one is not, the node may not answer, and `up` repairs it.
     fn has_networks(&self, plan: &Plan, node: &NodePlan) -> bool {
-        let has = |host: &ObservedHost, bridge: &str| {
-            let mut objects = host.objects.iter();
-            objects.any(|object| object.kind == "bridge" && object.name == bridge)
+        let Some(host) = self.observed.iter().find(|host| host.name == node.host) else {
+            return false;
         };
-        let hosts = self.observed.iter().filter(|host| host.name == node.host);
-        let hosts: Vec<&ObservedHost> = hosts.collect();
-        plan.all_networks()
-            .filter(|network| network.own_bridge && node.spec.address_in(&network.name).is_some())
-            .all(|network| hosts.iter().any(|host| has(host, &network.bridge)))
+        let mut joined = plan
+            .all_networks()
+            .filter(|network| network.own_bridge && node.spec.address_in(&network.name).is_some());
+        joined.all(|network| {
+            let mut objects = host.objects.iter();
+            objects.any(|object| object.kind == "bridge" && object.name == network.bridge)
+        })
     }
 
     async fn of_node(

@@ -1,5 +1,5 @@
-//! What a run measured: the samples in the files of its nodes go to `samples.jsonl`, and its criteria are judged. Reads
-//! only the directory of the run, so a run that is resumed does it again.
+//! What a run measured: the samples in the files of its nodes go to `samples.jsonl`, and its criteria are judged. Except
+//! for the cost of the command itself, all is read from the directory of the run, so a run that is resumed does it again.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
@@ -7,6 +7,7 @@ use std::io::{self, BufWriter, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::own_cost::OwnCost;
 use super::stages;
 use crate::base::crash_point;
 use crate::base::event::Events;
@@ -32,10 +33,12 @@ pub(super) struct Measured {
     pub(super) metrics: Vec<MetricSpec>,
 }
 
-/// Reads what the steps of a run have left so far, and judges its criteria.
+/// Reads what the steps of a run have left so far, and judges its criteria. `own`: what the run cost vcluster itself, if
+/// one command did all of it.
 pub(super) async fn measure(
     run: &InterruptedRun,
     reports: &[StepReport],
+    own: Option<OwnCost>,
     events: &Events,
 ) -> io::Result<Measured> {
     let path = run.results.path().to_owned();
@@ -47,6 +50,7 @@ pub(super) async fn measure(
         reports: reports.cloned().collect(),
         metrics: run.record.metrics.clone(),
         criteria: run.record.criteria.clone(),
+        own: own.map(|own| own.samples()).unwrap_or_default(),
         run: path,
     };
     let what = || Some("reading the metrics of the run".to_owned());
@@ -63,10 +67,11 @@ struct Work {
     reports: Vec<StepReport>,
     metrics: Vec<MetricSpec>,
     criteria: Vec<Criterion>,
+    own: Vec<Sample>,
 }
 
 impl Work {
-    fn done(self) -> io::Result<Measured> {
+    fn done(mut self) -> io::Result<Measured> {
         let judged: HashSet<&MetricName> = self.criteria.iter().map(|criterion| &criterion.metric).collect();
         let mut file = SamplesFile::create(&self.run)?;
         let mut kept = Vec::new();
@@ -84,6 +89,7 @@ impl Work {
             Ok(())
         };
         keep(&mut stages::samples(&self.run)?)?;
+        keep(&mut self.own)?;
         for report in &self.reports {
             keep(&mut measured_samples(report))?;
         }
@@ -269,7 +275,15 @@ mod tests {
                 criterion("ev.wait", "sum == 1.5s"),
                 criterion("step.load.seconds", "count == 2"),
                 criterion("took", "growth <= n"),
+                criterion("vcluster.run.seconds", "max < 1m"),
             ],
+            own: vec![Sample {
+                metric: "vcluster.run.seconds".parse().unwrap(),
+                value: 7.5,
+                step: None,
+                node: None,
+                labels: BTreeMap::new(),
+            }],
         }
     }
 
@@ -302,6 +316,7 @@ mod tests {
                 (Judgement::Passed, Some(1.5), Some(1.5)),
                 (Judgement::Passed, Some(2.0), Some(2.0)),
                 (Judgement::NotApplicable, None, None),
+                (Judgement::Passed, Some(7.5), Some(60.0)),
             ];
             assert_eq!(found, wanted, "{:?}", measured.findings);
             assert_eq!(measured.findings[0].nodes, ["n2".parse().unwrap()]);
@@ -326,6 +341,7 @@ mod tests {
         assert_eq!(values("took"), [2.0, 3.0]);
         assert_eq!(values("ev.wait"), [1.0, 0.5]);
         assert_eq!(values("step.load.seconds"), [1.5, 1.5]);
+        assert_eq!(values("vcluster.run.seconds"), [7.5]);
         assert!(!temp.path().join("samples.jsonl.new").exists());
     }
 

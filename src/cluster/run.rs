@@ -15,7 +15,9 @@ use super::locks::ClusterLocks;
 use super::measured::{Measured, measure};
 use super::nodes::close;
 use super::open::Cluster;
+use super::own_cost::Meter;
 use super::run_files;
+use super::sources::of_sources;
 use crate::base::event::Events;
 use crate::base::exit::ExitCode;
 use crate::base::failure::UserError;
@@ -154,6 +156,7 @@ impl Runs<'_> {
         open: impl FnOnce() -> anyhow::Result<InterruptedRun>,
         events: &Events,
     ) -> anyhow::Result<(Performed, InterruptedRun)> {
+        let meter = Meter::begin();
         let (events, copies) = events.copied();
         let events = &events;
         let connected = self.connect(steps, events).await?;
@@ -169,7 +172,7 @@ impl Runs<'_> {
         });
         // After an interrupt, the steps report that themselves.
         let observed = self.options.cancel.run_until_cancelled(observing).await;
-        let (found, repository) = match observed {
+        let (found, code) = match observed {
             Some((Err(error), _)) => {
                 close(&connected.nodes, events).await;
                 connected.holds.release(events).await;
@@ -179,8 +182,9 @@ impl Runs<'_> {
             None => (Assumptions::new(), Assumptions::new()),
         };
         let mut run = open()?;
-        if !run_files::has_begun(&run) {
-            run.record.assumptions.extend(repository);
+        let is_new = !run_files::has_begun(&run);
+        if is_new {
+            run.record.assumptions.extend(code);
         }
         // A run that is resumed keeps what was known when it began.
         if !assumptions::has_hosts(&run.record.assumptions) {
@@ -188,11 +192,15 @@ impl Runs<'_> {
         }
         let kept = KeptEvents::begin(run.results.path(), copies)
             .with_context(|| unwritten("failed to write events.jsonl"))?;
-        let performed = self.perform(connected, kept, &mut run, mode, events).await?;
+        // What the command cost that began a run which is resumed is not known.
+        let meter = (is_new && mode == Mode::Run).then_some(meter);
+        let performed = self
+            .perform(connected, kept, &mut run, mode, meter, events)
+            .await?;
         Ok((performed, run))
     }
 
-    /// What the hosts and the repository of the topology say about a run that begins.
+    /// What the hosts say about a run that begins, and what the repository of the topology and its files do.
     async fn observe(
         &self,
         connected: &Connected,
@@ -202,10 +210,13 @@ impl Runs<'_> {
         if mode != Mode::Run {
             return (Assumptions::new(), Assumptions::new());
         }
-        tokio::join!(
+        let (hosts, mut code, sources) = tokio::join!(
             assumptions::of_hosts(&self.cluster.plan, &connected.holds, events),
             assumptions::of_repository(&self.topology.base_dir),
-        )
+            of_sources(self.topology, events),
+        );
+        code.extend(sources);
+        (hosts, code)
     }
 
     /// Opens sessions to the nodes of these steps.
@@ -226,6 +237,7 @@ impl Runs<'_> {
         kept: KeptEvents,
         run: &mut InterruptedRun,
         mode: Mode,
+        meter: Option<Meter>,
         events: &Events,
     ) -> anyhow::Result<Performed> {
         let Connected { nodes, holds } = connected;
@@ -246,7 +258,8 @@ impl Runs<'_> {
         let aborted = watch.as_ref().and_then(Watch::aborted);
         let is_over = unconfirmed.is_empty();
         let measured = if is_over {
-            let measured = measure(run, &reports, events).await;
+            let own = meter.map(|meter| meter.read("run"));
+            let measured = measure(run, &reports, own, events).await;
             measured.with_context(|| unwritten("failed to write the samples of the run"))?
         } else {
             Measured::default()

@@ -1,17 +1,19 @@
 //! The stages of the last `up` that booted nodes, with their times: `logs/up.jsonl` of the cluster. A run takes a copy
-//! along, as `up.jsonl`: its report shows the way from the start, and the stages are metrics (`up.boot.seconds`).
+//! along, as `up.jsonl`: its report shows the way from the start, and the stages are metrics (`up.boot.seconds`), as is
+//! what `up` cost vcluster itself (`vcluster.up.cpu_seconds`).
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::time::Instant;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::own_cost::{Meter, OwnCost};
 use crate::base::event::Event;
 use crate::base::json_line::{format, header};
 use crate::base::name::NodeName;
@@ -28,29 +30,38 @@ const FILE: &str = "up.jsonl";
 /// The most bytes that are kept and read; later stages are left out.
 const LIMIT: usize = 64 << 20;
 
+/// What was collected so far: a header and numbered lines; and what `up` costs in the meantime.
+struct Collected {
+    text: String,
+    lines: u64,
+    meter: Meter,
+}
+
 /// Collects the stages of an `up` that is under way.
 pub(super) struct Stages {
     end: oneshot::Sender<()>,
-    collecting: JoinHandle<String>,
+    collecting: JoinHandle<Collected>,
 }
 
 impl Stages {
     /// Begins to collect from a receiver.
     pub(super) fn begin(mut receiver: UnboundedReceiver<Event>) -> Self {
         let (end, mut ended) = oneshot::channel();
+        let meter = Meter::begin();
         let collecting = tokio::spawn(async move {
-            let began = Instant::now();
-            let mut text = header();
-            let mut seq = 0;
+            let mut collected = Collected {
+                text: header(),
+                lines: 0,
+                meter,
+            };
             let mut is_ending = false;
             loop {
                 tokio::select! {
                     biased;
                     event = receiver.recv() => {
-                        let Some(event) = event else { return text };
-                        if is_timed(&event) && text.len() < LIMIT {
-                            seq += 1;
-                            text.push_str(&format(seq, began.elapsed(), "event", &event));
+                        let Some(event) = event else { return collected };
+                        if is_timed(&event) && collected.text.len() < LIMIT {
+                            collected.add("event", &event);
                         }
                     }
                     _ = &mut ended, if !is_ending => {
@@ -63,12 +74,22 @@ impl Stages {
         Self { end, collecting }
     }
 
-    /// Stores what was collected.
+    /// Stores what was collected, and what `up` has cost.
     pub(super) async fn store(self, dir: &ClusterDir) -> io::Result<()> {
         // The task has ended if its senders are gone.
         let _ = self.end.send(());
-        let text = self.collecting.await.map_err(io::Error::other)?;
-        write_whole(&dir.join(KEPT), text.as_bytes())
+        let mut collected = self.collecting.await.map_err(io::Error::other)?;
+        let cost = collected.meter.read("up");
+        collected.add("cost", &json!({ "cost": cost }));
+        write_whole(&dir.join(KEPT), collected.text.as_bytes())
+    }
+}
+
+impl Collected {
+    fn add(&mut self, kind: &str, content: &impl Serialize) {
+        self.lines += 1;
+        let line = format(self.lines, self.meter.elapsed(), kind, content);
+        self.text.push_str(&line);
     }
 }
 
@@ -97,9 +118,11 @@ struct Line {
     stage: Option<String>,
     state: Option<String>,
     took: Option<f64>,
+    cost: Option<OwnCost>,
 }
 
-/// The seconds of each stage, of each host or node: `up.STAGE.seconds`.
+/// The seconds of each stage, of each host or node: `up.STAGE.seconds`; and what `up` has cost: `vcluster.up.seconds` and
+/// so on.
 pub(super) fn samples(run: &Path) -> io::Result<Vec<Sample>> {
     let bytes = match fs::read(run.join(FILE)) {
         Ok(bytes) => bytes,
@@ -107,11 +130,21 @@ pub(super) fn samples(run: &Path) -> io::Result<Vec<Sample>> {
         Err(error) => return Err(error),
     };
     let lines = bytes.split(|byte| *byte == b'\n');
-    Ok(lines.filter_map(sample).collect())
+    Ok(lines.flat_map(of_line).collect())
 }
 
-fn sample(line: &[u8]) -> Option<Sample> {
-    let line: Line = serde_json::from_slice(line).ok()?;
+fn of_line(line: &[u8]) -> Vec<Sample> {
+    // A line that is cut off has no sample.
+    let Ok(line) = serde_json::from_slice::<Line>(line) else {
+        return Vec::new();
+    };
+    match &line.cost {
+        Some(cost) => cost.samples(),
+        None => of_stage(line).into_iter().collect(),
+    }
+}
+
+fn of_stage(line: Line) -> Option<Sample> {
     let stage = line.stage.filter(|_| line.state.as_deref() == Some("done"))?;
     let value = line.took.filter(|took| took.is_finite() && *took >= 0.0)?;
     let host = line.host.map(|host| ("host".to_owned(), host));
@@ -166,7 +199,10 @@ mod tests {
         assert!(shown.try_recv().is_ok());
         take_along(&dir, &run).unwrap();
         let found = samples(&run).unwrap();
-        let found: Vec<(&str, f64, Option<&str>, &str)> = found
+        let (stages, own): (Vec<Sample>, Vec<Sample>) = found
+            .into_iter()
+            .partition(|sample| sample.metric.prefix() == "up");
+        let found: Vec<(&str, f64, Option<&str>, &str)> = stages
             .iter()
             .map(|sample| {
                 let node = sample.node.as_ref().map(NodeName::as_str);
@@ -183,6 +219,14 @@ mod tests {
             ("up.boot.seconds", 1.25, Some("n1"), "bm01"),
         ];
         assert_eq!(found, wanted);
+        let own: Vec<&str> = own.iter().map(|sample| sample.metric.as_str()).collect();
+        let wanted = ["seconds", "cpu_seconds", "memory_bytes"];
+        assert_eq!(own, wanted.map(|field| format!("vcluster.up.{field}")));
+        // The lines are numbered, the cost is the last one.
+        let text = fs::read_to_string(run.join(FILE)).unwrap();
+        let last = text.lines().last().unwrap();
+        assert!(last.starts_with("{\"seq\":4,"), "{last}");
+        assert!(last.contains("\"type\":\"cost\""), "{last}");
     }
 
     #[test]
@@ -195,8 +239,10 @@ mod tests {
             "{\"event\":\"node\",\"stage\":\"boot\",\"state\":\"done\",\"took\":-1}",
             "{\"event\":\"node\",\"stage\":\"a b\",\"state\":\"done\",\"took\":1}",
             "{\"event\":\"node\",\"stage\":\"boot\",\"state\":\"done\",\"took\":1",
+            "{\"type\":\"cost\",\"cost\":{\"verb\":\"up\"}}",
+            "{\"type\":\"cost\",\"cost\":{\"verb\":\"a b\",\"seconds\":1}}",
         ] {
-            assert_eq!(sample(line.as_bytes()), None, "{line}");
+            assert_eq!(of_line(line.as_bytes()), [], "{line}");
         }
     }
 }

@@ -67,7 +67,7 @@ pub(super) async fn perform(
     let lock = Lock::take(&dir, topologies.name(), asked.verb)?;
     let store = Store::at(args.out.clone().unwrap_or_else(|| dir.join("results")));
     let mut screen = Screen::new(context);
-    for text in too_few(design, &topologies) {
+    for text in too_few(asked.kind, design, &topologies) {
         screen.warn(&text);
     }
     let setup = Setup {
@@ -113,10 +113,11 @@ fn command() -> Vec<String> {
 }
 
 /// Warnings about an experiment that is too small to decide anything.
-fn too_few(design: &Design, topologies: &Topologies) -> Vec<String> {
+fn too_few(kind: ExperimentKind, design: &Design, topologies: &Topologies) -> Vec<String> {
     let mut warnings = Vec::new();
     let repeat = design.repeat as usize;
-    if design.variant_count() > 1 {
+    // `scale` compares no variants at one size.
+    if kind == ExperimentKind::Test && design.variant_count() > 1 {
         let metrics = topologies.judged_metrics();
         let needed = crate::analysis::runs_needed(metrics.max(1), CompareOptions::new(Moment::now()).alpha);
         if metrics == 0 {

@@ -25,6 +25,7 @@ pub mod pull;
 pub mod push;
 pub mod reaper;
 pub mod report;
+pub mod results;
 pub mod run;
 pub mod runs;
 pub mod scale;

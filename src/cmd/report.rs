@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::Context;
+use super::results::ResultsArgs;
 use crate::base::exit::ExitCode;
 use crate::base::failure::UserError;
-use crate::base::name::ClusterName;
 use crate::base::whole::write_whole;
 use crate::page::{self, Page};
 use crate::report::comparison::Look;
@@ -28,12 +28,9 @@ pub struct Args {
     /// Compare the variants of the experiment by this key: each value with the first one
     #[arg(long, value_name = "KEY")]
     pub by: Option<String>,
-    /// Only results of this cluster, which need not exist any more [default: of all clusters]
-    #[arg(short = 'c', long, value_name = "NAME", conflicts_with = "results")]
-    pub cluster: Option<ClusterName>,
-    /// Directory of the runs [default: those of the clusters of this machine]
-    #[arg(long, value_name = "DIR")]
-    pub results: Option<PathBuf>,
+    /// Where the runs are.
+    #[command(flatten)]
+    pub place: ResultsArgs,
     /// Compare although this assumption differs: a key, or its beginning up to a dot
     #[arg(long, value_name = "KEY")]
     pub despite: Vec<String>,

@@ -6,15 +6,14 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::Context;
+use super::results;
 use crate::base::exit::ExitCode;
 use crate::base::failure::UserError;
 use crate::base::text::{plural, sanitize};
-use crate::cluster::cluster_name;
 use crate::report::runs::{Details, json};
 use crate::report::{self, Format};
 use crate::runs::export::{ExportFormat, export};
 use crate::runs::{Kind, Listing, Located, Store, StoreError, StoredRun, locate};
-use crate::state::StateRoot;
 
 /// List, show, export and remove stored runs and experiments
 #[derive(Debug, clap::Args)]
@@ -25,7 +24,7 @@ pub struct Args {
     verb: Option<Verb>,
 }
 
-/// Where the runs are.
+/// Where the runs are. Unlike [`results::ResultsArgs`] this is for all verbs below, and follows VCLUSTER_NAME.
 #[derive(Debug, clap::Args)]
 struct Place {
     /// Cluster name or topology file [default: all clusters that have results on this machine]
@@ -66,7 +65,7 @@ enum Verb {
 
 /// Runs the verb.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let stores = args.place.stores()?;
+    let stores = results::stores(args.place.results.as_deref(), args.place.cluster.as_deref())?;
     for store in &stores {
         // What a removal that was killed has left. It is hidden, so it does not matter if this fails.
         let _ = store.clear_leftovers();
@@ -76,30 +75,6 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         Verb::Show { name } => show(&stores, &name, context),
         Verb::Export { form, names } => print(&stores, &names, form),
         Verb::Remove(args) => remove::run(args, &stores, context).await,
-    }
-}
-
-impl Place {
-    /// The directory of results, that of a cluster, or those of all clusters.
-    fn stores(&self) -> anyhow::Result<Vec<Store>> {
-        if let Some(path) = &self.results {
-            if !path.is_dir() {
-                let text = format!("there is no directory {}", path.display());
-                let hint = "give `--results` the directory that was given to `vcluster run`";
-                return Err(UserError::new(ExitCode::Usage, text).with_hint(hint).into());
-            }
-            return Ok(vec![Store::at(path.clone())]);
-        }
-        let root = StateRoot::from_env()?;
-        let mut found = root.results()?;
-        if let Some(cluster) = &self.cluster {
-            let name = cluster_name(Some(cluster.as_str()), &root)?;
-            found.retain(|(cluster, _)| *cluster == name);
-            if found.is_empty() && !root.cluster(&name).exists() {
-                return Err(root.unknown(&name)?.into());
-            }
-        }
-        Ok(found.into_iter().map(|(_, path)| Store::at(path)).collect())
     }
 }
 

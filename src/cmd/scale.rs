@@ -1,20 +1,22 @@
 //! `vcluster scale`: runs the workload at several sizes, and judges how its metrics grow.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use indexmap::IndexMap;
 
 use super::Context;
-use super::experiment::{Asked, ExperimentArgs, Sizes, close, perform, results, stored_json};
+use super::experiment::{Asked, ExperimentArgs, Sizes, Vary, close, perform, results, stored_json, unique};
+use super::results::stores;
 use crate::base::exit::ExitCode;
 use crate::base::failure::UserError;
 use crate::cluster::experiment::{Design, Find, GrowthReport, growth};
 use crate::engine::EngineError;
 use crate::report::{self, Format};
-use crate::runs::{Between, Experiment, ExperimentKind, Kind, Order, Store, locate};
-use crate::state::StateRoot;
+use crate::runs::{Between, Experiment, ExperimentKind, Kind, Order, locate};
 
 /// Run the workload at several sizes, and judge how its metrics grow
+///
+/// With --vary, the growth of every variant is judged, and all are shown beside each other.
 ///
 /// The exit code is 6 if a run, a criterion or a growth fails.
 #[derive(Clone, Debug, clap::Args)]
@@ -25,12 +27,16 @@ pub struct Args {
     /// Sizes of the group that grows, ascending
     #[arg(long, value_name = "GROUP=N1,N2", value_parser = Sizes::parse, required_unless_present = "from")]
     group: Option<Sizes>,
-    /// Runs at each size
+    /// Runs of each variant at each size
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     repeat: u32,
     /// Size of the group to predict all metrics for [default: the largest that runs]
     #[arg(long, value_name = "SIZE", value_parser = clap::value_parser!(u32).range(1..))]
     to: Option<u32>,
+    /// Set a variable of the topology to each of these values, and run all variants in turn at every size; the first is
+    /// the baseline. Can be repeated
+    #[arg(long, value_name = "NAME=V1,V2", value_parser = Vary::parse)]
+    vary: Vec<Vary>,
     /// What to do between two runs
     #[arg(long, value_enum, default_value = "configure")]
     between: Between,
@@ -38,7 +44,7 @@ pub struct Args {
     #[arg(long, value_name = "CRITERION", value_parser = Find::parse)]
     find: Option<Find>,
     /// Judge the runs of this experiment again, and raise nothing
-    #[arg(long, value_name = "EXPERIMENT", conflicts_with_all = ["group", "find", "keep", "keep_on_failure"])]
+    #[arg(long, value_name = "EXPERIMENT", conflicts_with_all = ["group", "vary", "find", "keep", "keep_on_failure"])]
     from: Option<String>,
     #[command(flatten)]
     experiment: ExperimentArgs,
@@ -54,8 +60,10 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         let hint = format!("give several, such as `--group {}=10,20,40,80,160`", sizes.group);
         return Err(UserError::new(ExitCode::Usage, text).with_hint(hint).into());
     }
+    let vary = args.vary.iter();
+    let vary = vary.map(|vary| (vary.name.clone(), vary.values.clone()));
     let design = Design {
-        vary: IndexMap::new(),
+        vary: unique("--vary", vary)?,
         nodes: IndexMap::from([(sizes.group.clone(), sizes.sizes.clone())]),
         repeat: args.repeat,
         order: Order::default(),
@@ -102,7 +110,7 @@ fn judged_again(
     out: Option<&Path>,
     to: Option<u32>,
 ) -> anyhow::Result<(Experiment, Vec<GrowthReport>)> {
-    let stores = stores(out)?;
+    let stores = stores(out, None)?;
     let located = locate(&stores, name)?;
     if located.entry.kind != Kind::Experiment {
         let text = format!("`{}` is a run, not an experiment", located.entry.name);
@@ -117,13 +125,4 @@ fn judged_again(
         return Err(UserError::new(ExitCode::Usage, text).with_hint(hint).into());
     }
     Ok((experiment, reports))
-}
-
-/// The directory of results that was named, else those of all clusters of this machine.
-fn stores(out: Option<&Path>) -> anyhow::Result<Vec<Store>> {
-    if let Some(out) = out {
-        return Ok(vec![Store::at(PathBuf::from(out))]);
-    }
-    let found = StateRoot::from_env()?.results()?;
-    Ok(found.into_iter().map(|(_, path)| Store::at(path)).collect())
 }

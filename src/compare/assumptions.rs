@@ -12,8 +12,11 @@ use crate::base::failure::UserFacing;
 use crate::base::text::shortened;
 use crate::workload::Record;
 
-/// The code under test: it may always differ, and is shown.
-const CODE: [&str; 3] = ["git.commit", "git.dirty", "sources"];
+/// The repository of the code under test: it may always differ, and is shown.
+const CODE: [&str; 2] = ["git.commit", "git.dirty"];
+
+/// The files of the controller that the topology brings to the nodes: `sources.old/app`.
+const SOURCES: &str = "sources";
 
 /// Characters shown of a value, and of a digest.
 const SHOWN: usize = 60;
@@ -65,6 +68,8 @@ pub struct Refusal {
     pub b: String,
     /// All that differs and may not.
     pub differences: Vec<Difference>,
+    /// The command that was refused, for the hint; set by the caller.
+    pub command: Option<String>,
 }
 
 impl fmt::Display for Refusal {
@@ -94,9 +99,15 @@ impl UserFacing for Refusal {
             .iter()
             .filter_map(|difference| difference.key.split('.').next())
             .collect();
-        let mut hint =
+        let why = if keys.iter().all(|key| *key == SOURCES) {
+            "if these files are what was changed on purpose, say so, which becomes part of the result:"
+        } else {
             "compare runs that were made alike, or take it on your word, which becomes part of the result:"
-                .to_owned();
+        };
+        let mut hint = why.to_owned();
+        if let Some(command) = &self.command {
+            let _ = write!(hint, " {command}");
+        }
         for key in keys {
             let _ = write!(hint, " --despite {key}");
         }
@@ -134,8 +145,7 @@ pub(super) fn check(a: &Side, b: &Side, despite: &[String]) -> Result<Allowed, R
     if let (Some(first), Some(second)) = (a.runs.first(), b.runs.first()) {
         let varied = varied(first, second);
         for difference in between(first, second, (&a.name, &b.name)) {
-            let is_varied =
-                is_code(&difference.key) || varied.iter().any(|name| changes(name, &difference.key));
+            let is_varied = is_code(&difference.key) || varied.iter().any(|name| changes(name, &difference));
             sort(difference, is_varied);
         }
     }
@@ -146,6 +156,7 @@ pub(super) fn check(a: &Side, b: &Side, despite: &[String]) -> Result<Allowed, R
         a: a.name.clone(),
         b: b.name.clone(),
         differences: refused,
+        command: None,
     })
 }
 
@@ -219,9 +230,10 @@ fn varied<'a>(a: &'a SideRun, b: &'a SideRun) -> Vec<&'a str> {
         .collect()
 }
 
-/// Whether an assumption changes with what was varied: `rev` sets `vars.rev`; `nodes.worker` sizes a group, and with it
-/// where nodes are and how much is promised to them.
-fn changes(varied: &str, key: &str) -> bool {
+/// Whether an assumption changes with what was varied: `rev` sets `vars.rev`, and may choose which files are brought to
+/// the nodes; `nodes.worker` sizes a group, and with it where nodes are and how much is promised to them.
+fn changes(varied: &str, difference: &Difference) -> bool {
+    let key = difference.key.as_str();
     if key.strip_prefix("variant.") == Some(varied) {
         return true;
     }
@@ -234,8 +246,15 @@ fn changes(varied: &str, key: &str) -> bool {
                 || ["nodes", "placement"].iter().any(|word| covers(word, key))
                 || key.split('.').any(|word| word.starts_with("overcommit"))
         }
-        None => key.strip_prefix("vars.") == Some(varied),
+        None => key.strip_prefix("vars.") == Some(varied) || is_other_file(difference),
     }
+}
+
+/// Whether it is a file that only one side has. The text of the topology is equal, so a variable has chosen it. A file of
+/// both sides with other content was changed by someone.
+fn is_other_file(difference: &Difference) -> bool {
+    let is_missing = difference.a.value.is_none() || difference.b.value.is_none();
+    covers(SOURCES, &difference.key) && is_missing
 }
 
 fn is_code(key: &str) -> bool {

@@ -53,43 +53,70 @@ pub(super) async fn paths(
     let Some(largest) = needed(&[]) else {
         return (None, Vec::new());
     };
-    let needed = &needed;
     let with_login = visits.iter().filter(|visit| visit.login.is_some());
     let names = with_login.map(|visit| &visit.evidence.config.name);
     let pending = Pending::new("the pings to the other hosts from", names);
-    let all = &all;
-    let results = pending
+    let results = from_each(&pending, visits, events, |login, from| {
+        let mut peers: BTreeMap<u32, Vec<(&HostName, IpAddr)>> = BTreeMap::new();
+        for (name, address, _) in all.iter().filter(|(name, ..)| name != from) {
+            if let Some(mtu) = needed(&[from, name]) {
+                peers.entry(mtu).or_default().push((name, *address));
+            }
+        }
+        ping(login, from, peers)
+    })
+    .await;
+    let mut paths = Vec::new();
+    let mut ways = 0;
+    for (tried, failed) in noted(visits, results, Stage::Paths) {
+        ways += tried;
+        paths.extend(failed);
+    }
+    (Some((largest, ways)), paths)
+}
+
+/// Pings from all visited hosts that can be logged in to, at once. A result for each visit, in their order.
+async fn from_each<'a, T, F>(
+    pending: &Pending,
+    visits: &'a [Visit],
+    events: &Events,
+    ping: impl Fn(&'a HostLogin, &'a HostName) -> F,
+) -> Vec<Option<T>>
+where
+    F: Future<Output = T>,
+{
+    let work = |visit: &'a Visit| {
+        let login = visit.login.as_ref();
+        let started = login.map(|login| ping(login, &visit.evidence.config.name));
+        async move {
+            match started {
+                Some(ping) => Some(ping.await),
+                None => None,
+            }
+        }
+    };
+    pending
         .each_of(
             events,
             HOSTS_AT_ONCE,
-            visits.iter(),
+            visits,
             |visit| &visit.evidence.config.name,
-            |visit| async move {
-                let from = &visit.evidence.config.name;
-                let login = visit.login.as_ref()?;
-                let mut peers: BTreeMap<u32, Vec<(&HostName, IpAddr)>> = BTreeMap::new();
-                for (name, address, _) in all.iter().filter(|(name, ..)| name != from) {
-                    if let Some(mtu) = needed(&[from, name]) {
-                        peers.entry(mtu).or_default().push((name, *address));
-                    }
-                }
-                Some(ping(login, from, &peers).await)
-            },
+            work,
         )
-        .await;
-    let mut paths = Vec::new();
-    let mut ways = 0;
+        .await
+}
+
+/// The results of these visits. A host where it failed has that among its evidence instead.
+fn noted<T>(visits: &mut [Visit], results: Vec<Option<Result<T, HostError>>>, stage: Stage) -> Vec<T> {
+    let mut found = Vec::new();
     for (visit, result) in visits.iter_mut().zip(results) {
         match result {
-            Some(Ok((tried, mut failed))) => {
-                ways += tried;
-                paths.append(&mut failed);
-            }
-            Some(Err(error)) => visit.failed(Stage::Paths, &error),
+            Some(Ok(result)) => found.push(result),
+            Some(Err(error)) => visit.failed(stage, &error),
             None => {}
         }
     }
-    (Some((largest, ways)), paths)
+    found
 }
 
 /// The largest MTU of the planned networks that span these hosts. A host without nodes may get nodes of any network.
@@ -110,10 +137,10 @@ fn wanted_mtu(topology: &Topology, default: u32) -> Option<u32> {
 async fn ping(
     login: &HostLogin,
     from: &HostName,
-    peers: &BTreeMap<u32, Vec<(&HostName, IpAddr)>>,
+    peers: BTreeMap<u32, Vec<(&HostName, IpAddr)>>,
 ) -> Result<(usize, Vec<Path>), HostError> {
     let mut failed = Vec::new();
-    for (mtu, peers) in peers {
+    for (mtu, peers) in &peers {
         for some in peers.chunks(PINGS) {
             let script = network::mtu_script(*mtu, some);
             let output = login.script("ping the other hosts", &script).await?;
@@ -156,28 +183,15 @@ pub(super) async fn overlays(
     }
     let spanning = &spanning;
     let with_any: BTreeSet<&HostName> = spanning.iter().flat_map(|(_, with_it)| with_it).collect();
-    let results = Pending::new("the pings through the VXLAN from", with_any)
-        .each_of(
-            events,
-            HOSTS_AT_ONCE,
-            visits.iter(),
-            |visit| &visit.evidence.config.name,
-            |visit| async move {
-                let login = visit.login.as_ref()?;
-                Some(ping_overlays(plan, login, &visit.evidence.config.name, spanning).await)
-            },
-        )
-        .await;
+    let pending = Pending::new("the pings through the VXLAN from", with_any);
+    let results = from_each(&pending, visits, events, |login, from| {
+        ping_overlays(plan, login, from, spanning)
+    })
+    .await;
     let (mut pairs, mut failed) = (BTreeSet::new(), Vec::new());
-    for (visit, result) in visits.iter_mut().zip(results) {
-        match result {
-            Some(Ok((tried, mut failures))) => {
-                pairs.extend(tried);
-                failed.append(&mut failures);
-            }
-            Some(Err(error)) => visit.failed(Stage::Overlay, &error),
-            None => {}
-        }
+    for (tried, failures) in noted(visits, results, Stage::Overlay) {
+        pairs.extend(tried);
+        failed.extend(failures);
     }
     (pairs.len(), failed)
 }

@@ -7,6 +7,7 @@ mod claim;
 mod clear;
 pub(crate) mod cloud_init;
 mod deaths;
+mod early;
 mod failure;
 mod fleet;
 mod losses;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::boot_slots::BootSlots;
 use super::boots::{BOOT_ID, SeenBoots, boot_in};
 use super::cloud_init::{self, CloudInit};
+use super::early::{Early, verdict};
 use super::fleet::Member;
 use super::node_error::NodeError;
 use super::stage;
@@ -74,49 +75,6 @@ impl From<NodeError> for Fault {
 impl From<HostError> for Fault {
     fn from(error: HostError) -> Self {
         NodeError::from(error).into()
-    }
-}
-
-/// What ends the wait for a login early.
-struct Early<'a> {
-    cancel: &'a CancellationToken,
-    signal: Option<tokio::sync::watch::Receiver<BootSignal>>,
-    /// The last reason that was given: the error of a wait has only its text.
-    reason: Mutex<Option<NodeError>>,
-}
-
-impl Early<'_> {
-    /// The reason to stop waiting, if there is one.
-    fn reason(&self) -> Option<String> {
-        let reason = if self.cancel.is_cancelled() {
-            NodeError::Interrupted
-        } else {
-            verdict(&self.signal.as_ref()?.borrow())?
-        };
-        let text = reason.to_string();
-        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
-        Some(text)
-    }
-
-    /// Whether the guest has reported on its console that it is ready.
-    fn is_ready(&self) -> bool {
-        let signal = self.signal.as_ref();
-        signal.is_some_and(|signal| signal.borrow().ready.is_some())
-    }
-
-    /// Whether a reason was given.
-    fn is_stopped(&self) -> bool {
-        let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
-        reason.is_some()
-    }
-
-    /// The error of a wait: the reason for which it was ended, or what SSH reported.
-    fn error(&self, error: SshError) -> NodeError {
-        let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match (error, reason) {
-            (SshError::Stopped(_), Some(reason)) => reason,
-            (error, _) => NodeError::Login(Box::new(error)),
-        }
     }
 }
 
@@ -257,11 +215,7 @@ impl Raise<'_> {
         signal: Option<tokio::sync::watch::Receiver<BootSignal>>,
     ) -> Result<bool, Fault> {
         let booted = signal.is_some();
-        let early = Early {
-            cancel: self.cancel,
-            signal,
-            reason: Mutex::default(),
-        };
+        let early = Early::new(self.cancel, signal);
         let image = self.images.get(&node.spec.image);
         if image.is_some_and(BuiltImage::has_cloud_init) {
             let session = self.login_of_cloud_init(node, &early).await?;
@@ -427,17 +381,4 @@ impl Raise<'_> {
             ..fault
         })
     }
-}
-
-fn verdict(signal: &BootSignal) -> Option<NodeError> {
-    if let Some(reason) = &signal.failed {
-        return Some(NodeError::BootFailed(reason.clone()));
-    }
-    if signal.nothing_to_boot {
-        return Some(NodeError::NothingToBoot);
-    }
-    if let Some(why) = &signal.lost {
-        return Some(NodeError::HostLost(why.clone()));
-    }
-    signal.dead.then_some(NodeError::Died)
 }

@@ -14,6 +14,7 @@ use super::error::ImageError;
 use super::manifest::{Format, MANIFEST_VERSION, Manifest, ManifestFile, Role};
 use super::recipe::Recipe;
 use super::{BuiltImage, ImageFile, Stamp, header};
+use crate::base::text::is_lower_hex;
 use crate::inventory::Firmware;
 use crate::topology::CloudInitPolicy;
 
@@ -181,12 +182,7 @@ fn check(dir: &Path, file: &ManifestFile) -> Result<ImageFile, String> {
     if file.name.contains('/') || file.name.starts_with('.') || file.name.is_empty() {
         return Err(format!("`{}` is not a file name", file.name.escape_debug()));
     }
-    if file.sha256.len() != 64
-        || !file
-            .sha256
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    {
+    if file.sha256.len() != 64 || !is_lower_hex(&file.sha256) {
         return Err(format!("the digest of {} is malformed", file.name));
     }
     let path = dir.join(&file.name);

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::base::digest::sha256;
 use crate::base::name::{ClusterName, NetworkName, NodeName};
+use crate::base::text::is_lower_hex;
 
 /// What the names of bridges begin with; in `network/remove.sh` too. Linux allows 15 characters, the short id has 8, and
 /// that of a further network 4.
@@ -25,8 +26,7 @@ impl ShortId {
 
     /// Parses a short id: 8 lower-case hex digits.
     pub fn parse(text: &str) -> Option<Self> {
-        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        (text.len() == 8 && text.bytes().all(is_hex)).then(|| Self(text.to_owned()))
+        (text.len() == 8 && is_lower_hex(text)).then(|| Self(text.to_owned()))
     }
 
     /// As text.
@@ -57,8 +57,7 @@ impl ShortId {
     /// A short id, and the suffix of a further network or none.
     fn with_suffix(text: &str) -> Option<Self> {
         let (id, suffix) = text.split_at_checked(8)?;
-        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        let is_suffix = matches!(suffix.len(), 0 | 4) && suffix.bytes().all(is_hex);
+        let is_suffix = matches!(suffix.len(), 0 | 4) && is_lower_hex(suffix);
         is_suffix.then(|| Self::parse(id)).flatten()
     }
 }

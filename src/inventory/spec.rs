@@ -141,9 +141,17 @@ pub struct NodeSpec {
 impl NodeSpec {
     /// Its address in a network of its cluster; `None` if it does not join it.
     pub fn address_in(&self, network: &NetworkName) -> Option<Ipv4Addr> {
-        self.addresses()
-            .find(|(name, _)| name == network)
-            .map(|(_, address)| address)
+        self.end_in(network).map(|(address, _)| address)
+    }
+
+    /// Its address and its Ethernet address in a network of its cluster; `None` if it does not join it.
+    pub fn end_in(&self, network: &NetworkName) -> Option<(Ipv4Addr, Mac)> {
+        if network.is_cluster() {
+            return Some((self.address, self.mac));
+        }
+        let mut further = self.interfaces.iter();
+        let interface = further.find(|interface| interface.network == *network)?;
+        Some((interface.address.addr(), interface.mac))
     }
 
     /// Its networks with its addresses in them, `cluster` first.

@@ -15,13 +15,15 @@ pub(crate) enum BuiltinKind {
     Watch,
     /// A stage of `up`: `up.STAGE.seconds`.
     Up,
+    /// A verb, for what vcluster's own process uses: `vcluster.run.cpu_seconds`.
+    Own,
 }
 
 /// A metric that vcluster measures itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Builtin<'a> {
     pub(crate) kind: BuiltinKind,
-    /// The step, process or stage; empty for a node.
+    /// The step, process, stage or verb; empty for a node.
     pub(crate) of: &'a str,
     pub(crate) unit: Option<Unit>,
 }
@@ -55,6 +57,15 @@ const WATCH: &[(&str, Quantity)] = &[
 
 const UP: &[(&str, Quantity)] = &[("seconds", Quantity::Seconds)];
 
+const OWN: &[(&str, Quantity)] = &[
+    ("seconds", Quantity::Seconds),
+    ("cpu_seconds", Quantity::Seconds),
+    ("memory_bytes", Quantity::Bytes),
+];
+
+/// The verbs whose own cost is a metric.
+pub(crate) const MEASURED_VERBS: [&str; 2] = ["up", "run"];
+
 impl BuiltinKind {
     fn word(self) -> &'static str {
         match self {
@@ -62,6 +73,7 @@ impl BuiltinKind {
             Self::Node => "node",
             Self::Watch => "watch",
             Self::Up => "up",
+            Self::Own => "vcluster",
         }
     }
 
@@ -71,10 +83,11 @@ impl BuiltinKind {
             Self::Node => NODE,
             Self::Watch => WATCH,
             Self::Up => UP,
+            Self::Own => OWN,
         }
     }
 
-    /// The names of its metrics for a step, process or stage; `of` is ignored for a node.
+    /// The names of its metrics for a step, process, stage or verb; `of` is ignored for a node.
     pub(crate) fn names(self, of: &str) -> impl Iterator<Item = String> {
         let begin = match self {
             Self::Node => self.word().to_owned(),
@@ -95,13 +108,19 @@ impl<'a> Builtin<'a> {
             BuiltinKind::Node,
             BuiltinKind::Watch,
             BuiltinKind::Up,
+            BuiltinKind::Own,
         ];
         let kind = kinds.into_iter().find(|kind| kind.word() == word)?;
         let (of, field) = match kind {
             BuiltinKind::Node => ("", rest),
             _ => rest.rsplit_once('.').filter(|(of, _)| !of.is_empty())?,
         };
-        if kind == BuiltinKind::Up && !up_stages().any(|stage| stage == of) {
+        let is_known = match kind {
+            BuiltinKind::Up => up_stages().any(|stage| stage == of),
+            BuiltinKind::Own => MEASURED_VERBS.contains(&of),
+            BuiltinKind::Step | BuiltinKind::Node | BuiltinKind::Watch => true,
+        };
+        if !is_known {
             return None;
         }
         let (_, quantity) = kind.fields().iter().find(|(known, _)| *known == field)?;
@@ -166,6 +185,9 @@ mod tests {
             ("watch.kworker/0:1.processes", "none"),
             ("up.boot.seconds", "s"),
             ("up.image.seconds", "s"),
+            ("vcluster.up.seconds", "s"),
+            ("vcluster.run.cpu_seconds", "s"),
+            ("vcluster.run.memory_bytes", "B"),
         ] {
             assert_eq!(unit(name).as_deref(), Some(wanted), "{name}");
         }
@@ -185,6 +207,9 @@ mod tests {
             "up.audit.seconds",
             "up.boots.seconds",
             "run.seconds",
+            "vcluster.seconds",
+            "vcluster.exec.seconds",
+            "vcluster.up.rss_bytes",
             "app.cpu_seconds",
         ] {
             assert_eq!(unit(name), None, "{name}");
@@ -193,17 +218,17 @@ mod tests {
 
     #[test]
     fn every_name_that_is_made_can_be_read() {
-        for kind in [
-            BuiltinKind::Step,
-            BuiltinKind::Node,
-            BuiltinKind::Watch,
-            BuiltinKind::Up,
+        for (kind, of) in [
+            (BuiltinKind::Step, "boot"),
+            (BuiltinKind::Node, ""),
+            (BuiltinKind::Watch, "boot"),
+            (BuiltinKind::Up, "boot"),
+            (BuiltinKind::Own, "run"),
         ] {
-            let names: Vec<String> = kind.names("boot").collect();
+            let names: Vec<String> = kind.names(of).collect();
             assert_eq!(names.len(), kind.fields().len());
             for name in names {
                 let read = Builtin::read(&name).unwrap_or_else(|| panic!("{name}"));
-                let of = if kind == BuiltinKind::Node { "" } else { "boot" };
                 assert_eq!((read.kind, read.of), (kind, of), "{name}");
             }
         }

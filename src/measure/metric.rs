@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::unit::Unit;
 
 /// First words of the names of metrics that vcluster measures itself: `step.join.seconds`.
-pub(crate) const RESERVED: [&str; 5] = ["step", "node", "watch", "up", "run"];
+pub(crate) const RESERVED: [&str; 6] = ["step", "node", "watch", "up", "run", "vcluster"];
 
 /// The longest name, in bytes.
 const LONGEST: usize = 200;

@@ -4,6 +4,7 @@
 mod builtin;
 mod criterion;
 mod expression;
+pub mod figure;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod growth;
@@ -14,7 +15,7 @@ mod statistic;
 mod unit;
 
 pub use builtin::builtin;
-pub(crate) use builtin::{Builtin, BuiltinKind, up_stages};
+pub(crate) use builtin::{Builtin, BuiltinKind, MEASURED_VERBS, up_stages};
 pub use criterion::{Abort, Criterion, Finding, Judgement, Severity};
 pub use expression::{Expression, ExpressionError, Operator};
 pub use growth::{Growth, GrowthError};

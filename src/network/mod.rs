@@ -23,6 +23,7 @@ pub use wanted::{Wanted, networks_of};
 use uuid::Uuid;
 
 use crate::base::name::{ClusterName, NetworkName};
+use crate::base::text::is_lower_hex;
 use crate::inventory::{ShortId, network_suffix};
 
 /// What the names of our tables begin with; in `remove.sh` and `host/inspect/probe.sh` too.
@@ -61,8 +62,7 @@ pub fn read_table_name(name: &str) -> Option<ShortId> {
     let Some((id, suffix)) = rest.split_once('_') else {
         return ShortId::parse(rest);
     };
-    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    let is_suffix = suffix.len() == 4 && suffix.bytes().all(is_hex);
+    let is_suffix = suffix.len() == 4 && is_lower_hex(suffix);
     is_suffix.then(|| ShortId::parse(id)).flatten()
 }
 

@@ -33,7 +33,8 @@ fn packet(mtu: u32, address: IpAddr) -> u32 {
 /// The script that pings all peers in parallel.
 pub fn mtu_script(mtu: u32, peers: &[(&HostName, IpAddr)]) -> String {
     let size = (mtu + EXTRA).to_string();
-    let mut script = with_variables(&[("size", size.as_str())], include_str!("mtu.sh"));
+    let probe = concat!(include_str!("iputils.sh"), include_str!("mtu.sh"));
+    let mut script = with_variables(&[("size", size.as_str())], probe);
     for (_, address) in peers {
         // Writing to a string cannot fail.
         let _ = writeln!(script, "probe {address} &");

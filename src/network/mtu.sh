@@ -1,9 +1,6 @@
-# Defines `probe`, which pings the address $1 with "$size" bytes that may not be fragmented, then with few bytes.
+# Follows `iputils.sh`. Defines `probe`, which pings the address $1 with "$size" bytes that may not be fragmented, then with few bytes.
 # It prints `ok`, `large` (only the small packet arrives) or `silent`, and the address.
 # shellcheck shell=sh disable=SC2154 # set by the caller
-command -v ping >/dev/null || { echo "vcluster-missing: ping" >&2; exit 9; }
-# Others, such as that of busybox, have no `-M`: every packet would seem to be too large.
-case $(ping -V 2>&1) in *iputils*) ;; *) echo "vcluster-missing: ping of iputils" >&2; exit 9 ;; esac
 probe() {
   # The first packet may be lost while the peer's Ethernet address is being resolved.
   if ping -n -q -M "do" -c 1 -W 2 -s "$size" "$1" >/dev/null 2>&1 ||

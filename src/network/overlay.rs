@@ -54,7 +54,8 @@ pub fn overlay_peers<'a>(
 pub fn overlay_script(network: &NetworkPlan, peers: &[(&HostName, Ipv4Addr)]) -> String {
     let size = network.mtu.saturating_sub(HEADERS).to_string();
     let variables = [("size", size.as_str()), ("bridge", network.bridge.as_str())];
-    let mut script = with_variables(&variables, include_str!("overlay.sh"));
+    let probe = concat!(include_str!("iputils.sh"), include_str!("overlay.sh"));
+    let mut script = with_variables(&variables, probe);
     for some in peers.chunks(AT_ONCE) {
         for (_, address) in some {
             // Writing to a string cannot fail.

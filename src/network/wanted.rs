@@ -7,7 +7,7 @@ use ipnet::Ipv4Net;
 
 use super::{NetworkError, alias, table_name};
 use crate::base::name::{HostName, NetworkName};
-use crate::inventory::{Mac, NodeSpec, ShortId};
+use crate::inventory::{Mac, ShortId};
 use crate::plan::{NetworkPlan, Plan, VxlanPlan};
 
 /// One network of one host according to the plan.
@@ -58,16 +58,6 @@ pub fn networks_of<'a>(plan: &'a Plan, host: &HostName) -> Vec<&'a NetworkPlan> 
         .collect()
 }
 
-/// The addresses of a node in a network that it joins.
-fn ends(spec: &NodeSpec, network: &NetworkName) -> Option<(Ipv4Addr, Mac)> {
-    if network.is_cluster() {
-        return Some((spec.address, spec.mac));
-    }
-    let mut further = spec.interfaces.iter();
-    let interface = further.find(|interface| interface.network == *network)?;
-    Some((interface.address.addr(), interface.mac))
-}
-
 impl Wanted {
     /// Selects the part of the plan for one host and one network, which the host takes part in.
     pub fn new(plan: &Plan, host: &HostName, network: &NetworkPlan) -> Result<Self, NetworkError> {
@@ -105,7 +95,7 @@ impl Wanted {
             }
         }
         for node in &plan.nodes {
-            let Some((end, mac)) = ends(&node.spec, name) else {
+            let Some((end, mac)) = node.spec.end_in(name) else {
                 continue;
             };
             neighbours.insert(end, mac);

@@ -1,7 +1,7 @@
 //! Axes: from values to shares of a drawing's width or height, with ticks at 1, 2 and 5 times powers of ten.
 
+use crate::measure::figure::number;
 use crate::measure::{Unit, convert};
-use crate::report::value::number;
 
 /// How values are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

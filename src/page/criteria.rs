@@ -7,9 +7,9 @@ use super::model::{CriterionRow, Mark};
 use crate::base::text::plural;
 use crate::compare::{ChangeVerdict, Comparison, MetricComparison};
 use crate::measure::Statistic;
+use crate::measure::figure::{number, percent, probability, value, with_bound};
 use crate::nodeset;
 use crate::report::comparison::headline;
-use crate::report::value::{number, percent, probability, value};
 
 /// Bytes of the page that criteria may take, and those that comparisons may take.
 const CRITERIA: usize = 150_000;
@@ -50,7 +50,7 @@ pub(super) fn section(criteria: &[CriterionRow]) -> Markup {
 
 fn row(row: &CriterionRow, has_variants: bool) -> Markup {
     let mark = row.mark();
-    let show = |figure: Option<f64>| figure.map_or_else(|| "-".to_owned(), |it| value(it, row.unit.as_ref()));
+    let (value, bound) = with_bound(row.value, row.bound, row.unit.as_ref());
     html! {
         tr {
             td { span class={ "mark " (mark.as_str()) } { (mark.symbol()) } " " (words(row)) }
@@ -60,8 +60,8 @@ fn row(row: &CriterionRow, has_variants: bool) -> Markup {
                 @if let Some(note) = &row.note { br; small { (note) } }
             }
             @if has_variants { td { (row.variant) } }
-            td.number { (show(row.value)) }
-            td.number { (show(row.bound)) }
+            td.number { (value) }
+            td.number { (bound) }
             td { (nodes(row)) }
         }
     }

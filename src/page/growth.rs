@@ -8,7 +8,8 @@ use super::model::{GrowthChart, Mark};
 use super::svg::{drawing, grid, labels, percent, place};
 use crate::base::text::plural;
 use crate::measure::Statistic;
-use crate::report::value::{number, value};
+use crate::measure::figure::{number, value};
+use crate::report::growth::against;
 
 /// Bytes of the page that charts may take.
 const ROOM: usize = 500_000;
@@ -24,15 +25,19 @@ const INNER: f64 = 1000.0;
 
 /// The section.
 pub(super) fn section(charts: &[GrowthChart]) -> Markup {
+    let metrics: Vec<&[GrowthChart]> = charts
+        .chunk_by(|one, other| (&one.title, &one.group) == (&other.title, &other.group))
+        .collect();
     html! {
         @if !charts.is_empty() {
             section {
                 h2 { "Growth" }
                 p.explain {
                     "Every dot is a run. The line is the best model, the band its 95 % interval. The dashed line "
-                    "begins like the model and grows exactly as the criterion allows."
+                    "begins like the model and grows exactly as the criterion allows. Variants of one metric "
+                    "have the same axes."
                 }
-                (figures(ROOM, charts, figure))
+                (figures(ROOM, &metrics, |charts| beside(charts)))
             }
         }
     }
@@ -46,11 +51,18 @@ struct Axes {
 }
 
 impl Axes {
-    fn new(chart: &GrowthChart) -> Option<Self> {
-        let bound = chart.bound.iter().flat_map(|(_, curve)| curve);
-        let curves = || chart.points.iter().chain(&chart.curve).chain(bound.clone());
+    /// The axes that all of these charts fit into; they are of one metric.
+    fn new(charts: &[GrowthChart]) -> Option<Self> {
+        let unit = charts.first()?.unit.as_ref();
+        let curves = || {
+            charts.iter().flat_map(|chart| {
+                let bound = chart.bound.iter().flat_map(|(_, curve)| curve);
+                chart.points.iter().chain(&chart.curve).chain(bound)
+            })
+        };
         let sizes: Vec<f64> = curves().map(|(size, _)| *size).collect();
-        let ends = chart.band.iter().flat_map(|(_, low, high)| [*low, *high]);
+        let bands = charts.iter().flat_map(|chart| &chart.band);
+        let ends = bands.flat_map(|(_, low, high)| [*low, *high]);
         let values: Vec<f64> = curves().map(|(_, value)| *value).chain(ends).collect();
         // Both or neither: only then is a power of n a straight line.
         let is_log = is_wide(&sizes) && is_wide(&values);
@@ -58,7 +70,7 @@ impl Axes {
         let origin = if is_log { None } else { Some(0.0) };
         Some(Self {
             x: Axis::new(scale, sizes, None, 8)?,
-            y: Axis::new(scale, values.into_iter().chain(origin), chart.unit.as_ref(), 6)?,
+            y: Axis::new(scale, values.into_iter().chain(origin), unit, 6)?,
             is_log,
         })
     }
@@ -82,10 +94,21 @@ fn is_wide(values: &[f64]) -> bool {
     low > 0.0 && high / low >= WIDE
 }
 
-fn figure(chart: &GrowthChart) -> Markup {
-    let Some(axes) = Axes::new(chart) else {
+/// The charts of one metric, a figure for each variant.
+fn beside(charts: &[GrowthChart]) -> Markup {
+    let Some(axes) = Axes::new(charts) else {
         return Markup::default();
     };
+    html! {
+        @if let [chart] = charts {
+            (figure(chart, &axes))
+        } @else {
+            div.beside { @for chart in charts { (figure(chart, &axes)) } }
+        }
+    }
+}
+
+fn figure(chart: &GrowthChart, axes: &Axes) -> Markup {
     let unit = axes.y.unit.as_ref().map(|unit| format!(" in {unit}"));
     let scales = if axes.is_log {
         "both axes logarithmic"
@@ -100,7 +123,7 @@ fn figure(chart: &GrowthChart) -> Markup {
                 @if !chart.variant.is_empty() { ", " (chart.variant) }
                 " over nodes of " (chart.group) ", " (scales)
             }
-            (drawing(&words(chart), HEIGHT + 18, &plot(chart, &axes)))
+            (drawing(&words(chart), HEIGHT + 18, &plot(chart, axes)))
             (remarks(chart))
             (table(chart))
         }
@@ -158,6 +181,14 @@ fn remarks(chart: &GrowthChart) -> Markup {
             @match &chart.models {
                 Some(models) => { li { "grows with " b { (models) } } }
                 None => { li { "no model: it needs three sizes" } }
+            }
+            @if let Some((size, at)) = chart.at_target {
+                li {
+                    b { (value(at, chart.unit.as_ref())) } " at " (plural(size as usize, "node"))
+                    @if let Some(contrast) = &chart.contrast {
+                        ", against " (contrast.baseline) ": " b { (against(contrast)) }
+                    }
+                }
             }
             @if let Some((text, _)) = &chart.bound { li { "criterion: " code { (text) } } }
             @if let Some((mark, why)) = &chart.judged { li { (badge(*mark)) " " (why) } }
@@ -233,6 +264,7 @@ fn table(chart: &GrowthChart) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::experiment::Contrast;
 
     fn chart() -> GrowthChart {
         let sizes = [10.0, 20.0, 40.0, 80.0, 160.0];
@@ -249,7 +281,40 @@ mod tests {
             bound: Some(("growth <= n log n".into(), line(1.2))),
             judged: Some((Mark::Bad, "it grows with n^2".into())),
             held_out: Some(false),
+            at_target: Some((160, 168.0)),
+            contrast: None,
         }
+    }
+
+    #[test]
+    fn variants_of_a_metric_stand_beside_each_other_on_the_same_axes() {
+        let mut new = chart();
+        new.variant = "rev=new".into();
+        new.contrast = Some(Contrast {
+            metric: "join_seconds".parse().unwrap(),
+            baseline: "rev=<i>".into(),
+            variant: "rev=new".into(),
+            size: 160,
+            times: 0.0125,
+            overlaps: Some(false),
+        });
+        for (_, value) in &mut new.points {
+            *value /= 100.0;
+        }
+        let mut other = chart();
+        other.title = "other".into();
+        let drawn = section(&[chart(), new, other]).into_string();
+        assert_eq!(drawn.matches("class=\"beside\"").count(), 1);
+        assert_eq!(drawn.matches("<figure").count(), 3);
+        assert!(drawn.contains("<b>168</b> at 160 nodes</li>"), "{drawn}");
+        let contrast = ", against rev=&lt;i&gt;: <b>80 times smaller</b></li>";
+        assert!(drawn.contains(contrast), "{drawn}");
+        // The lowest point of the first variant has another height where the second one is on the same axis.
+        let lowest = |drawn: &str| {
+            let dots = drawn.split("<circle").skip(1).take(10);
+            dots.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_ne!(lowest(&drawn), lowest(&section(&[chart()]).into_string()));
     }
 
     #[test]

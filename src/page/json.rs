@@ -39,6 +39,10 @@ pub fn json(page: &Page) -> Value {
             "metric": chart.title, "variant": chart.variant, "group": chart.group, "models": chart.models,
             "criterion": chart.bound.as_ref().map(|(text, _)| text),
             "result": chart.judged.as_ref().map(|(mark, _)| mark.as_str()),
+            "size": chart.at_target.map(|(size, _)| size),
+            "value": chart.at_target.map(|(_, value)| value), "unit": unit(chart.unit.as_ref()),
+            "times": chart.contrast.as_ref().map(|contrast| contrast.times),
+            "baseline": chart.contrast.as_ref().map(|contrast| contrast.baseline.as_str()),
         })
     });
     let outliers = page.outliers.iter().map(|outlier| {

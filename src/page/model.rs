@@ -1,6 +1,7 @@
 //! What a report shows, as plain data.
 
 use crate::base::name::NodeName;
+use crate::cluster::experiment::Contrast;
 use crate::compare::Comparison;
 use crate::measure::Unit;
 
@@ -215,6 +216,10 @@ pub struct GrowthChart {
     pub judged: Option<(Mark, String)>,
     /// Whether the largest size lies in the interval that the smaller ones predict for it.
     pub held_out: Option<bool>,
+    /// The size that the metric is predicted for, and its value there.
+    pub at_target: Option<(u32, f64)>,
+    /// How many times larger it is there than in the first variant, if this is another one.
+    pub contrast: Option<Contrast>,
 }
 
 /// What was done in a run, and when.

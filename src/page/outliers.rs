@@ -9,8 +9,8 @@ use super::budget::Budget;
 use super::model::Outlier;
 use crate::base::name::{GroupName, NodeName};
 use crate::base::text::plural;
+use crate::measure::figure::{number, value};
 use crate::measure::{Sample, Statistic};
-use crate::report::value::{number, value};
 
 /// Bytes of the page that nodes may take.
 const ROOM: usize = 60_000;

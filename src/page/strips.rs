@@ -8,8 +8,8 @@ use super::model::{Strip, StripRow};
 use super::svg::{drawing, grid, labels, place, width};
 use crate::base::text::plural;
 use crate::measure::Unit;
+use crate::measure::figure::value;
 use crate::report::strip::extent;
-use crate::report::value::value;
 
 /// Bytes of the page that strips may take.
 const ROOM: usize = 800_000;

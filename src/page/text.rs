@@ -6,10 +6,11 @@ use super::assumptions;
 use super::criteria;
 use super::model::{Mark, Page, Strip};
 use crate::base::text::{plural, sanitize_painted};
+use crate::measure::figure::{number, value, with_bound};
 use crate::report::comparison::{self, Look};
+use crate::report::growth;
 use crate::report::strip::{extent, strip};
 use crate::report::table;
-use crate::report::value::{number, value};
 
 /// Rows of each table. More of them are on the page.
 const ROWS: usize = 30;
@@ -95,14 +96,13 @@ fn criteria(text: &mut String, page: &Page) {
     }
     let mut table = table::new(&["", "criterion", "variant", "value", "bound", "result", "nodes"]);
     for row in page.criteria.iter().take(ROWS) {
-        let unit = row.unit.as_ref();
-        let show = |figure: Option<f64>| figure.map_or_else(|| "-".to_owned(), |it| value(it, unit));
+        let (value, bound) = with_bound(row.value, row.bound, row.unit.as_ref());
         table.add_row([
             word(row.mark()).to_owned(),
             row.title.clone(),
             row.variant.clone(),
-            show(row.value),
-            show(row.bound),
+            value,
+            bound,
             criteria::words(row),
             criteria::nodes(row),
         ]);
@@ -165,17 +165,34 @@ fn growth(text: &mut String, page: &Page) {
     if page.growth.is_empty() {
         return;
     }
-    let mut table = table::new(&["metric", "variant", "runs", "grows with", "criterion", "result"]);
+    let headings = [
+        "metric",
+        "variant",
+        "runs",
+        "grows with",
+        "predicted",
+        "against the first",
+        "criterion",
+        "result",
+    ];
+    let mut table = table::new(&headings);
     for chart in page.growth.iter().take(ROWS) {
         let result = match &chart.judged {
             Some((mark, why)) => format!("{}: {why}", word(*mark)),
             None => "-".to_owned(),
         };
+        let predicted = chart.at_target.map(|(size, at)| {
+            let at = value(at, chart.unit.as_ref());
+            format!("{at} at {}", plural(size as usize, "node"))
+        });
+        let contrast = chart.contrast.as_ref().map(growth::against);
         table.add_row([
             chart.title.clone(),
             chart.variant.clone(),
             chart.points.len().to_string(),
             chart.models.clone().unwrap_or_else(|| "-".to_owned()),
+            predicted.unwrap_or_else(|| "-".to_owned()),
+            contrast.unwrap_or_else(|| "-".to_owned()),
             chart
                 .bound
                 .as_ref()

@@ -10,8 +10,8 @@ use super::model::{Bar, Timeline};
 use super::svg::{drawing, grid, labels, place, width};
 use crate::base::text::plural;
 use crate::measure::Unit;
+use crate::measure::figure::value;
 use crate::nodeset;
-use crate::report::value::value;
 
 /// Bytes of the page that timelines may take.
 const ROOM: usize = 200_000;

@@ -10,10 +10,10 @@ use std::fmt::Write as _;
 use super::strip::{extent, strip};
 use super::style::{ERROR, HEADING, HINT, WARNING};
 use super::table;
-use super::value::{number, percent, probability, value};
 use crate::base::text::{plural, sanitize_painted};
 use crate::compare::{ChangeVerdict, Comparison, Difference, MetricComparison};
 use crate::measure::Statistic;
+use crate::measure::figure::{number, percent, probability, value};
 
 pub use headline::headline;
 pub use json::json;

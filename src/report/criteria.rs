@@ -7,9 +7,10 @@ use super::table;
 use crate::base::group::grouped;
 use crate::base::text::{sanitize, shortened};
 use crate::extract::Trouble;
+use crate::measure::figure::with_bound;
 use crate::measure::{Finding, Judgement, Severity};
 use crate::nodeset;
-use crate::verdict::{titled, with_unit};
+use crate::verdict::titled;
 
 /// Characters of a node set in the table.
 const WIDTH: usize = 60;
@@ -24,13 +25,12 @@ pub fn table(findings: &[Finding]) -> String {
     }
     let mut table = table::new(&["criterion", "value", "bound", "judgement", "nodes"]);
     for finding in findings {
-        let unit = finding.unit.as_ref();
-        let shown = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| with_unit(value, unit));
+        let (value, bound) = with_bound(finding.value, finding.bound, finding.unit.as_ref());
         let nodes = nodeset::fold(&finding.nodes);
         table.add_row([
             titled(&finding.criterion),
-            shown(finding.value),
-            shown(finding.bound),
+            value,
+            bound,
             judgement(finding).to_owned(),
             shortened(&nodes, WIDTH).into_owned(),
         ]);

@@ -1,5 +1,7 @@
 //! The growth of metrics for people and for programs: models, predictions, criteria, and the size that fails. Pure.
 
+pub mod variants;
+
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
@@ -7,11 +9,11 @@ use serde_json::{Value, json};
 use super::strip::{extent, strip};
 use super::style::{ERROR, HEADING, WARNING};
 use super::table;
-use super::value::{number, value};
 use crate::analysis::Interval;
 use crate::base::name::GroupName;
 use crate::base::text::{plural, sanitize_painted};
-use crate::cluster::experiment::{Boundary, Find, Found, GrowthReport, GrowthRow, RankedCost, models};
+use crate::cluster::experiment::{Boundary, Contrast, Find, Found, GrowthReport, GrowthRow, models};
+use crate::measure::figure::{number, value};
 use crate::measure::{Finding, Judgement, Statistic};
 
 /// Metrics that are shown: all with a criterion, and of the others as many as make up this.
@@ -20,14 +22,14 @@ const ROWS: usize = 40;
 /// Metrics in the ranking.
 const RANKED: usize = 10;
 
+/// What stands below a ranking in which times of steps or stages come last.
+const EXPLAINED: &str =
+    "the time of a step or a stage is the sum of what happens in it: it comes after what explains it\n";
+
 /// The growth as text, with its styles. `is_utf8`: whether the strips may have characters beyond ASCII.
 pub fn text(report: &GrowthReport, is_utf8: bool) -> String {
     let sizes: Vec<String> = report.sizes.keys().map(u32::to_string).collect();
-    let variant = if report.variant.is_empty() {
-        String::new()
-    } else {
-        format!(", {}", report.variant)
-    };
+    let variant = named(", ", &report.variant, "");
     let mut text = format!(
         "{HEADING}growth with {} ({} nodes){variant}{HEADING:#}\n",
         report.group,
@@ -45,7 +47,7 @@ pub fn text(report: &GrowthReport, is_utf8: bool) -> String {
     if !report.findings.is_empty() {
         text.push('\n');
         for finding in &report.findings {
-            let _ = writeln!(text, "{}", verdict(finding));
+            let _ = writeln!(text, "{}", verdict(finding, ""));
         }
     }
     sanitize_painted(&text).into_owned()
@@ -66,25 +68,8 @@ fn rows(report: &GrowthReport, is_utf8: bool) -> String {
     let named = report.rows.iter().filter(|row| row.has_criterion).count();
     let count = ROWS.max(named).min(report.rows.len());
     for row in &report.rows[..count] {
-        let unit = row.unit.as_ref();
-        let (growth, error) = match &row.fit {
-            Some(fit) => (models(fit), format!("{} %", number(fit.best.error * 100.0))),
-            None => ("unknown: fewer than 3 sizes".to_owned(), "-".to_owned()),
-        };
-        let predicted = row.prediction.as_ref();
-        let held_out = row
-            .held_out
-            .as_ref()
-            .map_or("-", |held_out| if held_out.inside { "inside" } else { "outside" });
-        table.add_row([
-            name(row),
-            by_size(row, is_utf8),
-            growth,
-            error,
-            predicted.map_or_else(|| "-".to_owned(), |it| value(it.value, unit)),
-            predicted.map_or_else(|| "-".to_owned(), |it| interval(row, &it.interval)),
-            held_out.to_owned(),
-        ]);
+        let figures = figures(row, report.target, scale([row]), is_utf8);
+        table.add_row(std::iter::once(name(row)).chain(figures));
     }
     let mut text = table::render(&table);
     let more = report.rows.len() - count;
@@ -102,11 +87,45 @@ fn name(row: &GrowthRow) -> String {
     }
 }
 
-/// The medians as a strip. It begins at 0, unless there are values below.
-fn by_size(row: &GrowthRow, is_utf8: bool) -> String {
+/// What stands between commas or the like, if there is anything: `, rev=new`.
+fn named(before: &str, name: &str, after: &str) -> String {
+    if name.is_empty() {
+        String::new()
+    } else {
+        format!("{before}{name}{after}")
+    }
+}
+
+/// The cells of a metric: its medians by size as a strip, its growth with the error, its value at the target with the
+/// interval, and whether the largest size was predicted.
+fn figures(row: &GrowthRow, target: u32, (low, high): (f64, f64), is_utf8: bool) -> [String; 6] {
+    let unit = row.unit.as_ref();
     let medians: Vec<f64> = row.medians.iter().map(|(_, median)| *median).collect();
-    let (low, high) = extent(&medians).unwrap_or((0.0, 0.0));
-    strip(&medians, low.min(0.0), high, is_utf8)
+    let (growth, error) = match &row.fit {
+        Some(fit) => (models(fit), format!("{} %", number(fit.best.error * 100.0))),
+        None => ("unknown: fewer than 3 sizes".to_owned(), "-".to_owned()),
+    };
+    let at = row.at_target(target);
+    let predicted = row.prediction.as_ref();
+    let held_out = row
+        .held_out
+        .as_ref()
+        .map_or("-", |held_out| if held_out.inside { "inside" } else { "outside" });
+    [
+        strip(&medians, low, high, is_utf8),
+        growth,
+        error,
+        at.map_or_else(|| "-".to_owned(), |at| value(at, unit)),
+        predicted.map_or_else(|| "-".to_owned(), |it| interval(row, &it.interval)),
+        held_out.to_owned(),
+    ]
+}
+
+/// The scale of the strips of a metric. It begins at 0, unless there are values below.
+fn scale<'a>(rows: impl IntoIterator<Item = &'a GrowthRow>) -> (f64, f64) {
+    let medians = rows.into_iter().flat_map(|row| &row.medians);
+    let (low, high) = extent(medians.map(|(_, median)| median)).unwrap_or((0.0, 0.0));
+    (low.min(0.0), high)
 }
 
 fn interval(row: &GrowthRow, interval: &Interval) -> String {
@@ -119,27 +138,48 @@ fn ranking(report: &GrowthReport) -> String {
         "{HEADING}most expensive at {} nodes of {}{HEADING:#}\n",
         report.target, report.group
     );
+    let smallest = report.sizes.keys().next().copied().unwrap_or(0);
     let largest = report.sizes.keys().next_back().copied().unwrap_or(0);
-    let mut table = table::new(&["metric", "value", &format!("times that at {largest}")]);
-    for cost in report.ranking.iter().take(RANKED) {
-        let RankedCost {
-            metric,
-            value: at,
-            unit,
-            times,
-        } = cost;
+    let since = [largest, smallest].map(|size| format!("times that at {size}"));
+    let mut table = table::new(&["metric", "value", &since[0], &since[1]]);
+    let shown = report.ranking.iter().take(RANKED);
+    for cost in shown.clone() {
+        let times = |times: Option<f64>| times.map_or_else(|| "-".to_owned(), number);
         table.add_row([
-            metric.to_string(),
-            value(*at, unit.as_ref()),
-            times.map_or_else(|| "-".to_owned(), number),
+            cost.metric.to_string(),
+            value(cost.value, cost.unit.as_ref()),
+            times(cost.times),
+            times(cost.grown),
         ]);
     }
     text.push_str(&table::render(&table));
+    if shown.clone().any(|cost| cost.is_explained) {
+        text.push_str(EXPLAINED);
+    }
     text
 }
 
-/// A criterion of growth on a line.
-fn verdict(finding: &Finding) -> String {
+/// How many times larger or smaller a variant is than the baseline: `81 times smaller`.
+pub fn against(contrast: &Contrast) -> String {
+    let (times, word) = if contrast.times >= 1.0 {
+        (contrast.times, "larger")
+    } else {
+        (1.0 / contrast.times, "smaller")
+    };
+    let times = number(times);
+    let text = if times == "1" {
+        "equal".to_owned()
+    } else {
+        format!("{times} times {word}")
+    };
+    match contrast.overlaps {
+        Some(true) => format!("{text} (intervals overlap)"),
+        _ => text,
+    }
+}
+
+/// A criterion of growth on a line, with the variant if there are several.
+fn verdict(finding: &Finding, variant: &str) -> String {
     let word = match finding.judgement {
         Judgement::Passed => "passed".to_owned(),
         Judgement::NotApplicable => format!("{WARNING}not judged{WARNING:#}"),
@@ -148,7 +188,8 @@ fn verdict(finding: &Finding) -> String {
     };
     let criterion = &finding.criterion;
     let note = finding.note.as_deref().unwrap_or_default();
-    format!("{word}: {} {}: {note}", criterion.metric, criterion.text)
+    let variant = named("", variant, ": ");
+    format!("{word}: {variant}{} {}: {note}", criterion.metric, criterion.text)
 }
 
 /// What the search for the smallest size that fails has found.
@@ -221,9 +262,16 @@ pub fn json(report: &GrowthReport) -> Value {
             "held_out_inside": row.held_out.as_ref().map(|it| it.inside),
         })
     });
-    let ranking = report.ranking.iter().map(
-        |cost| json!({ "metric": cost.metric, "value": cost.value, "unit": cost.unit, "times": cost.times }),
-    );
+    let ranking = report.ranking.iter().map(|cost| {
+        json!({
+            "metric": cost.metric,
+            "value": cost.value,
+            "unit": cost.unit,
+            "times": cost.times,
+            "times_smallest": cost.grown,
+            "explained": cost.is_explained,
+        })
+    });
     json!({
         "group": report.group,
         "variant": report.variant,
@@ -237,77 +285,4 @@ pub fn json(report: &GrowthReport) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::super::style::plain;
-    use super::*;
-    use crate::cluster::experiment::Tried;
-
-    #[test]
-    fn what_was_found_says_where_it_fails_and_how_often_it_ran() {
-        let find = Find::parse("join: p99 < 2s").unwrap();
-        let group = "worker".parse().unwrap();
-        let mut tried = BTreeMap::from([
-            (40, Tried { runs: 5, failed: 1 }),
-            (41, Tried { runs: 1, failed: 1 }),
-            (80, Tried { runs: 5, failed: 5 }),
-        ]);
-        let boundary = Boundary::Between { holds: 40, fails: 41 };
-        let shown = |boundary: Boundary, tried: &BTreeMap<u32, Tried>| {
-            let tried = tried.clone();
-            found(&Found { boundary, tried }, &find, &group)
-        };
-        assert_eq!(
-            shown(boundary, &tried),
-            "`join p99 < 2s` fails from 41 nodes of worker on (fails in 1 of 1 run), and holds at 40 (fails in 1 of 5 \
-             runs)"
-        );
-        tried.insert(80, Tried { runs: 5, failed: 0 });
-        assert!(
-            shown(boundary, &tried)
-                .ends_with("it holds at 80 all the same: it does not depend on the size alone")
-        );
-        let text = shown(Boundary::HoldsThroughout(80), &tried);
-        assert!(
-            text.contains("holds up to the largest size, 80 (fails in 0 of 5 runs)"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn a_report_without_models_says_why() {
-        let row = GrowthRow {
-            metric: "join".parse().unwrap(),
-            statistic: Statistic::Max,
-            unit: None,
-            better: crate::measure::Better::Lower,
-            has_criterion: true,
-            medians: vec![(10, 1.0), (20, 7.0)],
-            values: 2,
-            fit: None,
-            prediction: None,
-            held_out: None,
-        };
-        let report = GrowthReport {
-            group: "worker".parse().unwrap(),
-            variant: "rev=new".into(),
-            sizes: BTreeMap::from([(10, 1), (20, 1)]),
-            target: 20,
-            rows: vec![row],
-            findings: Vec::new(),
-            ranking: Vec::new(),
-            warnings: vec!["2 sizes".into()],
-        };
-        let text = plain(&text(&report, false));
-        assert!(
-            text.starts_with("growth with worker (10, 20 nodes), rev=new\nwarning: 2 sizes\n\n"),
-            "{text}"
-        );
-        assert!(
-            text.contains("join (max)  .#       unknown: fewer than 3 sizes"),
-            "{text}"
-        );
-        assert_eq!(json(&report)["metrics"][0]["medians"][1][0], 20);
-    }
-}
+mod tests;

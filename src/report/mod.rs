@@ -29,7 +29,6 @@ mod summary;
 pub mod table;
 mod tally;
 pub mod terminal;
-pub mod value;
 
 pub use error::error;
 pub use failures::FailureGroup;

@@ -2,18 +2,24 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
-use russh::ChannelOpenFailure;
-use russh::client::Handle;
+use russh::client::{Handle, Msg};
+use russh::{Channel, ChannelOpenFailure};
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep};
 
 use super::error::{CONNECT_FAILED, SshError};
 use super::reason::Requested;
 use super::transport::{Client, Shared};
+use crate::base::backoff::Pauses;
 
 /// The most session channels (commands, shells) open at once on a connection. The default
 /// `MaxSessions` of sshd is 10; two are reserved for killing commands that timed out.
 const SESSION_CHANNELS: u32 = 8;
+
+/// How long a refused session channel is retried.
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 pub(super) fn session_channels(shared: &Shared) -> u32 {
     if shared.one_at_a_time() {
@@ -62,6 +68,31 @@ impl Inner {
         SshError::Lost {
             target: self.name.clone(),
             reason: self.shared.reason().unwrap_or_else(|| otherwise.to_owned()),
+        }
+    }
+}
+
+/// Opens a session channel. After a channel was closed early, the remote side keeps its slot until the
+/// process has ended, so a refusal may be temporary: it is retried for a while.
+pub(super) async fn session_channel(
+    session: &Arc<Inner>,
+    patience: Duration,
+) -> Result<Channel<Msg>, SshError> {
+    let end = Instant::now() + patience;
+    let mut pauses = Pauses::new(Duration::from_millis(50), Duration::from_secs(1), 200);
+    loop {
+        let opened = session
+            .opened(Requested::Session, session.handle.channel_open_session())
+            .await;
+        match &opened {
+            Err(SshError::Channel { .. }) => {
+                let pause = pauses.next();
+                if Instant::now() + pause >= end {
+                    return opened;
+                }
+                sleep(pause).await;
+            }
+            _ => return opened,
         }
     }
 }

@@ -13,12 +13,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::any_shell::{self, Frame};
-use super::channel::Inner;
+use super::backlog::Backlog;
+use super::channel::{Inner, PATIENCE, session_channel};
 use super::ended::{Ended, refusal};
 use super::error::SshError;
-use super::reason::Requested;
 use super::request::{CommandShell, ExecEvent, ExecRequest, Output};
-use crate::base::backoff::Pauses;
 use crate::base::shell::{quote, with_variables};
 
 /// How long the output may stay open and silent after a command has ended (a daemon may have
@@ -28,11 +27,8 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Bytes kept of each output stream if the request has no limit.
 const DEFAULT_LIMIT: usize = 16 << 20;
 
-/// Events that wait for the reader of a stream.
-const EVENTS: usize = 256;
-
-/// How long a refused session channel is retried.
-pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+/// Events that a reader can take at once; what it does not take stays in the backlog.
+const EVENTS: usize = 64;
 
 /// Time to close the channel of an abandoned command, for another channel to kill it, and to kill it.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -238,17 +234,24 @@ impl RunningCommand {
     async fn follow(&self, channel: Channel<Msg>, input: Input, mut frame: Option<Frame>) {
         let (mut read, write) = channel.split();
         let mut ended: Option<ExecEvent> = None;
+        let mut backlog = Backlog::default();
         let stop = {
             let feed = feed(&write, input);
             tokio::pin!(feed);
             let mut sent = false;
             loop {
                 let message = tokio::select! {
-                    message = read.wait() => message,
+                    message = read.wait(), if backlog.has_room() => message,
+                    permit = self.events.reserve(), if !backlog.is_empty() => {
+                        if let (Ok(permit), Some(event)) = (permit, backlog.pop()) {
+                            permit.send(event);
+                        }
+                        continue;
+                    }
                     () = &mut feed, if !sent => { sent = true; continue; }
                     after = self.time_is_up() => break Stop::TimedOut(after),
                     () = self.events.closed() => break Stop::Deserted,
-                    () = sleep(GRACE), if ended.is_some() => break Stop::Quiet,
+                    () = sleep(GRACE), if ended.is_some() && backlog.is_empty() => break Stop::Quiet,
                 };
                 let event = match message {
                     None | Some(ChannelMsg::Close) => break Stop::Closed,
@@ -273,28 +276,29 @@ impl RunningCommand {
                     Some(frame) => frame.pass(event),
                     None => Some(event),
                 };
-                let Some(event) = event else { continue };
-                tokio::select! {
-                    _ = self.events.send(event) => {}
-                    after = self.time_is_up() => break Stop::TimedOut(after),
+                if let Some(event) = event {
+                    backlog.push(event);
+                    backlog.hand_over(&self.events);
                 }
             }
         };
+        // From here on, nothing that still arrives makes the connection wait.
         drop(read);
         if let Some(frame) = &mut frame {
             ended = ended.map(|ended| frame.end(ended));
             for event in frame.rest() {
-                match stop {
-                    Stop::Closed | Stop::Quiet => {
-                        let _ = self.events.send(event).await;
-                    }
-                    // The reader may be what takes so long.
-                    Stop::TimedOut(_) => {
-                        let _ = self.events.try_send(event);
-                    }
-                    Stop::Deserted => {}
+                backlog.push(event);
+            }
+        }
+        match stop {
+            Stop::Closed | Stop::Quiet => {
+                while let Some(event) = backlog.pop() {
+                    let _ = self.events.send(event).await;
                 }
             }
+            // The reader may be what takes so long.
+            Stop::TimedOut(_) => backlog.hand_over(&self.events),
+            Stop::Deserted => {}
         }
         match stop {
             Stop::Closed => {
@@ -356,31 +360,6 @@ impl RunningCommand {
             channel.close().await.ok()
         };
         let _ = timeout(KILLING, reaping).await;
-    }
-}
-
-/// Opens a session channel. After a channel was closed early, the remote side keeps its slot until the
-/// process has ended, so a refusal may be temporary: it is retried for a while.
-pub(super) async fn session_channel(
-    session: &Arc<Inner>,
-    patience: Duration,
-) -> Result<Channel<Msg>, SshError> {
-    let end = Instant::now() + patience;
-    let mut pauses = Pauses::new(Duration::from_millis(50), Duration::from_secs(1), 200);
-    loop {
-        let opened = session
-            .opened(Requested::Session, session.handle.channel_open_session())
-            .await;
-        match &opened {
-            Err(SshError::Channel { .. }) => {
-                let pause = pauses.next();
-                if Instant::now() + pause >= end {
-                    return opened;
-                }
-                sleep(pause).await;
-            }
-            _ => return opened,
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! Checks host keys on both hops. Does not depend on plans or topologies.
 
 mod any_shell;
+mod backlog;
 mod channel;
 mod command;
 mod config;

@@ -71,7 +71,7 @@ impl Session {
     /// Runs a command and streams its events; dropping the receiver closes the channel.
     ///
     /// If the remote side runs one command at a time (Dropbear), other commands wait for the end of this one.
-    /// The receiver must be read: unread events eventually block the whole connection.
+    /// The receiver must be read: once some MiB wait, a node's connection does nothing else until they are taken.
     pub async fn stream(&self, request: &ExecRequest) -> Result<mpsc::Receiver<ExecEvent>, SshError> {
         let input = Input::Bytes(request.stdin.clone());
         command::start(&self.inner, request, input).await

@@ -219,6 +219,9 @@ impl client::Handler for Client {
     }
 }
 
+/// The window of a channel of a node.
+const NODE_WINDOW: u32 = 1 << 20;
+
 /// The two kinds of peer, which differ in some settings.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Peer {
@@ -226,6 +229,26 @@ pub(super) enum Peer {
     Host,
     /// A node, which may be silent as long as its host reports that it runs.
     Node,
+}
+
+/// Packets (of 32 KiB at most, from an honest peer) that may wait for the reader of a channel.
+///
+/// russh renews a window when it has queued the data, not when they were read. So windows alone stop nobody. Only this
+/// limit does: with so many packets, russh does nothing for the whole connection until that reader takes one. It then
+/// renews no window either, so what the remote side still sends is limited by the windows of its channels.
+fn waiting_packets(peer: Peer) -> usize {
+    match peer {
+        // A reader may be the connection of a node. If that waited to write to this connection while this one waited for
+        // it to read, neither would ever continue. So the buffer must hold all that a node sends while its connection
+        // reads nothing: the windows of at most 10 session channels, 1 MiB each. It does, unless the packets have less
+        // than 640 bytes on average; the `Backlog` of a command makes it rare that a connection of a node waits at all.
+        // Only packets that wait use memory.
+        Peer::Host => 16_384,
+        // All channels are commands and terminals. They depend on no other channel of the node, and a command is read
+        // until its `Backlog` is full. So a small buffer (2 MiB, twice the window) costs no throughput: a command whose
+        // reader is slow holds 2 MiB here and 6 MiB on its way, and everything beyond stays on the node.
+        Peer::Node => 64,
+    }
 }
 
 fn config(peer: Peer, check: &KeyCheck) -> Result<client::Config, HostKeyError> {
@@ -262,14 +285,10 @@ fn config(peer: Peer, check: &KeyCheck) -> Result<client::Config, HostKeyError> 
         window_size: match peer {
             Peer::Host => 2 << 20,
             // So all session channels of a node together stay below the buffers of the host's
-            // connection (see below).
-            Peer::Node => 1 << 20,
+            // connection: see `waiting_packets`.
+            Peer::Node => NODE_WINDOW,
         },
-        // russh stops reading a whole connection while one channel's reader lags by this many
-        // packets. A node's connection is such a reader of its host's connection. If it waited to
-        // write to the host's connection while that one waited for it to read, they would deadlock;
-        // a buffer larger than the node's windows prevents that. Only waiting packets use memory.
-        channel_buffer_size: 16_384,
+        channel_buffer_size: waiting_packets(peer),
         preferred: Preferred {
             // Curve25519 first: the post-quantum exchange costs several times the CPU time on both
             // ends, and these sessions only live as long as a test.
@@ -345,5 +364,21 @@ fn explain(target: &str, error: &russh::Error) -> SshError {
             error.to_string()
         },
         transient: closed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Data in a packet, at most: `maximum_packet_size` of russh's default.
+    const PACKET: usize = 32 << 10;
+
+    #[test]
+    fn a_node_fits_into_the_buffer_of_its_host_and_is_never_stopped_within_its_window() {
+        let windows = 10 * NODE_WINDOW as usize;
+        assert!(waiting_packets(Peer::Host) * 640 >= windows);
+        assert!(waiting_packets(Peer::Node) * PACKET >= 2 * NODE_WINDOW as usize);
+        assert_eq!(client::Config::default().maximum_packet_size as usize, PACKET);
     }
 }

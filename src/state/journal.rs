@@ -8,7 +8,8 @@ use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
-use super::dir::{ClusterDir, StateError};
+use super::dir::ClusterDir;
+use super::error::StateError;
 use crate::base::crash_point;
 use crate::base::name::{HostName, NodeName};
 use crate::base::whole::sync_parent;

@@ -11,7 +11,8 @@ use russh::keys::ssh_key::private::{Ed25519Keypair, Ed25519PrivateKey};
 use russh::keys::{HashAlg, PrivateKey, PublicKey};
 use sha2::{Digest, Sha256};
 
-use super::dir::{ClusterDir, StateError};
+use super::dir::ClusterDir;
+use super::error::StateError;
 use crate::base::name::NodeName;
 
 const CLIENT: &str = "keys/client";

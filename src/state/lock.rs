@@ -7,7 +7,8 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use nix::fcntl::{Flock, FlockArg};
 
-use super::dir::{ClusterDir, StateError};
+use super::dir::ClusterDir;
+use super::error::StateError;
 use crate::base::crash_point;
 use crate::base::name::ClusterName;
 

@@ -4,15 +4,19 @@
 //! All of it may be lost: the hosts are the source of truth. Never contacts a host.
 
 mod dir;
+mod error;
 mod journal;
 mod keys;
 mod lock;
 #[cfg(test)]
 mod older;
 mod record;
+mod root;
 
-pub use dir::{ClusterDir, StateError, StateRoot};
+pub use dir::ClusterDir;
+pub use error::StateError;
 pub use journal::{Intent, Journal, read_intents};
 pub use keys::ClusterKeys;
 pub use lock::{Lock, LockGuard};
 pub use record::{ClusterRecord, RECORD_VERSION};
+pub use root::StateRoot;

@@ -6,7 +6,8 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::dir::{ClusterDir, StateError};
+use super::dir::ClusterDir;
+use super::error::StateError;
 use crate::base::name::{ClusterName, GroupName, HostName, ImageName};
 use crate::base::units::Moment;
 use crate::inventory::{ClusterRef, HostEndpoint};

@@ -284,6 +284,8 @@ pub enum ConfigureAction {
     },
     /// Copy a file unchanged.
     File {
+        /// Its path as written, relative to the topology.
+        name: String,
         /// Absolute path on the controller.
         source: PathBuf,
         /// Absolute path on the node.

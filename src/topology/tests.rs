@@ -216,20 +216,32 @@ fn aliases_and_merge_keys_of_yaml_work() {
     assert_eq!(topology.nodes[0].memory, MiB(128));
 }
 
-#[test]
-fn the_example_topologies_are_valid() {
-    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("topologies");
+/// Reads all topologies of a directory; `base`: where the files are that they name. Returns how many there are.
+fn valid_topologies(dir: &str, base: &Path) -> usize {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(dir);
     let mut found = 0;
     for entry in std::fs::read_dir(&dir).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "yaml") {
             let text = std::fs::read_to_string(&path).unwrap();
-            let topology = Topology::parse(&text, &path.to_string_lossy(), &dir);
+            let topology = Topology::parse(&text, &path.to_string_lossy(), &dir.join(base));
             topology.unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
             found += 1;
         }
     }
-    assert!(found >= 5, "{found} found");
+    found
+}
+
+#[test]
+fn the_example_topologies_are_valid() {
+    assert!(valid_topologies("topologies", Path::new("")) >= 5);
+}
+
+#[test]
+fn the_topologies_of_the_benches_are_valid() {
+    // The benches make these files.
+    let base = directory(&[("empty.raw", ""), ("nothing.qcow2", ""), ("large.bin", "")]);
+    assert!(valid_topologies("scripts/bench.d", base.path()) >= 5);
 }
 
 #[test]

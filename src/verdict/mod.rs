@@ -11,7 +11,7 @@ mod worst;
 pub use bound::{Bound, unit_of};
 pub use judge::judge;
 pub use origin::comes_from;
-pub use words::{explained, number, titled, with_unit};
+pub use words::{explained, titled};
 
 #[cfg(test)]
 mod tests;

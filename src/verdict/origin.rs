@@ -28,7 +28,7 @@ fn in_names(process: &str) -> String {
 
 /// Whether a metric is of the whole run, not of its steps.
 pub(super) fn is_of_run(metric: &MetricName) -> bool {
-    matches!(metric.prefix(), "up" | "run")
+    matches!(metric.prefix(), "up" | "run" | "vcluster")
 }
 
 /// Whether a step makes samples of a metric.

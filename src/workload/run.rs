@@ -106,7 +106,7 @@ impl Workload<'_> {
             });
         };
         emit(Progress::Begun);
-        let result = node::run(self, step, node, dir, barrier).await;
+        let result = Box::pin(node::run(self, step, node, dir, barrier)).await;
         emit(match &result.outcome {
             Outcome::Passed => Progress::Done {
                 changed: true,

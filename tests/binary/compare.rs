@@ -228,7 +228,8 @@ fn runs_are_found_in_the_results_of_all_clusters() {
         .args(["-c", "other"])
         .run()
         .code(2)
-        .prints_nothing();
+        .prints_nothing()
+        .says("no cluster `other`");
 }
 
 #[test]
@@ -263,7 +264,10 @@ fn sides_that_differ_in_more_than_what_was_varied_are_refused_unless_that_is_acc
         .prints_nothing()
         .says("error: `rev=old` and `rev=new` differ in more than what was varied:\n")
         .says("  host.bm01.kernel: 6.1 in `rev=old`, 6.6 in `rev=new` (--despite host.bm01.kernel)\n")
-        .says("--despite host\n");
+        .says("hint: compare runs that were made alike, or take it on your word")
+        .says(&format!(
+            " vcluster compare {EXPERIMENT} --by rev --results results --despite host\n"
+        ));
     ran.again()
         .args(BY)
         .args(["--despite", "host"])
@@ -395,6 +399,6 @@ fn what_cannot_be_compared_is_an_error_with_a_hint() {
         .args(["compare", "a", "b", "--results", "none"])
         .run()
         .code(2);
-    ran.says("error: none is not a directory of results");
+    ran.says("error: there is no directory none").says("hint: ");
     Vcluster::new().args(["compare", "a"]).run().code(2).says("<B>");
 }

@@ -188,11 +188,74 @@ fn an_experiment_that_reaches_no_host_keeps_its_file_and_no_cluster() {
 }
 
 #[test]
+fn scale_varies_variables_at_every_size_and_refuses_wrong_ones_as_test_does() {
+    for (line, why, hint) in [
+        (
+            "scale demo.yaml --group worker=1,2 --vary rew=old,new",
+            "the topology has no variable `rew` in `vars`",
+            "did you mean `rev`?",
+        ),
+        (
+            "scale demo.yaml --group worker=1,2 --vary rev=old,new,old",
+            "the value `old` is there twice",
+            "",
+        ),
+        (
+            "scale demo.yaml --group worker=1,2 --vary nodes.db=1,2",
+            "`--group` of `scale`",
+            "",
+        ),
+        (
+            "scale demo.yaml --group worker=1,2 --vary rev=a,b --vary rev=c",
+            "`--vary` is there twice for `rev`",
+            "hint: write all of its values in one option",
+        ),
+        (
+            "scale demo.yaml --group worker=1,2 --vary rev=a,b --repeat 9999",
+            "the experiment has 39996 runs, at most 10000 are allowed",
+            "hint: vary less at a time",
+        ),
+        (
+            "scale demo.yaml --from x --vary rev=a,b",
+            "cannot be used with",
+            "",
+        ),
+    ] {
+        wrong(line).says(why).says(hint);
+    }
+    let ran = run("scale demo.yaml --group worker=1,2 --vary rev=old,new --out out")
+        .code(5)
+        .says("`bm01`");
+    assert!(
+        !ran.stderr.contains("of each variant are too few"),
+        "{}",
+        ran.stderr
+    );
+    let file = std::fs::read_dir(ran.path("out"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    let text = std::fs::read_to_string(file.path()).unwrap();
+    let experiment: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let varied = serde_json::json!({ "rev": ["old", "new"], "nodes.worker": ["1", "2"] });
+    assert_eq!(experiment["varied"], varied);
+    assert_eq!(
+        (&experiment["kind"], &experiment["group"]),
+        (&"scale".into(), &"worker".into())
+    );
+}
+
+#[test]
 fn an_experiment_that_does_not_exist_is_wrong_usage() {
+    run("scale --from 20260131T120000Z-scale --out .")
+        .code(2)
+        .prints_nothing()
+        .says("there is no run or experiment `20260131T120000Z-scale` in .");
     run("scale --from 20260131T120000Z-scale --out out")
         .code(2)
         .prints_nothing()
-        .says("there is no run or experiment `20260131T120000Z-scale`");
+        .says("there is no directory out");
 }
 
 #[test]

@@ -37,6 +37,7 @@ mod report;
 mod runs;
 mod selection;
 mod state;
+mod stored;
 mod tools;
 mod usage;
 mod validate;

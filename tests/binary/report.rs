@@ -1,67 +1,14 @@
-//! `report`: stored runs as text and as a page. The files of the store are those of the tests of `runs`.
+//! `report`: stored runs as text and as a page.
 
 use std::fs;
-use std::path::PathBuf;
 
 use crate::program::Vcluster;
-
-const OLD: &str = "20260131T120000Z";
-const NEW: &str = "20260131T130000Z";
-const EXPERIMENT: &str = "20260131T115900Z-test";
-/// A run that was cut off.
-const CUT: &str = "20260201T120000Z";
-
-/// The results of the cluster `demo`, which itself is gone.
-fn results(program: &Vcluster) -> PathBuf {
-    program.path("state/vcluster/demo/results")
-}
-
-fn write_run(program: &Vcluster, name: &str, values: &[(&str, &str)]) {
-    let directory = results(program).join(name);
-    fs::create_dir_all(&directory).unwrap();
-    for (file, text) in [
-        ("run.json", include_str!("results/run.json")),
-        ("samples.jsonl", include_str!("results/samples.jsonl")),
-        ("criteria.json", include_str!("results/criteria.json")),
-        ("results.json", include_str!("results/results.json")),
-    ] {
-        let text = values
-            .iter()
-            .fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
-        fs::write(directory.join(file), text).unwrap();
-    }
-}
+use crate::stored::{CUT, EXPERIMENT, NEW, OLD, experiment, results, write_record};
 
 /// The binary in a place with an experiment of a run that passed and one that did not, and a run that was cut off.
 fn stored() -> Vcluster {
-    let program = Vcluster::new();
-    let runs = [
-        (OLD, "2026-01-31T12:00:00Z", "passed", "old", "1.75", "passed"),
-        (
-            NEW,
-            "2026-01-31T13:00:00Z",
-            "criteria_failed",
-            "new",
-            "2.5",
-            "failed",
-        ),
-    ];
-    for (name, began, verdict, rev, value, judgement) in runs {
-        let values = [
-            ("BEGAN", began),
-            ("VERDICT", verdict),
-            ("REV", rev),
-            ("VALUE", value),
-            ("JUDGEMENT", judgement),
-        ];
-        write_run(&program, name, &values);
-    }
-    let directory = results(&program);
-    let experiment = include_str!("results/experiment.json");
-    fs::write(directory.join(format!("{EXPERIMENT}.json")), experiment).unwrap();
-    fs::create_dir(directory.join(CUT)).unwrap();
-    let earlier = include_str!("results/earlier.json").replace("\"version\": 1", "\"version\": 2");
-    fs::write(directory.join(CUT).join("run.json"), earlier).unwrap();
+    let program = experiment();
+    write_record(&program, CUT, 2);
     program
 }
 
@@ -186,10 +133,16 @@ fn a_wrong_name_is_wrong_usage_and_the_nearest_one_is_named() {
         vec!["report", OLD, "nothing"],
         vec!["report", OLD, "--by", "rev"],
         vec!["report", OLD, NEW, "--by", "rev"],
-        vec!["report", OLD, "--results", "nowhere"],
         vec!["report"],
     ] {
         stored().args(words).run().code(2).prints_nothing();
+    }
+    for (option, value, said) in [
+        ("--results", "nowhere", "there is no directory nowhere"),
+        ("--cluster", "other", "no cluster `other`"),
+    ] {
+        let ran = stored().args(["report", OLD, option, value]).run().code(2);
+        ran.prints_nothing().says(said);
     }
 }
 

@@ -2,70 +2,21 @@
 //! their form as it is.
 
 use std::fs;
-use std::path::PathBuf;
 
 use crate::program::{Ran, Vcluster};
+use crate::stored::{CUT, EXPERIMENT, NEW, OLD, experiment, results, write_record};
 
-const OLD: &str = "20260131T120000Z";
-const NEW: &str = "20260131T130000Z";
-const EXPERIMENT: &str = "20260131T115900Z-test";
 /// A run of a release that writes version 1.
 const EARLIER: &str = "20251231T120000Z";
-/// A run that was cut off.
-const CUT: &str = "20260201T120000Z";
-
-/// The results of the cluster `demo`, which itself is gone.
-fn results(program: &Vcluster) -> PathBuf {
-    program.path("state/vcluster/demo/results")
-}
-
-/// Writes a run of the experiment.
-fn write_run(program: &Vcluster, name: &str, values: &[(&str, &str)]) {
-    let directory = results(program).join(name);
-    fs::create_dir_all(&directory).unwrap();
-    for (file, text) in [
-        ("run.json", include_str!("results/run.json")),
-        ("samples.jsonl", include_str!("results/samples.jsonl")),
-        ("criteria.json", include_str!("results/criteria.json")),
-        ("results.json", include_str!("results/results.json")),
-    ] {
-        let mut text = text.to_owned();
-        for (from, to) in values {
-            text = text.replace(from, to);
-        }
-        fs::write(directory.join(file), text).unwrap();
-    }
-}
 
 /// The binary in a place with an experiment of two runs, a run of an earlier release, and one that was cut off.
 fn stored() -> Vcluster {
-    let program = Vcluster::new();
-    let old = [
-        ("BEGAN", "2026-01-31T12:00:00Z"),
-        ("VERDICT", "passed"),
-        ("REV", "old"),
-        ("VALUE", "1.75"),
-        ("JUDGEMENT", "passed"),
-    ];
-    write_run(&program, OLD, &old);
-    let new = [
-        ("BEGAN", "2026-01-31T13:00:00Z"),
-        ("VERDICT", "criteria_failed"),
-        ("REV", "new"),
-        ("VALUE", "2.5"),
-        ("JUDGEMENT", "failed"),
-    ];
-    write_run(&program, NEW, &new);
-    let directory = results(&program);
-    let experiment = include_str!("results/experiment.json");
-    fs::write(directory.join(format!("{EXPERIMENT}.json")), experiment).unwrap();
-    let earlier = include_str!("results/earlier.json");
+    let program = experiment();
     for name in [EARLIER, CUT] {
-        fs::create_dir(directory.join(name)).unwrap();
-        fs::write(directory.join(name).join("run.json"), earlier).unwrap();
+        write_record(&program, name, 1);
     }
     let text = include_str!("results/results.json");
-    fs::write(directory.join(EARLIER).join("results.json"), text).unwrap();
+    fs::write(results(&program).join(EARLIER).join("results.json"), text).unwrap();
     program
 }
 
@@ -178,7 +129,7 @@ fn a_run_is_shown_with_its_criteria_its_troubles_and_its_metrics() {
             "web002",
         ][..],
         &["app", "join", "web002", "/tmp/app.prom", "the file is empty", "1"],
-        &["join_seconds", "2", "1.25 s", "1.875 s", "2.5 s"],
+        &["join_seconds", "2", "1.25 s", "1.88 s", "2.5 s"],
         &["step.join.seconds", "1", "3.5 s", "3.5 s", "3.5 s"],
     ] {
         assert!(

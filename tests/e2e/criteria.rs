@@ -91,6 +91,8 @@ fn criteria_of_all_sources_hold(world: &World) {
   step.measure.seconds: ["max < 5m"]
   step.measure.exit_code: ["max == 0"]
   watch.dropbear.processes: ["min >= 1"]
+  vcluster.up.cpu_seconds: ["max > 0", "count == 1"]
+  vcluster.run.memory_bytes: ["min > 1MiB", "max < 1GiB"]
   node.received_bytes: [{ is: "sum < 0", severity: warn }]
 "#;
     topology(world, WORKLOAD, criteria);
@@ -101,7 +103,7 @@ fn criteria_of_all_sources_hold(world: &World) {
     assert!(ran.stdout.contains("join_seconds max < 5s"), "{}", ran.stdout);
     assert!(ran.stdout.contains("failed (warning)"), "{}", ran.stdout);
     let found = judgements(&run);
-    assert_eq!(found.len(), 10, "{found:?}");
+    assert_eq!(found.len(), 14, "{found:?}");
     for (name, judgement) in found {
         let wanted = match name.as_str() {
             "join_seconds growth <= n log n" => "not_applicable",
@@ -157,7 +159,7 @@ fn criteria_of_all_sources_hold(world: &World) {
     let stored = std::fs::read_to_string(run.join("junit.xml")).unwrap();
     assert_eq!(stored, std::fs::read_to_string(junit).unwrap());
     assert!(
-        stored.contains("<testsuite name=\"criteria\" tests=\"10\" skipped=\"1\""),
+        stored.contains("<testsuite name=\"criteria\" tests=\"14\" skipped=\"1\""),
         "{stored}"
     );
 }

@@ -164,6 +164,38 @@ fn sizes_grow_in_one_cluster_and_their_growth_is_judged() {
     assert!(again.stdout.contains("AT 20"), "{}", again.stdout);
 }
 
+/// The old revision looks up every node on every node, again and again: exactly n² times, whatever machine it runs on.
+const GROWING: &str = r#"
+groups: { n: { count: 1, place: spread } }
+vars: { rev: new }
+workload:
+  - name: join
+    on: "@all"
+    run: >-
+      echo "did {{#if (eq vars.rev "old")}}{{mul (length nodes) (length nodes)}}{{else}}{{length nodes}}{{/if}} lookups"
+    metrics:
+      lookups: { from: stdout, regex: 'did ([0-9]+) lookups' }
+criteria:
+  lookups: ["growth <= n"]
+"#;
+
+#[test]
+fn a_growth_that_is_too_steep_fails_the_test_and_that_of_the_fixed_revision_does_not() {
+    let world = World::new();
+    world.topology("bm[01-02]", GROWING);
+    let vary = ["test", "--nodes", "n=1,2,3,4", "--vary", "rev=old,new"];
+    let ran = world.run(&[&vary[..], &["--between", "keep"]].concat()).code(6);
+    for line in [
+        "growth with n (1, 2, 3, 4 nodes), 2 variants\n",
+        "failed: rev=old: lookups growth <= n: it grows with n^2\n",
+        "passed: rev=new: lookups growth <= n: it grows with n\n",
+    ] {
+        assert!(ran.stdout.contains(line), "{line}: {}", ran.stdout);
+    }
+    assert_eq!(ran.stdout.matches("failed: rev=").count(), 1, "{}", ran.stdout);
+    assert_eq!(world.traces(), Vec::<String>::new());
+}
+
 #[test]
 fn an_interrupted_test_keeps_what_was_measured_and_removes_the_cluster() {
     let world = World::new();

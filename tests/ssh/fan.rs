@@ -12,7 +12,7 @@ use vcluster::ssh::fanout::{self, FanEnd, FanEvent, FanRequest};
 use vcluster::ssh::transfer::{Archive, PullLimits, TransferError, pull, push};
 use vcluster::ssh::{Ended, ExecRequest, HostWay, Nodes, Reach, Session, Via};
 
-use crate::server::Server;
+use crate::server::{Server, wait_until};
 
 fn request(command: &str, limit: Option<Duration>) -> FanRequest {
     let exec = ExecRequest {
@@ -103,9 +103,7 @@ async fn each_node_ends_on_its_own_and_a_lost_session_is_opened_again() {
     let nodes = Nodes::new([reach(good.node("a")), reach(good.node("slow")), reach(dead)]);
     let all: Vec<String> = ["a", "slow", "dead", "stranger"].map(String::from).into();
     let command = "cd /; echo $PPID; if [ -n \"$SSH_CONNECTION\" ]; then sleep 30; fi";
-    let begun = Instant::now();
     let (results, _) = run(&nodes, &all, &request(command, Some(Duration::from_millis(800)))).await;
-    assert!(begun.elapsed() < Duration::from_secs(15));
     assert_eq!(results[1].1, FanEnd::TimedOut(Duration::from_millis(800)));
     assert!(
         matches!(&results[2].1, FanEnd::NotStarted(reason) if reason.contains("dead")),
@@ -118,8 +116,9 @@ async fn each_node_ends_on_its_own_and_a_lost_session_is_opened_again() {
         panic!("{events:?}")
     };
     let pid = nix::unistd::Pid::from_raw(line.parse().unwrap());
+    let session = nodes.session(&all[0]).await.unwrap();
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    wait_until("the session is lost", || session.is_closed()).await;
     let (results, _) = run(&nodes, &all[..1], &request("true", None)).await;
     assert_eq!(results[0].1, FanEnd::Ended(Ended::Exit(0)));
 

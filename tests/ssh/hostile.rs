@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use vcluster::base::failure::UserFacing;
 use vcluster::base::text::LineBuffer;
@@ -16,7 +17,7 @@ use vcluster::ssh::fanout::{self, FanEnd, FanEvent, FanRequest};
 use vcluster::ssh::transfer::{PullLimits, Pulled, TransferError, pull};
 use vcluster::ssh::{Ended, ExecRequest, Nodes, Reach, Session, SshError, Via};
 
-use crate::server::Server;
+use crate::server::{LIMIT, Server};
 
 /// A server on which a program is replaced.
 fn with_program(name: &str, script: &str) -> Server {
@@ -135,20 +136,18 @@ async fn an_archive_without_end_is_cut_off_in_bounded_time_and_room() {
     for script in endless {
         let server = with_program("tar", &script);
         let into = tempfile::tempdir().unwrap();
-        let begun = Instant::now();
-        let result = pull_x(&server, into.path()).await;
-        assert!(result.is_err(), "{script}");
+        // Refused for what it is, and not because its time is over.
+        let error = pull_x(&server, into.path()).await.unwrap_err();
         assert!(
-            begun.elapsed() < Duration::from_secs(25),
-            "{script}: {:?}",
-            begun.elapsed()
+            !matches!(error, TransferError::Ssh(SshError::CommandTimeout { .. })),
+            "{script}: {error}"
         );
         let kept: u64 = fs::read_dir(into.path())
             .unwrap()
             .map(|entry| entry.unwrap().metadata().unwrap().len())
             .sum();
         assert!(kept <= (1 << 20) + (64 << 10), "{script}: {kept} bytes are kept");
-        let words = result.unwrap_err().to_string();
+        let words = error.to_string();
         assert!(harmless(&words) && words.len() < 2_000, "{script}: {words:?}");
     }
 }
@@ -177,14 +176,12 @@ async fn output_without_end_takes_bounded_memory_and_ends_with_its_time() {
         limit: 10_000,
         ..ExecRequest::default()
     };
-    let begun = Instant::now();
     match session.exec(&request).await {
         Err(SshError::CommandTimeout { output, .. }) => {
             assert_eq!((output.stdout.len(), output.truncated), (10_000, true));
         }
         other => panic!("{other:?}"),
     }
-    assert!(begun.elapsed() < Duration::from_secs(10));
     // Line by line: chunks of bounded length, and escapes sanitized before printing.
     let names = vec!["n1".to_owned()];
     let nodes = Nodes::new([Reach {
@@ -248,14 +245,11 @@ async fn a_server_that_talks_without_end_before_it_says_ssh_is_left_in_bounded_t
         let mut target = server.node("n1");
         target.address = address;
         target.timeout = Some(Duration::from_secs(3));
-        let begun = Instant::now();
-        let error = Session::connect_node(None, &target).await.err().unwrap();
-        assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+        let connecting = timeout(LIMIT, Session::connect_node(None, &target));
+        let error = connecting.await.expect("an end").err().unwrap();
         assert!(harmless(&error.to_string()), "{error}");
         // The client no longer reads from it.
-        let _ = tokio::time::timeout(Duration::from_secs(10), talking)
-            .await
-            .expect("the connection is closed");
+        let _ = timeout(LIMIT, talking).await.expect("the connection is closed");
     }
 }
 

@@ -11,7 +11,7 @@ use vcluster::base::event::Stream;
 use vcluster::ssh::{Nodes, Reach, Via};
 use vcluster::supervise::{self, Discard, End, Ended, Kind, Lost, Sink, Step, StepError, Way};
 
-use crate::server::Server;
+use crate::server::{LIMIT, Server};
 
 /// What answers every command; `CASE` in its command line selects how.
 const IMPOSTOR: &str = r#"#!/usr/bin/python3
@@ -194,7 +194,6 @@ async fn what_no_supervisor_says_is_an_error_that_proves_no_end() {
         "beyond",
         "measures_nonsense",
     ] {
-        let began = Instant::now();
         let (ended, _) = follow(&server, case).await;
         let error = unconfirmed(case, ended);
         assert!(matches!(error, StepError::Nonsense(_)), "{case}: {error:?}");
@@ -202,7 +201,6 @@ async fn what_no_supervisor_says_is_an_error_that_proves_no_end() {
             !error.to_string().chars().any(char::is_control),
             "{case}: {error}"
         );
-        assert!(began.elapsed() < Duration::from_secs(10), "{case}");
     }
 }
 
@@ -255,7 +253,7 @@ async fn a_node_that_never_ends_is_left_in_bounded_time_and_memory() {
         let flows = ["never_started", "output"].contains(&case);
         assert_eq!(count > 0, flows, "{case}: {count}");
     }
-    assert!(began.elapsed() < Duration::from_secs(50), "{:?}", began.elapsed());
+    assert!(began.elapsed() < LIMIT, "{:?}", began.elapsed());
     let grown = memory().saturating_sub(before);
     assert!(grown < 256 << 20, "{grown} bytes");
 }
@@ -278,7 +276,7 @@ async fn a_greeting_without_an_end_does_not_confirm_that_a_step_was_stopped() {
             }
             other => panic!("{case}: {other:?}"),
         }
-        assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
+        assert!(began.elapsed() < LIMIT, "{:?}", began.elapsed());
     }
     nodes.close().await;
 }

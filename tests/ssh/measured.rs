@@ -5,13 +5,13 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use vcluster::supervise::{self, End, Ended, Kind, Step, Watched};
 use vcluster::workload::{Outcome, measured_samples};
 
 use crate::cluster::Cluster;
 use crate::server::Server;
-use crate::supervise::{Kept, follow, nodes, step};
+use crate::supervise::{Kept, follow, leave, nodes, step};
 
 /// For a shell: uses 0.4 s of CPU time, then prints how much it has used.
 const BURN: &str = "while read -r a b c d e f g h i j k l m used rest <\"/proc/$$/stat\" && [ \"$used\" -lt 40 ]; do \
@@ -139,13 +139,13 @@ async fn of_a_daemon(server: Server) {
 async fn after_a_lost_connection(server: Server) {
     let first = nodes(&server);
     let (name, shell) = own_shell(&server);
-    let burns = watching(&[&name], &format!("sleep 2; exec {shell} -c '{BURN}'"));
-    let cut = timeout(
-        Duration::from_secs(1),
-        follow(&first, &burns, &mut Kept::default()),
-    )
+    let seen = server.path("seen");
+    let command = format!("touch {}; sleep 2; exec {shell} -c '{BURN}'", seen.display());
+    let burns = watching(&[&name], &command);
+    leave(&first, &burns, &mut Kept::default(), "its start", || {
+        seen.exists()
+    })
     .await;
-    assert!(cut.is_err());
     first.close().await;
     sleep(Duration::from_secs(4)).await;
     let second = nodes(&server);

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,7 +14,7 @@ use vcluster::base::event::Stream;
 use vcluster::ssh::{HostTarget, HostWay, Nodes, Reach, Session, SshError, Via};
 use vcluster::supervise::{self, Ended, Kind, Sink, Step, Way};
 
-use crate::server::Server;
+use crate::server::{Server, wait_until};
 
 /// A host whose name cannot be looked up: it is too long for any name service.
 fn unknown_name(host: &HostTarget) -> HostTarget {
@@ -27,14 +27,7 @@ fn unknown_name(host: &HostTarget) -> HostTarget {
 /// Loses a session.
 async fn lose(session: &Session) {
     session.cut();
-    let began = Instant::now();
-    while !session.is_closed() {
-        assert!(
-            began.elapsed() < Duration::from_secs(10),
-            "the session stays open"
-        );
-        sleep(Duration::from_millis(10)).await;
-    }
+    wait_until("the session is closed", || session.is_closed()).await;
 }
 
 /// The error of a path to a host that was reached, after what `breaks` does and a few attempts.
@@ -57,11 +50,9 @@ async fn error_after(server: &Server, target: HostTarget, breaks: impl Fn()) -> 
 async fn a_host_that_was_reached_is_lost_until_it_is_another_one_or_rejects_the_login() {
     let server = Server::openssh("");
     let target = server.host();
-    // A name that does not exist is an error at the start of a command, and at once.
-    let began = Instant::now();
+    // A name that does not exist is an error at the start of a command, and it is not tried until the time is over.
     let first = Session::connect_host(&unknown_name(&target)).await;
     assert!(matches!(first.err(), Some(SshError::Connect { .. })));
-    assert!(began.elapsed() < Duration::from_secs(15));
 
     let error = error_after(&server, unknown_name(&target), || {}).await;
     assert!(matches!(error, SshError::Lost { .. }), "{error}");

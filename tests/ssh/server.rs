@@ -327,13 +327,21 @@ pub(crate) fn asleep(mark: &str) -> bool {
     running(&format!("sleep\0{mark}"), mark).is_some()
 }
 
-/// Waits until no `sleep` with this argument runs.
-pub(crate) async fn wait_until_not_asleep(mark: &str) {
+/// Longer than anything takes that works, also on a busy machine. What must end, ends before that.
+pub(crate) const LIMIT: Duration = Duration::from_mins(2);
+
+/// Waits until something is so.
+pub(crate) async fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let began = Instant::now();
-    while asleep(mark) {
-        assert!(began.elapsed() < Duration::from_secs(10), "the step still runs");
+    while !is_so() {
+        assert!(began.elapsed() < LIMIT, "still not so: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Waits until no `sleep` with this argument runs.
+pub(crate) async fn wait_until_not_asleep(mark: &str) {
+    wait_until("the step has ended", || !asleep(mark)).await;
 }
 
 /// A process on this machine with both words in its command line.

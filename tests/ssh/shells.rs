@@ -1,7 +1,7 @@
 //! Hosts whose login shell prints, or is no POSIX shell: scripts run as if it were `sh`.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use vcluster::host::{ConnectOptions, HostLogin};
 use vcluster::inventory::HostEndpoint;
@@ -76,12 +76,10 @@ async fn a_command_that_runs_out_of_time_is_killed_whatever_the_login_shell_is()
             timeout: Some(Duration::from_millis(1500)),
             ..ExecRequest::default()
         };
-        let began = Instant::now();
         match session.exec(&request).await {
             Err(SshError::CommandTimeout { output, .. }) => assert_eq!(output.stdout, b"begun\n", "{what}"),
             other => panic!("{what}: {other:?}"),
         }
-        assert!(began.elapsed() < Duration::from_secs(12), "{what}");
         wait_until_not_asleep(&mark).await;
         assert!(!asleep(&mark));
         session.close().await;

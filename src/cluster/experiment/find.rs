@@ -106,6 +106,15 @@ pub struct Found {
     pub tried: BTreeMap<u32, Tried>,
 }
 
+/// What was found for one variant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VariantFound {
+    /// The variables of the variant for people; empty if none are varied.
+    pub variant: String,
+    /// Where it begins to fail.
+    pub found: Found,
+}
+
 impl Found {
     /// Sizes above the boundary at which it holds all the same: then it does not depend on the size alone.
     pub fn exceptions(&self) -> Vec<u32> {

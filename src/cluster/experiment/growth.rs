@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::measured::SizedRuns;
+use super::ranking::{RankedCost, ranking};
+use super::row::{GrowthRow, models};
 use super::values::leading;
-use crate::analysis::{Above, Fit, HeldOut, Model, Point, Prediction, fit, held_out};
+use crate::analysis::{Above, Fit, Model, Point, fit, held_out};
 use crate::base::name::GroupName;
 use crate::base::text::plural;
 use crate::measure::{
     Better, Criterion, Expression, Finding, Growth, Judgement, MetricName, MetricSpec, Operator, Statistic,
-    Unit, convert, median,
+    median,
 };
 use crate::verdict::{comes_from, unit_of};
 
@@ -21,47 +23,6 @@ const ENOUGH: usize = 5;
 
 /// The most metrics that get a model. Those with a criterion come first.
 const MOST: usize = 500;
-
-/// The most growths that are named.
-const NAMED: usize = 3;
-
-/// A metric over the sizes.
-#[derive(Clone, Debug)]
-pub struct GrowthRow {
-    /// The metric.
-    pub metric: MetricName,
-    /// The statistic that is its value in a run.
-    pub statistic: Statistic,
-    /// Its unit.
-    pub unit: Option<Unit>,
-    /// Which direction is an improvement.
-    pub better: Better,
-    /// Whether it has a criterion.
-    pub has_criterion: bool,
-    /// The median of its values at each size, ascending.
-    pub medians: Vec<(u32, f64)>,
-    /// How many values it has.
-    pub values: usize,
-    /// The models that fit; `None` below three sizes.
-    pub fit: Option<Fit>,
-    /// Its value at the target size.
-    pub prediction: Option<Prediction>,
-    /// What the model of the smaller sizes predicts for the largest.
-    pub held_out: Option<HeldOut>,
-}
-
-/// What a metric will cost at the target size.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RankedCost {
-    /// The metric.
-    pub metric: MetricName,
-    /// Its value there, in `unit`.
-    pub value: f64,
-    /// Its unit: times are in seconds, sizes in bytes, so that they can be compared.
-    pub unit: Option<Unit>,
-    /// How many times its value at the largest size that ran; `None` if that is 0.
-    pub times: Option<f64>,
-}
 
 /// How the metrics of one variant grow.
 #[derive(Clone, Debug)]
@@ -78,7 +39,8 @@ pub struct GrowthReport {
     pub rows: Vec<GrowthRow>,
     /// The criteria of growth.
     pub findings: Vec<Finding>,
-    /// The metrics by what they will cost at the target size, of each unit the most expensive first.
+    /// The metrics by what they will cost at the target size, of each unit the most expensive first, and after them the
+    /// times that they explain.
     pub ranking: Vec<RankedCost>,
     /// Why the models deserve less trust.
     pub warnings: Vec<String>,
@@ -88,6 +50,11 @@ impl GrowthReport {
     /// Whether a criterion of growth fails.
     pub fn fails(&self) -> bool {
         self.findings.iter().any(Finding::fails)
+    }
+
+    /// A metric over the sizes.
+    pub fn row(&self, metric: &MetricName) -> Option<&GrowthRow> {
+        self.rows.iter().find(|row| row.metric == *metric)
     }
 }
 
@@ -261,71 +228,6 @@ fn reaches(fit: &Fit, bound: Growth) -> Above {
         (false, true) => Above::Yes,
         (_, false) => Above::CannotTell,
     }
-}
-
-/// The growths that fit, for people: `n log n`, or `n log n or n^1.25`. The best comes first.
-pub fn models(fit: &Fit) -> String {
-    let mut growths: Vec<String> = Vec::new();
-    for model in std::iter::once(&fit.best).chain(&fit.others) {
-        let falling = if model.is_falling() { "falling " } else { "" };
-        let growth = format!("{falling}{}", model.growth);
-        if !growths.contains(&growth) {
-            growths.push(growth);
-        }
-    }
-    let more = growths.len().saturating_sub(NAMED);
-    if more > 0 {
-        growths.truncate(NAMED);
-        growths.push(plural(more, "other growth"));
-    }
-    growths.join(" or ")
-}
-
-/// The metrics of which less is better, by their value at the target size.
-fn ranking(rows: &[GrowthRow], target: u32) -> Vec<RankedCost> {
-    let mut ranked: Vec<RankedCost> = rows
-        .iter()
-        .filter(|row| row.better == Better::Lower)
-        .filter_map(|row| {
-            let (largest, last) = *row.medians.last()?;
-            let value = match &row.prediction {
-                Some(prediction) => prediction.value,
-                // Without a model, only a value that was measured can be ranked.
-                None if largest == target => last,
-                None => return None,
-            };
-            let bases = [Unit::seconds(), Unit::bytes()];
-            let base = bases.into_iter().find_map(|base| {
-                let unit = row.unit.as_ref()?;
-                let converted = convert(value, Some(unit), Some(&base)).ok()?;
-                Some((converted, base))
-            });
-            let times = (last != 0.0).then_some(value / last);
-            let (value, unit) = match base {
-                Some((value, base)) => (value, Some(base)),
-                None => (value, row.unit.clone()),
-            };
-            Some(RankedCost {
-                metric: row.metric.clone(),
-                value,
-                unit,
-                times,
-            })
-        })
-        .collect();
-    let kind = |unit: Option<&Unit>| match unit.map(Unit::as_str) {
-        Some("s") => (0, String::new()),
-        Some("B") => (1, String::new()),
-        Some(other) => (2, other.to_owned()),
-        None => (3, String::new()),
-    };
-    ranked.sort_by(|a, b| {
-        let by_unit = kind(a.unit.as_ref()).cmp(&kind(b.unit.as_ref()));
-        by_unit
-            .then(b.value.total_cmp(&a.value))
-            .then(a.metric.cmp(&b.metric))
-    });
-    ranked
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The stored runs of an experiment, as its growth is judged from.
 
-use std::collections::BTreeMap;
+use indexmap::IndexMap;
 
 use super::plan::group_of;
 use super::values::{GrowthRun, values};
@@ -32,13 +32,14 @@ pub fn growing_group(experiment: &Experiment) -> Option<GroupName> {
     experiment.group.clone().or_else(grows)
 }
 
-/// Reads the runs of an experiment, by variant. Runs without a size of this group are left out.
+/// Reads the runs of an experiment, by variant, the baseline first. Runs without a size of this group are left out.
 pub(super) fn sized_runs(
     store: &Store,
     experiment: &Experiment,
     group: &GroupName,
 ) -> anyhow::Result<Vec<SizedRuns>> {
-    let mut variants: BTreeMap<String, SizedRuns> = BTreeMap::new();
+    // In the order of their first runs: the baseline comes first.
+    let mut variants: IndexMap<String, SizedRuns> = IndexMap::new();
     for run in store.runs_of(experiment)? {
         let record = &run.record;
         let mut vars = record.variant.clone();

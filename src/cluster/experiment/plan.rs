@@ -127,6 +127,11 @@ impl Design {
         sizes.iter().flat_map(|counts| self.variants(counts)).collect()
     }
 
+    /// The variants without a size, the baseline first.
+    pub(super) fn choices(&self) -> Vec<Variant> {
+        self.variants(&IndexMap::new())
+    }
+
     /// Once more the runs of these variants, in the reverse order.
     pub(super) fn confirmation(&self, variants: &[Variant]) -> Vec<Planned> {
         self.runs(variants, true)

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::confirm::{Compared, compare_block, confirm, suspects};
-use super::find::{Find, Found, Probe, Tried, bisect};
+use super::find::{Find, Probe, Tried, VariantFound, bisect};
 use super::growth::{GrowthReport, judge_growth};
 use super::measured::{growing_group, sized_runs};
-use super::plan::{Block, Planned, Variant, nodes_of};
+use super::plan::{Block, Planned, Variant, group_of, nodes_of};
 use super::progress::{Progress, Show, remaining};
 use super::session::Session;
 use super::setup::{Options, Setup};
@@ -20,7 +20,7 @@ use crate::base::units::Moment;
 use crate::cluster::run::{Mode, Performed, RunInfo, RunOptions, Runs, choose};
 use crate::engine::EngineError;
 use crate::measure::Judgement;
-use crate::runs::{Experiment, ExperimentRun, Store};
+use crate::runs::{Experiment, ExperimentKind, ExperimentRun, Store};
 use crate::topology::Topology;
 use crate::verdict::judge;
 use crate::workload::Verdict;
@@ -47,8 +47,8 @@ pub struct Outcome {
     pub compared: Vec<Compared>,
     /// How the metrics grow, for each variant.
     pub growth: Vec<GrowthReport>,
-    /// The smallest size that fails.
-    pub found: Option<Found>,
+    /// The smallest size that fails, for each variant; empty if it was not looked for.
+    pub found: Vec<VariantFound>,
     /// What became of the cluster.
     pub left: Left,
     /// Why it ended early.
@@ -105,7 +105,7 @@ pub async fn conduct<S: Show>(setup: &Setup<'_>, show: &mut S) -> anyhow::Result
     };
     let (found, mut error) = match Box::pin(conductor.all(&blocks)).await {
         Ok(found) => (found, None),
-        Err(error) => (None, Some(error)),
+        Err(error) => (Vec::new(), Some(error)),
     };
     // One that was cut short has no end.
     conductor.experiment.ended = error.is_none().then(Moment::now);
@@ -138,10 +138,15 @@ pub fn growth(store: &Store, experiment: &Experiment, to: Option<u32>) -> anyhow
     let Some(group) = growing_group(experiment) else {
         return Ok(Vec::new());
     };
-    let sized = sized_runs(store, experiment, &group)?;
-    Ok(sized
+    let variants = sized_runs(store, experiment, &group)?;
+    // All variants are predicted for one size, also if the runs of one of them failed at the largest.
+    let sizes = variants
         .iter()
-        .map(|sized| judge_growth(sized, &group, to))
+        .flat_map(|variant| variant.runs.iter().map(|run| run.size));
+    let to = to.or(sizes.max());
+    Ok(variants
+        .iter()
+        .map(|variant| judge_growth(variant, &group, to))
         .collect())
 }
 
@@ -156,7 +161,7 @@ struct Conductor<'a, S> {
 }
 
 impl<S: Show> Conductor<'_, S> {
-    async fn all(&mut self, blocks: &[Block]) -> anyhow::Result<Option<Found>> {
+    async fn all(&mut self, blocks: &[Block]) -> anyhow::Result<Vec<VariantFound>> {
         for block in blocks {
             self.run_all(&block.runs).await?;
             self.compare(block).await?;
@@ -267,9 +272,9 @@ impl<S: Show> Conductor<'_, S> {
         Ok(performed)
     }
 
-    /// Compares the variants of a block, and confirms what is worse.
+    /// Compares the variants of a block, and confirms what is worse. `scale` judges how they grow, not each size.
     async fn compare(&mut self, block: &Block) -> anyhow::Result<()> {
-        if block.variants.len() < 2 {
+        if block.variants.len() < 2 || self.session.setup.options.kind == ExperimentKind::Scale {
             return Ok(());
         }
         let Setup {
@@ -298,27 +303,42 @@ impl<S: Show> Conductor<'_, S> {
         ended
     }
 
-    /// Looks for the smallest size at which a criterion fails.
-    async fn find(&mut self) -> anyhow::Result<Option<Found>> {
-        let options = self.session.setup.options;
+    /// Looks for the smallest size at which a criterion fails, for one variant after the other.
+    async fn find(&mut self) -> anyhow::Result<Vec<VariantFound>> {
+        let Setup { design, options, .. } = *self.session.setup;
         let (Some(find), Some(group)) = (&options.find, &options.group) else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
+        let mut all = Vec::new();
+        for of in design.choices() {
+            let tried = self.tried(&of, find, group)?;
+            let found = bisect(tried, async |size| self.probe(&of, group, size).await).await?;
+            let variant = of.words();
+            all.push(VariantFound { variant, found });
+        }
+        Ok(all)
+    }
+
+    /// What the runs of a variant so far show of the criterion, by size.
+    fn tried(&self, of: &Variant, find: &Find, group: &GroupName) -> anyhow::Result<BTreeMap<u32, Tried>> {
+        let labels = of.labels();
         let mut tried: BTreeMap<u32, Tried> = BTreeMap::new();
         for run in &self.experiment.runs {
+            let mut vars = run.variant.clone();
+            vars.retain(|name, _| group_of(name).is_none());
             let size = run.variant.get(&nodes_of(group));
-            if let Some(size) = size.and_then(|size| size.parse().ok()) {
+            let size = size.and_then(|size| size.parse().ok());
+            if let Some(size) = size.filter(|_| vars == labels) {
                 tried.entry(size).or_default().add(self.shown(run, find)?);
             }
         }
-        let found = bisect(tried, async |size| self.probe(group, size).await).await?;
-        Ok(Some(found))
+        Ok(tried)
     }
 
-    /// Runs one size, and reports whether the criterion holds there.
-    async fn probe(&mut self, group: &GroupName, size: u32) -> anyhow::Result<Probe> {
+    /// Runs a variant at one size, and reports whether the criterion holds there.
+    async fn probe(&mut self, of: &Variant, group: &GroupName, size: u32) -> anyhow::Result<Probe> {
         let options = self.session.setup.options;
-        let mut variant = Variant::default();
+        let mut variant = of.clone();
         variant.counts.insert(group.clone(), size);
         self.total += 1;
         let planned = Planned {

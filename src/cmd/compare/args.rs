@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::base::name::ClusterName;
+use crate::cmd::results::ResultsArgs;
 
 /// Compare stored runs, and judge whether something became worse
 ///
@@ -18,12 +18,9 @@ pub struct Args {
     /// Compare the variants of experiment A by this key: each value with the first one
     #[arg(long, value_name = "KEY")]
     pub by: Option<String>,
-    /// Only results of this cluster, which need not exist any more [default: of all clusters]
-    #[arg(short = 'c', long, value_name = "NAME", conflicts_with = "results")]
-    pub cluster: Option<ClusterName>,
-    /// Directory of the runs [default: those of the clusters of this machine]
-    #[arg(long, value_name = "DIR")]
-    pub results: Option<PathBuf>,
+    /// Where the runs are.
+    #[command(flatten)]
+    pub place: ResultsArgs,
     /// Compare although this assumption differs: a key, or its beginning up to a dot
     #[arg(long, value_name = "KEY")]
     pub despite: Vec<String>,

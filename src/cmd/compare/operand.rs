@@ -2,15 +2,13 @@
 //! of the clusters of this machine, or by path.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::base::exit::ExitCode;
 use crate::base::failure::UserError;
-use crate::base::name::ClusterName;
 use crate::base::text::plural;
 use crate::compare::{Selector, SelectorError, variant_text};
 use crate::runs::{Experiment, Kind, Located, Store, StoreError, StoredRun, locate};
-use crate::state::StateRoot;
 use crate::workload::Verdict;
 
 /// Runs that are named in a message.
@@ -51,24 +49,9 @@ enum Found {
 }
 
 impl Places {
-    /// The directory of the user, the results of a cluster, or those of all clusters.
-    pub(super) fn new(results: Option<&Path>, cluster: Option<&ClusterName>) -> anyhow::Result<Self> {
-        if let Some(results) = results {
-            if !results.is_dir() {
-                let text = format!("{} is not a directory of results", results.display());
-                return Err(wrong(
-                    text,
-                    "name the directory that has the directories of the runs",
-                ));
-            }
-            return Ok(Self(vec![Store::at(results.to_owned())]));
-        }
-        let root = StateRoot::from_env()?;
-        let directories = match cluster {
-            Some(cluster) => vec![root.cluster(cluster).join("results")],
-            None => root.results()?.into_iter().map(|(_, path)| path).collect(),
-        };
-        Ok(Self(directories.into_iter().map(Store::at).collect()))
+    /// These directories; a side that is named by its path is found without them.
+    pub(super) fn new(stores: Vec<Store>) -> Self {
+        Self(stores)
     }
 
     /// Finds what a text names.

@@ -8,13 +8,14 @@ use crate::base::failure::UserError;
 use crate::base::shell::quote;
 use crate::base::units::Moment;
 use crate::compare::{
-    Accepted, CompareOptions, Comparison, Side, compare, confirmed, covers, pairs, read, sides, to_confirm,
+    Accepted, CompareOptions, Comparison, Refusal, Side, compare, confirmed, covers, pairs, read, sides,
+    to_confirm,
 };
 use crate::runs::Experiment;
 
 /// All comparisons that the arguments ask for.
 pub(super) fn comparisons(args: &Args) -> anyhow::Result<Vec<Comparison>> {
-    let places = Places::new(args.results.as_deref(), args.cluster.as_ref())?;
+    let places = Places::new(args.place.stores()?);
     let a = places.load(&args.a)?;
     let b = match &args.b {
         Some(text) => Some(places.load(text)?),
@@ -23,16 +24,28 @@ pub(super) fn comparisons(args: &Args) -> anyhow::Result<Vec<Comparison>> {
     let operands: Vec<&Operand> = b.iter().chain([&a]).collect();
     let accepted = accepted::entries(args.accepted.as_deref(), &operands)?;
     let commands = reproduce(args, &operands);
-    let mut comparisons = match (b, &args.by) {
-        (Some(b), _) => vec![two(a, b, args, &accepted)?],
-        (None, Some(key)) => by(a, key, args, &accepted)?,
+    let comparisons = match (b, &args.by) {
+        (Some(b), _) => two(a, b, args, &accepted).map(|comparison| vec![comparison]),
+        (None, Some(key)) => by(a, key, args, &accepted),
         // The command line needs one of the two.
-        (None, None) => Vec::new(),
+        (None, None) => Ok(Vec::new()),
     };
+    let mut comparisons = comparisons.map_err(|error| with_command(error, commands.last()))?;
     for comparison in &mut comparisons {
         comparison.reproduce.clone_from(&commands);
     }
     Ok(comparisons)
+}
+
+/// A refusal says which command takes it on the user's word.
+fn with_command(error: anyhow::Error, command: Option<&String>) -> anyhow::Error {
+    match error.downcast::<Refusal>() {
+        Ok(mut refusal) => {
+            refusal.command = command.cloned();
+            refusal.into()
+        }
+        Err(error) => error,
+    }
 }
 
 /// One side against another.
@@ -180,10 +193,10 @@ fn reproduce(args: &Args, operands: &[&Operand]) -> Vec<String> {
     for key in &args.despite {
         option("--despite", key.clone());
     }
-    if let Some(cluster) = &args.cluster {
+    if let Some(cluster) = &args.place.cluster {
         option("--cluster", cluster.to_string());
     }
-    for (name, path) in [("--results", &args.results), ("--accepted", &args.accepted)] {
+    for (name, path) in [("--results", &args.place.results), ("--accepted", &args.accepted)] {
         if let Some(path) = path {
             option(name, path.display().to_string());
         }

@@ -11,9 +11,10 @@ use super::args::ExperimentArgs;
 use crate::base::exit::ExitCode;
 use crate::base::failure::UserError;
 use crate::base::shell::quote;
-use crate::cluster::experiment::{Compared, GrowthReport, Left, Options, Outcome, tally};
+use crate::cluster::experiment::{Compared, GrowthReport, Left, Options, Outcome, VariantFound, tally};
 use crate::cmd::Context;
 use crate::compare::variant_text;
+use crate::measure::Finding;
 use crate::report::comparison::{self, Look};
 use crate::report::{self, Format, experiment, growth, junit};
 use crate::runs::{Experiment, Store};
@@ -66,9 +67,7 @@ pub(crate) fn close(
 
 /// The results that are the same for a stored experiment: how its metrics grow.
 pub(crate) fn results(reports: &[GrowthReport]) -> String {
-    let is_utf8 = report::charset::is_utf8();
-    let texts = reports.iter().map(|report| growth::text(report, is_utf8));
-    texts.collect::<Vec<_>>().join("\n")
+    growth::variants::text(reports, report::charset::is_utf8())
 }
 
 fn show(
@@ -97,8 +96,15 @@ fn show(
         text.push('\n');
         text.push_str(&results(&outcome.growth));
     }
-    if let (Some(found), Some(find), Some(group)) = (&outcome.found, &options.find, &options.group) {
-        text.push_str(&format!("\n{}\n", growth::found(found, find, group)));
+    if let (Some(find), Some(group)) = (&options.find, &options.group) {
+        for VariantFound { variant, found } in &outcome.found {
+            text.push('\n');
+            if !variant.is_empty() {
+                text.push_str(&experiment::heading(variant));
+            }
+            text.push_str(&growth::found(found, find, group));
+            text.push('\n');
+        }
     }
     report::show(&text);
     if !context.quiet {
@@ -180,13 +186,13 @@ fn show_json(outcome: &Outcome) {
             "fails": compared.fails(),
         })
     });
-    let found = outcome.found.as_ref().map(|found| {
+    let found = outcome.found.iter().map(|VariantFound { variant, found }| {
         let tried = found
             .tried
             .iter()
             .map(|(size, tried)| json!({ "size": size, "runs": tried.runs, "failed": tried.failed }));
         let (holds, fails) = growth::bounds(found);
-        json!({ "holds": holds, "fails": fails, "tried": tried.collect::<Vec<_>>() })
+        json!({ "variant": variant, "holds": holds, "fails": fails, "tried": tried.collect::<Vec<_>>() })
     });
     let left = match outcome.left {
         Left::Nothing => "nothing",
@@ -198,7 +204,8 @@ fn show_json(outcome: &Outcome) {
         "experiment": outcome.experiment,
         "compared": compared.collect::<Vec<_>>(),
         "growth": outcome.growth.iter().map(growth::json).collect::<Vec<_>>(),
-        "found": found,
+        "variants": growth::variants::json(&outcome.growth),
+        "found": found.collect::<Vec<_>>(),
         "left": left,
         "fails": outcome.fails(),
     });
@@ -220,17 +227,24 @@ fn write_junit(outcome: &Outcome, store: &Store, file: &Path) -> anyhow::Result<
         })
         .collect();
     cases.extend(outcome.compared.iter().map(comparison_case));
-    let findings: Vec<_> = outcome
-        .growth
-        .iter()
-        .flat_map(|growth| growth.findings.clone())
-        .collect();
+    let findings: Vec<_> = outcome.growth.iter().flat_map(findings).collect();
     let text = junit::document(experiment.cluster.as_str(), &cases, &findings)?;
     std::fs::write(file, text).with_context(|| {
         let text = format!("failed to write {}", file.display());
         let hint = "give `--junit` a file in a directory that exists and can be written";
         UserError::new(ExitCode::Unexpected, text).with_hint(hint)
     })
+}
+
+/// The criteria of growth of a variant, whose name is part of their notes.
+fn findings(report: &GrowthReport) -> Vec<Finding> {
+    let mut findings = report.findings.clone();
+    for note in findings.iter_mut().filter_map(|finding| finding.note.as_mut()) {
+        if !report.variant.is_empty() {
+            note.insert_str(0, &format!("{}: ", report.variant));
+        }
+    }
+    findings
 }
 
 fn suite(variant: &BTreeMap<String, String>) -> String {
@@ -293,6 +307,7 @@ fn comparison_case(compared: &Compared) -> junit::Case {
 
 /// A stored experiment whose growth was judged again, for programs.
 pub(crate) fn stored_json(experiment: &Experiment, reports: &[GrowthReport]) -> serde_json::Value {
-    let reports: Vec<_> = reports.iter().map(growth::json).collect();
-    json!({ "version": 1, "experiment": experiment.name, "growth": reports })
+    let growth: Vec<_> = reports.iter().map(growth::json).collect();
+    let variants = growth::variants::json(reports);
+    json!({ "version": 1, "experiment": experiment.name, "growth": growth, "variants": variants })
 }

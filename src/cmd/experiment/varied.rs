@@ -26,7 +26,8 @@ impl Vary {
         let name = name.trim();
         if name.is_empty() || name.starts_with("nodes.") {
             return Err(
-                "write the name of a variable of the topology before the `=`; `--nodes` varies sizes"
+                "write the name of a variable of the topology before the `=`; `--nodes` of `test` and `--group` of \
+                 `scale` vary sizes"
                     .to_owned(),
             );
         }

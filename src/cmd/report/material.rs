@@ -4,23 +4,21 @@
 use std::path::PathBuf;
 
 use super::Args;
-use crate::base::exit::ExitCode;
-use crate::base::failure::UserError;
 use crate::base::shell::quote;
 use crate::cluster::experiment::growth;
 use crate::cmd::compare;
+use crate::cmd::results::ResultsArgs;
 use crate::compare::{Comparison, variant_text};
 use crate::page::Kind;
 use crate::page::data::Material;
 use crate::runs::{self, Experiment, Located, Store, StoredRun, locate};
-use crate::state::StateRoot;
 
 /// The beginning of the key of a size in a variant. Sizes are not compared: their growth is judged.
 const SIZE: &str = "nodes.";
 
 /// Gathers what the arguments ask for.
 pub(super) fn gather(args: &Args) -> anyhow::Result<Material> {
-    let stores = stores(args)?;
+    let stores = args.place.stores()?;
     if args.other.is_some() || args.by.is_some() {
         return of_comparison(args, &stores);
     }
@@ -29,24 +27,6 @@ pub(super) fn gather(args: &Args) -> anyhow::Result<Material> {
         runs::Kind::Run => Ok(of_run(args, store, store.run(&entry.name)?)),
         runs::Kind::Experiment => of_experiment(args, store, store.experiment(&entry.name)?),
     }
-}
-
-/// The directories in which names are looked for: that of the user, or those of the clusters.
-fn stores(args: &Args) -> anyhow::Result<Vec<Store>> {
-    let mut paths: Vec<PathBuf> = Vec::new();
-    if let Some(path) = &args.results {
-        if !path.is_dir() {
-            let text = format!("{} is not a directory of results", path.display());
-            let hint = "name the directory that `vcluster test` or `vcluster run` wrote to";
-            return Err(UserError::new(ExitCode::Usage, text).with_hint(hint).into());
-        }
-        paths.push(path.clone());
-    } else {
-        let found = StateRoot::from_env()?.results()?.into_iter();
-        let wanted = found.filter(|(cluster, _)| args.cluster.as_ref().is_none_or(|name| name == cluster));
-        paths.extend(wanted.map(|(_, path)| path));
-    }
-    Ok(paths.into_iter().map(Store::at).collect())
 }
 
 fn of_run(args: &Args, store: &Store, run: StoredRun) -> Material {
@@ -88,8 +68,10 @@ fn of_experiment(args: &Args, store: &Store, experiment: Experiment) -> anyhow::
     for (key, _) in several.filter(|(key, _)| !key.starts_with(SIZE)) {
         let mut asked = comparison_args(args, Some(key));
         asked.a.clone_from(&experiment.name);
-        asked.cluster = None;
-        asked.results = Some(store.path().to_owned());
+        asked.place = ResultsArgs {
+            cluster: None,
+            results: Some(store.path().to_owned()),
+        };
         match compare::comparisons(&asked) {
             Ok(found) => comparisons.extend(found),
             // Such as runs that failed, or that differ in more than what was varied: everything else can be reported.
@@ -166,8 +148,7 @@ fn comparison_args(args: &Args, by: Option<&String>) -> compare::Args {
         a: args.name.clone(),
         b: args.other.clone(),
         by: by.cloned(),
-        cluster: args.cluster.clone(),
-        results: args.results.clone(),
+        place: args.place.clone(),
         despite: args.despite.clone(),
         accepted: None,
         junit: None,
@@ -184,8 +165,8 @@ fn command(args: &Args) -> String {
     let despite = args.despite.iter().map(|key| ("--despite", Some(key.clone())));
     let options = [
         ("--by", args.by.clone()),
-        ("--cluster", args.cluster.as_ref().map(ToString::to_string)),
-        ("--results", args.results.as_ref().map(path)),
+        ("--cluster", args.place.cluster.as_ref().map(ToString::to_string)),
+        ("--results", args.place.results.as_ref().map(path)),
         ("--html", args.html.as_ref().map(path)),
     ];
     for (name, value) in options.into_iter().chain(despite) {

@@ -132,30 +132,75 @@ fn what_was_varied_may_differ_with_all_that_follows_from_it() {
 }
 
 #[test]
-fn the_code_under_test_may_always_differ_and_the_version_of_vcluster_may_not() {
+fn the_commit_may_always_differ_and_the_version_of_vcluster_may_not() {
     let of = |name: &str, value: &str| {
         with(name, move |record| {
-            assume(
-                record,
-                &[
-                    ("git.commit", value),
-                    ("git.dirty", value),
-                    ("sources.redis", value),
-                ],
-            );
+            assume(record, &[("git.commit", value), ("git.dirty", value)]);
         })
     };
     let (a, mut b) = (of("a", "1"), of("b", "2"));
     let comparison = compared(&a, &b, &[]).unwrap();
-    assert_eq!(
-        keys(&comparison.varied),
-        ["git.commit", "git.dirty", "sources.redis"]
-    );
+    assert_eq!(keys(&comparison.varied), ["git.commit", "git.dirty"]);
     for run in &mut b.runs {
         assume(&mut run.record, &[("vcluster", "0.2.0"), ("git.branch", "x")]);
     }
     let refusal = compared(&a, &b, &[]).unwrap_err();
     assert_eq!(keys(&refusal.differences), ["git.branch", "vcluster"]);
+}
+
+#[test]
+fn a_file_that_was_changed_is_refused_by_its_name_and_what_to_type_is_said() {
+    let of = |name: &str, digest: &str| {
+        let digest = digest.repeat(64);
+        with(name, move |record| {
+            record.variant.insert("rev".into(), name.into());
+            assume(record, &[("sources.conf/app.py", &digest), ("sources.same", "x")]);
+        })
+    };
+    let (a, b) = (of("old", "a"), of("new", "b"));
+    // Also where a variable was varied: it cannot change what is in a file.
+    let mut refusal = compared(&a, &b, &[]).unwrap_err();
+    assert_eq!(
+        refusal.differences[0].to_string(),
+        "sources.conf/app.py: aaaaaaaaaaaa... in `old`, bbbbbbbbbbbb... in `new`"
+    );
+    assert_eq!(keys(&refusal.differences), ["sources.conf/app.py"]);
+    refusal.command = Some("vcluster compare old new".into());
+    assert_eq!(
+        refusal.hint().unwrap(),
+        "if these files are what was changed on purpose, say so, which becomes part of the result: vcluster compare \
+         old new --despite sources"
+    );
+    let comparison = compared(&a, &b, &["sources"]).unwrap();
+    assert_eq!(keys(&comparison.despite), ["sources.conf/app.py"]);
+    // The runs of one side must have brought the same file.
+    let mut mixed = of("new", "a");
+    for run in &mut mixed.runs[4..] {
+        assume(&mut run.record, &[("sources.conf/app.py", "other")]);
+    }
+    let refusal = compared(&a, &mixed, &[]).unwrap_err();
+    assert_eq!(keys(&refusal.differences), ["sources.conf/app.py"]);
+}
+
+#[test]
+fn a_file_that_a_varied_variable_chooses_may_be_another_one() {
+    let of = |name: &str, file: &str, varied: &str| {
+        let key = format!("sources.{file}");
+        with(name, move |record| {
+            record.variant.insert(varied.into(), name.into());
+            assume(record, &[(key.as_str(), name)]);
+        })
+    };
+    let (a, b) = (of("old", "old/app", "rev"), of("new", "new/app", "rev"));
+    let comparison = compared(&a, &b, &[]).unwrap();
+    assert_eq!(
+        keys(&comparison.varied),
+        ["sources.new/app", "sources.old/app", "variant.rev"]
+    );
+    // A size chooses no file.
+    let (a, b) = (of("1", "a", "nodes.worker"), of("2", "b", "nodes.worker"));
+    let refusal = compared(&a, &b, &[]).unwrap_err();
+    assert_eq!(keys(&refusal.differences), ["sources.a", "sources.b"]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::base::shell::{quote, with_variables};
+use crate::base::text::is_lower_hex;
 use crate::host::connect::Host;
 use crate::host::error::HostError;
 use crate::host::layout::{IMAGES_DIRECTORY, ROOT};
@@ -83,14 +84,12 @@ fn is_orphan_path(path: &str) -> bool {
         return random.len() == 6 && plain(random) && !random.contains('.');
     }
     // As of `upload_file`: others may keep files of their own in the pool.
-    let is_hex = |text: &str| {
-        text.bytes()
-            .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-    };
     let upload = path
         .strip_prefix("images/")
         .and_then(|name| name.strip_suffix(".part")?.split_once('.'));
-    upload.is_some_and(|(digest, id)| digest.len() == 16 && id.len() == 32 && is_hex(digest) && is_hex(id))
+    upload.is_some_and(|(digest, id)| {
+        digest.len() == 16 && id.len() == 32 && is_lower_hex(digest) && is_lower_hex(id)
+    })
 }
 
 #[cfg(test)]

@@ -1,14 +1,16 @@
 //! Charts of growth: the values of all runs by size, with the models that `scale` judges.
 
+use std::collections::BTreeSet;
+
 use super::reduced::Reduced;
 use super::strips::title;
 use crate::analysis::{Model, Point};
-use crate::cluster::experiment::{GrowthReport, GrowthRow, models};
+use crate::cluster::experiment::{GrowthReport, GrowthRow, contrast, models};
 use crate::compare::variant_text;
-use crate::measure::{Expression, Finding, Judgement};
+use crate::measure::{Expression, Finding, Judgement, MetricName};
 use crate::page::model::{GrowthChart, Mark};
 
-/// The most charts. Metrics with a criterion come first.
+/// The most charts, as far as all variants of a metric are among them. Metrics with a criterion come first.
 const MOST: usize = 20;
 
 /// Points of a curve, and of an interval: the latter take much more time.
@@ -18,15 +20,32 @@ const BAND: u32 = 5;
 /// The seed of all resampling: the same runs give the same figures.
 const SEED: u64 = 12;
 
-/// The charts of all variants.
+/// The charts of all variants, those of one metric beside each other, that of the baseline first.
 pub(super) fn charts(reports: &[GrowthReport], runs: &[Reduced]) -> Vec<GrowthChart> {
-    let rows = reports
-        .iter()
-        .flat_map(|report| report.rows.iter().map(move |row| (report, row)));
-    let mut rows: Vec<(&GrowthReport, &GrowthRow)> = rows.collect();
-    rows.sort_by_key(|(_, row)| !row.has_criterion);
-    let charts = rows.into_iter().take(MOST);
-    charts.map(|(report, row)| chart(report, row, runs)).collect()
+    let Some(first) = reports.first() else {
+        return Vec::new();
+    };
+    let mut charts = Vec::new();
+    for metric in metrics(reports).into_iter().take((MOST / reports.len()).max(1)) {
+        for report in reports {
+            if let Some(row) = report.row(metric) {
+                charts.push(GrowthChart {
+                    contrast: contrast(first, report, metric),
+                    ..chart(report, row, runs)
+                });
+            }
+        }
+    }
+    charts
+}
+
+/// The metrics of all variants, each once, those with a criterion first.
+fn metrics(reports: &[GrowthReport]) -> Vec<&MetricName> {
+    let mut known: BTreeSet<&MetricName> = BTreeSet::new();
+    let rows = reports.iter().flat_map(|report| &report.rows);
+    let mut rows: Vec<&GrowthRow> = rows.filter(|row| known.insert(&row.metric)).collect();
+    rows.sort_by_key(|row| !row.has_criterion);
+    rows.into_iter().map(|row| &row.metric).collect()
 }
 
 fn chart(report: &GrowthReport, row: &GrowthRow, runs: &[Reduced]) -> GrowthChart {
@@ -62,6 +81,8 @@ fn chart(report: &GrowthReport, row: &GrowthRow, runs: &[Reduced]) -> GrowthChar
         bound: finding.and_then(|finding| bound(finding, best, first, last)),
         judged: finding.map(judged),
         held_out: row.held_out.as_ref().map(|held_out| held_out.inside),
+        at_target: row.at_target(report.target).map(|value| (report.target, value)),
+        contrast: None,
         points: points.iter().map(|point| (point.size, point.value)).collect(),
     }
 }

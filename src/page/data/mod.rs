@@ -73,14 +73,18 @@ pub fn page(material: Material) -> Result<Page, StoreError> {
         }
         notes.append(&mut run.notes);
     }
-    let growing = reports
-        .iter()
-        .flat_map(|report| &report.findings)
-        .filter(|finding| finding.fails());
-    failures.extend(growing.map(|finding| Failure {
-        text: format!("criterion {}: {}", titled(&finding.criterion), explained(finding)),
-        output: None,
-    }));
+    for report in &reports {
+        let growing = report.findings.iter().filter(|finding| finding.fails());
+        failures.extend(growing.map(|finding| Failure {
+            text: of_variant(
+                &report.variant,
+                format!("criterion {}: {}", titled(&finding.criterion), explained(finding)),
+            ),
+            output: None,
+        }));
+        let warnings = report.warnings.iter();
+        notes.extend(warnings.map(|warning| of_variant(&report.variant, warning.clone())));
+    }
     if let Some(experiment) = experiment
         .as_ref()
         .filter(|experiment| experiment.ended.is_none())
@@ -90,7 +94,6 @@ pub fn page(material: Material) -> Result<Page, StoreError> {
             experiment.name
         ));
     }
-    notes.extend(reports.iter().flat_map(|report| report.warnings.iter().cloned()));
     for warning in comparisons.iter().flat_map(|comparison| &comparison.warnings) {
         if !notes.contains(warning) {
             notes.push(warning.clone());
@@ -124,6 +127,15 @@ pub fn page(material: Material) -> Result<Page, StoreError> {
         comparisons,
         commands,
     })
+}
+
+/// What is said of a variant, with its name if there are several.
+fn of_variant(variant: &str, text: String) -> String {
+    if variant.is_empty() {
+        text
+    } else {
+        format!("{variant}: {text}")
+    }
 }
 
 /// The verdict, as a mark and in words.

@@ -1,8 +1,8 @@
 //! The verdict on a comparison in one sentence.
 
-use super::super::value::percent;
 use crate::base::text::plural;
 use crate::compare::{ChangeVerdict, Comparison, MetricComparison};
+use crate::measure::figure::percent;
 
 /// Metrics named in the sentence.
 const NAMED: usize = 5;

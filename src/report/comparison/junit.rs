@@ -2,8 +2,8 @@
 
 use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
 
-use super::super::value::{percent, value};
 use crate::compare::{ChangeVerdict, Comparison, MetricComparison};
+use crate::measure::figure::{percent, value};
 
 /// The document. What is inconclusive is skipped, or a failure if that is wanted.
 pub fn junit(comparisons: &[Comparison], strict: bool) -> Result<String, SerializeError> {

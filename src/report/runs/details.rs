@@ -5,11 +5,13 @@ use std::fmt::Write as _;
 
 use super::{cell, field, or_dash, verdict};
 use crate::extract::Trouble;
-use crate::measure::{Finding, Judgement, MetricName, Severity, Statistic, Unit};
+use crate::measure::figure::{self, with_bound};
+use crate::measure::{Finding, Judgement, MetricName, Severity, Statistic};
 use crate::nodeset::fold;
 use crate::report::style::HEADING;
 use crate::report::table;
 use crate::runs::{StoredRun, unit_of, variant_text};
+use crate::workload::Record;
 
 /// What a run has besides its record.
 #[derive(Debug)]
@@ -35,7 +37,7 @@ pub fn run(run: &StoredRun, details: &Details) -> String {
     }
     if !details.series.is_empty() {
         heading(&mut out, "metrics");
-        out.push_str(&metrics(run, &details.series));
+        out.push_str(&metrics(&run.record, &details.series));
     }
     if !run.record.assumptions.is_empty() {
         heading(&mut out, "assumptions");
@@ -93,13 +95,13 @@ fn criteria(findings: &[Finding]) -> String {
     ]);
     for finding in findings {
         let criterion = &finding.criterion;
-        let unit = finding.unit.as_ref();
+        let (value, bound) = with_bound(finding.value, finding.bound, finding.unit.as_ref());
         table.add_row([
             judgement(finding),
             cell(criterion.metric.as_str()),
             cell(&criterion.text),
-            or_dash(finding.value.map(|value| figure(value, unit))),
-            or_dash(finding.bound.map(|bound| figure(bound, unit))),
+            value,
+            bound,
             finding.samples.to_string(),
             or_dash(Some(fold(&finding.nodes)).filter(|nodes| !nodes.is_empty())),
         ]);
@@ -148,13 +150,13 @@ fn troubles(troubles: &[Trouble]) -> String {
     out
 }
 
-fn metrics(run: &StoredRun, series: &BTreeMap<MetricName, Vec<f64>>) -> String {
+fn metrics(record: &Record, series: &BTreeMap<MetricName, Vec<f64>>) -> String {
     let mut table = table::new(&["metric", "samples", "min", "median", "max"]);
     for (metric, values) in series {
-        let unit = unit_of(&run.record, metric);
+        let unit = unit_of(record, metric);
         let value = |statistic: Statistic| {
             let value = statistic.of(values);
-            or_dash(value.map(|value| figure(value, unit.as_ref())))
+            or_dash(value.map(|value| figure::value(value, unit.as_ref())))
         };
         table.add_row([
             cell(metric.as_str()),
@@ -167,29 +169,10 @@ fn metrics(run: &StoredRun, series: &BTreeMap<MetricName, Vec<f64>>) -> String {
     table::render(&table)
 }
 
-/// A value with its unit: six significant digits, and all of a whole number.
-fn figure(value: f64, unit: Option<&Unit>) -> String {
-    let size = value.abs();
-    let number = if value == 0.0 {
-        "0".to_owned()
-    } else if value.fract() == 0.0 && size < 1e15 {
-        value.to_string()
-    } else if (1e-4..1e15).contains(&size) {
-        let rounded: f64 = format!("{value:.5e}").parse().unwrap_or(value);
-        rounded.to_string()
-    } else {
-        format!("{value:.5e}")
-    };
-    match unit {
-        Some(unit) => format!("{number} {unit}"),
-        None => number,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::fixture;
+    use crate::measure::{Unit, fixture};
     use crate::report::style::plain;
 
     fn finding(text: &str, judgement: Judgement, value: Option<f64>) -> Finding {
@@ -200,20 +183,16 @@ mod tests {
     }
 
     #[test]
-    fn figures_have_six_significant_digits_and_whole_numbers_all() {
-        for (value, text) in [
-            (0.1 + 0.2, "0.3"),
-            (1234.567, "1234.57"),
-            (-0.000_123_456_78, "-0.000123457"),
-            (1_234_567_890.0, "1234567890"),
-            (0.0, "0"),
-            (-0.0, "0"),
-            (1.5e-9, "1.50000e-9"),
-            (1e300, "1.00000e300"),
-        ] {
-            assert_eq!(figure(value, None), text);
-        }
-        assert_eq!(figure(1.5, Some(&Unit::seconds())), "1.5 s");
+    fn values_are_in_the_multiple_of_their_unit_that_fits() {
+        let record = Record::new(uuid::Uuid::from_u128(7), Vec::new());
+        let memory = "node.memory_bytes".parse().unwrap();
+        let series = BTreeMap::from([(memory, vec![66_165_146.0, 2048.0])]);
+        let text = plain(&metrics(&record, &series));
+        assert!(text.contains("2 KiB") && text.contains("63.1 MiB"), "{text}");
+        let mut large = finding("max < 100MiB", Judgement::Failed, Some(104_857_601.0));
+        (large.bound, large.unit) = (Some(104_857_600.0), Some(Unit::bytes()));
+        let text = plain(&criteria(&[large]));
+        assert!(text.contains("100.000001 MiB  100 MiB"), "{text}");
     }
 
     #[test]

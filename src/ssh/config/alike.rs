@@ -259,7 +259,7 @@ mod tests {
             debug1: /etc/ssh/ssh_config line 21: Applying options for *\n\
             debug1: Reading configuration data /etc/ssh/ssh_config\n";
         assert_eq!(files(log).unwrap(), ["/root/.ssh/config", "/etc/ssh/ssh_config"]);
-        let long = format!("debug1: Reading configuration data /{}\n", "x".repeat(300));
-        assert_eq!(files(&long), None);
+        let cut = format!("debug1: Reading configuration data /{}\n", "x".repeat(300));
+        assert_eq!(files(&cut), None);
     }
 }

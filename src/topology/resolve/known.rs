@@ -2,7 +2,9 @@
 
 use super::metrics::{Made, Named};
 use crate::base::suggest::{nearest, suggest};
-use crate::measure::{Builtin, BuiltinKind, MetricSource, MetricSpec, Reading, Unit, up_stages};
+use crate::measure::{
+    Builtin, BuiltinKind, MEASURED_VERBS, MetricSource, MetricSpec, Reading, Unit, up_stages,
+};
 use crate::topology::tree::shorten;
 
 /// Names that are searched for a suggestion.
@@ -54,7 +56,7 @@ pub(super) fn find<'a>(made: &'a Made, name: &'a str) -> Result<Option<Known<'a>
     let unknown = match builtin {
         Some(builtin) if is_made(made, &builtin) => return Ok(Some(Known::Builtin(builtin))),
         _ if !made.complete => return Ok(None),
-        Some(builtin) if builtin.kind == BuiltinKind::Node => Unknown {
+        Some(builtin) if matches!(builtin.kind, BuiltinKind::Node | BuiltinKind::Own) => Unknown {
             message: format!("`{name}` is measured during steps, and the topology has none"),
             hint: "add a step to `workload`".to_owned(),
         },
@@ -92,6 +94,7 @@ fn is_made(made: &Made, builtin: &Builtin<'_>) -> bool {
         BuiltinKind::Step => made.step_names().any(|step| step == builtin.of),
         BuiltinKind::Watch => watched(made).any(|process| process == builtin.of),
         BuiltinKind::Node => !made.steps.is_empty(),
+        BuiltinKind::Own => builtin.of == "up" || !made.steps.is_empty(),
         BuiltinKind::Up => true,
     }
 }
@@ -111,11 +114,15 @@ fn names(made: &Made) -> impl Iterator<Item = String> {
     let steps = made.step_names().flat_map(|step| BuiltinKind::Step.names(step));
     let processes = watched(made).flat_map(|process| BuiltinKind::Watch.names(process));
     let stages = up_stages().flat_map(|stage| BuiltinKind::Up.names(stage));
+    let own = MEASURED_VERBS
+        .into_iter()
+        .flat_map(|verb| BuiltinKind::Own.names(verb));
     defined
         .chain(steps)
         .chain(processes)
         .chain(BuiltinKind::Node.names(""))
         .chain(stages)
+        .chain(own)
 }
 
 impl Known<'_> {
@@ -162,7 +169,7 @@ impl Known<'_> {
                     });
                     watching.filter_map(|step| step.name.as_deref()).collect()
                 }
-                BuiltinKind::Up => Vec::new(),
+                BuiltinKind::Up | BuiltinKind::Own => Vec::new(),
             },
         }
     }

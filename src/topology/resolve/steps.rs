@@ -160,8 +160,10 @@ fn file_action(scope: &Scope<'_>, raw: &RawConfigure, span: &Span) -> Option<Con
         None => Some(None),
     };
     if let Some(file) = &raw.file {
-        let source = files::inside(scope, &file.span, file.get()?, "file");
+        let name = file.get()?;
+        let source = files::inside(scope, &file.span, name, "file");
         return Some(ConfigureAction::File {
+            name: name.clone(),
             source: source?,
             to: to?,
             mode: mode?,

@@ -139,6 +139,14 @@ fn a_wrong_criterion_is_an_error_at_its_place() {
         ),
         ("up.bot.seconds: max < 1m", "unknown metric `up.bot.seconds`"),
         (
+            "vcluster.exec.seconds: max < 1m",
+            "unknown metric `vcluster.exec.seconds`",
+        ),
+        (
+            "vcluster.run.cpu_seconds: max < 1MiB",
+            "a value in MiB cannot be compared with a metric in s",
+        ),
+        (
             "up.boot.seconds: { is: max < 1m, step: join }",
             "is not measured in the step `join`",
         ),
@@ -235,6 +243,13 @@ fn a_mistake_in_a_step_is_not_reported_again_by_its_criteria() {
     one(
         &format!("{BEGIN}criteria: {{ node.cpu_seconds: max < 1m }}\n"),
         "`node.cpu_seconds` is measured during steps, and the topology has none",
+    );
+    good(&format!(
+        "{BEGIN}criteria: {{ vcluster.up.memory_bytes: max < 1GiB }}\n"
+    ));
+    one(
+        &format!("{BEGIN}criteria: {{ vcluster.run.cpu_seconds: max < 1m }}\n"),
+        "`vcluster.run.cpu_seconds` is measured during steps, and the topology has none",
     );
 }
 

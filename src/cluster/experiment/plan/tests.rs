@@ -99,6 +99,27 @@ fn sizes_ascend_in_blocks_and_groups_grow_together() {
 }
 
 #[test]
+fn every_size_has_all_variants_in_turn_and_they_are_known_without_a_size() {
+    let design = design(
+        &[("rev", &["a", "b"])],
+        &[("worker", &[10, 20])],
+        2,
+        Order::Interleaved,
+    );
+    let blocks = design.blocks();
+    let runs: Vec<String> = blocks.iter().map(|block| shown(&block.runs)).collect();
+    assert_eq!(runs, ["a1 b1 b2 a2", "a1 b1 b2 a2"]);
+    let choices = design.choices();
+    let words: Vec<String> = choices.iter().map(Variant::words).collect();
+    assert_eq!(words, ["rev=a", "rev=b"]);
+    let plain = Design {
+        vary: IndexMap::new(),
+        ..design
+    };
+    assert_eq!(plain.choices(), [Variant::default()]);
+}
+
+#[test]
 fn without_anything_varied_the_runs_are_repetitions() {
     let design = design(&[], &[], 3, Order::Interleaved);
     let blocks = design.blocks();

@@ -1,6 +1,14 @@
-//! Figures for people: about three significant digits, in the multiple of their unit that fits.
+//! Figures for people: about three significant digits, in the multiple of their unit that fits. All output for people
+//! has them in this form; what programs read has the unit of the metric.
 
-use crate::measure::{Unit, convert};
+use super::unit::{Unit, convert};
+
+/// Significant digits of a figure.
+const DIGITS: usize = 3;
+
+/// The most significant digits, where two figures that differ would be the same text with fewer. More of them say nothing
+/// about a number of 64 bits.
+const MOST_DIGITS: usize = 15;
 
 /// A multiple of a unit: its name, its size in the base unit, and from which size on it is used. The limits account for
 /// rounding, so that 999.96 ms does not become `1000 ms`.
@@ -35,11 +43,28 @@ const DECIMAL: [Multiple; 5] = [
 
 /// A value with its unit: `1.24 s`, `63.1 MiB`, `2.1e9`. `-` if it is not a number.
 pub fn value(value: f64, unit: Option<&Unit>) -> String {
+    with_digits(value, unit, DIGITS)
+}
+
+/// A value and its bound, each `-` if there is none. If they differ, so do their texts: `2.001 s` and `2 s`.
+pub fn with_bound(value: Option<f64>, bound: Option<f64>, unit: Option<&Unit>) -> (String, String) {
+    let shown = |digits: usize| {
+        let of = |figure: Option<f64>| {
+            figure.map_or_else(|| "-".to_owned(), |figure| with_digits(figure, unit, digits))
+        };
+        (of(value), of(bound))
+    };
+    let mut all = (DIGITS..=MOST_DIGITS).map(shown);
+    let differ = all.find(|(value, bound)| value != bound);
+    differ.unwrap_or_else(|| shown(DIGITS))
+}
+
+fn with_digits(value: f64, unit: Option<&Unit>, digits: usize) -> String {
     let Some(unit) = unit.filter(|unit| unit.as_str() != "1") else {
-        return number(value);
+        return rounded(value, digits);
     };
     if value.is_nan() {
-        return number(value);
+        return rounded(value, digits);
     }
     let is_decimal = ["kB", "MB", "GB", "TB"].contains(&unit.as_str());
     let bytes = if is_decimal { &DECIMAL[..] } else { &BINARY[..] };
@@ -50,15 +75,19 @@ pub fn value(value: f64, unit: Option<&Unit>) -> String {
         {
             let fitting = multiples.iter().find(|(.., from)| size.abs() >= *from);
             if let Some((name, one, _)) = fitting {
-                return format!("{} {name}", number(size / one));
+                return format!("{} {name}", rounded(size / one, digits));
             }
         }
     }
-    format!("{} {unit}", number(value))
+    format!("{} {unit}", rounded(value, digits))
 }
 
 /// A number with three significant digits: `0.0123`, `1.24`, `124`, `12346`, `2.1e9`. `-` if it is not one.
 pub fn number(value: f64) -> String {
+    rounded(value, DIGITS)
+}
+
+fn rounded(value: f64, digits: usize) -> String {
     let size = value.abs();
     if value.is_nan() {
         return "-".to_owned();
@@ -70,11 +99,12 @@ pub fn number(value: f64) -> String {
         return value.to_string();
     }
     if !(0.000_999_5..999_999.5).contains(&size) {
-        let text = format!("{value:.2e}");
-        let (digits, exponent) = text.split_once('e').unwrap_or((text.as_str(), "0"));
-        return format!("{}e{exponent}", trimmed(digits));
+        let decimals = digits - 1;
+        let text = format!("{value:.decimals$e}");
+        let (mantissa, exponent) = text.split_once('e').unwrap_or((text.as_str(), "0"));
+        return format!("{}e{exponent}", trimmed(mantissa));
     }
-    let decimals = (2.0 - size.log10().floor()).max(0.0) as usize;
+    let decimals = ((digits - 1) as f64 - size.log10().floor()).max(0.0) as usize;
     trimmed(&format!("{value:.decimals$}")).to_owned()
 }
 
@@ -195,6 +225,27 @@ mod tests {
             (f64::NAN, "-"),
         ] {
             assert_eq!(percent(change), text, "{change}");
+        }
+    }
+
+    #[test]
+    fn a_value_and_its_bound_have_as_many_digits_as_they_need_to_differ() {
+        for (value, bound, unit, wanted) in [
+            (Some(3.25), Some(2.0), "s", ("3.25 s", "2 s")),
+            (Some(2.0), Some(2.0), "s", ("2 s", "2 s")),
+            (Some(2.001_2), Some(2.0), "s", ("2.001 s", "2 s")),
+            (Some(999.96), Some(1000.0), "ms", ("0.99996 s", "1 s")),
+            (
+                Some(104_857_601.0),
+                Some(104_857_600.0),
+                "B",
+                ("100.000001 MiB", "100 MiB"),
+            ),
+            (None, Some(2.0), "s", ("-", "2 s")),
+            (None, None, "s", ("-", "-")),
+        ] {
+            let (value, bound) = with_bound(value, bound, Unit::new(unit).as_ref());
+            assert_eq!((value.as_str(), bound.as_str()), wanted);
         }
     }
 
