@@ -203,14 +203,8 @@ pub(super) fn names_in(path: &Path) -> Option<Vec<OsString>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::StateRoot;
+    use super::super::root::tests::root;
     use super::*;
-
-    fn root() -> (tempfile::TempDir, StateRoot) {
-        let temp = tempfile::tempdir().unwrap();
-        let root = StateRoot::at(temp.path().join("vcluster"));
-        (temp, root)
-    }
 
     #[test]
     fn files_and_directories_are_for_their_owner_only() {

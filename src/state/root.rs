@@ -90,11 +90,12 @@ impl StateRoot {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::base::failure::UserFacing;
 
-    fn root() -> (tempfile::TempDir, StateRoot) {
+    /// A root without clusters.
+    pub(in crate::state) fn root() -> (tempfile::TempDir, StateRoot) {
         let temp = tempfile::tempdir().unwrap();
         let root = StateRoot::at(temp.path().join("vcluster"));
         (temp, root)

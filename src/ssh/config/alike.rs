@@ -7,6 +7,8 @@
 
 use std::net::Ipv4Addr;
 
+use super::super::pattern::list_matches;
+
 /// The lines of all files that `ssh` reads, in its order.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Lines(Vec<Line>);
@@ -82,7 +84,7 @@ impl Lines {
         for (place, line) in self.0.iter().enumerate() {
             match line {
                 Line::File => is_active = true,
-                Line::Host(patterns) => is_active = is_match(patterns, host),
+                Line::Host(patterns) => is_active = list_matches(patterns, host),
                 Line::Setting(..) if !is_active => {}
                 Line::Setting(keyword, value) if keyword == "hostname" => {
                     if host_name.is_some() || !is_plain(value) {
@@ -125,44 +127,6 @@ fn is_plain(name: &str) -> bool {
             .is_ok_and(|address| address.to_string() == name)
     };
     name.bytes().all(of_a_name) && !name.starts_with("0x") && (has_letters || is_address())
-}
-
-/// As `Host` in ssh_config(5): one of the patterns, and none of those with `!`.
-fn is_match(patterns: &[String], host: &str) -> bool {
-    let mut found = false;
-    for pattern in patterns {
-        match pattern.strip_prefix('!') {
-            Some(pattern) if matches(pattern.as_bytes(), host.as_bytes()) => return false,
-            Some(_) => {}
-            None => found |= matches(pattern.as_bytes(), host.as_bytes()),
-        }
-    }
-    found
-}
-
-/// PATTERNS in ssh_config(5): `*` is any number of bytes, `?` is one. Goes back to the last `*` only.
-fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut at, mut from, mut star) = (0, 0, None);
-    while from < text.len() {
-        match pattern.get(at) {
-            Some(b'*') => {
-                star = Some((at, from));
-                at += 1;
-            }
-            Some(byte) if *byte == b'?' || *byte == text[from] => {
-                at += 1;
-                from += 1;
-            }
-            _ => match &mut star {
-                Some((place, taken)) => {
-                    *taken += 1;
-                    (at, from) = (*place + 1, *taken);
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[at..].iter().all(|byte| *byte == b'*')
 }
 
 #[cfg(test)]
@@ -230,27 +194,6 @@ mod tests {
         // Each file begins outside of all blocks.
         let lines = Lines::read(["Include /etc/ssh/more\nHost gate\n User a", "User b"]).unwrap();
         assert_eq!(lines.shape("bm01").unwrap().lines.len(), 2);
-    }
-
-    #[test]
-    fn patterns_match_as_in_ssh() {
-        for (pattern, host, expected) in [
-            ("*", "", true),
-            ("bm??", "bm01", true),
-            ("bm?", "bm01", false),
-            ("*.a.*b", "x.a.a.bb", true),
-            ("*a", "ab", false),
-            ("a**c", "abbc", true),
-        ] {
-            assert_eq!(
-                matches(pattern.as_bytes(), host.as_bytes()),
-                expected,
-                "{pattern} {host}"
-            );
-        }
-        let patterns = ["bm*", "!bm09"].map(str::to_owned);
-        assert!(is_match(&patterns, "bm01") && !is_match(&patterns, "bm09"));
-        assert!(!is_match(&patterns[1..], "bm01"));
     }
 
     #[test]
