@@ -1,5 +1,7 @@
 //! The supervisor program: how it is copied to a node and called there.
 
+use std::sync::LazyLock;
+
 use sha2::{Digest, Sha256};
 
 use super::{Kind, Step};
@@ -15,12 +17,16 @@ const DIRECTORY: &str = "/var/lib/vcluster";
 const SPARE_MS: u128 = 60_000;
 
 /// The path contains a digest of the program, so that controllers of different versions do not conflict.
-fn path() -> String {
-    let digest: String = Sha256::digest(PROGRAM)[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("{DIRECTORY}/guest-{digest}")
+fn path() -> &'static str {
+    // The digest of the whole program is taken once, not for each step of each node.
+    static PATH: LazyLock<String> = LazyLock::new(|| {
+        let digest: String = Sha256::digest(PROGRAM)[..8]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        format!("{DIRECTORY}/guest-{digest}")
+    });
+    &PATH
 }
 
 /// The command line that installs the program from standard input and then does what this line of it says.
