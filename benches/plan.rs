@@ -10,14 +10,13 @@ use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 use serde_json::Map;
-use uuid::Uuid;
-use vcluster::base::name::{GroupName, ImageName, NetworkName};
+use vcluster::base::name::{GroupName, NetworkName};
 use vcluster::base::units::MiB;
 use vcluster::inventory::{DomainState, Mark, ObservedHost, ObservedNode};
-use vcluster::plan::{ImageFacts, KnownFailures, Plan, PlanInput, plan};
+use vcluster::plan::Plan;
 use vcluster::topology::{Accel, Group, Host, MinReady, Network, Node, Place, Topology};
 
-use shared::observed;
+use shared::{observed, planned};
 
 const ROUNDS: usize = 7;
 const GROUPS: u32 = 5;
@@ -51,16 +50,7 @@ fn main() {
 type World = (Topology, Vec<ObservedHost>);
 
 fn run((topology, observed): &World) -> Plan {
-    let micro: ImageName = "micro".parse().unwrap();
-    plan(&PlanInput {
-        topology,
-        cluster_id: Uuid::from_u128(7),
-        images: IndexMap::from([(micro, ImageFacts::of_key("key"))]),
-        client_key: "SHA256:key".to_owned(),
-        observed: observed.clone(),
-        known_failures: KnownFailures::default(),
-    })
-    .unwrap()
+    planned(topology, observed.clone())
 }
 
 fn median(world: &World) -> Duration {

@@ -1,7 +1,26 @@
 //! What several benches need.
 
+use indexmap::IndexMap;
+use uuid::Uuid;
+use vcluster::base::name::ImageName;
 use vcluster::base::units::MiB;
 use vcluster::inventory::{HostFacts, ObservedHost};
+use vcluster::plan::{ImageFacts, KnownFailures, Plan, PlanInput, plan};
+use vcluster::topology::Topology;
+
+/// The plan of a cluster of micro nodes for these hosts.
+pub(crate) fn planned(topology: &Topology, observed: Vec<ObservedHost>) -> Plan {
+    let micro: ImageName = "micro".parse().unwrap();
+    plan(&PlanInput {
+        topology,
+        cluster_id: Uuid::from_u128(7),
+        images: IndexMap::from([(micro, ImageFacts::of_key("key"))]),
+        client_key: "SHA256:key".to_owned(),
+        observed,
+        known_failures: KnownFailures::default(),
+    })
+    .unwrap()
+}
 
 /// A host that holds nothing, `bm0000` and so on: enough memory for ten nodes.
 pub(crate) fn observed(number: u32) -> ObservedHost {

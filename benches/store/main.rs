@@ -16,11 +16,10 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use fastrand::Rng;
 use indexmap::IndexMap;
-use uuid::Uuid;
-use vcluster::base::name::{ImageName, NodeName};
+use vcluster::base::name::NodeName;
 use vcluster::base::units::Moment;
 use vcluster::measure::{Finding, MetricName, Sample};
-use vcluster::plan::{ImageFacts, KnownFailures, Plan, PlanInput, plan};
+use vcluster::plan::Plan;
 use vcluster::runs::{
     Between, Experiment, ExperimentKind, ExperimentRun, Order, Store, write_criteria, write_samples,
 };
@@ -105,19 +104,6 @@ fn topology() -> Topology {
     Topology::load(path.to_str().unwrap()).unwrap()
 }
 
-fn planned(topology: &Topology) -> Plan {
-    let micro: ImageName = "micro".parse().unwrap();
-    plan(&PlanInput {
-        topology,
-        cluster_id: Uuid::from_u128(7),
-        images: IndexMap::from([(micro, ImageFacts::of_key("key"))]),
-        client_key: "SHA256:key".to_owned(),
-        observed: (0..HOSTS).map(shared::observed).collect(),
-        known_failures: KnownFailures::default(),
-    })
-    .unwrap()
-}
-
 /// About this value.
 fn noisy(value: f64, rng: &mut Rng) -> f64 {
     value * (1.0 + 0.02 * (rng.f64() + rng.f64() - 1.0))
@@ -136,7 +122,7 @@ impl Writer {
         let topology = topology();
         Self {
             results: results.to_owned(),
-            plan: planned(&topology),
+            plan: shared::planned(&topology, (0..HOSTS).map(shared::observed).collect()),
             topology,
             printed: names().map(|name| name.parse().unwrap()).collect(),
             rng: Rng::with_seed(12),

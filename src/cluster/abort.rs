@@ -212,7 +212,8 @@ impl Observe for Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::{Expression, Reading, Severity};
+    use crate::measure::Reading;
+    use crate::measure::fixture::criterion;
 
     fn watch(text: &str, after: u64) -> Watch {
         let spec = MetricSpec {
@@ -227,17 +228,10 @@ mod tests {
         };
         let mut record = Record::new(uuid::Uuid::nil(), Vec::new());
         record.criteria = vec![Criterion {
-            metric: spec.name.clone(),
-            is: Expression::parse(text).unwrap(),
-            text: text.into(),
-            severity: Severity::Error,
             abort: Some(Abort {
                 after: Duration::from_secs(after),
             }),
-            step: None,
-            on: None,
-            require_samples: true,
-            line: None,
+            ..criterion(spec.name.as_str(), text)
         }];
         record.metrics = vec![spec.clone()];
         let watch = Watch::new(&record).unwrap();

@@ -12,12 +12,9 @@ use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::assumptions::Assumptions;
-use crate::base::digest::{hex, sha256};
+use crate::base::digest::{hex, sha256, sha256_of};
 use crate::base::event::Events;
 use crate::topology::{ConfigureAction, Topology};
-
-/// Bytes read at a time: a large file must not be in memory.
-const PIECE: usize = 128 << 10;
 
 /// The digests of all files, as they are now; of templates and cloud-configs, as they were when the topology was read. One
 /// that cannot be read has none, and a warning names it.
@@ -94,17 +91,12 @@ fn digest(path: &Path, stop: &CancellationToken) -> io::Result<String> {
 
 fn of_file(path: &Path, stop: &CancellationToken) -> io::Result<String> {
     let mut file = File::open(path)?;
-    let mut hash = Sha256::new();
-    let mut piece = vec![0; PIECE];
-    loop {
+    sha256_of(|piece| {
         if stop.is_cancelled() {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        match file.read(&mut piece)? {
-            0 => return Ok(hex(&hash.finalize())),
-            read => hash.update(&piece[..read]),
-        }
-    }
+        file.read(piece)
+    })
 }
 
 /// One digest over names, modes and contents, in the order of the names. Of a link, the target counts.
@@ -144,7 +136,7 @@ mod tests {
     #[test]
     fn a_file_has_the_digest_of_its_content_whatever_its_size() {
         let temp = tempfile::tempdir().unwrap();
-        for size in [0, 1, PIECE, 3 * PIECE + 7] {
+        for size in [0, 1, 128 << 10, (384 << 10) + 7] {
             let bytes: Vec<u8> = (0..size).map(|at| (at / 7) as u8).collect();
             let path = temp.path().join(size.to_string());
             fs::write(&path, &bytes).unwrap();

@@ -9,19 +9,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use sha2::{Digest as _, Sha256};
 use tokio::sync::{OnceCell, mpsc};
 use tokio::task::JoinHandle;
 
-use crate::base::digest::{hex, sha256};
+use crate::base::digest::{sha256, sha256_of};
 use crate::ssh::pieces;
 use crate::topology::{ConfigureAction, ConfigureStep};
 
 /// The most bytes of content in one script. A larger content is sent alone, and only to nodes that do not have it.
 pub(super) const INLINE: usize = 64 << 10;
-
-/// Bytes read at a time for a digest.
-const BUFFER: usize = 128 << 10;
 
 /// What a file is to contain. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -190,20 +186,15 @@ fn read(path: &Path) -> io::Result<Content> {
         }
         return Ok(bytes.into());
     }
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; BUFFER];
     let mut at = 0;
-    loop {
-        let read = original.read_at(&mut buffer, at)?;
-        if read == 0 {
-            break;
-        }
-        hash.update(&buffer[..read]);
+    let digest = sha256_of(|piece| {
+        let read = original.read_at(piece, at)?;
         at += read as u64;
-    }
+        Ok(read)
+    })?;
     Ok(Content {
         size: original.stamp.size,
-        digest: hex(&hash.finalize()),
+        digest,
         body: Body::File(Arc::new(original)),
     })
 }

@@ -7,7 +7,6 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::boot;
 use super::cache::Cache;
@@ -15,7 +14,7 @@ use super::error::ImageError;
 use super::header::{HeaderError, header};
 use super::manifest::Role;
 use super::{ImageFile, Stamp};
-use crate::base::digest::hex;
+use crate::base::digest::sha256_of;
 use crate::inventory::Firmware;
 
 /// The state of a file when its digest was computed.
@@ -120,15 +119,7 @@ pub(super) fn inspect(cache: &Cache, path: &Path, expected: Option<&str>) -> Res
 
 fn digest(path: &Path) -> io::Result<String> {
     let mut file = fs::File::open(path)?;
-    let mut digest = Sha256::new();
-    let mut buffer = vec![0_u8; 1 << 20];
-    loop {
-        let read = file.read(&mut buffer)?;
-        if read == 0 {
-            return Ok(hex(&digest.finalize()));
-        }
-        digest.update(&buffer[..read]);
-    }
+    sha256_of(|piece| file.read(piece))
 }
 
 fn record(cache: &Cache, seen: &Seen) -> std::path::PathBuf {

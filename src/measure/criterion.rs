@@ -55,6 +55,23 @@ pub struct Criterion {
     pub line: Option<usize>,
 }
 
+impl Criterion {
+    /// A criterion on all samples of a metric, which lets the run fail, also without samples.
+    pub fn new(metric: MetricName, is: Expression, text: String) -> Self {
+        Self {
+            metric,
+            is,
+            text,
+            severity: Severity::Error,
+            abort: None,
+            step: None,
+            on: None,
+            require_samples: true,
+            line: None,
+        }
+    }
+}
+
 /// What became of a criterion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -102,21 +119,15 @@ impl Finding {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixture::criterion;
     use super::*;
 
     #[test]
     fn only_a_failed_criterion_that_is_an_error_fails_a_run() {
         let finding = |severity, judgement| Finding {
             criterion: Criterion {
-                metric: "x".parse().unwrap(),
-                is: Expression::parse("p99 < 2s").unwrap(),
-                text: "p99 < 2s".into(),
                 severity,
-                abort: None,
-                step: None,
-                on: None,
-                require_samples: true,
-                line: None,
+                ..criterion("x", "p99 < 2s")
             },
             judgement,
             value: None,

@@ -1,20 +1,11 @@
 //! Criteria and findings for tests.
 
-use super::{Criterion, Expression, Finding, Judgement, Severity, Unit};
+use super::{Criterion, Expression, Finding, Judgement, Unit};
 
 /// A criterion that fails the run, also without samples.
 pub(crate) fn criterion(metric: &str, text: &str) -> Criterion {
-    Criterion {
-        metric: metric.parse().unwrap(),
-        is: Expression::parse(text).unwrap(),
-        text: text.into(),
-        severity: Severity::Error,
-        abort: None,
-        step: None,
-        on: None,
-        require_samples: true,
-        line: None,
-    }
+    let is = Expression::parse(text).unwrap();
+    Criterion::new(metric.parse().unwrap(), is, text.into())
 }
 
 /// A criterion on `join_seconds` that was judged: 3.25 s, where 2 s are allowed.

@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use super::data::Material;
 use super::model::Kind;
-use crate::measure::{Criterion, Expression, Finding, Judgement, Sample, Severity, Unit};
+use crate::measure::fixture::{criterion, finding};
+use crate::measure::{Finding, Judgement, Sample};
 use crate::runs::{Store, StoredRun, write_criteria, write_samples};
 use crate::workload::{Record, Results, StepReport, Verdict};
 
@@ -36,24 +37,10 @@ pub(super) fn sample(metric: &str, node: usize, value: f64) -> Sample {
 /// A criterion that does not hold on `n001`.
 pub(super) fn failed(metric: &str, text: &str) -> Finding {
     Finding {
-        criterion: Criterion {
-            metric: metric.parse().unwrap(),
-            is: Expression::parse(text).unwrap(),
-            text: text.into(),
-            severity: Severity::Error,
-            abort: None,
-            step: None,
-            on: None,
-            require_samples: true,
-            line: None,
-        },
-        judgement: Judgement::Failed,
-        value: Some(3.25),
-        bound: Some(2.0),
-        unit: Some(Unit::seconds()),
+        criterion: criterion(metric, text),
         samples: 150,
         nodes: vec!["n001".parse().unwrap()],
-        note: None,
+        ..finding(text, Judgement::Failed)
     }
 }
 

@@ -14,7 +14,7 @@ use super::samples::write_samples;
 use super::store::Store;
 use super::stored::StoredRun;
 use crate::base::units::Moment;
-use crate::measure::{Criterion, Sample, Severity};
+use crate::measure::Sample;
 use crate::workload::{Record, Results, Verdict};
 
 /// A store in a directory of its own.
@@ -28,21 +28,6 @@ pub(super) fn sample(metric: &str, value: f64) -> Sample {
         step: None,
         node: None,
         labels: BTreeMap::new(),
-    }
-}
-
-/// A criterion that lets a run fail.
-pub(super) fn criterion(metric: &str, text: &str) -> Criterion {
-    Criterion {
-        metric: metric.parse().unwrap(),
-        is: crate::measure::Expression::parse(text).unwrap(),
-        text: text.into(),
-        severity: Severity::Error,
-        abort: None,
-        step: None,
-        on: None,
-        require_samples: true,
-        line: None,
     }
 }
 

@@ -89,8 +89,9 @@ pub(super) fn is_size(key: &str) -> bool {
 mod tests {
     use uuid::Uuid;
 
-    use super::super::fixture::{criterion, sample};
+    use super::super::fixture::sample;
     use super::*;
+    use crate::measure::fixture::criterion;
 
     fn metric(name: &str) -> MetricName {
         name.parse().unwrap()

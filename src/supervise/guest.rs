@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use sha2::{Digest, Sha256};
 
 use super::{Kind, Step};
+use crate::base::digest::hex;
 use crate::base::shell::quote;
 
 /// The program; empty if it could not be built for the nodes' architecture.
@@ -19,13 +20,8 @@ const SPARE_MS: u128 = 60_000;
 /// The path contains a digest of the program, so that controllers of different versions do not conflict.
 fn path() -> &'static str {
     // The digest of the whole program is taken once, not for each step of each node.
-    static PATH: LazyLock<String> = LazyLock::new(|| {
-        let digest: String = Sha256::digest(PROGRAM)[..8]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        format!("{DIRECTORY}/guest-{digest}")
-    });
+    static PATH: LazyLock<String> =
+        LazyLock::new(|| format!("{DIRECTORY}/guest-{}", hex(&Sha256::digest(PROGRAM)[..8])));
     &PATH
 }
 

@@ -27,6 +27,8 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use crate::base::digest::hex;
+
 /// A step on one node.
 #[derive(Clone, Debug)]
 pub struct Step {
@@ -56,10 +58,7 @@ pub fn id(kind: Kind, parts: &[&str]) -> String {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part.as_bytes());
     }
-    let digest: String = hash.finalize()[..12]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest = hex(&hash.finalize()[..12]);
     match kind {
         Kind::Configure => format!("c-{digest}"),
         Kind::Workload => format!("w-{digest}"),

@@ -16,6 +16,7 @@ mod paths;
 mod server;
 mod shells;
 mod slowness;
+mod stopping;
 mod supervise;
 mod turns;
 mod workload;

@@ -104,7 +104,7 @@ pub(crate) async fn leave(nodes: &Nodes, step: &Step, kept: &mut Kept, what: &st
 }
 
 /// Asserts that nothing of a step is left on its node.
-fn gone(step: &Step) {
+pub(crate) fn gone(step: &Step) {
     let directory = format!("/run/vcluster/steps/{}", step.id);
     let begun = Instant::now();
     while std::path::Path::new(&directory).exists() {
@@ -514,58 +514,6 @@ async fn a_step_that_ended_in_time_has_passed_even_if_that_is_seen_late() {
     assert!(end.took < Duration::from_secs(4), "{:?}", end.took);
     assert_eq!(kept.stdout, b"done\n");
     nodes.close().await;
-}
-
-/// A node that does not answer has not confirmed that a step ended, and the user does not have to wait for it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stop_that_gets_no_answer_is_unconfirmed_and_can_be_interrupted() {
-    let server = Server::openssh("");
-    let mark = format!("35{}", std::process::id());
-    let left = step(&format!("sleep {mark}"));
-    let first = nodes(&server);
-    leave(&first, &left, &mut Kept::default(), "its start", || asleep(&mark)).await;
-    let others = nodes(&server);
-    server.suspend();
-    let cancel = CancellationToken::new();
-    let interrupt = async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        cancel.cancel();
-    };
-    let mut sink = Discard;
-    let stop = supervise::stop(&others, "node", &left, &mut sink, &cancel);
-    let (stopped, ()) = tokio::join!(stop, interrupt);
-    match stopped {
-        // The interrupt ended it, and not the time for an answer.
-        Err(StepError::Unconfirmed(error)) => {
-            assert!(!matches!(*error, StepError::NoAnswer { .. }), "{error:?}");
-        }
-        other => panic!("{other:?}"),
-    }
-    assert!(asleep(&mark));
-    server.resume();
-    let stopped = supervise::stop(&others, "node", &left, &mut Discard, &CancellationToken::new()).await;
-    assert!(stopped.unwrap() && !asleep(&mark));
-    first.close().await;
-    others.close().await;
-}
-
-/// The supervisor's memory is full, and nobody wants the output.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_step_that_writes_without_end_is_stopped() {
-    let server = Server::openssh("");
-    let seen = server.path("seen");
-    let left = step(&format!("touch {}; sleep 2; yes", seen.display()));
-    let first = nodes(&server);
-    leave(&first, &left, &mut Kept::default(), "its start", || seen.exists()).await;
-    first.close().await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let others = nodes(&server);
-    let (mut sink, cancel) = (Discard, CancellationToken::new());
-    let stop = supervise::stop(&others, "node", &left, &mut sink, &cancel);
-    let stopped = tokio::time::timeout(Duration::from_secs(30), stop).await;
-    assert!(stopped.unwrap().unwrap());
-    gone(&left);
-    others.close().await;
 }
 
 /// A node has at most one configuration step: the leftover of a killed controller is ended, the same step is found.

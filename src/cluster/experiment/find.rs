@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::base::exit::ExitCode;
 use crate::base::failure::UserError;
 use crate::base::text::sanitize;
-use crate::measure::{Criterion, Expression, MetricName, Severity};
+use crate::measure::{Criterion, Expression, MetricName};
 
 /// What to look for: the smallest size at which this criterion fails.
 #[derive(Clone, Debug)]
@@ -31,17 +31,7 @@ impl Find {
             return Err(wrong("a growth has no size at which it fails".to_owned()));
         }
         Ok(Self {
-            criterion: Criterion {
-                metric,
-                is,
-                text: text.to_owned(),
-                severity: Severity::Error,
-                abort: None,
-                step: None,
-                on: None,
-                require_samples: true,
-                line: None,
-            },
+            criterion: Criterion::new(metric, is, text.to_owned()),
         })
     }
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::super::accepted::parse;
 use super::super::{Accepted, AcceptedError, ChangeVerdict, Comparison, compare};
-use super::fixture::{CALM, criterion, judged, options, side, times};
+use super::fixture::{CALM, judged, options, side, times};
+use crate::measure::fixture::criterion;
 use crate::workload::Record;
 
 fn read(text: &str) -> Result<Vec<Accepted>, AcceptedError> {

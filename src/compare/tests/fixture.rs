@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::super::{CompareOptions, Comparison, MetricComparison, Rules, Side, SideRun};
-use crate::measure::{Criterion, Expression, MetricName, MetricSpec, Severity};
+use crate::measure::{MetricName, MetricSpec};
 use crate::workload::Record;
 
 /// Values with the median 100 that differ little.
@@ -11,21 +11,6 @@ pub(super) const CALM: [f64; 10] = [99.0, 99.2, 99.5, 99.7, 99.9, 100.1, 100.3, 
 
 pub(super) fn metric(name: &str) -> MetricName {
     name.parse().unwrap()
-}
-
-/// A criterion that lets a run fail.
-pub(super) fn criterion(metric: &str, text: &str) -> Criterion {
-    Criterion {
-        metric: metric.parse().unwrap(),
-        is: Expression::parse(text).unwrap(),
-        text: text.to_owned(),
-        severity: Severity::Error,
-        abort: None,
-        step: None,
-        on: None,
-        require_samples: true,
-        line: None,
-    }
 }
 
 /// Properties of a metric, of which none is said.

@@ -1,7 +1,8 @@
 //! The family, the number of runs, the verdicts.
 
 use super::super::{ChangeVerdict, Comparison, compare, confirmed, to_confirm};
-use super::fixture::{CALM, criterion, judged, metric, options, side, spec, times};
+use super::fixture::{CALM, judged, metric, options, side, spec, times};
+use crate::measure::fixture::criterion;
 use crate::measure::{Better, MetricName, Reading, Severity, Statistic, Unit};
 use crate::workload::Record;
 

@@ -135,8 +135,6 @@ mod tests {
     use std::io::Write as _;
     use std::path::Path;
 
-    use sha2::{Digest, Sha256};
-
     use super::*;
     use crate::host::storage::artifact::pack;
 
@@ -207,10 +205,7 @@ mod tests {
         let packed = pack(&path).unwrap();
         let length = packed.metadata().unwrap().len();
         assert!(length < 64 << 10, "{length}");
-        let sha256: String = Sha256::digest(&bytes)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let sha256 = crate::base::digest::sha256(&bytes);
 
         // Truncated, as by a lost connection.
         let output = receive(directory.path(), &packed, length / 2, &sha256);

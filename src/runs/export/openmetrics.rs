@@ -128,7 +128,8 @@ mod tests {
     use super::super::rows::rows;
     use super::*;
     use crate::measure::MetricSpec;
-    use crate::runs::fixture::{Fixture, criterion, sample};
+    use crate::measure::fixture::criterion;
+    use crate::runs::fixture::{Fixture, sample};
 
     fn spec(name: &str, unit: &str) -> MetricSpec {
         MetricSpec {

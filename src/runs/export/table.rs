@@ -61,7 +61,8 @@ pub(super) fn document(rows: &[Vec<String>]) -> String {
 mod tests {
     use super::super::rows::rows;
     use super::*;
-    use crate::runs::fixture::{Fixture, criterion, sample};
+    use crate::measure::fixture::criterion;
+    use crate::runs::fixture::{Fixture, sample};
 
     #[test]
     fn a_row_is_a_metric_of_a_run_with_its_variant_and_statistic() {
