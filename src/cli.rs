@@ -2,9 +2,11 @@
 
 mod usage;
 
+use std::io;
 use std::time::Duration;
 
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -123,8 +125,9 @@ pub fn main() -> std::process::ExitCode {
     };
     start_log();
     crate::ssh::raise_file_limit();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
+    let started = runtime().and_then(|runtime| Ok((runtime, watch_signals()?)));
+    let (runtime, cancel) = match started {
+        Ok(started) => started,
         Err(error) => {
             report::message(&format!("error: failed to start: {error}"));
             return ExitCode::Unexpected.into();
@@ -135,7 +138,7 @@ pub fn main() -> std::process::ExitCode {
             format: cli.format,
             quiet: cli.quiet,
             verbose: cli.verbose,
-            cancel: watch_signals(),
+            cancel,
         };
         match dispatch(cli.verb, &context).await {
             Ok(code) => code,
@@ -238,17 +241,25 @@ fn start_log() {
         .try_init();
 }
 
+/// One thread for all connections: they mostly wait for each other, and waking another thread for every message took a
+/// fifth of the CPU time. What blocks has threads of its own: libvirt, files, output, signals.
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
 /// First signal: the token is cancelled, and the command cleans up. Second: the user learns that it is still
 /// cleaning up. Third: the process exits immediately; the journal records what is left.
-fn watch_signals() -> CancellationToken {
+///
+/// On a thread of its own, so that the third signal works whatever the program is doing.
+fn watch_signals() -> io::Result<CancellationToken> {
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let (mut interrupt, mut terminate) = {
+        let _context = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
     let cancel = CancellationToken::new();
     let token = cancel.clone();
-    tokio::spawn(async move {
-        let (Ok(mut interrupt), Ok(mut terminate)) =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
-            return;
-        };
+    let watching = async move {
         for count in 1.. {
             tokio::select! {
                 _ = interrupt.recv() => {}
@@ -262,8 +273,11 @@ fn watch_signals() -> CancellationToken {
                 _ => abort(),
             }
         }
-    });
-    cancel
+    };
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || runtime.block_on(watching))?;
+    Ok(cancel)
 }
 
 #[expect(clippy::exit, reason = "the third signal requests an immediate exit")]

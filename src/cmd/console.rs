@@ -82,7 +82,7 @@ async fn live(host: &dyn Backend, domain: &str, pending: &Pending, waits: &Event
     let why = loop {
         tokio::select! {
             read = output.read(&mut buffer) => match read {
-                Ok(count @ 1..) if report::bytes_read(&buffer[..count]) => {}
+                Ok(count @ 1..) if report::paced(&buffer[..count]).await => {}
                 Ok(1..) => break "nothing reads the output any more",
                 _ => break "the console was closed: the node has stopped",
             },

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use tokio::sync::mpsc;
 
-use self::kept::{Kept, NodeOutput};
+use self::kept::NodeOutput;
 use super::Context;
 use super::common::Selection;
 use super::output::waits;
@@ -70,7 +70,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         let (sender, mut events) = mpsc::channel(256);
         let show = async {
             while let Some(event) = events.recv().await {
-                if !outputs.take(event) {
+                if !outputs.take(event).await {
                     // The reader has exited, as in `exec ... | head`: end the commands as Ctrl-C does.
                     unread = true;
                     request.cancel.cancel();
@@ -133,7 +133,7 @@ impl Outputs {
     }
 
     /// Prints or keeps one event. Returns whether standard output still has a reader.
-    fn take(&mut self, event: FanEvent) -> bool {
+    async fn take(&mut self, event: FanEvent) -> bool {
         let (FanEvent::Line { node, .. } | FanEvent::Ended { node, .. }) = &event;
         let entry = self
             .given
@@ -144,8 +144,15 @@ impl Outputs {
                 entry.ended = ended;
                 self.printer.end(&node);
                 if self.format == Format::Json {
-                    show::json(entry);
-                    (entry.stdout, entry.stderr) = (Kept::default(), Kept::default());
+                    let ended = entry.ended.clone();
+                    let whole = std::mem::replace(
+                        entry,
+                        NodeOutput {
+                            ended,
+                            ..NodeOutput::new(node)
+                        },
+                    );
+                    show::json(whole).await;
                 }
             }
             FanEvent::Line {
@@ -155,7 +162,7 @@ impl Outputs {
                 ended,
             } => {
                 if self.format == Format::Human && !self.gather {
-                    return self.printer.print(&node, stream, &line, ended);
+                    return self.printer.print(&node, stream, &line, ended).await;
                 }
                 entry.keep(stream, &line, ended);
             }

@@ -94,7 +94,7 @@ async fn plain(
     loop {
         tokio::select! {
             event = events.recv() => match event {
-                Some(event) => match show(event) {
+                Some(event) => match show(event).await {
                     Some(Shown::Code(ended)) => code = ended,
                     Some(Shown::Unread) => return Ok(Some(ExitCode::Interrupted.code())),
                     None => {}
@@ -131,7 +131,7 @@ async fn terminal(
     let code = loop {
         tokio::select! {
             event = shell.next() => match event {
-                Some(event) => match show(event) {
+                Some(event) => match show(event).await {
                     Some(Shown::Code(ended)) => code = ended,
                     Some(Shown::Unread) => break Some(ExitCode::Interrupted.code()),
                     None => {}
@@ -163,10 +163,10 @@ enum Shown {
 }
 
 /// Writes output unfiltered: the user asked for this node's terminal.
-fn show(event: ExecEvent) -> Option<Shown> {
+async fn show(event: ExecEvent) -> Option<Shown> {
     match event {
         // Its reader may be gone, as in `ssh NODE ... | head`: the caller then ends the command.
-        ExecEvent::Stdout(bytes) => (!report::bytes_read(&bytes)).then_some(Shown::Unread),
+        ExecEvent::Stdout(bytes) => (!report::paced(&bytes).await).then_some(Shown::Unread),
         ExecEvent::Stderr(bytes) => {
             let _ = std::io::stderr().lock().write_all(&bytes);
             None

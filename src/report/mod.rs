@@ -32,7 +32,7 @@ pub mod terminal;
 
 pub use error::error;
 pub use failures::FailureGroup;
-pub use out::{bytes_read, data, data_read, failure, message, show};
+pub use out::{data, data_read, failure, message, paced, paced_message, show};
 pub use render::ReportOptions;
 pub use run::{spawn, spawn_waits};
 pub use statistics::Timing;

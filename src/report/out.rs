@@ -5,14 +5,20 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::OnceLock;
 use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::style::plain;
 use super::terminal::Terminal;
 
-/// The pause before a non-blocking standard output that takes no data is tried again.
+/// The pause before a stream that takes no data is tried again.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// What a pipe that poll(2) calls writable takes without blocking: `PIPE_BUF`, see pipe(7).
+const PIECE: usize = 4096;
 
 /// Why standard output could not be written. Not set where its reader is gone.
 static FAILURE: OnceLock<io::Error> = OnceLock::new();
@@ -28,7 +34,7 @@ pub fn data_read(text: &str) -> bool {
 }
 
 /// Writes bytes to standard output, unchanged; returns whether it still takes any.
-pub fn bytes_read(bytes: &[u8]) -> bool {
+pub(super) fn bytes_read(bytes: &[u8]) -> bool {
     match write(&mut io::stdout().lock(), bytes) {
         Ok(()) => true,
         Err(error) => {
@@ -38,6 +44,37 @@ pub fn bytes_read(bytes: &[u8]) -> bool {
             false
         }
     }
+}
+
+/// Writes bytes to standard output as its reader takes them, and lets everything else go on meanwhile: a pager that shows
+/// its first page takes no more for as long as somebody reads it. Returns whether it still takes any.
+pub async fn paced(bytes: &[u8]) -> bool {
+    for piece in bytes.chunks(PIECE) {
+        room(io::stdout().as_fd()).await;
+        if !bytes_read(piece) {
+            return false;
+        }
+    }
+    true
+}
+
+/// Writes a message to standard error once that takes it, and lets everything else go on meanwhile.
+pub async fn paced_message(text: &str) {
+    room(io::stderr().as_fd()).await;
+    message(text);
+}
+
+/// Waits until a stream takes a piece.
+async fn room(stream: BorrowedFd<'_>) {
+    while !has_room(stream) {
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Whether a stream takes a piece now, or reports at once why it does not.
+fn has_room(stream: BorrowedFd<'_>) -> bool {
+    let mut asked = [PollFd::new(stream, PollFlags::POLLOUT)];
+    !matches!(poll(&mut asked, PollTimeout::ZERO), Ok(0))
 }
 
 /// Why standard output is not complete: a full disk, for example. `None` also where its reader is gone.
@@ -115,6 +152,30 @@ mod tests {
         let mut out = Reluctant::default();
         write(&mut out, b"abc").unwrap();
         assert_eq!(out.taken, b"abc");
+    }
+
+    #[tokio::test]
+    async fn a_pipe_that_nobody_reads_has_room_again_once_it_is_read() {
+        let (mut reader, mut writer) = io::pipe().unwrap();
+        while has_room(writer.as_fd()) {
+            writer.write_all(&[0; PIECE]).unwrap();
+        }
+        let waiting = room(writer.as_fd());
+        let reading = async {
+            tokio::time::sleep(PAUSE * 3).await;
+            assert!(!has_room(writer.as_fd()));
+            io::Read::read_exact(&mut reader, &mut [0; PIECE]).unwrap();
+        };
+        tokio::join!(waiting, reading);
+        assert!(has_room(writer.as_fd()));
+    }
+
+    #[test]
+    fn a_pipe_without_a_reader_and_a_file_have_room() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        assert!(has_room(writer.as_fd()));
+        assert!(has_room(tempfile::tempfile().unwrap().as_fd()));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
@@ -23,43 +24,47 @@ const BATCH: usize = 256;
 
 /// Shows the events until their last sender is gone; the task then returns the summary.
 /// The results file cannot make a command fail: an error in writing it is a warning.
-pub fn spawn(mut receiver: UnboundedReceiver<Event>, options: ReportOptions) -> JoinHandle<Summary> {
-    tokio::spawn(async move {
-        let began = Instant::now();
-        let mut renderer = renderer(&options);
-        let mut tally = Tally::default();
-        let mut ticks = tokio::time::interval(TICK);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        let mut batch = Vec::with_capacity(BATCH);
-        loop {
-            tokio::select! {
-                count = receiver.recv_many(&mut batch, BATCH) => {
-                    if count == 0 {
-                        break;
-                    }
-                    for event in batch.drain(..) {
-                        let now = began.elapsed();
-                        tally.record(&event, now);
-                        renderer.event(&event, &tally, now);
-                    }
+pub fn spawn(receiver: UnboundedReceiver<Event>, options: ReportOptions) -> JoinHandle<Summary> {
+    // A terminal that takes no output holds up this thread, and none of the connections.
+    let runtime = Handle::current();
+    tokio::task::spawn_blocking(move || runtime.block_on(shown(receiver, options)))
+}
+
+async fn shown(mut receiver: UnboundedReceiver<Event>, options: ReportOptions) -> Summary {
+    let began = Instant::now();
+    let mut renderer = renderer(&options);
+    let mut tally = Tally::default();
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        tokio::select! {
+            count = receiver.recv_many(&mut batch, BATCH) => {
+                if count == 0 {
+                    break;
                 }
-                _ = ticks.tick() => {}
+                for event in batch.drain(..) {
+                    let now = began.elapsed();
+                    tally.record(&event, now);
+                    renderer.event(&event, &tally, now);
+                }
             }
-            renderer.tick(&tally, began.elapsed());
+            _ = ticks.tick() => {}
         }
-        if let Some(path) = &options.results {
-            let written = Summary::of(&tally, began.elapsed()).write(path);
-            if let Err(error) = written {
-                let text = format!("failed to write the results to {}: {error}", path.display());
-                let event = Event::Warning { text };
-                tally.record(&event, began.elapsed());
-                renderer.event(&event, &tally, began.elapsed());
-            }
+        renderer.tick(&tally, began.elapsed());
+    }
+    if let Some(path) = &options.results {
+        let written = Summary::of(&tally, began.elapsed()).write(path);
+        if let Err(error) = written {
+            let text = format!("failed to write the results to {}: {error}", path.display());
+            let event = Event::Warning { text };
+            tally.record(&event, began.elapsed());
+            renderer.event(&event, &tally, began.elapsed());
         }
-        let summary = Summary::of(&tally, began.elapsed());
-        renderer.finish(&summary, began.elapsed());
-        summary
-    })
+    }
+    let summary = Summary::of(&tally, began.elapsed());
+    renderer.finish(&summary, began.elapsed());
+    summary
 }
 
 /// Shows only what is waited for, on standard error: for commands that print their results themselves.
@@ -70,7 +75,7 @@ pub fn spawn_waits(mut receiver: UnboundedReceiver<Event>, quiet: bool) {
                 && !quiet
                 && let Some(line) = phrases::progress_line(&event)
             {
-                super::out::message(&line);
+                super::out::paced_message(&line).await;
             }
         }
     });

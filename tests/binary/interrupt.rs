@@ -1,6 +1,8 @@
 //! Signals while a host does not answer: exit code 130, and nothing is left here.
 
+use std::io::Read;
 use std::net::{TcpListener, TcpStream};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -21,10 +23,12 @@ fn interrupted<const N: usize>(args: [&str; N], signal: Signal) -> Ran {
         .args(args.iter().map(String::as_str));
     let child = program.begin();
     let _connection = accept(&listener);
-    // The signal handlers are installed before the connection is made, but by another thread.
-    std::thread::sleep(Duration::from_millis(500));
-    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+    send(&child, signal);
     program.finish(child)
+}
+
+fn send(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
 }
 
 fn accept(listener: &TcpListener) -> TcpStream {
@@ -64,4 +68,25 @@ fn an_interrupted_down_has_asked_nothing_and_changed_nothing() {
         .says("error: interrupted");
     assert!(!ran.stderr.contains("[y/N]"), "{}", ran.stderr);
     assert!(!ran.path("state/vcluster/demo").exists(), "it left a directory");
+}
+
+#[test]
+fn the_third_control_c_ends_what_waits_for_the_reader_of_its_output() {
+    // More than a pipe holds.
+    let program = Vcluster::new().args(["nodeset", "--expand", "--separator", "\n", "node[1-99999]"]);
+    let mut child = program.begin();
+    child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    let began = Instant::now();
+    let ended = loop {
+        if let Some(ended) = child.try_wait().unwrap() {
+            break ended;
+        }
+        assert!(began.elapsed() < LIMIT, "it does not end");
+        send(&child, Signal::SIGINT);
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    assert_eq!(ended.code(), Some(130));
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(said.contains("press Ctrl-C again"), "{said}");
 }

@@ -20,11 +20,11 @@ pub(super) struct Printer {
 impl Printer {
     /// Prints a line or a piece of one. A piece follows the piece before it on the same line, unless a line of another
     /// node came between. Returns whether standard output still has a reader.
-    pub(super) fn print(&mut self, node: &str, stream: Stream, line: &str, ended: bool) -> bool {
+    pub(super) async fn print(&mut self, node: &str, stream: Stream, line: &str, ended: bool) -> bool {
         match stream {
-            Stream::Stdout => report::data_read(&self.shown(node, line, ended)),
+            Stream::Stdout => report::paced(self.shown(node, line, ended).as_bytes()).await,
             Stream::Stderr => {
-                report::message(&format!("{node}: {}", sanitize(line)));
+                report::paced_message(&format!("{node}: {}", sanitize(line))).await;
                 true
             }
         }
@@ -61,8 +61,13 @@ impl Printer {
     }
 }
 
-/// Prints the line of a node whose command has ended.
-pub(super) fn json(given: &NodeOutput) {
+/// Prints the line of a node whose command has ended. It may be long, and is one piece, so it is written on another thread.
+pub(super) async fn json(given: NodeOutput) {
+    // It cannot be cancelled, and does not panic.
+    let _ = tokio::task::spawn_blocking(move || write_json(&given)).await;
+}
+
+fn write_json(given: &NodeOutput) {
     let (code, signal, error) = match &given.ended {
         FanEnd::Ended(Ended::Exit(code)) => (Some(*code), None, None),
         FanEnd::Ended(Ended::Signal(signal)) => (None, Some(signal.clone()), None),
