@@ -95,6 +95,7 @@ enum Verb {
     Ssh(cmd::ssh::Args),
     Console(cmd::console::Args),
     Image(cmd::image::Args),
+    Mock(cmd::mock::Args),
     /// Expand, fold or count node sets, as ClusterShell's nodeset does
     Nodeset(cmd::nodeset::Args),
     /// Print an ssh config of the nodes, for `Include`
@@ -207,6 +208,7 @@ async fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {
         Verb::Ssh(args) => cmd::ssh::run(args, context).await,
         Verb::Console(args) => or_interrupted(context, cmd::console::run(args, context)).await,
         Verb::Image(args) => cmd::image::run(args, context).await,
+        Verb::Mock(args) => cmd::mock::run(args, context).await,
         Verb::Nodeset(args) => cmd::nodeset::run(args, context).await,
         Verb::SshConfig(args) => cmd::export::ssh_config(&args, context),
         Verb::Inventory(args) => cmd::export::inventory(&args, context),

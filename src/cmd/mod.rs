@@ -17,6 +17,7 @@ pub mod image;
 mod leases;
 pub mod list;
 pub mod man;
+pub mod mock;
 pub mod nodeset;
 pub mod output;
 pub mod plan;

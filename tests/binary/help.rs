@@ -3,7 +3,7 @@
 use crate::program::Vcluster;
 
 /// All verbs and their own verbs, in the order of the help.
-const VERBS: [&str; 45] = [
+const VERBS: [&str; 50] = [
     "validate",
     "plan",
     "doctor",
@@ -41,6 +41,11 @@ const VERBS: [&str; 45] = [
     "image",
     "image build",
     "image list",
+    "mock",
+    "mock serve",
+    "mock learn",
+    "mock check",
+    "mock record",
     "nodeset",
     "ssh-config",
     "inventory",

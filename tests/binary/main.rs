@@ -31,6 +31,7 @@ mod fixed_defects;
 mod help;
 mod hosts;
 mod interrupt;
+mod mock;
 mod program;
 mod recorded;
 mod report;
