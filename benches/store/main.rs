@@ -24,7 +24,7 @@ use vcluster::runs::{
     Between, Experiment, ExperimentKind, ExperimentRun, Order, Store, write_criteria, write_samples,
 };
 use vcluster::topology::Topology;
-use vcluster::verdict::judge;
+use vcluster::verdict::{JudgedSamples, judge};
 use vcluster::workload::{
     Link, Measured, NodeResult, Outcome, Record, Results, StepReport, Verdict, Watched, measured_samples,
 };
@@ -201,7 +201,8 @@ impl Writer {
         write_samples(path, &samples).unwrap();
         events::write(&path.join("up.jsonl"), events::raised(&self.plan));
         events::write(&path.join("events.jsonl"), events::ended(&report));
-        let findings = judge(&record.criteria, &record.metrics, &samples, &[], &record.steps);
+        let judged = JudgedSamples::of(&record.criteria).with(&samples);
+        let findings = judge(&record.criteria, &record.metrics, &judged, &[], &record.steps);
         write_criteria(path, &findings, &[]).unwrap();
         let verdict = if findings.iter().any(Finding::fails) {
             Verdict::CriteriaFailed
@@ -258,6 +259,7 @@ impl Writer {
                 cut: 0,
                 measured: Some(measured(rng)),
                 uncollected: Vec::new(),
+                unfetched: Vec::new(),
                 notes: Vec::new(),
                 unconfirmed: false,
             })

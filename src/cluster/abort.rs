@@ -73,6 +73,10 @@ impl Watch {
     pub(super) fn new(record: &Record) -> Option<Self> {
         let watched = record.criteria.iter().filter_map(|criterion| {
             let abort = criterion.abort?;
+            // An earlier release may have begun the run.
+            if criterion.is.waits_for_samples() {
+                return None;
+            }
             let unit = unit_of(&criterion.metric, &record.metrics);
             // Whatever cannot be compared is reported after the run.
             let bound = Bound::of(&criterion.is, unit.as_ref()).ok().flatten()?;
@@ -178,6 +182,17 @@ impl Observe for Watch {
         };
     }
 
+    fn step_ended(&self) -> Option<String> {
+        let mut state = self.state();
+        let State { running, values, .. } = &mut *state;
+        for live in running.streams.values_mut().flatten() {
+            count(&self.watched, values, live.finish());
+        }
+        drop(state);
+        // What arrived after the last look.
+        self.check(Instant::now())
+    }
+
     fn output(&self, node: &NodeName, stream: Stream, bytes: &[u8]) {
         let mut state = self.state();
         let State { running, values, .. } = &mut *state;
@@ -198,12 +213,17 @@ impl Observe for Watch {
             (!specs.is_empty()).then(|| Live::new(step, node, &specs))
         });
         let Some(live) = live else { return };
-        for sample in live.push(bytes) {
-            for (watched, (values, is_new)) in self.watched.iter().zip(values.iter_mut()) {
-                if watched.wants(&sample) && values.len() < MOST {
-                    values.push(sample.value);
-                    *is_new = true;
-                }
+        count(&self.watched, values, live.push(bytes));
+    }
+}
+
+/// Adds samples to those of the criteria that are about them.
+fn count(watched: &[Watched], values: &mut [(Vec<f64>, bool)], samples: Vec<Sample>) {
+    for sample in samples {
+        for (watched, (values, is_new)) in watched.iter().zip(values.iter_mut()) {
+            if watched.wants(&sample) && values.len() < MOST {
+                values.push(sample.value);
+                *is_new = true;
             }
         }
     }
@@ -235,19 +255,23 @@ mod tests {
         }];
         record.metrics = vec![spec.clone()];
         let watch = Watch::new(&record).unwrap();
-        watch.step_begun(&WorkloadStep {
-            name: "join".into(),
+        watch.step_begun(&step("join", vec![spec]));
+        watch
+    }
+
+    fn step(name: &str, metrics: Vec<MetricSpec>) -> WorkloadStep {
+        WorkloadStep {
+            name: name.into(),
             on: vec!["n1".parse().unwrap()],
             run: "true".into(),
             timeout: Duration::from_secs(1),
             barrier: false,
             fanout: None,
             collect: Vec::new(),
-            metrics: vec![spec],
+            metrics,
             watch: Vec::new(),
             at: None,
-        });
-        watch
+        }
     }
 
     #[test]
@@ -264,6 +288,27 @@ mod tests {
         let why = "`join_seconds max < 2000ms` fails: max is 3.25 s";
         assert_eq!(watch.check(later).as_deref(), Some(why));
         assert_eq!(watch.aborted().as_deref(), Some(why));
+    }
+
+    #[test]
+    fn a_value_at_the_end_of_a_step_is_compared_before_the_next_one_begins() {
+        let node: NodeName = "n1".parse().unwrap();
+        let late = |after| {
+            let watch = watch("max < 2s", after);
+            // The last line of a step may have no end.
+            watch.output(&node, Stream::Stdout, b"joined in 1.5 s\njoined in 3.25 s");
+            watch
+        };
+        let why = "`join_seconds max < 2s` fails: max is 3.25 s";
+        let ended = late(0);
+        assert_eq!(ended.step_ended().as_deref(), Some(why));
+        assert_eq!(ended.aborted().as_deref(), Some(why));
+        // Too early, and no matter of the next step.
+        let early = late(30);
+        assert_eq!(early.step_ended(), None);
+        early.step_begun(&step("next", Vec::new()));
+        assert_eq!(early.step_ended(), None);
+        assert_eq!(early.aborted(), None);
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub fn document(
     junit::document(cluster.as_str(), &cases(reports, record, results), findings)
 }
 
-/// The steps on their nodes. Steps that were not run because an earlier one failed are skipped.
+/// The steps on their nodes. Steps that were not run are skipped.
 fn cases(reports: &[StepReport], record: &Record, results: &Results) -> Vec<Case> {
     let mut cases = Vec::new();
     for step in reports {
@@ -32,14 +32,18 @@ fn cases(reports: &[StepReport], record: &Record, results: &Results) -> Vec<Case
             uncollected: node.uncollected.clone(),
         }));
     }
-    let failed = reports.last().map_or("", |step| step.step.as_str());
+    let reason = match reports.last() {
+        Some(last) if !last.passed() => format!("step {} failed", last.step),
+        // A criterion or an interrupt ended it.
+        _ => "the run ended before it".to_owned(),
+    };
     for step in record.steps.iter().skip(reports.len()) {
         cases.extend(step.on.iter().map(|node| Case {
             step: step.name.clone(),
             node: node.to_string(),
             took: Duration::ZERO,
             outcome: junit::Outcome::Skipped {
-                reason: format!("step {failed} failed"),
+                reason: reason.clone(),
             },
             uncollected: Vec::new(),
         }));
@@ -58,5 +62,52 @@ fn outcome(outcome: &Outcome, results: &Results, step: &str, node: &str) -> juni
     junit::Outcome::Failed {
         message: outcome.describe(),
         output,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::WorkloadStep;
+
+    fn step(name: &str) -> WorkloadStep {
+        WorkloadStep {
+            name: name.into(),
+            on: vec!["n1".parse().unwrap()],
+            run: "true".into(),
+            timeout: Duration::from_secs(1),
+            barrier: false,
+            fanout: None,
+            collect: Vec::new(),
+            metrics: Vec::new(),
+            watch: Vec::new(),
+            at: None,
+        }
+    }
+
+    #[test]
+    fn a_step_that_was_not_run_says_whether_an_earlier_one_failed() {
+        let temp = tempfile::tempdir().unwrap();
+        let results = Results::create(temp.path(), std::time::SystemTime::UNIX_EPOCH).unwrap();
+        let record = Record::new(uuid::Uuid::nil(), vec![step("join"), step("load")]);
+        let skipped = |outcome: &str| {
+            let line = format!(r#"{{"node":"n1",{outcome},"took":1.5,"bytes":0}}"#);
+            let report = StepReport {
+                step: "join".into(),
+                nodes: vec![serde_json::from_str(&line).unwrap()],
+            };
+            cases(&[report], &record, &results).pop().unwrap().outcome
+        };
+        let because = |reason: &str| junit::Outcome::Skipped {
+            reason: reason.into(),
+        };
+        assert_eq!(
+            skipped(r#""outcome":"passed""#),
+            because("the run ended before it")
+        );
+        let failed = skipped(r#""outcome":"failed","code":3"#);
+        assert_eq!(failed, because("step join failed"));
+        let first = cases(&[], &record, &results).remove(0).outcome;
+        assert_eq!(first, because("the run ended before it"));
     }
 }

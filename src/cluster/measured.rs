@@ -1,23 +1,20 @@
 //! What a run measured: the samples in the files of its nodes go to `samples.jsonl`, and its criteria are judged. Except
 //! for the cost of the command itself, all is read from the directory of the run, so a run that is resumed does it again.
 
-use std::collections::{BTreeMap, HashSet};
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::PathBuf;
 
 use super::own_cost::OwnCost;
+use super::samples_file::SamplesFile;
 use super::stages;
-use crate::base::crash_point;
 use crate::base::event::Events;
 use crate::base::waiting;
-use crate::base::whole::sync_parent;
-use crate::extract::{Extracted, Extractor, Trouble};
+use crate::extract::{Extracted, Extractor, Missing, Trouble};
 use crate::measure::{Criterion, Finding, MetricName, MetricSpec, Sample, Unit};
 use crate::topology::WorkloadStep;
-use crate::verdict::judge;
-use crate::workload::{InterruptedRun, StepReport, measured_samples};
+use crate::verdict::{JudgedSamples, judge};
+use crate::workload::{InterruptedRun, StepReport, measured_samples, watch_metric};
 
 /// The most metrics that are described because a file declares their unit.
 const DECLARED: usize = 10_000;
@@ -72,19 +69,12 @@ struct Work {
 
 impl Work {
     fn done(mut self) -> io::Result<Measured> {
-        let judged: HashSet<&MetricName> = self.criteria.iter().map(|criterion| &criterion.metric).collect();
+        let mut judged = JudgedSamples::of(&self.criteria);
         let mut file = SamplesFile::create(&self.run)?;
-        let mut kept = Vec::new();
         let mut keep = |samples: &mut Vec<Sample>| -> io::Result<()> {
             for sample in samples.drain(..) {
                 file.write(&sample)?;
-                if judged.contains(&sample.metric) {
-                    // Nothing is judged by its labels.
-                    kept.push(Sample {
-                        labels: BTreeMap::new(),
-                        ..sample
-                    });
-                }
+                judged.add(&sample);
             }
             Ok(())
         };
@@ -96,6 +86,7 @@ impl Work {
         // Samples in another unit are converted to the one that the topology says.
         let mut found = Extracted {
             specs: declared(&self.metrics),
+            troubles: self.reports.iter().flat_map(unwatched).collect(),
             ..Extracted::default()
         };
         for step in self.steps.iter().filter(|step| has_sources(step)) {
@@ -105,7 +96,7 @@ impl Work {
         let mut metrics = self.metrics;
         describe(&mut metrics, found.specs);
         Ok(Measured {
-            findings: judge(&self.criteria, &metrics, &kept, &found.troubles, &self.steps),
+            findings: judge(&self.criteria, &metrics, &judged, &found.troubles, &self.steps),
             troubles: found.troubles,
             metrics,
         })
@@ -120,12 +111,18 @@ impl Work {
     ) -> io::Result<()> {
         let directory = self.run.join(&step.name);
         let extractor = Extractor::new(step);
+        let reports = self.reports.iter().filter(|report| report.step == step.name);
+        let results = reports.flat_map(|report| &report.nodes);
+        let results: HashMap<_, _> = results.map(|result| (&result.node, result)).collect();
         for node in &step.on {
             if !directory.join(format!("{node}.out")).exists() {
                 continue;
             }
             match &extractor {
-                Ok(extractor) => found.merge(extractor.extract(node, &self.run)),
+                Ok(extractor) => {
+                    let missing = results.get(node).copied().map(Missing::of).unwrap_or_default();
+                    found.merge(extractor.extract(node, &self.run, missing));
+                }
                 Err(why) => found.troubles.extend(step.metrics.iter().map(|spec| Trouble {
                     step: step.name.clone(),
                     node: node.clone(),
@@ -140,6 +137,34 @@ impl Work {
         }
         Ok(())
     }
+}
+
+/// What the nodes of a step did not measure of the processes that they watch.
+fn unwatched(report: &StepReport) -> Vec<Trouble> {
+    let mut troubles = Vec::new();
+    for result in &report.nodes {
+        let Some(measured) = result.measured.as_ref().filter(|measured| measured.left_out > 0) else {
+            continue;
+        };
+        // It is not known of which names they are.
+        let metrics = measured
+            .watched
+            .keys()
+            .filter_map(|process| watch_metric(process));
+        troubles.extend(metrics.map(|metric| Trouble {
+            step: report.step.clone(),
+            node: result.node.clone(),
+            metric,
+            source: "watch".to_owned(),
+            what: format!(
+                "processes beyond the 256 that a node watches at once: {}",
+                measured.left_out
+            ),
+            count: measured.left_out,
+            incomplete: true,
+        }));
+    }
+    troubles
 }
 
 fn has_sources(step: &WorkloadStep) -> bool {
@@ -172,54 +197,10 @@ fn describe(metrics: &mut Vec<MetricSpec>, units: BTreeMap<MetricName, Unit>) {
     }
 }
 
-/// `samples.jsonl`, under a temporary name until it is whole: there may be too many samples for the memory.
-struct SamplesFile {
-    temporary: PathBuf,
-    path: PathBuf,
-    file: BufWriter<File>,
-}
-
-impl SamplesFile {
-    fn create(run: &Path) -> io::Result<Self> {
-        let path = run.join("samples.jsonl");
-        let temporary = run.join("samples.jsonl.new");
-        crash_point::point!("samples written before");
-        // What a killed command left may be anything.
-        match fs::remove_file(&temporary) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut options = File::options();
-        let file = options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&temporary)?;
-        Ok(Self {
-            temporary,
-            path,
-            file: BufWriter::new(file),
-        })
-    }
-
-    fn write(&mut self, sample: &Sample) -> io::Result<()> {
-        serde_json::to_writer(&mut self.file, sample)?;
-        self.file.write_all(b"\n")
-    }
-
-    fn finish(self) -> io::Result<()> {
-        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.sync_all()?;
-        crash_point::point!("samples written rename");
-        fs::rename(&self.temporary, &self.path)?;
-        sync_parent(&self.path)?;
-        crash_point::point!("samples written after");
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
     use std::time::Duration;
 
     use super::*;
@@ -343,6 +324,64 @@ mod tests {
         assert_eq!(values("step.load.seconds"), [1.5, 1.5]);
         assert_eq!(values("vcluster.run.seconds"), [7.5]);
         assert!(!temp.path().join("samples.jsonl.new").exists());
+    }
+
+    #[test]
+    fn what_did_not_arrive_from_a_node_lets_no_criterion_on_it_pass() {
+        let temp = tempfile::tempdir().unwrap();
+        let directory = temp.path().join("load");
+        fs::create_dir(&directory).unwrap();
+        for node in ["n1", "n2", "n3"] {
+            fs::write(directory.join(format!("{node}.out")), "took 1 s\n").unwrap();
+        }
+        // Two ends of lines, of which the middle is lost.
+        fs::write(directory.join("n1.out"), b"took 1\0\0\0\0 5 s\ntook 2 s\n").unwrap();
+        let mut work = work(temp.path());
+        let file = MetricSource::File("/tmp/*.json".into());
+        let size = spec("size", Some(file), Some(Reading::Json("/a".into())));
+        work.steps[0].metrics.push(size.clone());
+        work.metrics.push(size);
+        work.criteria = vec![
+            criterion("took", "max < 2500ms"),
+            criterion("size", "max < 5"),
+            criterion("watch.redis.processes", "max < 500"),
+        ];
+        work.steps[0].watch = vec!["redis".into()];
+        let place = directory.join("n1/tmp");
+        fs::create_dir_all(&place).unwrap();
+        fs::write(place.join("one.json"), r#"{"a":3}"#).unwrap();
+        let line = r#"{"node":"n1","outcome":"passed","took":1.5,"bytes":0,"lost":4,
+            "unfetched":[{"pattern":"/tmp/*.json","why":"took longer than 10m"}],
+            "measured":{"cpu_seconds":1.0,"memory_bytes":1,"left_out":3,"watched":{"redis":
+            {"cpu_seconds":1.0,"rss_bytes":1,"read_bytes":0,"written_bytes":0,"processes":256}}}}"#;
+        work.reports[0].nodes[0] = serde_json::from_str(line).unwrap();
+        let measured = work.done().unwrap();
+        let found: Vec<_> = measured
+            .findings
+            .iter()
+            .map(|finding| (finding.judgement, finding.value, finding.note.as_deref().unwrap()))
+            .collect();
+        let failed = |value: f64, note| (Judgement::Failed, Some(value), note);
+        let wanted = [
+            failed(
+                2.0,
+                "samples are missing: stdout of n1: the output has lost 4 bytes",
+            ),
+            failed(
+                3.0,
+                "samples are missing: /tmp/*.json of n1: files could not be collected: took longer than 10m; \
+                 no samples from n[2-3]",
+            ),
+            failed(
+                256.0,
+                "samples are missing: watch of n1: processes beyond the 256 that a node watches at once: 3; \
+                 no samples from n[2-3]",
+            ),
+        ];
+        assert_eq!(found, wanted);
+        let samples = fs::read_to_string(temp.path().join("samples.jsonl")).unwrap();
+        let took = samples.lines().filter(|line| line.contains(r#""took""#)).count();
+        assert_eq!(took, 3, "{samples}");
     }
 
     #[test]

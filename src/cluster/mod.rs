@@ -31,6 +31,7 @@ pub mod reaper;
 mod rounds;
 pub mod run;
 mod run_files;
+mod samples_file;
 mod seeds;
 mod situation;
 mod sources;

@@ -33,6 +33,8 @@ pub struct UpOptions {
     pub topology_file: Option<PathBuf>,
     /// What was set in the topology when it was read. Later commands set it again.
     pub overrides: Overrides,
+    /// The experiment that raises the cluster and removes it at its end; `None`: the cluster is the user's.
+    pub experiment: Option<String>,
     /// When interrupted, keep what was created so far.
     pub keep: bool,
     /// Take over a cluster of this name that another controller created.

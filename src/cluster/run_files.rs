@@ -2,6 +2,8 @@
 
 use std::io;
 
+use indexmap::IndexSet;
+
 use super::open::Cluster;
 use super::{junit, stages};
 use crate::base::crash_point;
@@ -24,16 +26,17 @@ pub(super) fn describe(results: &Results, topology: &Topology, cluster: &Cluster
     write_whole(&run.join("plan.json"), &plan)
 }
 
-/// The steps, which also collect the files that their metrics are in.
+/// The steps, which also collect the files that their metrics are in, and those first: all files of a node share a limit
+/// of time and of bytes.
 pub(super) fn collecting(mut steps: Vec<WorkloadStep>) -> Vec<WorkloadStep> {
     for step in &mut steps {
-        for spec in &step.metrics {
-            if let Some(MetricSource::File(path)) = &spec.source
-                && !step.collect.contains(path)
-            {
-                step.collect.push(path.clone());
-            }
-        }
+        let sources = step.metrics.iter().filter_map(|spec| spec.source.as_ref());
+        let of_metrics = sources.filter_map(|source| match source {
+            MetricSource::File(path) => Some(path),
+            MetricSource::Stdout | MetricSource::Stderr => None,
+        });
+        let all: IndexSet<&String> = of_metrics.chain(&step.collect).collect();
+        step.collect = all.into_iter().cloned().collect();
     }
     steps
 }
@@ -78,7 +81,7 @@ mod tests {
     use crate::measure::Reading;
 
     #[test]
-    fn a_step_collects_each_file_of_its_metrics_once() {
+    fn a_step_collects_each_file_of_its_metrics_once_and_before_all_others() {
         let spec = |name: &str, source: MetricSource| MetricSpec {
             name: name.parse().unwrap(),
             source: Some(source),
@@ -97,7 +100,7 @@ mod tests {
             timeout: Duration::from_secs(1),
             barrier: false,
             fanout: None,
-            collect: vec!["/tmp/b".into()],
+            collect: vec!["/tmp/large".into(), "/tmp/b".into()],
             metrics: vec![
                 spec("a", file("/tmp/a")),
                 spec("b", file("/tmp/b")),
@@ -107,6 +110,9 @@ mod tests {
             watch: Vec::new(),
             at: None,
         };
-        assert_eq!(collecting(vec![step])[0].collect, ["/tmp/b", "/tmp/a"]);
+        assert_eq!(
+            collecting(vec![step])[0].collect,
+            ["/tmp/a", "/tmp/b", "/tmp/large"]
+        );
     }
 }

@@ -43,6 +43,7 @@ pub(crate) fn store(options: &UpOptions, situation: &Situation) -> anyhow::Resul
         topology: options.topology_file.clone(),
         vars: options.overrides.vars.clone(),
         counts: options.overrides.counts.clone(),
+        experiment: options.experiment.clone(),
         base_dir: topology.base_dir.clone(),
         hosts: current_and_former(topology, record.as_ref()),
         stranded: situation.stranded().into_keys().collect(),

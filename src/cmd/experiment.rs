@@ -2,6 +2,7 @@
 
 mod args;
 mod closing;
+mod junit;
 mod screen;
 mod varied;
 

@@ -180,6 +180,8 @@ impl Booting {
         let options = UpOptions {
             topology_file: cluster.record.topology.clone(),
             overrides: cluster.overrides(),
+            // Whose the cluster is does not change.
+            experiment: cluster.record.experiment.clone(),
             // There is nothing to undo: what was there before an interrupt cannot be brought back.
             keep: true,
             adopt: false,

@@ -106,6 +106,7 @@ fn show(stores: &[Store], name: &str, context: &Context) -> anyhow::Result<ExitC
         Kind::Run => {
             let run = store.run(&entry.name)?;
             let details = Details {
+                reports: run.reports()?,
                 findings: run.findings()?,
                 troubles: run.troubles()?,
                 series: run.series(|_| true)?,

@@ -55,6 +55,7 @@ impl Args {
         Ok(UpOptions {
             topology_file,
             overrides: Overrides::default(),
+            experiment: None,
             keep: self.keep,
             adopt: self.adopt,
             configure: !self.no_configure,

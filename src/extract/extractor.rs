@@ -9,12 +9,14 @@ use super::json::{self, Pointer};
 use super::jsonl;
 use super::limits;
 use super::lines::{Line, Lines, Next};
+use super::missing::Missing;
 use super::openmetrics::{self, Families};
 use super::paths::{self, Found, Matches};
 use super::problems::Problem;
 use super::regex::Pattern;
 use super::sink::Sink;
 use crate::base::name::NodeName;
+use crate::base::text;
 use crate::measure::{MetricSource, MetricSpec, Reading};
 use crate::topology::WorkloadStep;
 
@@ -89,12 +91,12 @@ impl Extractor {
         })
     }
 
-    /// Reads the samples of a node from the directory of a run. Nodes may declare different units for a metric:
-    /// [`Extracted::merge`] brings them to one.
-    pub fn extract(&self, node: &NodeName, run: &Path) -> Extracted {
+    /// Reads the samples of a node from the directory of a run; `missing` is what of it did not arrive. Nodes may declare
+    /// different units for a metric: [`Extracted::merge`] brings them to one.
+    pub fn extract(&self, node: &NodeName, run: &Path, missing: Missing<'_>) -> Extracted {
         let mut extracted = Extracted::default();
         for source in &self.sources {
-            for part in source.extract(&self.step, node, run) {
+            for part in source.extract(&self.step, node, run, missing) {
                 extracted.merge(part);
             }
         }
@@ -124,7 +126,7 @@ impl Source {
         }
     }
 
-    fn extract(&self, step: &str, node: &NodeName, run: &Path) -> Vec<Extracted> {
+    fn extract(&self, step: &str, node: &NodeName, run: &Path, missing: Missing<'_>) -> Vec<Extracted> {
         let mut works: Vec<Work<'_>> = self
             .metrics
             .iter()
@@ -135,8 +137,15 @@ impl Source {
             })
             .collect();
         let matches = self.files(&run.join(step), node);
+        let unfetched = missing.why_unfetched(&self.from);
+        let lost = if self.is_output() { missing.lost } else { 0 };
         for work in &mut works {
-            if matches.files.is_empty() {
+            if let Some(why) = unfetched {
+                // The text is that of a node.
+                let why = text::line(why.as_bytes());
+                let text = || format!("files could not be collected: {why}");
+                work.sink.problem(Problem::NotFetched, text);
+            } else if matches.files.is_empty() {
                 work.sink.problem(Problem::NoFile, || match &self.from {
                     MetricSource::File(pattern) => format!("no file matches {pattern}"),
                     _ => format!("no {} was stored", self.name()),
@@ -147,6 +156,11 @@ impl Source {
                 let text = || format!("more than {most} files match {}", self.name());
                 work.sink.problem(Problem::TooManyFiles, text);
             }
+            if lost > 0 {
+                let bytes = text::plural(lost as usize, "byte");
+                let text = || format!("the output has lost {bytes}");
+                work.sink.problem(Problem::Lost, text);
+            }
         }
         let are_several = matches.files.len() > 1;
         for file in &matches.files {
@@ -154,7 +168,7 @@ impl Source {
                 work.families = Families::default();
                 work.sink.set_file(are_several.then(|| file.shown.clone()));
             }
-            self.read(file, &mut works);
+            self.read(file, lost > 0, &mut works);
         }
         works
             .into_iter()
@@ -162,10 +176,14 @@ impl Source {
             .collect()
     }
 
-    fn read(&self, file: &Found, works: &mut [Work<'_>]) {
+    fn read(&self, file: &Found, has_holes: bool, works: &mut [Work<'_>]) {
         let lines = works.iter().any(|work| work.format.has_lines());
         let documents = works.iter().any(|work| !work.format.has_lines());
-        if lines && let Err(error) = read_lines(&file.path, self.is_output(), works) {
+        let form = Form {
+            is_output: self.is_output(),
+            has_holes,
+        };
+        if lines && let Err(error) = read_lines(&file.path, form, works) {
             unreadable(file, &error, works, true);
         }
         if documents && let Err(error) = read_document(&file.path, works) {
@@ -199,9 +217,18 @@ fn unreadable(file: &Found, error: &io::Error, works: &mut [Work<'_>], lines: bo
     }
 }
 
-fn read_lines(path: &Path, is_output: bool, works: &mut [Work<'_>]) -> io::Result<()> {
+/// What kind of file is read by line.
+#[derive(Clone, Copy)]
+struct Form {
+    /// Whether it is an output stream.
+    is_output: bool,
+    /// Whether zeros in it stand for bytes that are lost.
+    has_holes: bool,
+}
+
+fn read_lines(path: &Path, form: Form, works: &mut [Work<'_>]) -> io::Result<()> {
     let file = File::open(path)?;
-    let is_cut = is_output && file.metadata()?.len() >= limits::OUTPUT;
+    let is_cut = form.is_output && file.metadata()?.len() >= limits::OUTPUT;
     let mut works: Vec<&mut Work<'_>> = works.iter_mut().filter(|work| work.format.has_lines()).collect();
     let mut lines = Lines::new(BufReader::with_capacity(limits::LINE, file));
     while let Some(next) = lines.read()? {
@@ -209,6 +236,8 @@ fn read_lines(path: &Path, is_output: bool, works: &mut [Work<'_>]) -> io::Resul
             match &next {
                 // Its end was cut off.
                 Next::Line(line) if is_cut && !line.ended => {}
+                // Two ends of different lines.
+                Next::Line(line) if form.has_holes && line.bytes.contains(&0) => {}
                 Next::Line(line) => work.line(line),
                 Next::TooLong => work.sink.problem(Problem::LongLine, String::new),
             }

@@ -7,7 +7,7 @@ use crate::base::name::NodeName;
 use crate::measure::{MetricSpec, Reading, Sample};
 
 /// The metrics in an output stream of a step on a node. Gives what an [`Extractor`](super::Extractor) gives of the same
-/// whole lines, within the same limits, but no troubles.
+/// lines, within the same limits, but no troubles.
 #[derive(Debug)]
 pub struct Live {
     metrics: Vec<(Pattern, Sink)>,
@@ -57,10 +57,23 @@ impl Live {
                 self.skips = false;
             }
         }
-        self.metrics
-            .iter_mut()
-            .flat_map(|(_, sink)| sink.take())
-            .collect()
+        self.samples()
+    }
+
+    /// The samples of the last line, if that has no end.
+    pub fn finish(&mut self) -> Vec<Sample> {
+        if !self.pending.is_empty() {
+            for (pattern, sink) in &mut self.metrics {
+                pattern.line(&self.pending, sink);
+            }
+            self.pending.clear();
+        }
+        self.samples()
+    }
+
+    fn samples(&mut self) -> Vec<Sample> {
+        let sinks = self.metrics.iter_mut().map(|(_, sink)| sink);
+        sinks.flat_map(Sink::take).collect()
     }
 }
 
@@ -79,5 +92,8 @@ mod tests {
         // The end of the skipped line is no line of its own.
         assert_eq!(live.push(b"a=1\na=2\na=3").len(), 1);
         assert_eq!(live.push(b"4\n")[0].value.to_string(), "34");
+        assert_eq!(live.push(b"a=5"), []);
+        assert_eq!(live.finish()[0].value.to_string(), "5");
+        assert_eq!(live.finish(), []);
     }
 }

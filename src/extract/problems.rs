@@ -12,12 +12,16 @@ use crate::measure::MetricName;
 pub(super) enum Problem {
     /// Nothing to read; the example is the whole text.
     NoFile,
+    /// Files that collecting could not fetch; the example is the whole text.
+    NotFetched,
     /// More files match than are read; the example is the whole text.
     TooManyFiles,
     /// A file that cannot be read, or not to its end.
     Unreadable,
     /// An output stream that was cut.
     Cut,
+    /// Output that was lost; the example is the whole text.
+    Lost,
     /// A line that is too long.
     LongLine,
     /// A line that does not have the format.
@@ -53,9 +57,11 @@ impl Problem {
     fn is_incomplete(self) -> bool {
         matches!(
             self,
-            Self::TooManyFiles
+            Self::NotFetched
+                | Self::TooManyFiles
                 | Self::Unreadable
                 | Self::Cut
+                | Self::Lost
                 | Self::Torn
                 | Self::TooLarge
                 | Self::NotJson
@@ -83,7 +89,7 @@ impl Problem {
             }
         };
         match self {
-            Self::NoFile | Self::TooManyFiles => first.to_owned(),
+            Self::NoFile | Self::NotFetched | Self::TooManyFiles | Self::Lost => first.to_owned(),
             Self::Unreadable => with_first(many("file cannot be read", "files cannot be read")),
             Self::Cut => format!("the output was cut after {} MiB", limits::OUTPUT >> 20),
             Self::LongLine => format!(

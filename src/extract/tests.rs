@@ -13,6 +13,7 @@ use super::*;
 use crate::base::name::NodeName;
 use crate::measure::{MetricSource, MetricSpec, Reading};
 use crate::topology::WorkloadStep;
+use crate::workload::Unfetched;
 
 fn node() -> NodeName {
     "n1".parse().unwrap()
@@ -66,7 +67,13 @@ fn extract(metrics: Vec<MetricSpec>, files: &[(&str, &[u8])]) -> Extracted {
 }
 
 fn extract_from(metrics: Vec<MetricSpec>, run: &Path) -> Extracted {
-    Extractor::new(&step(metrics)).unwrap().extract(&node(), run)
+    extract_without(metrics, run, Missing::default())
+}
+
+fn extract_without(metrics: Vec<MetricSpec>, run: &Path, missing: Missing<'_>) -> Extracted {
+    Extractor::new(&step(metrics))
+        .unwrap()
+        .extract(&node(), run, missing)
 }
 
 fn values(extracted: &Extracted) -> Vec<f64> {
@@ -207,6 +214,48 @@ fn an_output_that_was_cut_is_incomplete() {
     let found = extract_from(vec![regex_metric("a", "a=([0-9]+)")], temp.path());
     let incomplete = found.troubles.iter().filter(|trouble| trouble.incomplete);
     assert_eq!(incomplete.count(), 0);
+}
+
+#[test]
+fn the_ends_of_lines_around_lost_output_are_not_read_as_one() {
+    let temp = tempfile::tempdir().unwrap();
+    fs::create_dir(temp.path().join("load")).unwrap();
+    let content = b"a=1\na=2\0\0\0\x003\na=4\n";
+    fs::write(temp.path().join("load/n1.out"), content).unwrap();
+    let found = |lost| {
+        let metrics = vec![
+            regex_metric("a", "a=([0-9]+)"),
+            file_metric("b", "/b", Reading::OpenMetrics),
+        ];
+        let unfetched: &[Unfetched] = &[];
+        extract_without(metrics, temp.path(), Missing { lost, unfetched })
+    };
+    let with_hole = found(4);
+    assert_eq!(values(&with_hole), [1.0, 4.0]);
+    let wanted = [
+        ("the output has lost 4 bytes", 1, true),
+        ("no file matches /b", 1, false),
+    ];
+    assert_eq!(troubles(&with_hole), wanted);
+    // A program may write zeros, too.
+    assert_eq!(values(&found(0)), [1.0, 2.0, 4.0]);
+}
+
+#[test]
+fn files_that_could_not_be_collected_make_the_metric_incomplete_and_those_that_are_not_there_do_not() {
+    let temp = tempfile::tempdir().unwrap();
+    let unfetched = [Unfetched {
+        pattern: "/a".to_owned(),
+        why: "connection lost\u{1b}[2J".to_owned(),
+    }];
+    let metrics = ["/a", "/b"].map(|path| file_metric("a", path, Reading::OpenMetrics));
+    let unfetched = &unfetched;
+    let found = extract_without(metrics.to_vec(), temp.path(), Missing { lost: 7, unfetched });
+    let wanted = [
+        ("files could not be collected: connection lost^[[2J", 1, true),
+        ("no file matches /b", 1, false),
+    ];
+    assert_eq!(troubles(&found), wanted);
 }
 
 #[test]

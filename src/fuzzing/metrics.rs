@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::node::assert_harmless;
 use super::pieces::Pieces;
 use crate::base::name::NodeName;
-use crate::extract::{Extractor, Live};
+use crate::extract::{Extractor, Live, Missing};
 use crate::measure::{MetricName, MetricSource, MetricSpec, Reading, Sample};
 use crate::topology::WorkloadStep;
 
@@ -54,7 +54,7 @@ pub fn metrics(data: &[u8]) {
         let directory = scratch.path().join("s");
         std::fs::create_dir_all(&directory).unwrap();
         std::fs::write(directory.join("n1.out"), content).unwrap();
-        extractor.extract(&node, scratch.path())
+        extractor.extract(&node, scratch.path(), Missing::default())
     });
     let prefix: MetricName = "m".parse().unwrap();
     for sample in &extracted.samples {

@@ -162,6 +162,24 @@ impl Expression {
         })
     }
 
+    /// Whether it may fail only because samples are still to come: a number, a sum and a largest value only grow, and a
+    /// smallest one only falls. What other statistics show can change in both directions at any time.
+    pub fn waits_for_samples(&self) -> bool {
+        let Self::Bound {
+            statistic, operator, ..
+        } = self
+        else {
+            return true;
+        };
+        let is_upper = matches!(operator, Operator::Less | Operator::AtMost);
+        let is_lower = matches!(operator, Operator::Greater | Operator::AtLeast);
+        match statistic {
+            Statistic::Count | Statistic::Sum | Statistic::Max => !is_upper,
+            Statistic::Min => !is_lower,
+            _ => false,
+        }
+    }
+
     /// The bound in the unit of its statistic, for a metric with this unit; `None` for a growth.
     pub fn bound_in(&self, metric: Option<&Unit>) -> Result<Option<f64>, UnitError> {
         match self {
@@ -236,6 +254,30 @@ mod tests {
         ] {
             let (statistic, operator, value, unit) = bound(text);
             assert_eq!((statistic, operator, value, unit.as_deref()), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bound_that_further_samples_can_reach_waits_for_them() {
+        for (text, waits) in [
+            ("count >= 150", true),
+            ("count == 150", true),
+            ("count != 150", true),
+            ("count <= 150", false),
+            ("sum > 1", true),
+            ("sum < 1", false),
+            ("max >= 5", true),
+            ("max == 0", true),
+            ("max <= 0", false),
+            ("min < 5", true),
+            ("min > 5", false),
+            ("p99 < 2", false),
+            ("mean > 2", false),
+            ("rate == 1", false),
+            ("growth <= n", true),
+        ] {
+            let expression = Expression::parse(text).unwrap();
+            assert_eq!(expression.waits_for_samples(), waits, "{text}");
         }
     }
 

@@ -2,11 +2,13 @@
 
 mod details;
 pub mod json;
+mod steps;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 pub use details::{Details, run};
+pub use steps::{failed_steps, uncollected};
 
 use super::table;
 use crate::base::text;

@@ -56,10 +56,12 @@ pub enum StoreError {
         /// The text as given.
         name: String,
     },
-    /// A run that a command works on.
-    #[error("run `{name}` is in use by another command")]
+    /// A run or an experiment that a command works on.
+    #[error("{what} `{name}` is in use by another command")]
     Busy {
-        /// The run.
+        /// `run` or `experiment`.
+        what: &'static str,
+        /// Its name.
         name: String,
     },
     /// A run that belongs to an experiment.
@@ -166,7 +168,7 @@ impl UserFacing for StoreError {
                     .into()
             }
             Self::Name { .. } => "give a name that `vcluster runs` lists, or its beginning".into(),
-            Self::Busy { .. } => "wait for that command to end, or stop it; the run was not removed".into(),
+            Self::Busy { .. } => "wait for that command to end, or stop it; nothing was removed".into(),
             Self::Member { experiment, .. } => {
                 format!("`vcluster runs remove {experiment}` removes the experiment with all its runs")
             }

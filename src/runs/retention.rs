@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::entries::{Entry, Kind, REMOVED, scan};
 use super::error::StoreError;
 use super::experiment::Experiment;
+use super::held::is_held;
 use super::name::{check, order};
 use super::store::{Listing, Store};
 use super::stored::StoredRun;
@@ -42,10 +43,11 @@ impl Store {
         Ok(())
     }
 
-    /// Removes an experiment with its runs, or nothing if a command works on one of them.
+    /// Removes an experiment with its runs, or nothing if a command carries it out or works on one of them.
     pub fn remove_experiment(&self, name: &str) -> Result<(), StoreError> {
         check(name)?;
         let file = self.file(name);
+        let experiment = self.held(name)?;
         let held = self.hold_all(&self.members_in(&file, name)?)?;
         let hidden = self.hidden(&format!("{name}.json"));
         crash_point::point!("experiment removed before");
@@ -53,7 +55,9 @@ impl Store {
             .and_then(|()| sync_parent(&hidden))
             .map_err(StoreError::io("remove", &file))?;
         crash_point::point!("experiment removed renamed");
-        self.complete(&hidden, held)
+        self.complete(&hidden, held)?;
+        drop(experiment);
+        Ok(())
     }
 
     /// The names of the runs of an experiment that exist.
@@ -86,7 +90,10 @@ impl Store {
     fn hold(&self, run: &str) -> Result<Running, StoreError> {
         let path = self.path().join(run);
         let held = Running::take(&path).map_err(StoreError::io("lock", &path))?;
-        held.ok_or_else(|| StoreError::Busy { name: run.to_owned() })
+        held.ok_or_else(|| StoreError::Busy {
+            what: "run",
+            name: run.to_owned(),
+        })
     }
 
     fn hold_all(&self, runs: &[String]) -> Result<Vec<(String, Running)>, StoreError> {
@@ -169,15 +176,24 @@ impl Store {
         let newest = runs.iter().rev().filter(|run| run.is_complete()).take(kept);
         let newest: BTreeSet<&str> = newest.map(StoredRun::name).collect();
         let goes = |run: &StoredRun| run.is_complete() && !newest.contains(run.name());
+        // One without any run goes once all runs that are kept are later.
+        let is_full = newest.len() == kept;
+        let oldest_kept = runs.iter().find(|run| newest.contains(run.name()));
+        let is_early = |experiment: &Experiment| {
+            is_full && oldest_kept.is_none_or(|run| run.began() > Some(experiment.began))
+        };
         let readable: BTreeSet<&str> = runs.iter().map(StoredRun::name).collect();
         let experiment_goes = |experiment: &Experiment| {
             let members = members.get(experiment.name.as_str());
             let mut listed = experiment.runs.iter().map(|run| run.run.as_str());
             let has_damaged = listed.any(|run| existing_runs.contains(run) && !readable.contains(run));
-            // One that has not ended may be in progress.
-            experiment.ended.is_some()
-                && !has_damaged
-                && members.is_some_and(|members| members.iter().all(|run| goes(run)))
+            // One that has no end was interrupted or failed, unless a command holds it.
+            let is_over = experiment.ended.is_some() || !is_held(self.path(), &experiment.name);
+            let are_old = match members {
+                Some(members) => members.iter().all(|run| goes(run)),
+                None => is_early(experiment),
+            };
+            is_over && !has_damaged && are_old
         };
         let old = experiments
             .iter()
@@ -351,15 +367,55 @@ mod tests {
         let mut experiment = fixture.experiment(unended, &[&day(4)]);
         experiment.ended = None;
         fixture.store().write_experiment(&experiment).unwrap();
+        let held = fixture.store().hold_experiment(unended).unwrap();
         let surplus = fixture.store().surplus(1).unwrap();
         let names: Vec<&str> = surplus.iter().map(|entry| entry.name.as_str()).collect();
         assert_eq!(names, [old, day(5).as_str()]);
         fixture.store().keep_last(1).unwrap();
         let expected = [day(3), spanning.to_owned(), day(4), unended.to_owned(), day(6)];
-        let mut left = left(&fixture);
-        left.sort();
-        let mut expected = expected.to_vec();
-        expected.sort();
-        assert_eq!(left, expected);
+        let sorted = |mut names: Vec<String>| {
+            names.sort();
+            names
+        };
+        assert_eq!(sorted(left(&fixture)), sorted(expected.to_vec()));
+        // Nobody works on it any more: it was interrupted, or failed.
+        drop(held);
+        fixture.store().keep_last(1).unwrap();
+        let expected = [day(3), spanning.to_owned(), day(6)];
+        assert_eq!(sorted(left(&fixture)), sorted(expected.to_vec()));
+    }
+
+    #[test]
+    fn an_experiment_in_progress_is_not_removed_between_its_runs() {
+        let fixture = Fixture::new();
+        let name = "20260101T110000Z-test";
+        fixture.run(&day(1), of(name), &[]);
+        fixture.experiment(name, &[&day(1)]);
+        let held = fixture.store().hold_experiment(name).unwrap();
+        let error = fixture.store().remove_experiment(name).unwrap_err();
+        let text = error.to_string();
+        assert_eq!(text, format!("experiment `{name}` is in use by another command"));
+        assert_eq!(left(&fixture).len(), 2);
+        drop(held);
+        fixture.store().remove_experiment(name).unwrap();
+        assert_eq!(fs::read_dir(fixture.store().path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn an_experiment_that_failed_before_its_first_run_goes_once_all_kept_runs_are_later() {
+        let fixture = Fixture::new();
+        let names = ["20260101T110000Z-test", "20260103T130000Z-test"];
+        for name in names {
+            let mut experiment = fixture.experiment(name, &[]);
+            experiment.ended = None;
+            fixture.store().write_experiment(&experiment).unwrap();
+        }
+        for number in [2, 3] {
+            fixture.run(&day(number), |_| {}, &[]);
+        }
+        // Fewer runs than are to be kept.
+        assert!(fixture.store().keep_last(3).unwrap().is_empty());
+        fixture.store().keep_last(2).unwrap();
+        assert_eq!(left(&fixture), [day(2), day(3), names[1].to_owned()]);
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::entries::{Entry, Kind, is_experiment, scan};
 use super::error::StoreError;
 use super::experiment::{Experiment, ExperimentKind};
+use super::held::{HeldExperiment, is_held};
 use super::lookup::choose;
 use super::name::stamp;
 use super::stored::StoredRun;
@@ -153,12 +154,35 @@ impl Store {
         let numbered = (2..1000).map(|number| format!("{name}-{number}"));
         for name in std::iter::once(name.clone()).chain(numbered) {
             let path = self.file(&name);
-            if !path.try_exists().map_err(StoreError::io("inspect", &path))? {
+            let is_used = path.try_exists().map_err(StoreError::io("inspect", &path))?;
+            // Another command may have chosen the name in this second, and not have written the file yet.
+            if !is_used && !is_held(&self.path, &name) {
                 return Ok(name);
             }
         }
         let error = std::io::Error::other("could not find an unused name for the experiment");
         Err(StoreError::io("create", &self.path)(error))
+    }
+
+    /// Takes the lock of an experiment, without which it counts as over. Creates the directory if it is missing.
+    pub fn hold_experiment(&self, name: &str) -> Result<HeldExperiment, StoreError> {
+        self.create()?;
+        self.held(name)
+    }
+
+    pub(super) fn held(&self, experiment: &str) -> Result<HeldExperiment, StoreError> {
+        let held = HeldExperiment::take(&self.path, experiment);
+        let held = held.map_err(StoreError::io("lock", &self.file(experiment)))?;
+        held.ok_or_else(|| StoreError::Busy {
+            what: "experiment",
+            name: experiment.to_owned(),
+        })
+    }
+
+    fn create(&self) -> Result<(), StoreError> {
+        let mut builder = DirBuilder::new();
+        let created = builder.recursive(true).mode(0o700).create(&self.path);
+        created.map_err(StoreError::io("create", &self.path))
     }
 
     /// Writes an experiment, whole. Creates the directory if it is missing.
@@ -170,9 +194,7 @@ impl Store {
             });
         }
         let path = self.file(&experiment.name);
-        let mut builder = DirBuilder::new();
-        let created = builder.recursive(true).mode(0o700).create(&self.path);
-        created.map_err(StoreError::io("create", &self.path))?;
+        self.create()?;
         let written = serde_json::to_vec_pretty(experiment)
             .map_err(std::io::Error::from)
             .and_then(|mut bytes| {

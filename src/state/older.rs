@@ -65,6 +65,7 @@ fn the_record_plan_and_journal_of_release_0_1_are_read() {
         assert_eq!(record.cluster_ref().directory_name(), "demo.12345678");
         assert_eq!(record.expires.is_some(), expires);
         assert_eq!((record.hosts.len(), record.stranded.len()), (1, stranded));
+        assert_eq!(record.experiment, None);
     }
     dir.write("plan.json", PLAN.as_bytes()).unwrap();
     let mut plan = ClusterRecord::load_plan(&dir).unwrap().unwrap();

@@ -38,6 +38,9 @@ pub struct ClusterRecord {
     /// Nodes per group that were set then.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub counts: IndexMap<GroupName, u32>,
+    /// The experiment that raised the cluster and removes it at its end; `None`: the cluster is the user's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experiment: Option<String>,
     /// Base directory of relative paths in it.
     pub base_dir: PathBuf,
     /// The hosts of the topology.

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::connection::{Connection, signal_name};
-use super::ended::{End, StepError};
+use super::ended::{End, Lost, StepError};
 use super::ending::{ANSWER, Ending, Limits};
 use super::frame::Frame;
 use super::measured::Measured;
@@ -543,7 +543,14 @@ impl<'a, 'b> Follower<'a, 'b> {
             // No output is wanted, but it must be confirmed: a supervisor whose memory is full does not end.
             self.positions.pass_over(from);
         }
-        connection.skip = self.positions.resume(from);
+        let resumed = self.positions.resume(from);
+        connection.skip = resumed.again;
+        let Lost { stdout, stderr } = resumed.lost;
+        for (stream, lost) in [(Stream::Stdout, stdout), (Stream::Stderr, stderr)] {
+            if lost > 0 {
+                self.sink.lost(stream, lost)?;
+            }
+        }
         if self.ending.is_some() {
             connection.order(b'k', [0; 2]);
         }

@@ -13,6 +13,15 @@ pub(super) struct Positions {
     lost: Lost,
 }
 
+/// How the output of a node continues.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Resumed {
+    /// Bytes that arrive a second time.
+    pub(super) again: [u64; 2],
+    /// Bytes that the node no longer has.
+    pub(super) lost: Lost,
+}
+
 impl Positions {
     /// Everything up to these positions has arrived before.
     pub(super) fn at(arrived: [u64; 2]) -> Self {
@@ -38,20 +47,22 @@ impl Positions {
         (self.arrived, self.confirmed) = (to, to);
     }
 
-    /// The node continues from these positions. Returns how many bytes arrive a second time.
-    pub(super) fn resume(&mut self, from: [u64; 2]) -> [u64; 2] {
-        let mut again = [0; 2];
+    /// The node continues from these positions.
+    pub(super) fn resume(&mut self, from: [u64; 2]) -> Resumed {
+        let mut resumed = Resumed::default();
         for (index, from) in from.into_iter().enumerate() {
             let arrived = &mut self.arrived[index];
             let lost = from.saturating_sub(*arrived);
-            again[index] = arrived.saturating_sub(from);
+            resumed.again[index] = arrived.saturating_sub(from);
             *arrived += lost;
             match index {
-                0 => self.lost.stdout += lost,
-                _ => self.lost.stderr += lost,
+                0 => resumed.lost.stdout = lost,
+                _ => resumed.lost.stderr = lost,
             }
         }
-        again
+        self.lost.stdout += resumed.lost.stdout;
+        self.lost.stderr += resumed.lost.stderr;
+        resumed
     }
 
     /// The position after further bytes of a stream; `None` if there is no such position.
@@ -77,7 +88,8 @@ mod tests {
     #[test]
     fn output_is_confirmed_in_large_pieces_and_what_is_missing_is_counted() {
         let mut positions = Positions::at([10, 20]);
-        assert_eq!(positions.resume([4, 25]), [6, 0]);
+        let resumed = positions.resume([4, 25]);
+        assert_eq!((resumed.again, resumed.lost.bytes()), ([6, 0], 5));
         assert_eq!((positions.arrived(), positions.lost().stderr), ([10, 25], 5));
         assert_eq!(positions.advance(0, 11), None);
         let far = positions.after(0, 256 << 10).unwrap();

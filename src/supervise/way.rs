@@ -15,6 +15,11 @@ pub trait Sink: Send {
     /// Takes a chunk.
     fn take(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()>;
 
+    /// The node no longer has the next bytes of a stream: what follows is not the continuation of what came before.
+    fn lost(&mut self, _stream: Stream, _bytes: u64) -> io::Result<()> {
+        Ok(())
+    }
+
     /// The step has started, in this command or an earlier one. May be called again.
     fn started(&mut self) {}
 

@@ -1,14 +1,15 @@
 //! Judges criteria.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::bound::{Bound, unit_of, unit_of_value};
-use super::origin::{comes_from, is_of_run, makes};
+use super::origin::{comes_from, is_of_process, is_of_run, makes};
+use super::samples::{JudgedSamples, Kept};
 use super::worst::worst;
 use crate::base::group::grouped;
 use crate::base::name::NodeName;
 use crate::extract::Trouble;
-use crate::measure::{Criterion, Expression, Finding, Judgement, MetricSpec, Sample};
+use crate::measure::{Criterion, Expression, Finding, Judgement, MetricSpec};
 use crate::nodeset;
 use crate::topology::WorkloadStep;
 
@@ -20,25 +21,16 @@ const NAMED: usize = 3;
 pub fn judge(
     criteria: &[Criterion],
     metrics: &[MetricSpec],
-    samples: &[Sample],
+    samples: &JudgedSamples,
     troubles: &[Trouble],
     steps: &[WorkloadStep],
 ) -> Vec<Finding> {
-    let mut by_metric: HashMap<_, Vec<&Sample>> = HashMap::new();
-    for sample in samples {
-        by_metric.entry(&sample.metric).or_default().push(sample);
-    }
     let judged = criteria.iter().map(|criterion| {
-        let of_metric = by_metric.get(&criterion.metric);
         let case = Case {
             criterion,
             metrics,
-            samples: of_metric
-                .into_iter()
-                .flatten()
-                .copied()
-                .filter(|sample| is_wanted(criterion, sample))
-                .collect(),
+            all: samples,
+            samples: samples.about(criterion),
             troubles: troubles
                 .iter()
                 .filter(|trouble| concerns(trouble, criterion, metrics))
@@ -50,20 +42,13 @@ pub fn judge(
     judged.collect()
 }
 
-/// Whether a criterion is about this sample of its metric.
-fn is_wanted(criterion: &Criterion, sample: &Sample) -> bool {
-    let step = criterion.step.as_ref();
-    let on = criterion.on.as_ref();
-    step.is_none_or(|step| sample.step.as_ref() == Some(step))
-        && on.is_none_or(|on| sample.node.as_ref().is_some_and(|node| on.contains(node)))
-}
-
 /// Whether a trouble is about what a criterion judges.
 fn concerns(trouble: &Trouble, criterion: &Criterion, metrics: &[MetricSpec]) -> bool {
     // A trouble with a file of many series names its description.
     let mut described = metrics.iter().filter(|spec| spec.name == trouble.metric);
-    let of_metric =
-        trouble.metric == criterion.metric || described.any(|spec| comes_from(&criterion.metric, spec));
+    let of_metric = trouble.metric == criterion.metric
+        || described.any(|spec| comes_from(&criterion.metric, spec))
+        || is_of_process(&criterion.metric, &trouble.metric);
     let step = criterion.step.as_ref();
     let on = criterion.on.as_ref();
     of_metric
@@ -75,7 +60,8 @@ fn concerns(trouble: &Trouble, criterion: &Criterion, metrics: &[MetricSpec]) ->
 struct Case<'a> {
     criterion: &'a Criterion,
     metrics: &'a [MetricSpec],
-    samples: Vec<&'a Sample>,
+    all: &'a JudgedSamples,
+    samples: Vec<Kept>,
     troubles: Vec<&'a Trouble>,
     steps: &'a [WorkloadStep],
 }
@@ -190,7 +176,7 @@ impl Case<'_> {
             finding.judgement = Judgement::Passed;
         } else {
             finding.judgement = Judgement::Failed;
-            finding.nodes = worst(bound, value, &self.samples);
+            finding.nodes = worst(bound, value, self.nodes());
         }
         if let Some(missing) = self.described(|trouble| trouble.incomplete) {
             if finding.judgement == Judgement::Passed {
@@ -202,16 +188,18 @@ impl Case<'_> {
             finding.judgement = Judgement::Failed;
             notes.push(format!("samples are missing: {missing}"));
         }
-        let has: HashSet<&NodeName> = self
-            .samples
-            .iter()
-            .filter_map(|sample| sample.node.as_ref())
-            .collect();
+        let has: HashSet<&NodeName> = self.nodes().map(|(node, _)| node).collect();
         let without: Vec<&NodeName> = expected.iter().filter(|node| !has.contains(node)).collect();
         if !has.is_empty() && !without.is_empty() {
             notes.push(format!("no samples from {}", nodeset::fold(without)));
         }
         finding.note = (!notes.is_empty()).then(|| notes.join("; "));
+    }
+
+    /// The nodes with their values.
+    fn nodes(&self) -> impl Iterator<Item = (&NodeName, f64)> {
+        let samples = self.samples.iter();
+        samples.filter_map(move |sample| Some((self.all.node(*sample)?, sample.value)))
     }
 
     /// The troubles that are wanted, in words; `None` if there are none.

@@ -71,7 +71,8 @@ pub fn document(cluster: &str, cases: &[Case], findings: &[Finding]) -> Result<S
     report.to_string()
 }
 
-/// A criterion as a test case. One that only warns passes; what it warns of is in its output.
+/// A criterion as a test case. One that only warns passes; what it warns of is in its output, as is the note of one that
+/// holds.
 fn criterion(cluster: &str, finding: &Finding) -> TestCase {
     let why = sanitize(&explained(finding)).into_owned();
     let fails = finding.fails();
@@ -90,6 +91,8 @@ fn criterion(cluster: &str, finding: &Finding) -> TestCase {
     let warns = matches!(finding.judgement, Judgement::Failed | Judgement::NoSamples) && !fails;
     if warns {
         test_case.set_system_out(format!("warning: {why}"));
+    } else if let (Judgement::Passed, Some(note)) = (finding.judgement, &finding.note) {
+        test_case.set_system_out(sanitize(note).into_owned());
     }
     test_case
 }
@@ -229,7 +232,8 @@ mod tests {
         growth.value = None;
         growth.bound = None;
         growth.note = Some("needs several sizes".into());
-        let passed = finding("count > 2", Judgement::Passed);
+        let mut passed = finding("count > 2", Judgement::Passed);
+        passed.note = Some("no samples from n[002-150]".into());
         let xml = document("demo", &[], &[broken, warns, growth, passed]).unwrap();
         insta::assert_snapshot!(xml, @r#"
         <?xml version="1.0" encoding="UTF-8"?>
@@ -244,7 +248,9 @@ mod tests {
                 <testcase name="join_seconds growth &lt;= n log n" classname="demo.criteria" time="0.000">
                     <skipped message="needs several sizes"/>
                 </testcase>
-                <testcase name="join_seconds count &gt; 2" classname="demo.criteria" time="0.000"/>
+                <testcase name="join_seconds count &gt; 2" classname="demo.criteria" time="0.000">
+                    <system-out>no samples from n[002-150]</system-out>
+                </testcase>
             </testsuite>
         </testsuites>
         "#);

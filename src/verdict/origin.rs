@@ -31,6 +31,11 @@ pub(super) fn is_of_run(metric: &MetricName) -> bool {
     matches!(metric.prefix(), "up" | "run" | "vcluster")
 }
 
+/// Whether a metric is of a watched process, such as `watch.redis.cpu_seconds` of `watch.redis`.
+pub(super) fn is_of_process(metric: &MetricName, process: &MetricName) -> bool {
+    process.prefix() == "watch" && rest(metric, process.as_str()).is_some()
+}
+
 /// Whether a step makes samples of a metric.
 pub(super) fn makes(step: &WorkloadStep, metric: &MetricName) -> bool {
     let is_of = |kind: &str, name: &str| rest(metric, &format!("{kind}.{name}")).is_some();

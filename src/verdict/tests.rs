@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{comes_from, explained, judge, titled, unit_of};
+use super::{JudgedSamples, comes_from, explained, judge, titled, unit_of};
 use crate::base::name::NodeName;
 use crate::extract::Trouble;
 use crate::measure::fixture::criterion;
@@ -88,13 +88,8 @@ fn run() -> Run {
 impl Run {
     fn judge(&self, criterion: Criterion) -> Finding {
         let criteria = [criterion];
-        let mut findings = judge(
-            &criteria,
-            &self.metrics,
-            &self.samples,
-            &self.troubles,
-            &self.steps,
-        );
+        let samples = JudgedSamples::of(&criteria).with(&self.samples);
+        let mut findings = judge(&criteria, &self.metrics, &samples, &self.troubles, &self.steps);
         assert_eq!(findings.len(), 1);
         findings.remove(0)
     }
@@ -237,6 +232,24 @@ fn an_incomplete_metric_cannot_pass_and_a_complete_one_with_trouble_can() {
     // A source of many metrics is named by its prefix.
     run.troubles = vec![trouble("app", "n1", true)];
     assert_eq!(run.of("app.requests", "max < 8").judgement, Judgement::Failed);
+    assert_eq!(run.of("join_ms", "max < 1s").judgement, Judgement::Passed);
+}
+
+#[test]
+fn processes_that_a_node_did_not_watch_are_missing_from_all_metrics_of_its_watched_ones() {
+    let mut run = run();
+    for metric in ["processes", "cpu_seconds"] {
+        let metric = format!("watch.redis-server.{metric}");
+        run.samples.push(sample(&metric, "join", "n1", 1.0));
+    }
+    run.troubles = vec![trouble("watch.redis-server", "n1", true)];
+    let finding = run.of("watch.redis-server.processes", "max < 5");
+    assert_eq!(
+        (finding.judgement, nodes(&finding)),
+        (Judgement::Failed, vec!["n1"])
+    );
+    let finding = run.of("watch.redis-server.cpu_seconds", "max < 5");
+    assert_eq!(finding.judgement, Judgement::Failed);
     assert_eq!(run.of("join_ms", "max < 1s").judgement, Judgement::Passed);
 }
 

@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 
 use super::bound::Bound;
 use crate::base::name::NodeName;
-use crate::measure::{Operator, Sample, Statistic};
+use crate::measure::{Operator, Statistic};
 
 /// The most nodes that are named for a sum or a number, which no node breaks alone.
 const NAMED: usize = 20;
 
 /// The nodes whose own samples break a bound, the worst first. For a sum and for a number of samples, those with the
 /// largest share; if the bound is a lower one, those with the smallest.
-pub(super) fn worst(bound: Bound, value: f64, samples: &[&Sample]) -> Vec<NodeName> {
+pub(super) fn worst<'a>(
+    bound: Bound,
+    value: f64,
+    samples: impl Iterator<Item = (&'a NodeName, f64)>,
+) -> Vec<NodeName> {
     let mut values: BTreeMap<&NodeName, Vec<f64>> = BTreeMap::new();
-    for sample in samples {
-        if let Some(node) = &sample.node {
-            values.entry(node).or_default().push(sample.value);
-        }
+    for (node, value) in samples {
+        values.entry(node).or_default().push(value);
     }
     let mut found: Vec<(f64, &NodeName)> = values
         .into_iter()

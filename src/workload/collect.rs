@@ -1,5 +1,6 @@
 //! Fetches the files that a step collects, with their directories. The node's file list is not trusted.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -8,6 +9,7 @@ use std::time::Duration;
 use futures::future::OptionFuture;
 
 use super::job::Workload;
+use super::results::Unfetched;
 use crate::base::failure::explain;
 use crate::base::name::NodeName;
 use crate::base::patience::patience;
@@ -32,6 +34,33 @@ pub(super) struct Collected {
     pub(super) failed: Noted,
     /// What is special about those that were.
     pub(super) notes: Noted,
+    /// The patterns that were tried to their end, with the first reason why files of it are missing.
+    tried: HashMap<String, Option<String>>,
+    /// Why the others were not.
+    stopped: Option<String>,
+}
+
+impl Collected {
+    /// Nothing more is fetched.
+    pub(super) fn stop(&mut self, why: String) {
+        self.failed.add(why.clone());
+        self.stopped = Some(why);
+    }
+
+    /// The patterns of which files may be missing.
+    pub(super) fn unfetched(&self, patterns: &[String]) -> Vec<Unfetched> {
+        let why = |pattern: &String| match self.tried.get(pattern) {
+            Some(why) => why.clone(),
+            None => Some(self.stopped.clone().unwrap_or_else(|| "not tried".to_owned())),
+        };
+        let unfetched = patterns.iter().filter_map(|pattern| {
+            Some(Unfetched {
+                pattern: pattern.clone(),
+                why: why(pattern)?,
+            })
+        });
+        unfetched.collect()
+    }
 }
 
 /// Fetches the files of a step into `target`, under their directories on the node. One that cannot be fetched does not
@@ -56,7 +85,7 @@ pub(super) async fn collect(
                     continue;
                 }
                 Err(error) => {
-                    collected.failed.add(explain(&error));
+                    collected.stop(explain(&error));
                     return;
                 }
             };
@@ -66,7 +95,7 @@ pub(super) async fn collect(
                 why = nodes.dead_while_probed(node, &session) => Some(why),
             };
             match dead {
-                Some(why) => collected.failed.add(why.reason),
+                Some(why) => collected.stop(why.reason),
                 None if collected.failed.count() > 0 && session.is_closed() => {
                     tokio::time::sleep(patience(PAUSE)).await;
                     continue;
@@ -79,7 +108,7 @@ pub(super) async fn collect(
     // The limits on time, bytes and files apply to all paths together: a hostile node may match thousands.
     if tokio::time::timeout(ALLOWED, all).await.is_err() {
         let took = format!("took longer than {}", humantime::format_duration(ALLOWED));
-        collected.failed.add(took);
+        collected.stop(took);
     }
 }
 
@@ -87,38 +116,45 @@ async fn fetch(session: &Session, patterns: &[String], target: &Path, collected:
     let mut left = PullLimits::default();
     for pattern in patterns {
         let found = match expand(session, pattern).await {
-            Ok(found) if found.is_empty() => Err(format!("nothing matches {pattern}")),
-            other => other,
-        };
-        let found = match found {
             Ok(found) => found,
             Err(error) => {
-                collected.failed.add(error);
+                collected.failed.add(error.clone());
+                collected.tried.insert(pattern.clone(), Some(error));
                 continue;
             }
         };
+        if found.is_empty() {
+            collected.failed.add(format!("nothing matches {pattern}"));
+        }
+        let mut missing = None;
         for path in found {
             let shown = String::from_utf8_lossy(&path).escape_debug().to_string();
             let Some(into) = local(target, &path) else {
-                collected
-                    .failed
-                    .add(format!("{shown} is not a plain absolute path"));
+                let why = format!("{shown} is not a plain absolute path");
+                collected.failed.add(why.clone());
+                missing.get_or_insert(why);
                 continue;
             };
             match pull(session, OsStr::from_bytes(&path), &into, left, Some(ALLOWED)).await {
                 Ok(pulled) => {
+                    let skipped = pulled.skipped.lines(1).into_iter().next();
+                    missing = missing.or(skipped);
                     left.bytes = left.bytes.saturating_sub(pulled.bytes);
                     left.entries = left.entries.saturating_sub(pulled.entries);
                     note(collected, &shown, pulled);
                 }
                 Err(error) => {
-                    collected.failed.add(format!("{shown}: {}", explain(&error)));
+                    let why = format!("{shown}: {}", explain(&error));
                     if !error.is_about_one_source() {
+                        collected.stop(why);
                         return;
                     }
+                    collected.failed.add(why.clone());
+                    missing.get_or_insert(why);
                 }
             }
         }
+        collected.tried.insert(pattern.clone(), missing);
     }
 }
 

@@ -21,8 +21,8 @@ pub use interrupted::{InterruptedRun, interrupted_runs};
 pub use job::Workload;
 pub use observe::Observe;
 pub use record::{Journal, Record, Verdict};
-pub use results::{NodeResult, Outcome, Results, StepReport, read_reports};
+pub use results::{NodeResult, Outcome, Results, StepReport, Unfetched, read_reports};
 pub use running::Running;
-pub use samples::measured_samples;
+pub use samples::{measured_samples, watch_metric};
 
 pub use crate::supervise::{Link, Measured, Watched};

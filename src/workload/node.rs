@@ -34,6 +34,8 @@ struct Keeper<'a> {
     began: Instant,
     /// Whether it has started, in this command or an earlier one.
     has_started: bool,
+    /// Bytes of its output that were lost.
+    lost: u64,
     /// Its result, once it is in the journal.
     recorded: Option<NodeResult>,
 }
@@ -55,6 +57,11 @@ impl Keeper<'_> {
 impl Sink for Keeper<'_> {
     fn take(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
         self.output.take(stream, bytes)
+    }
+
+    fn lost(&mut self, stream: Stream, bytes: u64) -> io::Result<()> {
+        self.lost = self.lost.saturating_add(bytes);
+        self.output.lost(stream, bytes)
     }
 
     fn started(&mut self) {
@@ -79,10 +86,11 @@ impl Sink for Keeper<'_> {
             outcome,
             took,
             bytes,
-            lost: end.lost.bytes(),
+            lost: self.lost,
             cut: self.output.cut(),
             measured: end.measured.clone(),
             uncollected: Vec::new(),
+            unfetched: Vec::new(),
             notes: Vec::new(),
             unconfirmed: false,
         })
@@ -116,7 +124,7 @@ pub(super) async fn run(
     if step.collect.is_empty() || workload.journal.collected(&step.name, node) {
         return result;
     }
-    with_files(workload, step, node, dir, result).await
+    Box::pin(with_files(workload, step, node, dir, result)).await
 }
 
 /// Lets a node delete what it keeps of a step whose end is recorded: an earlier command may have been killed before it
@@ -153,6 +161,7 @@ async fn command(
         cut: 0,
         measured: None,
         uncollected: Vec::new(),
+        unfetched: Vec::new(),
         notes: Vec::new(),
         unconfirmed,
     };
@@ -194,6 +203,7 @@ async fn command(
         node,
         began,
         has_started: arrived != [0; 2],
+        lost: 0,
         recorded: None,
     };
     crate::base::crash_point::point!("workload {} before", step.name);
@@ -209,6 +219,7 @@ async fn command(
         Err(error) => outcome(error, barrier),
     };
     let result = NodeResult {
+        lost: keeper.lost,
         cut: keeper.output.cut(),
         ..result(outcome, bytes, unconfirmed)
     };
@@ -298,9 +309,10 @@ async fn with_files(
     let fetching = super::collect::collect(workload, step, node, &target, &mut collected);
     let is_done = workload.cancel.run_until_cancelled(fetching).await.is_some();
     if !is_done {
-        collected.failed.add("interrupted".into());
+        collected.stop("interrupted".into());
     }
     result.uncollected = collected.failed.lines(NAMED);
+    result.unfetched = collected.unfetched(&step.collect);
     result.notes = collected.notes.lines(NAMED);
     if !is_done {
         return result;

@@ -7,8 +7,10 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use crate::base::group::grouped;
 use crate::base::name::NodeName;
 use crate::base::versioned;
 use crate::base::whole::write_whole;
@@ -101,12 +103,25 @@ pub struct NodeResult {
     /// the outcome.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uncollected: Vec<String>,
+    /// The paths and patterns of which files may be missing because collecting failed. One that matches nothing is not
+    /// among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unfetched: Vec<Unfetched>,
     /// What is special about the files that were collected, such as that one changed while it was read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// Whether the step may still run: the node did not confirm that it has ended.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unconfirmed: bool,
+}
+
+/// A path or pattern of which files could not be fetched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unfetched {
+    /// As in `collect` of the step.
+    pub pattern: String,
+    /// Why, for people.
+    pub why: String,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
@@ -133,6 +148,12 @@ impl StepReport {
     /// Whether it passed on all nodes.
     pub fn passed(&self) -> bool {
         self.nodes.iter().all(|node| node.outcome == Outcome::Passed)
+    }
+
+    /// Why it failed, with the nodes; empty if it passed on all.
+    pub fn failures(&self) -> IndexMap<String, Vec<&NodeName>> {
+        let failed = self.nodes.iter().filter(|node| node.outcome != Outcome::Passed);
+        grouped(failed.map(|node| (node.outcome.describe(), &node.node)))
     }
 
     /// The nodes of which files could not be collected.

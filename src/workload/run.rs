@@ -16,11 +16,11 @@ use crate::ssh::fanout::each;
 use crate::topology::WorkloadStep;
 
 impl Workload<'_> {
-    /// Runs the steps in order, and stops after the first that failed on any node; if nothing is started, after the
-    /// first that had not ended on all nodes.
+    /// Runs the steps in order, and stops after the first that failed on any node, or after which the watcher ends the
+    /// run; if nothing is started, after the first that had not ended on all nodes.
     pub async fn run(&self, steps: &[WorkloadStep]) -> std::io::Result<Vec<StepReport>> {
         let mut reports = Vec::new();
-        for step in steps {
+        for (number, step) in (1..).zip(steps) {
             let dir = self.results.step(&step.name)?;
             let was_over = step
                 .on
@@ -30,6 +30,13 @@ impl Workload<'_> {
             let passed = report.passed();
             reports.push(report);
             if !passed || self.cancel.is_cancelled() || !(self.starts || was_over) {
+                break;
+            }
+            if number < steps.len()
+                && let Some(watcher) = self.watcher
+                && let Some(why) = watcher.step_ended()
+            {
+                self.events.warn(format!("the run is stopped: {why}"));
                 break;
             }
         }

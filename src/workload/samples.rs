@@ -111,6 +111,11 @@ impl OfNode<'_> {
     }
 }
 
+/// What the names of the metrics of a watched process begin with: `watch.redis-server`.
+pub fn watch_metric(process: &str) -> Option<MetricName> {
+    name(&format!("watch.{process}"))
+}
+
 /// The name of a metric, with `_` for each character that none may have.
 fn name(text: &str) -> Option<MetricName> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_.:-/".contains(c);
@@ -135,6 +140,7 @@ mod tests {
             cut: 0,
             measured,
             uncollected: Vec::new(),
+            unfetched: Vec::new(),
             notes: Vec::new(),
             unconfirmed: false,
         }

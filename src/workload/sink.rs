@@ -1,7 +1,7 @@
 //! Writes an output stream of a node to a file and to the events.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use super::job::Workload;
@@ -24,6 +24,8 @@ struct Kept<'a> {
     file: File,
     bytes: u64,
     lines: LineBuffer,
+    /// Whether what comes next is the end of a line whose beginning is not known: the watcher gets only whole lines.
+    is_torn: bool,
 }
 
 impl<'a> Kept<'a> {
@@ -33,25 +35,31 @@ impl<'a> Kept<'a> {
             Stream::Stdout => "out",
             Stream::Stderr => "err",
         };
-        let file = super::results::appended(&dir.join(format!("{node}.{ending}")))?;
+        let path = dir.join(format!("{node}.{ending}"));
+        let file = super::results::appended(&path)?;
+        let bytes = file.metadata()?.len();
         Ok(Self {
             workload,
             node,
             stream,
-            bytes: file.metadata()?.len(),
+            bytes,
             file,
             lines: LineBuffer::default(),
+            is_torn: bytes > 0 && last_byte(&path)? != b'\n',
         })
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let room = usize::try_from(KEPT.saturating_sub(self.bytes)).unwrap_or(usize::MAX);
         self.file.write_all(&bytes[..bytes.len().min(room)])?;
-        if let Some(watcher) = self.workload.watcher {
-            watcher.output(self.node, self.stream, bytes);
+        let whole = whole_lines(bytes, &mut self.is_torn);
+        if let Some(watcher) = self.workload.watcher
+            && !whole.is_empty()
+        {
+            watcher.output(self.node, self.stream, whole);
         }
         let before = self.bytes;
-        self.bytes += bytes.len() as u64;
+        self.bytes = self.bytes.saturating_add(bytes.len() as u64);
         if self.workload.live {
             let (workload, node, stream) = (self.workload, self.node, self.stream);
             let shown = shown(before, bytes);
@@ -70,6 +78,19 @@ impl<'a> Kept<'a> {
         Ok(())
     }
 
+    /// Leaves a hole of zeros for bytes that are lost: so a position in the file is one in the stream, and the ends around
+    /// the hole are not read as one line.
+    fn skip(&mut self, lost: u64) -> io::Result<()> {
+        let end = self.bytes.saturating_add(lost);
+        let kept = end.min(KEPT);
+        if kept > self.bytes {
+            self.file.set_len(kept)?;
+        }
+        self.bytes = end;
+        self.is_torn = true;
+        Ok(())
+    }
+
     /// Bytes that are not in the file, because it has [`KEPT`] ones.
     fn cut(&self) -> u64 {
         self.bytes.saturating_sub(KEPT)
@@ -80,6 +101,29 @@ impl<'a> Kept<'a> {
             emit_line(self.workload, self.node, self.stream, line);
         }
         self.bytes
+    }
+}
+
+/// The last byte of a file.
+fn last_byte(path: &Path) -> io::Result<u8> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::End(-1))?;
+    let mut byte = [0];
+    file.read_exact(&mut byte)?;
+    Ok(byte[0])
+}
+
+/// A piece without the end of a line whose beginning is not known.
+fn whole_lines<'a>(bytes: &'a [u8], is_torn: &mut bool) -> &'a [u8] {
+    if !*is_torn {
+        return bytes;
+    }
+    match bytes.iter().position(|byte| *byte == b'\n') {
+        Some(end) => {
+            *is_torn = false;
+            &bytes[end + 1..]
+        }
+        None => &[],
     }
 }
 
@@ -123,20 +167,41 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// Leaves a hole for bytes that are lost.
+    pub(super) fn lost(&mut self, stream: Stream, bytes: u64) -> io::Result<()> {
+        match stream {
+            Stream::Stdout => self.stdout.skip(bytes),
+            Stream::Stderr => self.stderr.skip(bytes),
+        }
+    }
+
     /// How many bytes of both streams are not in their files, because these are full.
     pub(super) fn cut(&self) -> u64 {
-        self.stdout.cut() + self.stderr.cut()
+        self.stdout.cut().saturating_add(self.stderr.cut())
     }
 
     /// Shows the unfinished last lines; returns the total number of bytes.
     pub(super) fn finish(&mut self) -> u64 {
-        self.stdout.finish() + self.stderr.finish()
+        let stdout = self.stdout.finish();
+        stdout.saturating_add(self.stderr.finish())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_end_of_a_line_whose_beginning_is_not_known_is_left_out() {
+        let mut is_torn = true;
+        assert_eq!(whole_lines(b"5", &mut is_torn), b"");
+        assert_eq!(whole_lines(b" s\njoined", &mut is_torn), b"joined");
+        assert_eq!(whole_lines(b" in 2 s\n", &mut is_torn), b" in 2 s\n");
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("n1.out");
+        std::fs::write(&path, "a\nb").unwrap();
+        assert_eq!(last_byte(&path).unwrap(), b'b');
+    }
 
     #[test]
     fn output_without_end_is_shown_up_to_a_limit() {

@@ -97,6 +97,7 @@ fn result(node: &NodeName, error: &str) -> NodeResult {
         cut: 0,
         measured: None,
         uncollected: Vec::new(),
+        unfetched: Vec::new(),
         notes: Vec::new(),
         unconfirmed: false,
     }

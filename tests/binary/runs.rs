@@ -149,6 +149,28 @@ fn a_run_is_shown_with_its_criteria_its_troubles_and_its_metrics() {
 }
 
 #[test]
+fn a_run_is_shown_with_the_steps_that_failed_and_why() {
+    let program = stored();
+    let path = results(&program).join(NEW).join("results.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let failed = text.replace(r#""outcome": "passed""#, r#""outcome": "failed", "code": 3"#);
+    assert_ne!(failed, text);
+    fs::write(&path, failed).unwrap();
+    let ran = program.args(["runs", "show", NEW]).run().code(0);
+    let ran = ran.prints("\nfailed steps\njoin: web[001-002]: exit code 3\n");
+    let json = ran
+        .again()
+        .args(["runs", "show", NEW, "--format", "json"])
+        .run()
+        .code(0)
+        .json();
+    let wanted = serde_json::json!([
+        { "step": "join", "nodes": ["web001", "web002"], "reason": "exit code 3" }
+    ]);
+    assert_eq!(json["failed_steps"], wanted);
+}
+
+#[test]
 fn an_experiment_is_shown_with_its_runs() {
     let ran = runs("show 20260131T115900Z").code(0).says_nothing();
     let ran = ran.prints("varied:      rev=old,new\n");

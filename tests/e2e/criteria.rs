@@ -79,6 +79,7 @@ fn criteria_pass_fail_with_their_nodes_or_end_a_run_early() {
     a_tight_bound_fails_and_names_the_node(&world);
     a_metric_without_samples_fails(&world);
     a_criterion_ends_a_long_step_early(&world);
+    a_value_at_the_end_of_a_step_ends_the_run_before_the_next_one(&world);
     steps_that_were_not_chosen_are_not_judged(&world);
     world.run(&["down", "topology.yaml", "-y"]).code(0);
 }
@@ -224,6 +225,25 @@ workload:
     assert!(!run.join("never").exists());
     let asleep = world.run(&["exec", "-w", "@n", "--", "! pgrep -f '[s]leep 600'"]);
     asleep.code(0);
+}
+
+fn a_value_at_the_end_of_a_step_ends_the_run_before_the_next_one(world: &World) {
+    let workload = r#"
+workload:
+  - name: short
+    on: "@n"
+    run: "echo 'latency 90 ms'"
+    metrics:
+      latency: { from: stdout, regex: 'latency ([0-9]+) ms', unit: ms }
+  - { name: never, on: "@n", run: "true" }
+"#;
+    let criteria = "  latency: [{ is: \"max < 50ms\", abort: true }]\n";
+    topology(world, workload, criteria);
+    let (ran, run) = run(world, "ended", &[]);
+    ran.code(6)
+        .says("the run is stopped: `latency max < 50ms` fails: max is 90 ms");
+    assert_eq!(read(&run, "run.json")["verdict"], "aborted");
+    assert!(!run.join("never").exists());
 }
 
 fn steps_that_were_not_chosen_are_not_judged(world: &World) {

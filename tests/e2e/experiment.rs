@@ -1,11 +1,13 @@
 //! `vcluster test`: from nothing to a verdict and back to nothing, in one command.
 
+use std::io::Read as _;
 use std::path::Path;
+use std::thread::JoinHandle;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::world::{World, finish, json, signal};
+use crate::world::{Begun, World, finish, json, signal};
 
 /// Two nodes whose workload prints a figure that depends on the variable.
 const TINY: &str = r#"
@@ -44,6 +46,22 @@ fn output(results: &Path, run: &Value) -> String {
     ["n001", "n002"]
         .map(|node| std::fs::read_to_string(work.join(format!("{node}.out"))).unwrap())
         .concat()
+}
+
+/// Waits until the step `work` begins. The thread reads the rest of the output.
+fn wait_for_work(child: &mut Begun) -> JoinHandle<()> {
+    let mut out = child.stdout.take().unwrap();
+    let mut seen = String::new();
+    let mut buffer = [0; 4096];
+    while !seen.contains(r#""event":"step_begun","name":"work""#) {
+        let count = out.read(&mut buffer).unwrap();
+        assert_ne!(count, 0, "the command ended early: {seen}");
+        seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
+    }
+    std::thread::spawn(move || {
+        let mut rest = Vec::new();
+        let _ = out.read_to_end(&mut rest);
+    })
 }
 
 #[test]
@@ -194,6 +212,14 @@ fn a_growth_that_is_too_steep_fails_the_test_and_that_of_the_fixed_revision_does
     }
     assert_eq!(ran.stdout.matches("failed: rev=").count(), 1, "{}", ran.stdout);
     assert_eq!(world.traces(), Vec::<String>::new());
+    let junit = world.path("junit.xml");
+    let keep = ["--keep-on-failure", "--junit", junit.to_str().unwrap()];
+    let old = ["test", "--nodes", "n=1,2,3,4", "--vary", "rev=old"];
+    world.run(&[&old[..], &keep[..]].concat()).code(6).says("is kept");
+    let cases = std::fs::read_to_string(&junit).unwrap();
+    assert!(cases.contains("it grows with n^2"), "{cases}");
+    world.run(&["down", "-y"]).code(0);
+    assert_eq!(world.traces(), Vec::<String>::new());
 }
 
 #[test]
@@ -204,18 +230,7 @@ fn an_interrupted_test_keeps_what_was_measured_and_removes_the_cluster() {
         .replace("echo took", "sleep 60; echo took");
     world.topology("bm[01-02]", &slow);
     let mut child = world.begin(&["test", "--repeat", "3", "--format", "json"]);
-    let mut out = child.stdout.take().unwrap();
-    let mut seen = String::new();
-    let mut buffer = [0; 4096];
-    while !seen.contains(r#""event":"step_begun","name":"work""#) {
-        let count = std::io::Read::read(&mut out, &mut buffer).unwrap();
-        assert_ne!(count, 0, "the command ended early: {seen}");
-        seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
-    }
-    let reader = std::thread::spawn(move || {
-        let mut rest = Vec::new();
-        let _ = std::io::Read::read_to_end(&mut out, &mut rest);
-    });
+    let reader = wait_for_work(&mut child);
     signal(&child, Signal::SIGINT);
     finish(child).code(130);
     reader.join().unwrap();
@@ -225,4 +240,31 @@ fn an_interrupted_test_keeps_what_was_measured_and_removes_the_cluster() {
     assert_eq!(runs.len(), 1, "{experiment}");
     assert_eq!(runs[0]["verdict"], "interrupted");
     assert!(experiment["ended"].is_null(), "it was cut short");
+}
+
+#[test]
+fn what_a_killed_test_left_is_removed_by_the_next_one_and_what_it_kept_stays() {
+    let world = World::new();
+    let slow = TINY
+        .replace("BOUND", "3s")
+        .replace("echo took", "sleep 60; echo took");
+    world.topology("bm[01-02]", &slow);
+    let mut child = world.begin(&["test", "--format", "json"]);
+    let reader = wait_for_work(&mut child);
+    signal(&child, Signal::SIGKILL);
+    assert_eq!(finish(child).code, None);
+    reader.join().unwrap();
+    assert!(!world.traces().is_empty());
+    tiny(&world, "3s");
+    world
+        .run(&["test"])
+        .code(0)
+        .says("was left behind by experiment")
+        .says("nothing is left");
+    assert_eq!(world.traces(), Vec::<String>::new());
+    world.run(&["test", "--keep"]).code(0).says("is kept");
+    world.run(&["test"]).code(0).says("was there before, and stays");
+    assert!(!world.traces().is_empty());
+    world.run(&["down", "-y"]).code(0).says("nothing is left");
+    assert_eq!(world.traces(), Vec::<String>::new());
 }

@@ -136,6 +136,48 @@ async fn an_abandoned_run_is_resumed_with_all_its_output_and_an_ended_step_is_no
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn output_that_is_lost_leaves_a_hole_so_that_the_rest_is_at_its_place() {
+    let mut cluster = Cluster::new(
+        1,
+        r#"
+workload:
+  - name: long
+    on: "@all"
+    run: "yes 0123456 | head -c 800000; until [ -e DIR/finish ]; do sleep 0.1; done; echo done"
+"#,
+    );
+    let results = cluster.results();
+    let path = results.path().join("long/n001.out");
+    let arrived = async {
+        while fs::metadata(&path).map_or(0, |data| data.len()) < 800_000 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // The node discards what was confirmed.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    };
+    tokio::select! {
+        reports = cluster.run(&results) => panic!("it ended: {reports:?}"),
+        () = arrived => {}
+    }
+    cluster.reconnect();
+    // As after a crash of the machine: not all that was written is on the disk.
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(1_001).unwrap();
+    fs::write(cluster.path("finish"), "").unwrap();
+    let reports = cluster.run(&results).await;
+    let node = &reports[0].nodes[0];
+    assert_eq!((&node.outcome, node.bytes), (&Outcome::Passed, 800_005));
+    let output = fs::read(&path).unwrap();
+    let lost = usize::try_from(node.lost).unwrap();
+    assert!(lost > 0 && output.len() == 800_005, "{lost} of {}", output.len());
+    let zeros = output.split(|byte| *byte == 0).count() - 1;
+    assert_eq!(zeros, lost);
+    assert!(output[1_001..1_001 + lost].iter().all(|byte| *byte == 0));
+    assert!(output.ends_with(b"0123456\ndone\n"));
+    cluster.nodes.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stop_ends_what_an_abandoned_run_left_and_reports_what_had_ended_before() {
     let mark = format!("48{}", std::process::id());
     let mut cluster = Cluster::new(
@@ -197,6 +239,13 @@ workload:
     assert_eq!(node.outcome, Outcome::Passed);
     let missing = format!("nothing matches {}", pattern.display());
     assert_eq!(node.uncollected, [missing.as_str(), "pipe (a named pipe)"]);
+    // Where nothing matches, nothing is missing.
+    let unfetched: Vec<&str> = node
+        .unfetched
+        .iter()
+        .map(|unfetched| unfetched.pattern.as_str())
+        .collect();
+    assert_eq!(unfetched, [cluster.path("pipe").to_str().unwrap()]);
     let kept = cluster.path("var/a.log");
     let collected = results
         .path()
@@ -207,6 +256,7 @@ workload:
     // A run that is resumed still reports it.
     let again = cluster.run(&results).await;
     assert_eq!(again[1].nodes[0].uncollected, node.uncollected);
+    assert_eq!(again[1].nodes[0].unfetched, node.unfetched);
     cluster.nodes.close().await;
 }
 
@@ -264,6 +314,7 @@ workload:
     let (reports, ()) = tokio::join!(cluster.run(&results), interrupt);
     assert_eq!(outcomes(&reports[0]), [Outcome::Passed]);
     assert_eq!(reports[0].nodes[0].uncollected, ["interrupted"]);
+    assert_eq!(reports[0].nodes[0].unfetched[0].why, "interrupted");
     assert!(!reports[0].nodes[0].unconfirmed);
     let journal = fs::read_to_string(results.path().join("ended.jsonl")).unwrap();
     assert_eq!(lines(&journal), 1, "{journal}");

@@ -22,7 +22,7 @@ use crate::engine::EngineError;
 use crate::measure::Judgement;
 use crate::runs::{Experiment, ExperimentKind, ExperimentRun, Store};
 use crate::topology::Topology;
-use crate::verdict::judge;
+use crate::verdict::{JudgedSamples, judge};
 use crate::workload::Verdict;
 
 /// What became of the cluster.
@@ -77,9 +77,12 @@ fn run_fails(run: &ExperimentRun) -> bool {
 pub async fn conduct<S: Show>(setup: &Setup<'_>, show: &mut S) -> anyhow::Result<Outcome> {
     let options = setup.options;
     let began = Moment::now();
+    let name = setup.store.new_experiment_name(options.kind, began)?;
+    // Between its runs, too, nobody may remove it.
+    let held = setup.store.hold_experiment(&name)?;
     let experiment = Experiment {
         version: Experiment::VERSION,
-        name: setup.store.new_experiment_name(options.kind, began)?,
+        name,
         kind: options.kind,
         cluster: setup.topologies.name().clone(),
         topology: options.topology.clone(),
@@ -98,7 +101,7 @@ pub async fn conduct<S: Show>(setup: &Setup<'_>, show: &mut S) -> anyhow::Result
     let blocks = setup.design.blocks();
     let mut conductor = Conductor {
         total: blocks.iter().map(|block| block.runs.len()).sum(),
-        session: Session::new(setup, show),
+        session: Session::new(setup, show, &experiment.name),
         experiment,
         cycles: Vec::new(),
         compared: Vec::new(),
@@ -111,17 +114,21 @@ pub async fn conduct<S: Show>(setup: &Setup<'_>, show: &mut S) -> anyhow::Result
     conductor.experiment.ended = error.is_none().then(Moment::now);
     let written = setup.store.write_experiment(&conductor.experiment);
     error = error.or(written.err().map(Into::into));
-    let (left, removal) = conductor.leave(error.is_some()).await;
+    // Whether the cluster is kept depends on it. A user who interrupts does not wait for it.
+    let growth = if options.cancel.is_cancelled() {
+        Vec::new()
+    } else {
+        growth(setup.store, &conductor.experiment, options.to).unwrap_or_else(|unreadable| {
+            error.get_or_insert(unreadable);
+            Vec::new()
+        })
+    };
+    let is_broken = error.is_some() || growth.iter().any(GrowthReport::fails);
+    let (left, removal) = conductor.leave(is_broken).await;
     let Conductor {
         experiment, compared, ..
     } = conductor;
-    let growth = match growth(setup.store, &experiment, options.to) {
-        Ok(growth) => growth,
-        Err(unreadable) => {
-            error.get_or_insert(unreadable);
-            Vec::new()
-        }
-    };
+    drop(held);
     Ok(Outcome {
         experiment,
         compared,
@@ -162,6 +169,7 @@ struct Conductor<'a, S> {
 
 impl<S: Show> Conductor<'_, S> {
     async fn all(&mut self, blocks: &[Block]) -> anyhow::Result<Vec<VariantFound>> {
+        self.session.find_existing().await?;
         for block in blocks {
             self.run_all(&block.runs).await?;
             self.compare(block).await?;
@@ -362,6 +370,7 @@ impl<S: Show> Conductor<'_, S> {
         let (samples, troubles) = (stored.samples()?, stored.troubles()?);
         let criterion = std::slice::from_ref(&find.criterion);
         let record = &stored.record;
+        let samples = JudgedSamples::of(criterion).with(&samples);
         let findings = judge(criterion, &record.metrics, &samples, &troubles, &record.steps);
         Ok(match findings.first().map(|finding| finding.judgement) {
             Some(Judgement::Passed) => Probe::Passes,
@@ -383,7 +392,8 @@ impl<S: Show> Conductor<'_, S> {
         if !self.session.is_there() {
             return (Left::Nothing, None);
         }
-        if options.keep || keep_failed {
+        // What another experiment left, and could not be removed, is nothing to keep.
+        if self.session.has_raised && (options.keep || keep_failed) {
             // The lease of a run is too short for a user who looks at the cluster.
             if let Err(error) = self.session.keep().await {
                 let text = format!("warning: the lease of the cluster was not extended: {error:#}");

@@ -12,6 +12,7 @@ use super::setup::Setup;
 use super::topologies::has_same_machines;
 use crate::base::event::{ActionKind, Event, Events};
 use crate::base::name::NodeName;
+use crate::base::text::sanitize;
 use crate::base::units::Moment;
 use crate::cluster::configure::{ConfigureOptions, configure};
 use crate::cluster::down::Down;
@@ -19,29 +20,62 @@ use crate::cluster::leases::{Extension, extend};
 use crate::cluster::{Cluster, UpOptions, up};
 use crate::engine::EngineError;
 use crate::plan::Scope;
-use crate::state::ClusterRecord;
+use crate::state::{ClusterRecord, Intent, read_intents};
 use crate::topology::Topology;
 
 /// The cluster of an experiment.
 pub(super) struct Session<'a, S> {
     pub(super) setup: &'a Setup<'a>,
     pub(super) show: &'a mut S,
+    /// The name of the experiment.
+    experiment: String,
     cluster: Option<Cluster>,
     /// The topology of the run before.
     last: Option<Topology>,
     /// Whether the cluster was there before the experiment: then it stays.
     pub(super) existed: bool,
+    /// Whether this experiment began to raise it.
+    pub(super) has_raised: bool,
 }
 
 impl<'a, S: Show> Session<'a, S> {
-    pub(super) fn new(setup: &'a Setup<'a>, show: &'a mut S) -> Self {
+    pub(super) fn new(setup: &'a Setup<'a>, show: &'a mut S, experiment: &str) -> Self {
         Self {
-            existed: setup.dir().exists(),
+            existed: false,
+            has_raised: false,
+            experiment: experiment.to_owned(),
             setup,
             show,
             cluster: None,
             last: None,
         }
+    }
+
+    /// Finds out whether the cluster is there already. One that an experiment left behind is removed: nothing else would
+    /// remove it before its lease ends, and its nodes are in an unknown state.
+    pub(super) async fn find_existing(&mut self) -> anyhow::Result<()> {
+        let dir = self.setup.dir();
+        // Until it is known whose the cluster is, it is the user's.
+        self.existed = dir.exists();
+        let Some(record) = ClusterRecord::load(&dir)? else {
+            // A removal deletes the record once the hosts are clean, and the journal last.
+            if self.existed && read_intents(&dir)?.last() == Some(&Intent::Down) {
+                dir.remove()?;
+                self.existed = false;
+            }
+            return Ok(());
+        };
+        let Some(experiment) = &record.experiment else {
+            return Ok(());
+        };
+        self.check_interrupt()?;
+        self.show.note(&format!(
+            "cluster `{}` was left behind by experiment `{}`: it is removed first",
+            record.name,
+            sanitize(experiment)
+        ));
+        self.existed = false;
+        self.down().await
     }
 
     /// The cluster, once it is up.
@@ -116,6 +150,7 @@ impl<'a, S: Show> Session<'a, S> {
         let options = UpOptions {
             topology_file: given.topology_file.clone(),
             overrides: variant.overrides(),
+            experiment: (!self.existed).then(|| self.experiment.clone()),
             keep: given.keep,
             adopt: false,
             configure: true,
@@ -137,6 +172,7 @@ impl<'a, S: Show> Session<'a, S> {
         };
         let name = topology.name.clone();
         let dir = self.setup.dir();
+        self.has_raised = true;
         let events = self.show.begin(started);
         let raised = up::up(&options, topology, &dir, &events).await;
         drop(events);
@@ -215,9 +251,13 @@ impl<'a, S: Show> Session<'a, S> {
         Ok(())
     }
 
-    /// Gives a cluster that is kept the lease of its topology again.
+    /// Leaves the cluster to the user, with the lease of its topology.
     pub(super) async fn keep(&mut self) -> anyhow::Result<()> {
-        let (false, Some(topology)) = (self.existed, &self.last) else {
+        if self.existed {
+            return Ok(());
+        }
+        self.hand_over()?;
+        let Some(topology) = &self.last else {
             return Ok(());
         };
         let extension = match topology.ttl {
@@ -225,6 +265,20 @@ impl<'a, S: Show> Session<'a, S> {
             None => Extension::Never,
         };
         self.extend(extension).await
+    }
+
+    /// From here on the cluster is the user's: no later experiment removes it.
+    fn hand_over(&mut self) -> anyhow::Result<()> {
+        let dir = self.setup.dir();
+        if let Some(mut record) = ClusterRecord::load(&dir)?
+            && record.experiment.take().is_some()
+        {
+            record.store(&dir)?;
+        }
+        if let Some(cluster) = &mut self.cluster {
+            cluster.record.experiment = None;
+        }
+        Ok(())
     }
 
     /// Whether there is anything of a cluster to remove.

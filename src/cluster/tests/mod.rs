@@ -45,6 +45,7 @@ impl World {
         let options = UpOptions {
             topology_file: None,
             overrides: Overrides::default(),
+            experiment: None,
             keep: false,
             adopt: false,
             configure: true,

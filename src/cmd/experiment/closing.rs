@@ -1,24 +1,16 @@
 //! What an experiment has shown, at its end: tables, comparisons, growth, and the exit code.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::time::Duration;
-
-use anyhow::Context as _;
 use serde_json::json;
 
 use super::args::ExperimentArgs;
+use super::junit;
 use crate::base::exit::ExitCode;
-use crate::base::failure::UserError;
 use crate::base::shell::quote;
 use crate::cluster::experiment::{Compared, GrowthReport, Left, Options, Outcome, VariantFound, tally};
 use crate::cmd::Context;
-use crate::compare::variant_text;
-use crate::measure::Finding;
 use crate::report::comparison::{self, Look};
-use crate::report::{self, Format, experiment, growth, junit};
+use crate::report::{self, Format, experiment, growth};
 use crate::runs::{Experiment, Store};
-use crate::verdict::{explained, titled};
 use crate::workload::Verdict;
 
 /// Shows what an experiment has shown, writes its JUnit file, and returns its exit code.
@@ -45,7 +37,7 @@ pub(crate) fn close(
     let written = args
         .junit
         .as_deref()
-        .map_or(Ok(()), |file| write_junit(&outcome, store, file));
+        .map_or(Ok(()), |file| junit::write(&outcome, store, file));
     let fails = outcome.fails();
     match (outcome.removal, outcome.error) {
         (Some(removal), Some(error)) => {
@@ -210,99 +202,6 @@ fn show_json(outcome: &Outcome) {
         "fails": outcome.fails(),
     });
     report::json::line("experiment", &value);
-}
-
-/// Writes the runs as test cases, a suite per variant, then the comparisons and the criteria of growth.
-fn write_junit(outcome: &Outcome, store: &Store, file: &Path) -> anyhow::Result<()> {
-    let experiment = &outcome.experiment;
-    let mut cases: Vec<junit::Case> = experiment
-        .runs
-        .iter()
-        .map(|run| junit::Case {
-            step: suite(&run.variant),
-            node: run.run.clone(),
-            took: took(store, &run.run),
-            outcome: run_outcome(run.verdict, store, &run.run),
-            uncollected: Vec::new(),
-        })
-        .collect();
-    cases.extend(outcome.compared.iter().map(comparison_case));
-    let findings: Vec<_> = outcome.growth.iter().flat_map(findings).collect();
-    let text = junit::document(experiment.cluster.as_str(), &cases, &findings)?;
-    std::fs::write(file, text).with_context(|| {
-        let text = format!("failed to write {}", file.display());
-        let hint = "give `--junit` a file in a directory that exists and can be written";
-        UserError::new(ExitCode::Unexpected, text).with_hint(hint)
-    })
-}
-
-/// The criteria of growth of a variant, whose name is part of their notes.
-fn findings(report: &GrowthReport) -> Vec<Finding> {
-    let mut findings = report.findings.clone();
-    for note in findings.iter_mut().filter_map(|finding| finding.note.as_mut()) {
-        if !report.variant.is_empty() {
-            note.insert_str(0, &format!("{}: ", report.variant));
-        }
-    }
-    findings
-}
-
-fn suite(variant: &BTreeMap<String, String>) -> String {
-    match variant_text(variant) {
-        text if text.is_empty() => "runs".to_owned(),
-        text => text,
-    }
-}
-
-fn took(store: &Store, run: &str) -> Duration {
-    let record = store.run(run).map(|run| run.record).ok();
-    let times = record.and_then(|record| Some((record.began?, record.ended?)));
-    times.map_or(Duration::ZERO, |(began, ended)| ended.since(began))
-}
-
-fn run_outcome(verdict: Option<Verdict>, store: &Store, run: &str) -> junit::Outcome {
-    match verdict {
-        Some(Verdict::Passed) => junit::Outcome::Passed,
-        None | Some(Verdict::Interrupted) => junit::Outcome::Skipped {
-            reason: "interrupted".to_owned(),
-        },
-        Some(verdict) => {
-            let findings = store.run(run).and_then(|run| run.findings()).unwrap_or_default();
-            let failed = findings.iter().filter(|finding| finding.fails());
-            let lines = failed.map(|finding| {
-                let title = titled(&finding.criterion);
-                format!("{title}: {}", explained(finding))
-            });
-            junit::Outcome::Failed {
-                message: verdict.as_str().replace('_', " "),
-                output: lines.collect::<Vec<_>>().join("\n"),
-            }
-        }
-    }
-}
-
-fn comparison_case(compared: &Compared) -> junit::Case {
-    let outcome = match &compared.result {
-        Err(refusal) => junit::Outcome::Skipped {
-            reason: refusal.to_string(),
-        },
-        Ok(comparison) if compared.fails() => junit::Outcome::Failed {
-            message: comparison::headline(comparison),
-            output: String::new(),
-        },
-        Ok(_) => junit::Outcome::Passed,
-    };
-    junit::Case {
-        step: "compare".to_owned(),
-        node: format!(
-            "{} against {}",
-            compared.variant.words(),
-            compared.baseline.words()
-        ),
-        took: Duration::ZERO,
-        outcome,
-        uncollected: Vec::new(),
-    }
 }
 
 /// A stored experiment whose growth was judged again, for programs.

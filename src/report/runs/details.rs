@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::steps::failed_steps;
 use super::{cell, field, or_dash, verdict};
 use crate::extract::Trouble;
 use crate::measure::figure::{self, with_bound};
@@ -11,11 +12,13 @@ use crate::nodeset::fold;
 use crate::report::style::HEADING;
 use crate::report::table;
 use crate::runs::{StoredRun, unit_of, variant_text};
-use crate::workload::Record;
+use crate::workload::{Record, StepReport};
 
 /// What a run has besides its record.
 #[derive(Debug)]
 pub struct Details {
+    /// How its steps ended.
+    pub reports: Vec<StepReport>,
     /// What became of its criteria.
     pub findings: Vec<Finding>,
     /// What was wrong with its metrics.
@@ -27,6 +30,13 @@ pub struct Details {
 /// The run in detail.
 pub fn run(run: &StoredRun, details: &Details) -> String {
     let mut out = record(run);
+    let failed = failed_steps(&details.reports);
+    if !failed.is_empty() {
+        heading(&mut out, "failed steps");
+        for line in failed {
+            let _ = writeln!(out, "{line}");
+        }
+    }
     if !details.findings.is_empty() {
         heading(&mut out, "criteria");
         out.push_str(&criteria(&details.findings));

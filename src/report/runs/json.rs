@@ -6,6 +6,7 @@ use super::details::Details;
 use crate::base::failure::UserFacing as _;
 use crate::measure::Statistic;
 use crate::runs::{Experiment, Listing, StoredRun, statistic_of, unit_of};
+use crate::workload::StepReport;
 
 /// Version of the objects.
 const VERSION: u32 = 1;
@@ -43,6 +44,15 @@ fn summary(run: &StoredRun) -> Value {
     })
 }
 
+/// The steps that failed, by reason.
+fn failed_steps(reports: &[StepReport]) -> Vec<Value> {
+    let failures = reports.iter().flat_map(|report| {
+        let of_step = report.failures().into_iter();
+        of_step.map(move |(why, nodes)| json!({ "step": report.step, "nodes": nodes, "reason": why }))
+    });
+    failures.collect()
+}
+
 /// A run in detail.
 pub fn run(run: &StoredRun, details: &Details) -> Value {
     let metrics = details.series.iter().map(|(metric, values)| {
@@ -63,6 +73,7 @@ pub fn run(run: &StoredRun, details: &Details) -> Value {
         "run": summary(run),
         "sizes": run.record.sizes,
         "assumptions": run.record.assumptions,
+        "failed_steps": failed_steps(&details.reports),
         "findings": details.findings,
         "troubles": details.troubles,
         "metrics": metrics.collect::<Vec<_>>(),

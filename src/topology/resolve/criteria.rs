@@ -200,6 +200,15 @@ impl<'a> Reader<'a> {
             );
             return None;
         }
+        if let Some(expression) = expression.filter(|expression| expression.waits_for_samples()) {
+            self.error(
+                &at.span,
+                format!("`{expression}` cannot end a run: it fails until enough samples have come"),
+                "leave out `abort`, so that it is judged at the end; of `count`, `sum` and `max` an upper bound can \
+                 end a run, and of `min` a lower one",
+            );
+            return None;
+        }
         if subject.known.as_ref().is_some_and(|known| !known.is_live()) {
             self.error(
                 &at.span,

@@ -40,6 +40,16 @@ fn a_criterion_on_live_output_may_end_a_run() {
     assert_eq!(abort("abort: true"), Some(0));
     assert_eq!(abort("abort: true, after: 0s"), Some(0));
     assert_eq!(abort("abort: false"), None);
+    for is in [
+        "count <= 150",
+        "sum < 1m",
+        "min > 0s",
+        "mean > 1s",
+        "rate == 100%",
+    ] {
+        let topology = good(&criteria(&format!("join_seconds: {{ is: {is}, abort: true }}")));
+        assert!(topology.criteria[0].abort.is_some(), "{is}");
+    }
 }
 
 #[test]
@@ -106,6 +116,26 @@ fn a_wrong_criterion_is_an_error_at_its_place() {
         (
             "join_seconds: { is: growth <= n, abort: true }",
             "a criterion on growth cannot end a run",
+        ),
+        (
+            "join_seconds: { is: count >= 150, abort: true }",
+            "`count >= 150` cannot end a run",
+        ),
+        (
+            "join_seconds: { is: count == 150, abort: true, after: 30s }",
+            "`count == 150` cannot end a run",
+        ),
+        (
+            "join_seconds: { is: sum > 5s, abort: true }",
+            "`sum > 5s` cannot end a run: it fails until enough samples have come",
+        ),
+        (
+            "join_seconds: { is: max >= 5s, abort: true }",
+            "`max >= 5s` cannot end a run",
+        ),
+        (
+            "join_seconds: { is: min < 5s, abort: true }",
+            "`min < 5s` cannot end a run",
         ),
         (
             "join_seconds: { is: p99 < 2s, abort_on_fail: true }",

@@ -27,6 +27,7 @@ fn line(step: &str, node: &NodeName) -> Line {
                 ..Measured::default()
             }),
             uncollected: Vec::new(),
+            unfetched: Vec::new(),
             notes: Vec::new(),
             unconfirmed: false,
         },
