@@ -40,6 +40,7 @@ pub(crate) fn observed(number: u32) -> ObservedHost {
             underlay_mtu: Some(1500),
             routes: vec![("198.18.0.0/15".parse().unwrap(), "eth0".into())],
             addresses: Vec::new(),
+            routers: Vec::new(),
             vnis: Vec::new(),
             kvm: None,
             boot_id: None,
@@ -52,5 +53,7 @@ pub(crate) fn observed(number: u32) -> ObservedHost {
         token: String::new(),
         unreadable: Vec::new(),
         copies: Vec::new(),
+        broken_bridges: Vec::new(),
+        unplugged: Vec::new(),
     }
 }

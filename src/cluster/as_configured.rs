@@ -45,10 +45,9 @@ pub(super) async fn check(
 
 /// Why a node is not as it was configured; `None` if nothing says so.
 async fn why_not(node: &NodeName, nodes: &Nodes, configured: &Configured) -> Option<String> {
-    if configured.stopped.contains(node) {
-        return Some("stopped by you".to_owned());
-    }
     match answer(node, nodes, Allowed::ByLoad).await {
+        // One that answers runs, even if it was to be stopped.
+        Err(_) if configured.stopped.contains(node) => Some("stopped by you".to_owned()),
         Ok(answer) if configured.has_rebooted(node, answer.boot) => Some(REBOOTED.to_owned()),
         Err(NoAnswer::Failed(SshError::NotRunning(why))) => Some(why.reason),
         Err(NoAnswer::Failed(error)) if error.is_no_server() => Some("accepts no SSH connection".to_owned()),

@@ -186,15 +186,36 @@ pub fn end_configuring(
     })
 }
 
-/// Records these nodes as stopped by the user. When they run again, they have to be configured.
+/// Records these nodes as stopped by the user. When they run again, they have to be configured. Returns what was
+/// recorded before.
 pub fn mark_stopped<'a>(
     dir: &ClusterDir,
     nodes: impl IntoIterator<Item = &'a NodeName>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Configured> {
+    let before = Configured::load(dir)?;
     Configured::change(dir, |state| {
         for node in nodes {
             state.nodes.remove(node);
             state.stopped.insert(node.clone());
+        }
+    })?;
+    Ok(before)
+}
+
+/// Records of these nodes, which were not stopped after all, what was recorded `before`.
+pub fn unmark_stopped<'a>(
+    dir: &ClusterDir,
+    before: &Configured,
+    nodes: impl IntoIterator<Item = &'a NodeName>,
+) -> anyhow::Result<()> {
+    Configured::change(dir, |state| {
+        for node in nodes {
+            if let Some(boot) = before.nodes.get(node) {
+                state.nodes.insert(node.clone(), *boot);
+            }
+            if !before.stopped.contains(node) {
+                state.stopped.remove(node);
+            }
         }
     })
 }

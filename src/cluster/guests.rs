@@ -65,17 +65,18 @@ impl Look<'_> {
         Ok(due.into_iter().flatten().collect())
     }
 
-    /// Whether the networks of a node are on its host. Where one is not, the node may not answer, and `up` repairs it.
+    /// Whether the networks of a node work on its host. Where one does not, the node may not answer, and `up` repairs
+    /// it. A login uses only the bridge of the node's own host: the VXLAN and the NAT do not matter.
     fn has_networks(&self, plan: &Plan, node: &NodePlan) -> bool {
         let Some(host) = self.observed.iter().find(|host| host.name == node.host) else {
             return false;
         };
-        let mut joined = plan
-            .all_networks()
-            .filter(|network| network.own_bridge && node.spec.address_in(&network.name).is_some());
-        joined.all(|network| {
+        let own = plan.all_networks().filter(|network| network.own_bridge);
+        let mut joined = own.filter_map(|network| Some((network, node.spec.end_in(&network.name)?)));
+        joined.all(|(network, (_, mac))| {
             let mut objects = host.objects.iter();
-            objects.any(|object| object.kind == "bridge" && object.name == network.bridge)
+            let is_there = objects.any(|object| object.kind == "bridge" && object.name == network.bridge);
+            is_there && !host.broken_bridges.contains(&network.bridge) && !host.unplugged.contains(&mac)
         })
     }
 

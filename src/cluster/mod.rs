@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod down;
 pub mod experiment;
 pub mod files;
+mod found;
 pub mod gc;
 mod git;
 mod guests;

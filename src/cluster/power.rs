@@ -1,6 +1,6 @@
 //! Starts, stops, restarts or recreates some nodes of a cluster. The other nodes stay as they are.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use tokio_util::sync::CancellationToken;
 
@@ -10,7 +10,7 @@ use super::{Cluster, up};
 use crate::base::event::Events;
 use crate::base::failure::Failure;
 use crate::base::name::{HostName, NodeName};
-use crate::engine::{self, EngineError, Fleet, Pending, Target};
+use crate::engine::{self, EngineError, Fleet, HOSTS_AT_ONCE, Pending, Target};
 use crate::host::{Access, LockMode};
 use crate::inventory::{HostEndpoint, ObservedHost};
 use crate::plan::NodePlan;
@@ -72,7 +72,7 @@ async fn stop_on(
         return Err(EngineError::Interrupted.into());
     }
     // First: a node that is off without that was not stopped by the user.
-    configured::mark_stopped(&cluster.dir, nodes.iter().map(|node| &node.name))?;
+    let before = configured::mark_stopped(&cluster.dir, nodes.iter().map(|node| &node.name))?;
     let results = Pending::each(
         events,
         "stopping",
@@ -80,28 +80,67 @@ async fn stop_on(
         nodes,
         |node| &node.name,
         |node| async move {
-            if cancel.is_cancelled() {
-                return Ok(false);
-            }
-            let Some(member) = fleet.get(&node.host) else {
-                return Ok(false);
+            let member = fleet.get(&node.host).filter(|_| !cancel.is_cancelled());
+            let Some(member) = member else {
+                return (*node, Ok(Stop::Untouched));
             };
             let stopped = member.host.stop(reference, node.uuid).await;
-            stopped.map_err(|error| Failure::of_node(node.name.clone(), node.host.clone(), error))
+            let stopped = stopped.map(|ran| if ran { Stop::Stopped } else { Stop::DidNotRun });
+            let failed = |error| Failure::of_node(node.name.clone(), node.host.clone(), error);
+            (*node, stopped.map_err(failed))
         },
     )
     .await;
+    let mut failures = Vec::new();
+    let (mut untouched, mut failed) = (Vec::new(), Vec::new());
+    let mut count = 0;
+    for (node, result) in results {
+        match result {
+            Ok(Stop::Stopped) => count += 1,
+            Ok(Stop::DidNotRun) => {}
+            Ok(Stop::Untouched) => untouched.push(node),
+            Err(failure) => {
+                failed.push(node);
+                failures.push(failure);
+            }
+        }
+    }
+    untouched.extend(still_active(fleet, failed, events).await);
+    let untouched = untouched.iter().map(|node| &node.name);
+    configured::unmark_stopped(&cluster.dir, &before, untouched)?;
     if cancel.is_cancelled() {
         return Err(EngineError::Interrupted.into());
     }
-    let mut failures = Vec::new();
-    let mut count = 0;
-    for result in results {
-        match result {
-            Ok(did) => count += usize::from(did),
-            Err(failure) => failures.push(failure),
-        }
-    }
     EngineError::from_failures("failed to stop nodes", failures)?;
     Ok(count)
+}
+
+/// What was done to a node that is to be stopped.
+enum Stop {
+    Stopped,
+    DidNotRun,
+    /// The user interrupted before.
+    Untouched,
+}
+
+/// Which of these nodes still have a guest. Where a host does not answer, none counts: it may have stopped them.
+async fn still_active<'a>(fleet: &Fleet, nodes: Vec<&'a NodePlan>, events: &Events) -> Vec<&'a NodePlan> {
+    let hosts: BTreeSet<&HostName> = nodes.iter().map(|node| &node.host).collect();
+    let members = fleet.members().iter();
+    let members = members.filter(|member| hosts.contains(&member.endpoint.name));
+    let active = Pending::each(
+        events,
+        "the domains on",
+        HOSTS_AT_ONCE,
+        members,
+        |member| &member.endpoint.name,
+        |member| async move { Some((&member.endpoint.name, member.host.active().await.ok()?)) },
+    )
+    .await;
+    let active: BTreeMap<&HostName, HashSet<String>> = active.into_iter().flatten().collect();
+    let is_active = |node: &&NodePlan| {
+        let domains = active.get(&node.host);
+        domains.is_some_and(|domains| domains.contains(&node.domain))
+    };
+    nodes.into_iter().filter(is_active).collect()
 }

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use indexmap::IndexMap;
 use uuid::Uuid;
 
+use super::found::{Found, Search};
 use super::guests::Look;
 use super::hosts::current_and_former;
 use super::options::PlanOptions;
@@ -16,7 +17,7 @@ use crate::base::failure::Failure;
 use crate::base::name::{HostName, ImageName, NodeName};
 use crate::base::patience::patience;
 use crate::base::units::Moment;
-use crate::engine::{self, ClaimAll, ClaimError, EngineError, Fleet};
+use crate::engine::{self, ClaimAll, ClaimError, Fleet};
 use crate::host::Access;
 use crate::image::{self, BuiltImage};
 use crate::inventory::{HostEndpoint, ObservedHost};
@@ -31,9 +32,6 @@ use crate::topology::Topology;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Pause between attempts to reconnect to a host.
 const PAUSE: Duration = Duration::from_secs(2);
-
-/// Hosts that are left out, with the reason.
-type LeftOut = BTreeMap<HostName, String>;
 
 /// The situation of a cluster that is being raised.
 pub struct Situation {
@@ -65,6 +63,8 @@ pub struct Situation {
     images: IndexMap<ImageName, ImageFacts>,
     /// The nodes that the command is limited to.
     scope: Option<Scope>,
+    /// Unreachable hosts without any of these nodes: they and their nodes stay as they are.
+    idle: BTreeSet<HostName>,
     /// Hosts that took part in an earlier round or `up`.
     touched: BTreeSet<HostName>,
 }
@@ -79,7 +79,20 @@ pub(crate) async fn observe(
     let record = ClusterRecord::load(dir)?;
     let keys = ClusterKeys::load(dir)?.map_or_else(ClusterKeys::generate, Ok)?;
     let hosts = current_and_former(&topology, record.as_ref());
-    let (fleet, observed, lost) = connect_and_observe(&topology, &hosts, &options.connect, events).await?;
+    let before = ClusterRecord::load_plan(dir)?;
+    let search = Search {
+        topology: &topology,
+        before: before.as_ref(),
+        scope: options.scope.as_ref(),
+        access: &options.connect,
+        events,
+    };
+    let Found {
+        fleet,
+        observed,
+        lost,
+        idle,
+    } = search.run(&hosts).await?;
     let adopted = if options.adopt && record.is_none() {
         seen_id(&topology, &observed)
     } else {
@@ -91,7 +104,6 @@ pub(crate) async fn observe(
         .or(adopted)
         .unwrap_or_else(Uuid::new_v4);
     let images = image_facts(&topology, events).await?;
-    let before = ClusterRecord::load_plan(dir)?;
     let known_failures = KnownFailures {
         due: options.scope.as_ref().map(Scope::due).unwrap_or_default(),
         // What concerns only some nodes does not try again to create those that are missing.
@@ -110,7 +122,7 @@ pub(crate) async fn observe(
         observed: observed.clone(),
         known_failures: known_failures.clone(),
     };
-    let plan = limited_plan(&input, options.scope.as_ref())?;
+    let plan = limited_plan(input, options.scope.as_ref(), &idle)?;
     let mut situation = Situation {
         expires: match (&options.scope, &record) {
             // What concerns only some nodes does not change the lease.
@@ -118,6 +130,7 @@ pub(crate) async fn observe(
             _ => topology.ttl.map(|ttl| Moment::now().after(ttl)),
         },
         scope: options.scope.clone(),
+        idle,
         claimed: false,
         stuck: false,
         touched: took_part(known_failures.before.as_ref(), record.as_ref()),
@@ -140,12 +153,15 @@ pub(crate) async fn observe(
 }
 
 /// The plan from what is known, limited to the nodes that the command may change.
-fn limited_plan(input: &PlanInput<'_>, scope: Option<&Scope>) -> Result<Plan, PlanError> {
-    let mut plan = plan(input)?;
-    if let Some(scope) = scope {
-        scope.limit(&mut plan, input.known_failures.before.as_ref())?;
+fn limited_plan(
+    input: PlanInput<'_>,
+    scope: Option<&Scope>,
+    idle: &BTreeSet<HostName>,
+) -> Result<Plan, PlanError> {
+    match scope {
+        Some(scope) => scope.plan(input, idle),
+        None => plan(&input),
     }
-    Ok(plan)
 }
 
 /// A node that the cluster does without.
@@ -156,29 +172,6 @@ fn given_up(missing: &MissingNode) -> (NodeName, FailedNode) {
         ..FailedNode::default()
     };
     (missing.node.clone(), failed)
-}
-
-/// Connects to the hosts and observes them.
-async fn connect_and_observe(
-    topology: &Topology,
-    hosts: &[HostEndpoint],
-    access: &Access,
-    events: &Events,
-) -> Result<(Fleet, Vec<ObservedHost>, LeftOut), EngineError> {
-    let (mut fleet, failures) = Fleet::connect(hosts, access, events).await;
-    let answer = fleet.members().len();
-    let mut lost = leave_out(topology, "failed to reach the hosts", failures, answer, events)?;
-    let (observed, failures) = fleet.observe(events).await;
-    let answer = observed.len();
-    lost.extend(leave_out(
-        topology,
-        "failed to inspect the hosts",
-        failures,
-        answer,
-        events,
-    )?);
-    fleet.retain(|name| !lost.contains_key(name)).await;
-    Ok((fleet, observed, lost))
 }
 
 /// What is known of each image.
@@ -200,32 +193,6 @@ fn took_part(before: Option<&Plan>, record: Option<&ClusterRecord>) -> BTreeSet<
     let planned = before.iter().flat_map(|plan| &plan.hosts).map(|host| &host.name);
     let stranded = record.iter().flat_map(|record| &record.stranded);
     planned.chain(stranded).cloned().collect()
-}
-
-/// The unreachable hosts, if the topology allows missing nodes; otherwise they are an error.
-fn leave_out(
-    topology: &Topology,
-    what: &str,
-    mut failures: Vec<Failure>,
-    answer: usize,
-    events: &Events,
-) -> Result<LeftOut, EngineError> {
-    let nodes = topology.nodes.len();
-    if topology.min_ready.of(nodes) == nodes || answer == 0 {
-        if let Some(failure) = failures.first_mut() {
-            let other = "a `min_ready` below 100% lets `up` continue without unreachable hosts";
-            let hint = failure.hint.take();
-            failure.hint = Some(hint.map_or_else(|| other.to_owned(), |hint| format!("{hint}; {other}")));
-        }
-        EngineError::from_failures(what, failures)?;
-        return Ok(BTreeMap::new());
-    }
-    let lost = failures.into_iter().filter_map(|failure| {
-        let host = failure.host.clone()?;
-        events.warn(format!("{host} is left out: {}", failure.error()));
-        Some((host, failure.summary()))
-    });
-    Ok(lost.collect())
 }
 
 /// The id of the cluster of this name on the hosts, if there is only one.
@@ -283,6 +250,13 @@ impl Situation {
             .filter(|(host, _)| self.touched.contains(*host))
             .map(|(host, why)| (host.clone(), why.clone()))
             .collect()
+    }
+
+    /// The hosts that the record names as such: also those that were so before, and that this command leaves alone.
+    pub(crate) fn stranded_in_record(&self) -> BTreeSet<HostName> {
+        let before = self.record.iter().flat_map(|record| &record.stranded);
+        let idle = before.filter(|host| self.idle.contains(*host)).cloned();
+        self.stranded().into_keys().chain(idle).collect()
     }
 
     /// Claims the capacity of the plan on the hosts that take part.
@@ -373,7 +347,7 @@ impl Situation {
             observed: self.observed.clone(),
             known_failures: self.retry.known_failures.clone(),
         };
-        self.plan = limited_plan(&input, self.scope.as_ref())?;
+        self.plan = limited_plan(input, self.scope.as_ref(), &self.idle)?;
         Ok(())
     }
 

@@ -46,7 +46,7 @@ pub(crate) fn store(options: &UpOptions, situation: &Situation) -> anyhow::Resul
         experiment: options.experiment.clone(),
         base_dir: topology.base_dir.clone(),
         hosts: current_and_former(topology, record.as_ref()),
-        stranded: situation.stranded().into_keys().collect(),
+        stranded: situation.stranded_in_record().into_iter().collect(),
         users: users(plan),
     }
     .store(dir)?;

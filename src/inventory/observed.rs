@@ -7,8 +7,8 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::NodeSpec;
 use super::id::{ClusterRef, ShortId};
+use super::{Mac, NodeSpec};
 use crate::base::name::{ClusterName, GroupName, HostName, NodeName};
 use crate::base::units::MiB;
 
@@ -40,9 +40,13 @@ pub struct HostFacts {
     pub underlay_mtu: Option<u32>,
     /// Destinations of the host's routes, without default routes and our own devices, with the device name.
     pub routes: Vec<(Ipv4Net, String)>,
-    /// Its IPv4 addresses, without those of our own devices. Nodes on an existing bridge must not get one of them.
+    /// Its IPv4 addresses, without those of our own devices, and those of its default routers. Nodes on an existing
+    /// bridge must not get one of them.
     #[serde(default)]
     pub addresses: Vec<Ipv4Addr>,
+    /// The routers of its other routes. Nodes must not get one of them either, but a node may have become one.
+    #[serde(default)]
+    pub routers: Vec<Ipv4Addr>,
     /// VXLAN identifiers in use.
     pub vnis: Vec<u32>,
     /// The kernel's boot id: hosts that share it share a machine.
@@ -170,6 +174,12 @@ pub struct ObservedHost {
     /// Domains that others made from nodes.
     #[serde(default)]
     pub copies: Vec<ObservedCopy>,
+    /// Our bridges that are down or have no IPv4 address: nodes on them cannot be reached until `up` repairs them.
+    #[serde(default)]
+    pub broken_bridges: Vec<String>,
+    /// Ethernet addresses of the guests' interfaces that are on no bridge, which `up` repairs as well.
+    #[serde(default)]
+    pub unplugged: Vec<Mac>,
 }
 
 #[cfg(test)]
@@ -191,6 +201,7 @@ impl ObservedHost {
                 underlay_mtu: None,
                 routes: Vec::new(),
                 addresses: Vec::new(),
+                routers: Vec::new(),
                 vnis: Vec::new(),
                 boot_id: None,
                 kvm: None,
@@ -204,6 +215,8 @@ impl ObservedHost {
             token: String::new(),
             unreadable: Vec::new(),
             copies: Vec::new(),
+            broken_bridges: Vec::new(),
+            unplugged: Vec::new(),
         }
     }
 }

@@ -70,7 +70,7 @@ impl Link {
 
     /// The Ethernet address of the guest whose interface it is the host's end of, if libvirt made it: it has that address
     /// with `fe` as the first byte, so that the bridge never takes it as its own.
-    pub(super) fn node(&self) -> Option<Mac> {
+    pub fn node(&self) -> Option<Mac> {
         let has_usual_name = self.ifname.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if self.kind() != "tun" || !has_usual_name {
             return None;
@@ -114,7 +114,8 @@ impl Link {
             .unwrap_or(false)
     }
 
-    pub(super) fn is_up(&self) -> bool {
+    /// Whether it is up, with or without a carrier.
+    pub fn is_up(&self) -> bool {
         self.flags.iter().any(|flag| flag == "UP")
     }
 }

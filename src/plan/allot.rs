@@ -1,7 +1,7 @@
 //! Which address each host and each node gets in a network.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::address::Addresses;
@@ -53,13 +53,20 @@ pub(super) fn allot<'a>(
     existing: &Existing<'_>,
 ) -> Result<Allotment<'a>, PlanError> {
     let (input, topology) = (given.input, given.input.topology);
+    let old = existing.nodes.values();
+    let old = old.filter_map(|old| old.found.node.mark.spec.address_in(&network.name));
+    let old: HashSet<Ipv4Addr> = old.collect();
     let hosts: &[Host] = if network.own_bridge { &topology.hosts } else { &[] };
     // Our own bridge carries no other cluster, and only the hosts' addresses that are given here.
     let of_hosts = input
         .observed
         .iter()
         .filter(|_| !network.own_bridge)
-        .flat_map(|host| &host.facts.addresses)
+        .flat_map(|host| {
+            let routers = host.facts.routers.iter();
+            let others = routers.filter(|router| !old.contains(*router));
+            host.facts.addresses.iter().chain(others)
+        })
         .copied();
     let others = input
         .observed

@@ -5,7 +5,7 @@
 //! is no plan, `disks` compares disks with their images and the firmware of images with that of hosts, `network`,
 //! `vni` and `allot` assign devices, identifiers and addresses, `conflict` finds what other clusters and networks
 //! have already, `diff` and `actions` choose what is done to each node, with its reason, and `assemble` builds the
-//! nodes and hosts. `scope` limits a plan to some nodes.
+//! nodes and hosts. `scope` limits a plan to some nodes, and `idle` keeps hosts in it that do not matter to them.
 //!
 //! What belongs to one host is in its `Site`, what belongs to one node in its `Item`. All of them are in
 //! `Given`, which does not change; later values point to them.
@@ -24,6 +24,7 @@ mod error;
 mod existing;
 pub mod garbage;
 mod given;
+mod idle;
 mod missing;
 mod model;
 mod natural;

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::error::PlanError;
-use super::model::{Due, NodePlan, Plan};
+use super::model::{Due, NodePlan, Plan, PlanInput};
+use super::{idle, plan};
 use crate::base::event::ActionKind;
-use crate::base::name::{NetworkName, NodeName};
+use crate::base::name::{HostName, NetworkName, NodeName};
 
 /// The nodes that a plan is limited to, and what the user asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,9 +33,26 @@ impl Scope {
         self.kind == ActionKind::Recreate
     }
 
+    /// Makes the plan for its nodes. `idle` are unreachable hosts without any of them: they and their nodes stay in the
+    /// plan as they were.
+    pub fn plan(&self, mut input: PlanInput<'_>, idle: &BTreeSet<HostName>) -> Result<Plan, PlanError> {
+        input.known_failures.closed.extend(idle.iter().cloned());
+        if let Some(before) = &input.known_failures.before {
+            let remembered = idle.iter().filter_map(|host| idle::remembered(before, host));
+            input.observed.extend(remembered);
+        }
+        let mut plan = plan(&input)?;
+        let before = input.known_failures.before.as_ref();
+        if let Some(before) = before {
+            idle::leave(&mut plan, before, idle);
+        }
+        self.limit(&mut plan, before)?;
+        Ok(plan)
+    }
+
     /// Leaves the other nodes as they are. An error if that is not possible, or if a node would have to be created that
     /// may not be. `before` is the plan that the nodes were made from.
-    pub fn limit(&self, plan: &mut Plan, before: Option<&Plan>) -> Result<(), PlanError> {
+    pub(super) fn limit(&self, plan: &mut Plan, before: Option<&Plan>) -> Result<(), PlanError> {
         let mut refused: Vec<(&NodeName, &str)> = Vec::new();
         for action in &plan.actions {
             let is_selected = self.nodes.contains(&action.node);

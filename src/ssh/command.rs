@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelWriteHalf, Sig};
 use tokio::sync::{mpsc, oneshot};
@@ -17,11 +18,15 @@ use super::backlog::Backlog;
 use super::channel::{Inner, PATIENCE, session_channel};
 use super::ended::{Ended, refusal};
 use super::error::SshError;
+use super::input::{Input, feed};
 use super::request::{CommandShell, ExecEvent, ExecRequest, Output};
 use crate::base::shell::{quote, with_variables};
 
-/// How long the output may stay open and silent after a command has ended (a daemon may have
-/// inherited it).
+/// After a command has ended: how long its open output may be silent before the remote side is asked.
+const SILENCE: Duration = Duration::from_millis(500);
+
+/// How long the output may stay open and silent after that answer (a daemon may have inherited it). Before it, silence
+/// says nothing: the rest of the output may be on its way.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Bytes kept of each output stream if the request has no limit.
@@ -34,21 +39,6 @@ const EVENTS: usize = 64;
 const CLOSING: Duration = Duration::from_secs(2);
 const KILL_PATIENCE: Duration = Duration::from_secs(4);
 const KILLING: Duration = Duration::from_secs(5);
-
-/// Where standard input comes from.
-#[derive(Debug)]
-pub enum Input {
-    /// All of it.
-    Bytes(Vec<u8>),
-    /// In pieces; the end of the channel is the end of input.
-    Pieces(mpsc::Receiver<Vec<u8>>),
-}
-
-impl Default for Input {
-    fn default() -> Self {
-        Self::Bytes(Vec::new())
-    }
-}
 
 /// Runs a command and collects its output.
 pub(super) async fn run(
@@ -164,10 +154,22 @@ enum Refusal {
     Time(Duration),
 }
 
+/// What is known of the output that may still come after the end of a command.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    Unknown,
+    /// The remote side was asked. It answers after all that it has sent before.
+    Asked,
+    /// Nothing has come since its answer.
+    Answered,
+}
+
 /// Why a channel is no longer followed.
 enum Stop {
     /// The remote side closed the channel.
     Closed,
+    /// The connection ended after the command, and before the end of its output.
+    Cut,
     /// The command ended and its output stayed open but silent.
     Quiet,
     TimedOut(Duration),
@@ -238,8 +240,11 @@ impl RunningCommand {
         let stop = {
             let feed = feed(&write, input);
             tokio::pin!(feed);
-            let mut sent = false;
+            let (mut sent, mut is_whole) = (false, false);
+            let mut rest = Rest::Unknown;
+            let mut answer: Option<BoxFuture<'_, ()>> = None;
             loop {
+                let is_over = ended.is_some() && backlog.is_empty();
                 let message = tokio::select! {
                     message = read.wait(), if backlog.has_room() => message,
                     permit = self.events.reserve(), if !backlog.is_empty() => {
@@ -251,10 +256,28 @@ impl RunningCommand {
                     () = &mut feed, if !sent => { sent = true; continue; }
                     after = self.time_is_up() => break Stop::TimedOut(after),
                     () = self.events.closed() => break Stop::Deserted,
-                    () = sleep(GRACE), if ended.is_some() && backlog.is_empty() => break Stop::Quiet,
+                    () = sleep(SILENCE), if is_over && rest == Rest::Unknown => {
+                        rest = Rest::Asked;
+                        answer = Some(Box::pin(self.answer()));
+                        continue;
+                    }
+                    () = some(&mut answer), if rest == Rest::Asked => {
+                        rest = Rest::Answered;
+                        answer = None;
+                        continue;
+                    }
+                    () = sleep(GRACE), if is_over && rest == Rest::Answered => break Stop::Quiet,
                 };
+                if rest == Rest::Answered {
+                    rest = Rest::Unknown;
+                }
                 let event = match message {
+                    None if ended.is_some() && !is_whole => break Stop::Cut,
                     None | Some(ChannelMsg::Close) => break Stop::Closed,
+                    Some(ChannelMsg::Eof) => {
+                        is_whole = true;
+                        continue;
+                    }
                     Some(ChannelMsg::Data { data }) => ExecEvent::Stdout(data.into()),
                     Some(ChannelMsg::ExtendedData { data, .. }) => ExecEvent::Stderr(data.into()),
                     // Data may follow the status, so the status is sent last.
@@ -291,7 +314,7 @@ impl RunningCommand {
             }
         }
         match stop {
-            Stop::Closed | Stop::Quiet => {
+            Stop::Closed | Stop::Cut | Stop::Quiet => {
                 while let Some(event) = backlog.pop() {
                     let _ = self.events.send(event).await;
                 }
@@ -305,6 +328,11 @@ impl RunningCommand {
                 let lost = || ExecEvent::Lost(self.reason());
                 let _ = self.events.send(ended.unwrap_or_else(lost)).await;
             }
+            Stop::Cut => {
+                let reason = self.session.shared.reason();
+                let reason = reason.unwrap_or_else(|| "it ended before all of the output had arrived".into());
+                let _ = self.events.send(ExecEvent::Lost(reason)).await;
+            }
             Stop::Quiet => {
                 let _ = write.close().await;
                 if let Some(event) = ended {
@@ -316,6 +344,15 @@ impl RunningCommand {
                 let _ = self.events.send(ExecEvent::TimedOut(after)).await;
             }
             Stop::Deserted => self.kill(&write).await,
+        }
+    }
+
+    /// Returns once the remote side has answered, and so everything that it sent before has arrived.
+    async fn answer(&self) {
+        let asked = self.session.handle.send_ping().await;
+        // Without an answer as well, if the connection has ended: the channel shows that.
+        if asked.is_err() || self.session.handle.is_closed() {
+            std::future::pending::<()>().await;
         }
     }
 
@@ -363,22 +400,12 @@ impl RunningCommand {
     }
 }
 
-async fn feed(write: &ChannelWriteHalf<Msg>, input: Input) {
-    match input {
-        Input::Bytes(bytes) => {
-            if !bytes.is_empty() && write.data_bytes(bytes).await.is_err() {
-                return;
-            }
-        }
-        Input::Pieces(mut pieces) => {
-            while let Some(piece) = pieces.recv().await {
-                if write.data_bytes(piece).await.is_err() {
-                    return;
-                }
-            }
-        }
+/// Waits for a future if there is one, else without end.
+async fn some(future: &mut Option<BoxFuture<'_, ()>>) {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
     }
-    let _ = write.eof().await;
 }
 
 /// A signal's name as in `kill -l`.

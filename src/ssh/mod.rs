@@ -14,6 +14,7 @@ pub mod fanout;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod host;
+mod input;
 mod keys;
 mod known_hosts;
 mod lines;
@@ -41,10 +42,10 @@ mod tunnel;
 mod turns;
 mod way;
 
-pub use command::Input;
 pub use config::SshConfig;
 pub use ended::Ended;
 pub use error::SshError;
+pub use input::Input;
 pub use known_hosts::{HostKeyError, KnownHosts, Strictness, fingerprint};
 pub use load::Load;
 pub use node::{LoginRetry, login_with_retry};

@@ -11,8 +11,9 @@ use russh::client::Handle;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::channel::{Inner, session_channels};
-use super::command::{self, Input};
+use super::command;
 use super::error::SshError;
+use super::input::Input;
 use super::reason::Requested;
 use super::request::{ByteStream, ExecEvent, ExecRequest, Output};
 use super::shell::{self, Shell, ShellRequest};

@@ -104,6 +104,39 @@ fn a_subnet_that_another_cluster_uses_is_refused_before_anything_is_made() {
 }
 
 #[test]
+fn a_bridge_that_is_down_or_has_lost_its_address_is_repaired_and_its_nodes_are_kept() {
+    let world = World::new();
+    world.topology("bm01", "groups: { n: { count: 2 } }\n");
+    world.run(&["up"]).code(0);
+    let boots = || {
+        let text = world
+            .run(&["exec", "--", "cat /proc/sys/kernel/random/boot_id"])
+            .code(0)
+            .stdout;
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    let before = boots();
+    for broken in [
+        "ip addr flush dev $d; ip link set $d down",
+        "ip link set $d down",
+        "ip addr flush dev $d",
+        "for p in /sys/class/net/$d/brif/*; do ip link set ${p##*/} nomaster; done",
+    ] {
+        let cut = format!(
+            "for l in /sys/class/net/vcb*; do if grep -q ^vcluster:{}: $l/ifalias; then d=${{l##*/}}; {broken}; fi; done",
+            world.name
+        );
+        assert!(on_host("bm01", &cut).status.success(), "{broken}");
+        world.run(&["up"]).code(0);
+        assert_eq!(boots(), before, "{broken}");
+    }
+    world.run(&["down", "-y"]).code(0);
+    assert_eq!(world.traces(), Vec::<String>::new());
+}
+
+#[test]
 fn an_up_that_has_no_node_to_change_repairs_the_network() {
     let world = World::new();
     world.topology("bm[01-02]", "groups: { n: { count: 2, place: spread } }\n");

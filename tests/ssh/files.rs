@@ -335,3 +335,79 @@ async fn a_second_name_of_a_link_arrives_and_that_of_a_pipe_is_named() {
         assert_eq!(skipped, ["tree/p (a named pipe)", "tree/q (a named pipe)"]);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_larger_than_the_limit_is_named_and_costs_no_other() {
+    for server in servers() {
+        let session = server.session().await;
+        let tree = server.path("tree");
+        fs::create_dir_all(tree.join("d/empty")).unwrap();
+        for name in ["a", "d/b", "z"] {
+            fs::write(tree.join(name), name.repeat(1000)).unwrap();
+        }
+        symlink("a", tree.join("link")).unwrap();
+        // The size of the larger one does not fit into the usual header of an archive.
+        for (name, size) in [("d/core", 3 << 20), ("dump", 9 << 30)] {
+            fs::File::create(tree.join(name)).unwrap().set_len(size).unwrap();
+        }
+        let limits = PullLimits {
+            bytes: 1 << 20,
+            ..PullLimits::default()
+        };
+        let into = server.path("into");
+        let pulled = pull(&session, &tree, &into, limits, LIMIT).await.unwrap();
+        let mut skipped = pulled.skipped.lines(9);
+        skipped.sort();
+        let why = "(it is larger than what is left of the limit (`pull --limit`))";
+        assert_eq!(
+            skipped,
+            [format!("tree/d/core {why}"), format!("tree/dump {why}")]
+        );
+        assert_eq!((pulled.files, pulled.changed.count()), (3, 0), "{pulled:?}");
+        for name in ["d/core", "dump"] {
+            fs::remove_file(tree.join(name)).unwrap();
+        }
+        assert_eq!(content(&into.join("tree")), content(&tree));
+        assert_eq!(fs::read_link(into.join("tree/link")).unwrap(), Path::new("a"));
+        // As the path that is asked for, and as one of several that together are too large.
+        let core = server.path("core");
+        fs::File::create(&core).unwrap().set_len(3 << 20).unwrap();
+        let pulled = pull(&session, &core, &into, limits, LIMIT).await.unwrap();
+        assert_eq!(
+            (pulled.files, pulled.skipped.lines(9)),
+            (0, vec![format!("core {why}")])
+        );
+        for number in 0..5 {
+            fs::write(tree.join(format!("part{number}")), vec![number; 300_000]).unwrap();
+        }
+        let pulled = pull(&session, &tree, &into, limits, LIMIT).await.unwrap();
+        assert_eq!((pulled.files, pulled.skipped.count()), (6, 2), "{pulled:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_become_a_directory_since_costs_no_other() {
+    for server in servers() {
+        let session = server.session().await;
+        let tree = server.path("tree");
+        fs::create_dir(&tree).unwrap();
+        fs::write(tree.join("file"), "before").unwrap();
+        symlink("file", tree.join("link")).unwrap();
+        let into = server.path("into");
+        fetch(&session, &tree, &into).await.unwrap();
+        for name in ["file", "link"] {
+            fs::remove_file(tree.join(name)).unwrap();
+            fs::create_dir(tree.join(name)).unwrap();
+            fs::write(tree.join(name).join("x"), "text").unwrap();
+        }
+        fs::write(tree.join("z"), "text").unwrap();
+        let pulled = fetch(&session, &tree, &into).await.unwrap();
+        let mut skipped = pulled.skipped.lines(9);
+        skipped.sort();
+        let named = ["file", "file/x", "link", "link/x"];
+        let why = "a file or link is here in place of a directory of its path";
+        assert_eq!(skipped, named.map(|name| format!("tree/{name} ({why})")));
+        assert_eq!(fs::read(into.join("tree/file")).unwrap(), b"before");
+        assert_eq!(fs::read(into.join("tree/z")).unwrap(), b"text");
+    }
+}

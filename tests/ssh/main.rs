@@ -15,6 +15,7 @@ mod measured;
 mod paths;
 mod server;
 mod shells;
+mod silence;
 mod slowness;
 mod stopping;
 mod supervise;

@@ -3,16 +3,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::guests::{Guests, isolated};
 use super::rounds::{answer, topology, up};
 use super::{HOSTS, World, keeps_all};
 use crate::base::event::ActionKind;
 use crate::base::exit::ExitCode;
-use crate::cluster::configured::Configured;
+use crate::base::name::{HostName, NodeName};
+use crate::cluster::configured::{self, Configured};
+use crate::cluster::nodes::nodes_of;
 use crate::cluster::status::{NodeState, StatusOptions, status};
-use crate::cluster::{Cluster, UpOptions, power};
-use crate::host::fake::FakeHosts;
+use crate::cluster::{Cluster, UpOptions, as_configured, power};
+use crate::engine::Fleet;
+use crate::host::fake::{FakeHosts, Power};
+use crate::inventory::ObservedNode;
 use crate::plan::Scope;
 use crate::report;
 
@@ -72,6 +77,58 @@ async fn a_node_that_the_user_stopped_is_shown_as_such_and_one_that_went_off_is_
     assert_eq!(starts, ["n002"], "`up` starts it again");
 }
 
+/// Interrupts once a guest has ended.
+struct Interrupt(CancellationToken);
+
+impl Power for Interrupt {
+    fn on(&self, _host: &HostName, _node: &ObservedNode, _seed: &[u8]) {}
+
+    fn off(&self, _host: &HostName, _domain: &str) {
+        self.0.cancel();
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_was_not_stopped_does_not_count_as_stopped() {
+    let cancel = CancellationToken::new();
+    let world = World::on(FakeHosts::new(&HOSTS).powered(Arc::new(Interrupt(cancel.clone()))));
+    world.raise("demo", 3).await;
+    let nodes = ["n001", "n002", "n003"].map(|node| node.parse::<NodeName>().unwrap());
+    let boots = || nodes.iter().map(|node| (node.clone(), Some(Uuid::max())));
+    configured::end_configuring(&world.dir("demo"), boots()).unwrap();
+    let cluster = demo(&world);
+    let stop = async || {
+        let access = world.hosts.access();
+        let stopped = power::stop(&cluster, &nodes, &access, &cancel, &world.events).await;
+        let state = Configured::load(&world.dir("demo")).unwrap();
+        (stopped.unwrap_err(), state.nodes, state.stopped)
+    };
+    // None of them, because their host fails.
+    for host in HOSTS {
+        world.hosts.fail(host, "stop");
+    }
+    let (_, configured, stopped) = stop().await;
+    assert_eq!((configured, stopped), (boots().collect(), BTreeSet::new()));
+    // Whether they run is not known.
+    for host in HOSTS {
+        world.hosts.fail(host, "active");
+    }
+    let (_, configured, stopped) = stop().await;
+    assert_eq!((configured.len(), stopped.len()), (0, 3));
+    world.hosts.heal();
+    configured::end_configuring(&world.dir("demo"), boots()).unwrap();
+    // Only one of them, because the user interrupts.
+    let (error, configured, stopped) = stop().await;
+    assert_eq!(report::error::describe(&error).code, ExitCode::Interrupted);
+    assert_eq!((configured.len(), stopped.len()), (2, 1));
+    assert!(stopped.iter().all(|node| !configured.contains_key(node)));
+    let off = NodeState::Stopped;
+    assert_eq!(
+        states(&world).await.iter().filter(|state| **state == off).count(),
+        1
+    );
+}
+
 #[tokio::test]
 async fn a_change_of_some_nodes_is_refused_if_others_would_have_to_be_created() {
     let world = World::new();
@@ -104,6 +161,26 @@ async fn a_change_of_some_nodes_is_refused_if_others_would_have_to_be_created() 
     );
 }
 
+/// The host of a node.
+fn host_of(world: &World, node: &str) -> String {
+    let nodes = demo(world).plan.nodes;
+    let mut nodes = nodes.iter();
+    let node = nodes.find(|planned| planned.name.as_str() == node);
+    node.unwrap().host.to_string()
+}
+
+/// Why a node is not as it was configured.
+async fn trouble(world: &World, node: &str) -> Option<String> {
+    let cluster = demo(world);
+    let access = world.hosts.access();
+    let (fleet, _) = Fleet::connect(&cluster.record.hosts, &access, &world.events).await;
+    let nodes = nodes_of(&cluster.plan, &cluster.keys, &fleet).unwrap();
+    let found = as_configured::check(&cluster, &nodes, &[node.parse().unwrap()], &world.events).await;
+    nodes.close().await;
+    fleet.close().await;
+    found.err().map(|error| error.to_string())
+}
+
 /// Each node that is changed has a new process and is configured again, and the others keep theirs.
 async fn changed(world: &World, guests: &Guests) {
     let topology = topology(world, 3, 3);
@@ -122,8 +199,39 @@ async fn changed(world: &World, guests: &Guests) {
         assert!(now[1].is_some() && now[1] != old, "{kind:?}");
         answer(world, &topology, &demo(world).plan, Some(1)).await;
     }
+    // The host of another node is down.
+    let planned = demo(world).plan;
+    world.hosts.fail(&host_of(world, "n001"), "connect");
+    for kind in [ActionKind::Restart, ActionKind::Recreate] {
+        let old = processes()[1];
+        change(world, "n002", kind)
+            .await
+            .unwrap_or_else(|error| panic!("{error:#}"));
+        let now = processes();
+        assert_eq!((now[0], now[2]), (before[0], before[2]), "{kind:?}");
+        assert!(now[1].is_some() && now[1] != old, "{kind:?}");
+        let plan = demo(world).plan;
+        assert_eq!((&plan.nodes, &plan.hosts), (&planned.nodes, &planned.hosts));
+        assert_eq!(plan.network, planned.network);
+    }
+    let needed = change(world, "n001", ActionKind::Restart).await;
+    assert!(needed.is_err(), "its own host is down");
+    world.hosts.heal();
+    answer(world, &topology, &planned, Some(1)).await;
     assert_eq!(stop(world, "n002").await, 1);
     assert_eq!(processes()[1], None);
+    let off = trouble(world, "n002").await.unwrap();
+    assert!(off.ends_with("n002 (stopped by you)"), "{off}");
+    // A node that answers runs, whatever was to be done to it.
+    let (dir, marked) = (world.dir("demo"), ["n001".parse::<NodeName>().unwrap()]);
+    let unmarked = configured::mark_stopped(&dir, &marked).unwrap();
+    let runs = trouble(world, "n001").await.unwrap();
+    assert!(
+        runs.ends_with("n001 (its configuration is not complete)"),
+        "{runs}"
+    );
+    configured::unmark_stopped(&dir, &unmarked, &marked).unwrap();
+    assert_eq!(trouble(world, "n001").await, None);
     change(world, "n002", ActionKind::Start)
         .await
         .unwrap_or_else(|error| panic!("{error:#}"));
@@ -136,6 +244,13 @@ async fn changed(world: &World, guests: &Guests) {
 
     // Its host reports that it runs, but nothing answers.
     guests.end("n003");
+    // While the bridge is down, that says nothing about the node: only the bridge is repaired.
+    world.hosts.break_bridges(&host_of(world, "n003"));
+    let repaired = up(world, &topology)
+        .await
+        .unwrap_or_else(|error| panic!("{error:#}"));
+    assert!(keeps_all(&repaired.plan), "{:?}", repaired.plan.actions);
+    assert_eq!((processes()[0], processes()[2]), (before[0], None));
     let silent = world.observe_topology(topology.clone()).await;
     let due: Vec<String> = silent
         .plan

@@ -44,6 +44,7 @@ impl Observation for FakeHost {
                 .collect(),
             token: state.token(),
             unreadable: state.unreadable.iter().cloned().collect(),
+            broken_bridges: state.broken_bridges.iter().cloned().collect(),
             ..empty
         })
     }

@@ -39,6 +39,8 @@ struct State {
     locks: BTreeMap<ClusterRef, (u64, LockMode)>,
     /// Clusters whose claim cannot be read.
     unreadable: BTreeSet<ClusterRef>,
+    /// Bridges that are down.
+    broken_bridges: BTreeSet<String>,
     /// Calls that fail, by the name of the method; `connect` among them.
     failing: BTreeSet<&'static str>,
     /// The call in which it loses its power.
@@ -154,6 +156,18 @@ impl FakeHosts {
         for state in self.state().values_mut() {
             state.contents.claims.values_mut().for_each(&change);
         }
+    }
+
+    /// Takes the bridges of all clusters on the host down.
+    pub(crate) fn break_bridges(&self, host: &str) {
+        let mut hosts = self.state();
+        let state = hosts.get_mut(host).unwrap();
+        let bridges = state
+            .contents
+            .objects
+            .iter()
+            .filter(|object| object.kind == "bridge");
+        state.broken_bridges = bridges.map(|object| object.name.clone()).collect();
     }
 
     /// Makes all claims on the host unreadable.

@@ -31,8 +31,9 @@ impl Networks for FakeHost {
         self.call("ensure_network", |state| {
             let (cluster, id) = crate::network::read_alias(&wanted.alias).unwrap();
             let bridge = object("bridge", &wanted.bridge, &ClusterRef::new(&cluster, id));
+            let was_broken = state.broken_bridges.remove(&wanted.bridge);
             NetworkChange {
-                changed: state.contents.objects.insert(bridge),
+                changed: state.contents.objects.insert(bridge) || was_broken,
                 notes: Vec::new(),
             }
         })

@@ -61,6 +61,7 @@ impl Observation for Host {
             .and_then(|output| Probe::read(&output).map_err(Cause::Nonsense))
             .map_err(self.failed("probe the machine"))?;
         let underlay = probe.underlay(self.inner.address);
+        let (broken_bridges, unplugged) = (probe.broken_bridges(), probe.unplugged());
         let facts = HostFacts {
             hostname: shown(&listing.hostname),
             cpus: listing.cpus,
@@ -78,6 +79,7 @@ impl Observation for Host {
             boot_id: Some(probe.boot_id.clone()).filter(|id| !id.is_empty()),
             kvm: probe.kvm(listing.qemu_version),
             addresses: probe.addresses(),
+            routers: probe.routers(),
             routes: probe.routes,
         };
         if let Ok(mut known) = self.inner.facts.lock() {
@@ -105,6 +107,8 @@ impl Observation for Host {
             token: probe.token,
             unreadable: probe.unreadable,
             copies: listing.copies,
+            broken_bridges,
+            unplugged,
         })
     }
 

@@ -1,6 +1,7 @@
 //! One script that collects what libvirt does not report, and the parser of its output.
 //! The output is untrusted: whatever does not parse is ignored.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::Ipv4Net;
@@ -12,7 +13,7 @@ use crate::base::shell::with_variables;
 use crate::base::units::MiB;
 use crate::host::error::shown;
 use crate::host::layout::{BASE, DIRECTORY_FUNCTIONS, KVM_RESULT, Owner, ROOT, token};
-use crate::inventory::{Claim, ClusterRef, ObservedClaim, ObservedObject, ShortId};
+use crate::inventory::{Claim, ClusterRef, Mac, ObservedClaim, ObservedObject, ShortId};
 use crate::network::{self, Link, section};
 
 /// The script. `$1` is `SSH_CONNECTION`.
@@ -43,6 +44,9 @@ pub(crate) struct Probe {
     pub(crate) links: Vec<Link>,
     pub(crate) routes: Vec<(Ipv4Net, String)>,
     pub(crate) default_device: Option<String>,
+    /// Routers of default routes, and of all others.
+    default_routers: Vec<Ipv4Addr>,
+    other_routers: Vec<Ipv4Addr>,
     pub(crate) tsc_khz: Option<u64>,
     /// Our directories, links and tables.
     pub(crate) objects: Vec<ObservedObject>,
@@ -60,6 +64,26 @@ struct Route {
     dst: String,
     #[serde(default)]
     dev: String,
+    #[serde(default)]
+    gateway: String,
+    /// In place of `dev` and `gateway`, if it has several.
+    #[serde(default)]
+    nexthops: Vec<NextHop>,
+}
+
+#[derive(Debug, Deserialize)]
+struct NextHop {
+    #[serde(default)]
+    gateway: String,
+}
+
+impl Route {
+    /// Its routers. One of the other family is in another field.
+    fn routers(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
+        let hops = self.nexthops.iter().map(|hop| &hop.gateway);
+        let gateways = std::iter::once(&self.gateway).chain(hops);
+        gateways.filter_map(|gateway| gateway.parse().ok())
+    }
 }
 
 impl Probe {
@@ -101,6 +125,7 @@ impl Probe {
         let routes: Vec<Route> = serde_json::from_str(json.trim()).unwrap_or_default();
         for route in routes {
             if route.dst == "default" {
+                self.default_routers.extend(route.routers());
                 self.default_device = self.default_device.take().or(Some(route.dev));
                 continue;
             }
@@ -113,6 +138,9 @@ impl Probe {
                 // A host route has no prefix length.
                 Err(_) => route.dst.parse::<std::net::Ipv4Addr>().ok().map(Ipv4Net::from),
             };
+            if !ours {
+                self.other_routers.extend(route.routers());
+            }
             if let (Some(net), false) = (net, ours) {
                 self.routes.push((net, route.dev.chars().take(15).collect()));
             }
@@ -187,20 +215,39 @@ impl Probe {
             .or_else(of_default_route)
     }
 
-    /// The host's IPv4 addresses, without those of our own devices.
+    /// The host's IPv4 addresses, without those of our own devices, and those of its default routers.
     pub(crate) fn addresses(&self) -> Vec<Ipv4Addr> {
         let ours = |link: &Link| network::read_alias(&link.ifalias).is_some();
         let links = self.links.iter().filter(|link| !ours(link));
         let addresses = links.flat_map(Link::addresses).map(|(address, _)| address);
-        let mut addresses: Vec<Ipv4Addr> = addresses
-            .filter_map(|address| match address {
-                IpAddr::V4(address) if !address.is_loopback() => Some(address),
-                _ => None,
-            })
-            .collect();
-        addresses.sort_unstable();
-        addresses.dedup();
-        addresses
+        let own = addresses.filter_map(|address| match address {
+            IpAddr::V4(address) if !address.is_loopback() => Some(address),
+            _ => None,
+        });
+        sorted(own.chain(self.default_routers.iter().copied()))
+    }
+
+    /// The routers of its other routes.
+    pub(crate) fn routers(&self) -> Vec<Ipv4Addr> {
+        sorted(self.other_routers.iter().copied())
+    }
+
+    /// Our bridges that are down or have no IPv4 address, those that were left half-made included.
+    pub(crate) fn broken_bridges(&self) -> Vec<String> {
+        let ours = |link: &&Link| {
+            let mut objects = self.objects.iter();
+            objects.any(|object| object.kind == "bridge" && object.name == link.ifname)
+        };
+        let works = |link: &Link| link.is_up() && link.addresses().any(|(address, _)| address.is_ipv4());
+        let bridges = self.links.iter().filter(ours);
+        let broken = bridges.filter(|link| !works(link));
+        broken.map(|link| link.ifname.clone()).collect()
+    }
+
+    /// The guests' interfaces that are on no bridge.
+    pub(crate) fn unplugged(&self) -> Vec<Mac> {
+        let loose = self.links.iter().filter(|link| link.master.is_none());
+        loose.filter_map(Link::node).collect()
     }
 
     /// MTU of the device that holds an address.
@@ -220,6 +267,11 @@ impl Probe {
         let known = self.kvm_known.as_ref()?;
         (known.boot_id == self.boot_id && known.qemu_version == qemu_version).then_some(known.works)
     }
+}
+
+fn sorted(addresses: impl Iterator<Item = Ipv4Addr>) -> Vec<Ipv4Addr> {
+    let sorted: BTreeSet<Ipv4Addr> = addresses.collect();
+    sorted.into_iter().collect()
 }
 
 fn read_claim(line: &str) -> Option<ObservedClaim> {

@@ -156,8 +156,12 @@ impl World {
     }
 
     pub(super) fn plan(&self) -> Result<Plan, PlanError> {
+        plan(&self.input())
+    }
+
+    pub(super) fn input(&self) -> PlanInput<'_> {
         let micro: ImageName = "micro".parse().unwrap();
-        plan(&PlanInput {
+        PlanInput {
             topology: &self.topology,
             cluster_id: ID,
             images: IndexMap::from([
@@ -174,7 +178,7 @@ impl World {
             client_key: self.client_key.clone(),
             observed: self.observed.clone(),
             known_failures: self.known_failures.clone(),
-        })
+        }
     }
 
     /// Changes the hosts as if the plan had been applied.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::fixture::{World, doings, layout};
 use crate::base::event::ActionKind;
 use crate::base::name::NodeName;
+use crate::base::units::MiB;
 use crate::inventory::DomainState;
 use crate::plan::{Due, FailedNode, Plan, PlanError, Scope};
 use crate::topology::{MinReady, Place};
@@ -240,5 +241,53 @@ fn a_plan_for_some_nodes_leaves_the_others_as_they_are() {
     assert_eq!(
         refused.unwrap_err().to_string(),
         "a02 would have to be created or removed: does not exist yet"
+    );
+}
+
+#[test]
+fn an_unreachable_host_without_selected_nodes_stays_in_the_plan_as_it_was() {
+    let mut world = World::new().hosts(3, 2048, 16).group("a", 6, 512, Place::Spread);
+    for host in ["bm1", "bm2", "bm3"] {
+        world.at(host).facts.underlay_mtu = Some(9000);
+    }
+    let before = raise(&mut world);
+    // Outdated, all of them.
+    world.image_key = "another".into();
+    let silent = world.observed.remove(1);
+    let idle = BTreeSet::from([silent.name.clone()]);
+    let scope = |kind| Scope {
+        nodes: BTreeSet::from(["a01".parse().unwrap()]),
+        kind,
+    };
+    for (kind, wanted) in [
+        (ActionKind::Restart, ["Restart a01 on bm1: asked for"].as_slice()),
+        (
+            ActionKind::Recreate,
+            ["Recreate a01 on bm1: image micro changed"].as_slice(),
+        ),
+        (ActionKind::Start, [].as_slice()),
+    ] {
+        world.known_failures.due = scope(kind).due();
+        let plan = scope(kind).plan(world.input(), &idle).unwrap();
+        assert_eq!(doings(&plan), wanted);
+        assert_eq!((&plan.network, &plan.hosts), (&before.network, &before.hosts));
+        assert_eq!(plan.nodes[1..], before.nodes[1..], "{kind:?}");
+        let away = plan.actions.iter().filter(|action| action.host == silent.name);
+        let reasons: Vec<&str> = away.map(|action| action.reason.as_str()).collect();
+        assert_eq!(reasons, ["not selected (its host is unreachable)"; 2]);
+    }
+    // A node that does not exist any more is not made there, although the others are full.
+    world.observed[0]
+        .nodes
+        .retain(|node| node.mark.node.as_str() != "a01");
+    for host in &mut world.observed {
+        host.facts.memory = MiB(1024);
+    }
+    world.observed[0].facts.memory = MiB(512);
+    world.known_failures.due = scope(ActionKind::Recreate).due();
+    let refused = scope(ActionKind::Recreate).plan(world.input(), &idle);
+    assert!(
+        matches!(refused, Err(PlanError::DoesNotFit { .. })),
+        "{refused:?}"
     );
 }

@@ -329,6 +329,21 @@ fn on_an_existing_bridge_no_node_gets_an_address_of_a_host() {
 }
 
 #[test]
+fn a_node_that_has_become_a_router_of_the_hosts_keeps_its_address() {
+    let mut world = World::new().hosts(1, 4096, 8).group("a", 2, 512, Place::Pack);
+    world.topology.network.subnet = "192.168.50.0/24".parse().unwrap();
+    world.topology.network.bridge = Some("br0".to_owned());
+    world.at("bm1").facts.routers = vec![[192, 168, 50, 1].into()];
+    let plan = world.plan().unwrap();
+    let addresses = plan.nodes.iter().map(|node| node.spec.address.to_string());
+    let addresses: Vec<String> = addresses.collect();
+    assert_eq!(addresses, ["192.168.50.2", "192.168.50.3"], "a router of others");
+    world.apply(&plan);
+    world.at("bm1").facts.routers.push([192, 168, 50, 3].into());
+    assert_eq!(doings(&world.plan().unwrap()), Vec::<String>::new());
+}
+
+#[test]
 fn a_domain_that_was_renamed_is_recreated_with_the_reason() {
     let mut world = World::new().hosts(1, 4096, 8).group("a", 2, 512, Place::Pack);
     let plan = world.plan().unwrap();

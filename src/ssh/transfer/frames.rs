@@ -6,7 +6,8 @@ use std::io::{self, BufRead, BufReader, Read};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::local::{Local, PullLimits, Sent, UnpackError, refused};
+use super::entry::{PullLimits, Sent, UnpackError, refused};
+use super::local::{Local, why_missed};
 use super::names::shown;
 use super::recover::{Got, Want};
 
@@ -62,7 +63,15 @@ fn one<R: Read>(lines: &mut Lines<R>, want: &Want, local: &mut Local) -> Result<
     };
     let got = match kind {
         Some(b'F') => {
-            let received = local.receive(&place, &mut content)?;
+            let received = match local.receive(&place, &mut content) {
+                Ok(received) => received,
+                Err(error) => {
+                    let why = why_missed(&error).ok_or(error)?;
+                    // The next frame is behind it.
+                    content.skip().map_err(UnpackError::Stream)?;
+                    return Ok(Got::Failed(why.to_owned()));
+                }
+            };
             if let Some(Err(error)) = content.end {
                 return Ok(Got::Failed(error));
             }
@@ -84,8 +93,10 @@ fn one<R: Read>(lines: &mut Lines<R>, want: &Want, local: &mut Local) -> Result<
             if let Some(Err(error)) = content.end {
                 return Ok(Got::Failed(error));
             }
-            local.link(&place, to.strip_suffix(b"\n").unwrap_or(&to))?;
-            Got::Link
+            match local.link(&place, to.strip_suffix(b"\n").unwrap_or(&to)) {
+                Ok(()) => Got::Link,
+                Err(error) => Got::Failed(why_missed(&error).ok_or(error)?.to_owned()),
+            }
         }
         Some(b'N') => {
             content.skip().map_err(UnpackError::Stream)?;
@@ -208,10 +219,43 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_are_cut_or_too_long_or_lead_out_are_errors() {
+    fn a_file_that_is_too_large_or_has_no_place_costs_no_other() {
         let into = tempfile::tempdir().unwrap();
-        let long = format!("F\n{}.\n", "YWJj\n".repeat(400));
-        for text in ["", "F\nYWJj\n", "X\n.\n", "F\n*\n.\n", long.as_str()] {
+        fs::write(into.path().join("file"), "before").unwrap();
+        std::os::unix::fs::symlink("/tmp", into.path().join("link")).unwrap();
+        let long = "YWJj\n".repeat(400);
+        let text = format!(
+            "F\n{long}.\nF\nYWJj\n.\nL\neAo=\n.\nF\n{}.\n",
+            "YWJj\n".repeat(300)
+        );
+        let names: [&[u8]; 4] = [b"large", b"file/x", b"link/l", b"fits"];
+        let got = read_into(into.path(), &text, &names).unwrap();
+        let blocked = "a file or link is here in place of a directory of its path";
+        assert!(
+            matches!(&got[0], Got::Failed(why) if why.starts_with("it is larger")),
+            "{got:?}"
+        );
+        assert_eq!(
+            got[1..3],
+            [Got::Failed(blocked.into()), Got::Failed(blocked.into())]
+        );
+        assert!(
+            matches!(&got[3], Got::Content(content) if content.length == 900),
+            "{got:?}"
+        );
+        let mut left: Vec<_> = fs::read_dir(into.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["file", "fits", "link"]);
+    }
+
+    #[test]
+    fn frames_that_are_cut_or_without_end_or_lead_out_are_errors() {
+        let into = tempfile::tempdir().unwrap();
+        let endless = format!("F\n{}", "YWJj\n".repeat(100_000));
+        for text in ["", "F\nYWJj\n", "X\n.\n", "F\n*\n.\n", endless.as_str()] {
             assert!(read_into(into.path(), text, &[b"a"]).is_err(), "{text}");
         }
         for name in [&b"../a"[..], b"/a", b""] {

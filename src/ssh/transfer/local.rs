@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -17,13 +17,13 @@ use nix::errno::Errno;
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
+use super::entry::{Content, Place, PullLimits, Seen, Sent, UnpackError, refused};
 use super::names::{inside, leads_out, short, shown};
 use super::noted::Noted;
 use crate::base::digest::hex;
 
-/// The longest path, which also limits the depth: each component costs a file system access.
+/// The longest path.
 const PATH_LIMIT: usize = 4096;
-const DEPTH_LIMIT: usize = 256;
 
 /// Fetched files are not writable by others, whatever the umask.
 pub(super) const DIRECTORY_MODE: u32 = 0o755;
@@ -37,88 +37,14 @@ const ODD_NAME: &str = "the file system here does not accept its name";
 /// Why an entry is skipped in whose place this machine has a directory, of an earlier transfer for example.
 const DIRECTORY_HERE: &str = "a directory of its name is here";
 
-/// Why an entry of more than [`DEPTH_LIMIT`] parts is not written.
+/// Why an entry is skipped whose directory cannot be created, because an earlier transfer left something else there.
+const NO_DIRECTORY_HERE: &str = "a file or link is here in place of a directory of its path";
+
+/// Why a file is skipped that would exceed the limit on bytes.
+pub(super) const TOO_LARGE: &str = "it is larger than what is left of the limit (`pull --limit`)";
+
+/// Why an entry with too many parts is not written.
 pub(super) const TOO_DEEP: &str = "it is nested too deeply";
-
-/// Limits on what one node may send.
-#[derive(Clone, Copy, Debug)]
-pub struct PullLimits {
-    /// Bytes of all files together.
-    pub bytes: u64,
-    /// Files, directories and links together.
-    pub entries: usize,
-}
-
-impl Default for PullLimits {
-    fn default() -> Self {
-        Self {
-            bytes: 8 << 30,
-            entries: 1_000_000,
-        }
-    }
-}
-
-/// Why what a node sends is not written.
-#[derive(Debug)]
-pub(super) enum UnpackError {
-    Refused { entry: String, reason: String },
-    Local { path: PathBuf, source: io::Error },
-    Stream(io::Error),
-}
-
-pub(super) fn refused(entry: &str, reason: &str) -> UnpackError {
-    UnpackError::Refused {
-        entry: entry.to_owned(),
-        reason: reason.to_owned(),
-    }
-}
-
-/// An entry that a node has sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Seen {
-    /// A whole file.
-    File(Sent, Content),
-    /// A file whose content was cut off.
-    Broken(Sent),
-    /// Anything else, skipped entries included.
-    Other,
-}
-
-/// What was announced of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sent {
-    pub(super) size: u64,
-    /// Seconds since 1970.
-    pub(super) modified: i64,
-}
-
-/// The content of a file that has arrived.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Content {
-    pub(super) digest: String,
-    pub(super) length: u64,
-    pub(super) ends_in_zero: bool,
-}
-
-/// A checked name.
-pub(super) struct Place {
-    /// Below the destination.
-    path: PathBuf,
-    /// For messages.
-    pub(super) shown: String,
-}
-
-impl Place {
-    /// Whether it has too many parts.
-    pub(super) fn is_too_deep(&self) -> bool {
-        self.path.components().count() > DEPTH_LIMIT
-    }
-
-    /// The name in the form of all lists.
-    pub(super) fn name(&self) -> Vec<u8> {
-        self.path.clone().into_os_string().into_vec()
-    }
-}
 
 /// A file that is not at its place yet; dropping it removes it.
 pub(super) struct Replacement {
@@ -134,6 +60,8 @@ pub(super) struct Local {
     /// What has arrived, by its plain name.
     pub(super) seen: HashMap<Vec<u8>, Seen>,
     pub(super) bytes: u64,
+    /// Bytes of entries that were sent and not written.
+    pub(super) passed: u64,
     /// Entries, also skipped ones.
     pub(super) count: usize,
     /// Entries that could not be fetched, with the reason.
@@ -155,6 +83,7 @@ impl Local {
             limits,
             seen: HashMap::new(),
             bytes: 0,
+            passed: 0,
             count: 0,
             skipped: Noted::default(),
             outside: Noted::default(),
@@ -169,6 +98,11 @@ impl Local {
     pub(super) fn files(&self) -> usize {
         let is_file = |seen: &&Seen| !matches!(seen, Seen::Other);
         self.seen.values().filter(is_file).count()
+    }
+
+    /// How many bytes may still arrive.
+    pub(super) fn left(&self) -> u64 {
+        self.limits.bytes.saturating_sub(self.bytes)
     }
 
     /// Checks and counts an entry that must not be nested too deeply.
@@ -214,20 +148,21 @@ impl Local {
         place: &Place,
         written: Result<(), UnpackError>,
     ) -> Result<(), UnpackError> {
-        let why = match &written {
-            Err(UnpackError::Local { source, .. }) => obstacle(source),
-            _ => None,
-        };
-        let Some(why) = why else {
+        let Some(why) = written.as_ref().err().and_then(why_missed) else {
             return written;
         };
-        self.miss(&place.shown, why);
-        self.seen.insert(place.name(), Seen::Other);
+        self.pass_over(place, why);
         Ok(())
     }
 
+    /// Skips an entry for good.
+    pub(super) fn pass_over(&mut self, place: &Place, why: &str) {
+        self.miss(&place.shown, why);
+        self.seen.insert(place.name(), Seen::Other);
+    }
+
     pub(super) fn directory(&mut self, place: &Place, mode: u32) -> Result<(), UnpackError> {
-        self.make_directory(&place.path, &place.shown)?;
+        self.make_directory(&place.path)?;
         // Other users of this machine must not get write access, whatever the umask.
         self.modes
             .push((self.into.join(&place.path), (mode & 0o755) | 0o700));
@@ -251,11 +186,13 @@ impl Local {
             path: target.clone(),
             source,
         })?;
+        let before = self.bytes;
         let filled = self.fill(&mut file, &target, &place.shown, content);
-        if let Err(error @ (UnpackError::Local { .. } | UnpackError::Refused { .. })) = filled {
+        if !matches!(filled, Ok(_) | Err(UnpackError::Stream(_))) {
             // A part of it under its name would look like the whole.
             let _ = fs::remove_file(&target);
-            return Err(error);
+            self.bytes = before;
+            return filled.map(drop);
         }
         settle(&file, mode, sent.modified).map_err(|source| UnpackError::Local { path: target, source })?;
         let why = match filled {
@@ -287,8 +224,16 @@ impl Local {
                 path: parent.to_owned(),
                 source,
             })?;
-        let content = self.fill(file.as_file_mut(), &target, &place.shown, content)?;
-        Ok(Replacement { file, content })
+        let before = self.bytes;
+        let filled = self.fill(file.as_file_mut(), &target, &place.shown, content);
+        if filled.is_err() {
+            // Nothing of it is kept.
+            self.bytes = before;
+        }
+        Ok(Replacement {
+            file,
+            content: filled?,
+        })
     }
 
     /// Moves a received file to its place, over whatever an earlier entry or transfer left there.
@@ -379,7 +324,9 @@ impl Local {
             let piece = &buffer[..read];
             self.bytes += read as u64;
             if self.bytes > self.limits.bytes {
-                return Err(refused(shown, "there is too much data"));
+                return Err(UnpackError::TooLarge {
+                    entry: shown.to_owned(),
+                });
             }
             hash.update(piece);
             // Zeros become holes: a sparse file stays one.
@@ -405,19 +352,22 @@ impl Local {
     /// Creates the parent directories of a path. None may be a symlink, not even one from an earlier pull.
     fn parents(&self, path: &Path, shown: &str) -> Result<(), UnpackError> {
         match path.parent() {
-            Some(parent) if parent != Path::new("") => self.make_directory(parent, shown),
+            Some(parent) if parent != Path::new("") => self.make_directory(parent),
             Some(_) => Ok(()),
             None => Err(refused(shown, "it has no name")),
         }
     }
 
-    fn make_directory(&self, path: &Path, shown: &str) -> Result<(), UnpackError> {
+    fn make_directory(&self, path: &Path) -> Result<(), UnpackError> {
         let mut at = self.into.clone();
         for part in path.components() {
             at.push(part);
             match fs::symlink_metadata(&at) {
                 Ok(meta) if meta.is_dir() => {}
-                Ok(_) => return Err(refused(shown, "its path contains a non-directory")),
+                Ok(_) => {
+                    let source = Errno::ENOTDIR.into();
+                    return Err(UnpackError::Local { path: at, source });
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     let made = fs::DirBuilder::new().mode(DIRECTORY_MODE).create(&at);
                     made.map_err(|source| UnpackError::Local {
@@ -478,11 +428,21 @@ fn settle(file: &File, mode: u32, modified: i64) -> io::Result<()> {
     Ok(())
 }
 
-/// Why an entry cannot be written here, if that says nothing about others.
+/// Why an entry was not written, if that says nothing about others.
+pub(super) fn why_missed(error: &UnpackError) -> Option<&'static str> {
+    match error {
+        UnpackError::Local { source, .. } => obstacle(source),
+        UnpackError::TooLarge { .. } => Some(TOO_LARGE),
+        UnpackError::Refused { .. } | UnpackError::Stream(_) => None,
+    }
+}
+
+/// Why the file system here does not accept an entry, if that says nothing about others.
 fn obstacle(error: &io::Error) -> Option<&'static str> {
     match Errno::from_raw(error.raw_os_error()?) {
         Errno::EILSEQ | Errno::EINVAL | Errno::ENAMETOOLONG => Some(ODD_NAME),
         Errno::EISDIR => Some(DIRECTORY_HERE),
+        Errno::ENOTDIR => Some(NO_DIRECTORY_HERE),
         _ => None,
     }
 }

@@ -1,6 +1,7 @@
 //! Files to and from nodes, as tar streams over a command: nodes need `tar`, `sha256sum`, `find`, `stat`, `xargs` and
 //! `base64`, of GNU or busybox, and no SFTP. Data from a node is treated as hostile. Names contain any bytes.
 
+mod entry;
 mod exchange;
 mod frames;
 mod listing;
@@ -11,12 +12,13 @@ mod pack;
 mod pull;
 mod push;
 mod recover;
+mod tar_end;
 mod tarfile;
 mod unpack;
 #[cfg(any(test, feature = "fuzzing"))]
 mod unpack_fuzz;
 
-pub use local::PullLimits;
+pub use entry::PullLimits;
 pub use noted::{Noted, changed_while_read};
 pub use pack::Archive;
 pub use pull::{Pulled, pull};

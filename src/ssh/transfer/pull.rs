@@ -10,13 +10,16 @@ use std::time::{Duration, Instant};
 
 use super::super::request::{ExecRequest, Output};
 use super::super::session::Session;
+use super::entry::{PullLimits, Seen, UnpackError};
 use super::exchange::{self, Exchanged};
 use super::listing::{Listing, digests};
-use super::local::{DIRECTORY_MODE, Local, PullLimits, Seen, UnpackError};
+use super::local::{DIRECTORY_MODE, Local};
 use super::names::{encoded, from_home, shown};
 use super::noted::Noted;
 use super::recover::{self, Archived, Plan, Verdict};
-use super::{TransferError, checked, frames, unpack};
+use super::tar_end::{Archive, refusals};
+use super::unpack::{self, End};
+use super::{TransferError, checked, frames};
 use crate::base::shell::{quote, with_variables};
 
 /// Bytes of a list of files that are kept.
@@ -85,7 +88,7 @@ pub async fn pull(
     };
     let began = Instant::now();
     let (local, archive) = asked.archive(Local::new(into, limits)).await?;
-    let digests = asked.digests(&local).await?;
+    let digests = asked.digests(&local, &archive).await?;
     let is_whole = |(name, seen): (&Vec<u8>, &Seen)| match seen {
         Seen::File(_, content) => digests.get(name) == Some(&content.digest),
         Seen::Broken(_) => false,
@@ -123,38 +126,6 @@ fn split(path: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     Some(([start, directory].concat(), name))
 }
 
-/// How tar ended.
-struct Archive {
-    output: Output,
-    /// The error if the archive ends within an entry.
-    cut: Option<std::io::Error>,
-}
-
-impl Archive {
-    fn is_quiet(&self) -> bool {
-        self.output.is_success() && self.cut.is_none() && self.output.stderr.is_empty()
-    }
-
-    /// Whether tar reports this. Its language is English, and a file's name can add a report, but not hide one.
-    fn reports(&self, what: &str) -> bool {
-        String::from_utf8_lossy(&self.output.stderr).contains(what)
-    }
-
-    /// What tar reports of entries that it could not read.
-    fn refusals(&self) -> Vec<String> {
-        let causes = [
-            "Permission denied",
-            "Operation not permitted",
-            "Input/output error",
-        ];
-        let errors = String::from_utf8_lossy(&self.output.stderr).into_owned();
-        let lines = errors
-            .lines()
-            .filter(|line| causes.iter().any(|cause| line.ends_with(*cause)));
-        lines.take(NAMES).map(|line| shown(line.as_bytes())).collect()
-    }
-}
-
 /// The path that was asked for.
 struct Asked<'a> {
     session: &'a Session,
@@ -165,7 +136,8 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    fn request(&self, what: &str, stdin: Vec<u8>) -> ExecRequest {
+    /// `most` are the bytes that a file may have to be read for its digest; empty without a limit.
+    fn request(&self, what: &str, most: &str, stdin: Vec<u8>) -> ExecRequest {
         let frames = if what == "single" {
             include_str!("frames.sh")
         } else {
@@ -173,6 +145,7 @@ impl Asked<'_> {
         };
         let variables = [
             ("what", what),
+            ("most", most),
             ("directory", self.directory.as_str()),
             ("asked", self.name.as_str()),
             ("frames", frames),
@@ -190,21 +163,26 @@ impl Asked<'_> {
     /// Fetches all of it.
     async fn archive(&self, mut local: Local) -> Result<(Local, Archive), TransferError> {
         let limits = self.limits;
-        let request = self.request("archive", Vec::new());
-        let exchanged = exchange::stream(self.session, &request, "tar", move |stream| {
+        let request = self.request("archive", "", Vec::new());
+        let mut exchanged = exchange::stream(self.session, &request, "tar", move |stream| {
             let unpacked = unpack::unpack(stream, limits, &mut local);
             (local, unpacked)
         })
         .await?;
-        let ((local, cut), output) = self.read(exchanged)?;
-        let archive = Archive { output, cut };
+        // Of an archive that was left, the rest may still be on its way.
+        exchanged.has_surplus &= !matches!(exchanged.value.1, Ok(End::Left));
+        let ((local, end), output) = self.read(exchanged)?;
+        let archive = Archive { output, end };
         if local.count > 0 {
             return Ok((local, archive));
         }
         // Nothing has arrived: tar's error has the reason.
-        let Archive { output, cut } = archive;
+        let Archive { output, end } = archive;
         let output = checked(self.session.name(), output)?;
-        let cut = cut.map_or_else(|| "nothing was sent".to_owned(), |error| error.to_string());
+        let cut = match end {
+            End::Cut(error) => error.to_string(),
+            End::Whole | End::Left => "nothing was sent".to_owned(),
+        };
         let errors = String::from_utf8_lossy(&output.stderr);
         let last = errors.lines().next_back().map(|line| shown(line.as_bytes()));
         Err(self.remote(last.unwrap_or(cut)))
@@ -225,6 +203,11 @@ impl Asked<'_> {
             Err(UnpackError::Refused { entry, reason }) => {
                 Err(TransferError::Refused { node, entry, reason })
             }
+            Err(UnpackError::TooLarge { entry }) => Err(TransferError::Refused {
+                node,
+                entry,
+                reason: "there is too much data".into(),
+            }),
             Err(UnpackError::Local { path, source }) => Err(TransferError::Local { path, source }),
             Err(UnpackError::Stream(error)) => {
                 // The command's error has the reason.
@@ -248,11 +231,21 @@ impl Asked<'_> {
     }
 
     /// The digests of its files on the node.
-    async fn digests(&self, local: &Local) -> Result<HashMap<Vec<u8>, String>, TransferError> {
-        if local.files() == 0 {
+    async fn digests(
+        &self,
+        local: &Local,
+        archive: &Archive,
+    ) -> Result<HashMap<Vec<u8>, String>, TransferError> {
+        if local.files() == 0 && !archive.is_cut() {
             return Ok(HashMap::new());
         }
-        let output = exchange::run(self.session, &self.request("digests", Vec::new()), "sha256sum").await?;
+        let most = match archive.end {
+            // A file that is too large to be fetched may take long to be read. `find` counts in signed numbers.
+            End::Left => self.limits.bytes.min(i64::MAX.unsigned_abs()).to_string(),
+            End::Whole | End::Cut(_) => String::new(),
+        };
+        let request = self.request("digests", &most, Vec::new());
+        let output = exchange::run(self.session, &request, "sha256sum").await?;
         // Any other failure is that of single files.
         if output.code() == Some(127) {
             checked(self.session.name(), output)?;
@@ -261,11 +254,11 @@ impl Asked<'_> {
         Ok(digests(&output.stdout))
     }
 
-    /// All its files.
-    async fn list(&self) -> Result<Listing, TransferError> {
-        let output = exchange::run(self.session, &self.request("list", Vec::new()), "find").await?;
+    /// All its files, and the output that they are from.
+    async fn list(&self) -> Result<(Listing, Output), TransferError> {
+        let output = exchange::run(self.session, &self.request("list", "", Vec::new()), "find").await?;
         let begin = exchange::begin(&output.stdout).unwrap_or_default();
-        Ok(Listing::parse(&output.stdout[begin..]))
+        Ok((Listing::parse(&output.stdout[begin..]), output))
     }
 }
 
@@ -284,13 +277,14 @@ impl Rest<'_> {
         archive: &Archive,
         began: Instant,
     ) -> Result<(), TransferError> {
-        let listing = self.asked.list().await?;
+        let (listing, listed) = self.asked.list().await?;
         let archived = Archived {
-            is_cut: archive.cut.is_some() || archive.output.code().is_none(),
+            is_cut: archive.is_cut(),
             is_padded: archive.reports("padding with zeros"),
             age: i64::try_from(began.elapsed().as_secs()).unwrap_or(i64::MAX),
         };
-        let plan = recover::plan(&self.local.seen, digests, &listing, archived);
+        let mut plan = recover::plan(&self.local.seen, digests, &listing, archived);
+        plan.fit(self.local.left());
         for (name, why) in &plan.missing {
             self.local.miss(&shown(name), why);
         }
@@ -299,11 +293,14 @@ impl Rest<'_> {
         }
         self.corrupt.extend(plan.corrupt.iter().cloned());
         self.fetch(plan, digests).await?;
-        // As those in a directory that cannot be read.
-        if self.local.skipped.count() == 0 {
-            for line in archive.refusals() {
-                self.local.miss("an entry", &line);
-            }
+        // As those in a directory that cannot be read. Of an archive that was cut, tar may not have come to them.
+        let refused = match (archived.is_cut, self.local.skipped.count()) {
+            (true, _) => refusals(&listed),
+            (false, 0) => refusals(&archive.output),
+            (false, _) => Vec::new(),
+        };
+        for line in refused {
+            self.local.miss("an entry", &line);
         }
         Ok(())
     }
@@ -317,13 +314,14 @@ impl Rest<'_> {
             return Ok(());
         }
         let limits = self.asked.limits;
-        let request = self.asked.request("single", frames::list(&wanted));
+        let request = self.asked.request("single", "", frames::list(&wanted));
         // The local side goes to the thread that reads, and comes back.
         let mut local = std::mem::replace(&mut self.local, Local::new(Path::new(""), limits));
         let exchanged = exchange::stream(self.asked.session, &request, "head", move |stream| {
             let made = directories.iter().try_for_each(|(name, mode)| {
                 let place = local.admit(name, None)?;
-                local.directory(&place, *mode)
+                let made = local.directory(&place, *mode);
+                local.or_miss(&place, made)
             });
             let got = made.and_then(|()| frames::read(stream, &wanted, limits, &mut local));
             (local, got.map(|got| (wanted, got)))

@@ -1,5 +1,5 @@
-# Reads a file or a directory. Variables: `what` to do; `directory` and `asked`, the path in two parts, encoded; `frames`,
-# the script that sends single files. Needs `plain`. All paths begin with `.//`, which no name contains: that is how the
+# Reads a file or a directory. Variables: `what` to do; `most`, the bytes of the largest file that gets a digest, or empty;
+# `directory` and `asked`, the path in two parts, encoded; `frames`, the script that sends single files. Needs `plain`. All paths begin with `.//`, which no name contains: that is how the
 # beginning of a record is found in lists of names with any bytes.
 # shellcheck shell=sh disable=SC2154
 # The login shell may have printed something.
@@ -28,6 +28,7 @@ case $what in
     ;;
   digests)
     command -v sha256sum >/dev/null || { echo "sha256sum: not found" >&2; exit 127; }
+    [ -z "$most" ] || exec find -H "$path" -type f ! -size "+${most}c" -exec sha256sum {} +
     exec find -H "$path" -type f -exec sha256sum {} +
     ;;
   list)

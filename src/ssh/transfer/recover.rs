@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 
+use super::entry::{Content, Seen, Sent};
 use super::listing::{Kind, Listing, Stat};
-use super::local::{Content, Seen, Sent};
+use super::local::TOO_LARGE;
 
 /// The difference between the clocks of node and controller over the time of a transfer, and the rounding of both, in
 /// seconds: a file that was changed no longer before it may have been changed during it.
@@ -82,6 +83,24 @@ pub(super) struct Plan {
     pub(super) corrupt: Vec<Vec<u8>>,
     /// What cannot be fetched, and why.
     pub(super) missing: Vec<(Vec<u8>, &'static str)>,
+}
+
+impl Plan {
+    /// Leaves out the files that are larger than what is `left` of the limit behind those before them.
+    pub(super) fn fit(&mut self, mut left: u64) {
+        self.wanted.retain(|want| {
+            let size = match want.stat.kind() {
+                Kind::File => want.stat.size,
+                _ => 0,
+            };
+            if size > left {
+                self.missing.push((want.name.clone(), TOO_LARGE));
+                return false;
+            }
+            left -= size;
+            true
+        });
+    }
 }
 
 /// Compares what has arrived with the digests and the files of the node.

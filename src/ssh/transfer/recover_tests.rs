@@ -163,3 +163,26 @@ fn what_was_read_again_is_judged_by_time_and_size() {
         Verdict::Missing("no".into())
     );
 }
+
+#[test]
+fn files_are_left_out_that_are_larger_than_what_is_left_behind_those_before_them() {
+    let want = |name: &str, mode, size| Want {
+        name: name.into(),
+        stat: stat(mode, size, OLD),
+        ..Want::unseen(size, false)
+    };
+    let mut plan = Plan {
+        wanted: vec![
+            want("a", 0o100_644, 600),
+            want("b", 0o100_644, 500),
+            want("c", 0o120_777, 500),
+            want("d", 0o100_644, 400),
+            want("e", 0o100_644, 0),
+        ],
+        ..Plan::default()
+    };
+    plan.fit(1000);
+    let left: Vec<&[u8]> = plan.wanted.iter().map(|want| want.name.as_slice()).collect();
+    assert_eq!(left, [b"a", b"c", b"d", b"e"]);
+    assert_eq!(plan.missing, [(b"b".to_vec(), TOO_LARGE)]);
+}

@@ -2,10 +2,12 @@
 //! contains. The stream as a whole is bounded: a node can send endless headers, and skipped entries of any size.
 
 use std::io::{self, Read};
+use std::ops::ControlFlow;
 
 use tar::{Archive, Entry, EntryType, PaxExtensions};
 
-use super::local::{Local, PullLimits, Seen, Sent, TOO_DEEP, UnpackError, refused};
+use super::entry::{Place, PullLimits, Sent, UnpackError, refused};
+use super::local::{Local, TOO_DEEP, TOO_LARGE};
 use super::names::short;
 
 /// The longest header that contains a name.
@@ -14,12 +16,18 @@ const HEADER_LIMIT: u64 = 64 * 1024;
 /// Bytes of headers and padding that an entry may take on average.
 const OVERHEAD: u64 = 4096;
 
-/// Unpacks. If the stream ends within an entry, returns the error: what came before has arrived.
-pub(super) fn unpack(
-    stream: impl Read,
-    limits: PullLimits,
-    local: &mut Local,
-) -> Result<Option<io::Error>, UnpackError> {
+/// How an archive ended. What came before has arrived in any case.
+#[derive(Debug)]
+pub(super) enum End {
+    Whole,
+    /// Within an entry.
+    Cut(io::Error),
+    /// Before a file that is too large to be read from it: nothing more was read.
+    Left,
+}
+
+/// Unpacks.
+pub(super) fn unpack(stream: impl Read, limits: PullLimits, local: &mut Local) -> Result<End, UnpackError> {
     let allowed = limits
         .bytes
         .saturating_add(OVERHEAD * (limits.entries as u64).saturating_add(32));
@@ -28,19 +36,20 @@ pub(super) fn unpack(
         left: allowed,
         has_ended: false,
     };
-    let cut = match read(&mut bounded, local) {
-        Err(UnpackError::Stream(error)) if bounded.has_ended => Some(error),
+    let end = match read(&mut bounded, local) {
+        Err(UnpackError::Stream(error)) if bounded.has_ended => End::Cut(error),
         Err(error) => return Err(error),
-        Ok(()) => None,
+        Ok(ControlFlow::Continue(())) => End::Whole,
+        Ok(ControlFlow::Break(())) => End::Left,
     };
     local.finish()?;
-    Ok(cut)
+    Ok(end)
 }
 
-fn read(stream: impl Read, local: &mut Local) -> Result<(), UnpackError> {
+fn read(stream: impl Read, local: &mut Local) -> Result<ControlFlow<()>, UnpackError> {
     let mut archive = Archive::new(stream);
     let entries = archive.entries().map_err(UnpackError::Stream)?.raw(true);
-    let (mut long_name, mut long_link) = (None, None);
+    let (mut long_name, mut long_link, mut long_size) = (None, None, None);
     for entry in entries {
         let mut entry = entry.map_err(UnpackError::Stream)?;
         match entry.header().entry_type() {
@@ -52,8 +61,10 @@ fn read(stream: impl Read, local: &mut Local) -> Result<(), UnpackError> {
                     match record.key_bytes() {
                         b"path" => long_name = Some(record.value_bytes().to_vec()),
                         b"linkpath" => long_link = Some(record.value_bytes().to_vec()),
-                        // A size that differs from the header's would break the parsing of the stream.
-                        b"size" => return Err(refused("a file of more than 8 GiB", "it is too large")),
+                        b"size" => {
+                            let size = record.value().ok().and_then(|size| size.parse().ok());
+                            long_size = Some(size.unwrap_or(u64::MAX));
+                        }
                         _ => {}
                     }
                 }
@@ -68,11 +79,27 @@ fn read(stream: impl Read, local: &mut Local) -> Result<(), UnpackError> {
                 let header_link = || entry.link_name_bytes().map(std::borrow::Cow::into_owned);
                 let link = long_link.take().or_else(header_link);
                 let link = link.as_deref().map(trimmed);
-                write(&mut entry, trimmed(&name), link, local)?;
+                let next = match long_size {
+                    // A size that differs from the header's breaks the parsing of the stream.
+                    Some(size) => pass_over(size, trimmed(&name), local)?,
+                    None => write(&mut entry, trimmed(&name), link, local)?,
+                };
+                if next.is_break() {
+                    return Ok(next);
+                }
             }
         }
     }
-    Ok(())
+    Ok(ControlFlow::Continue(()))
+}
+
+/// Leaves the archive before a file of this size, which is fetched on its own unless it is too large for that too.
+fn pass_over(size: u64, name: &[u8], local: &mut Local) -> Result<ControlFlow<()>, UnpackError> {
+    let place = local.counted(name, None)?;
+    if size > local.left() {
+        local.pass_over(&place, TOO_LARGE);
+    }
+    Ok(ControlFlow::Break(()))
 }
 
 fn write<R: Read>(
@@ -80,35 +107,66 @@ fn write<R: Read>(
     name: &[u8],
     link: Option<&[u8]>,
     local: &mut Local,
-) -> Result<(), UnpackError> {
+) -> Result<ControlFlow<()>, UnpackError> {
     let place = local.counted(name, link)?;
-    if place.is_too_deep() {
-        local.miss(&short(&place.shown), TOO_DEEP);
-        local.seen.insert(place.name(), Seen::Other);
-        return Ok(());
+    let size = entry.size();
+    let is_file = matches!(
+        entry.header().entry_type(),
+        EntryType::Regular | EntryType::Continuous
+    );
+    if is_file && size > local.left() {
+        local.pass_over(&place, TOO_LARGE);
+        return Ok(ControlFlow::Break(()));
     }
+    // What was passed over counts as well for the stream, and not for what can be fetched on its own.
+    if is_file && size > local.left().saturating_sub(local.passed) {
+        return Ok(ControlFlow::Break(()));
+    }
+    let before = local.bytes;
+    if place.is_too_deep() {
+        let place = Place {
+            shown: short(&place.shown),
+            ..place
+        };
+        local.pass_over(&place, TOO_DEEP);
+    } else {
+        let written = content(entry, &place, link, local);
+        local.or_miss(&place, written)?;
+    }
+    if is_file {
+        let written = local.bytes.saturating_sub(before);
+        local.passed = local.passed.saturating_add(size.saturating_sub(written));
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+/// Writes an entry to its place.
+fn content<R: Read>(
+    entry: &mut Entry<'_, R>,
+    place: &Place,
+    link: Option<&[u8]>,
+    local: &mut Local,
+) -> Result<(), UnpackError> {
     let link = link.unwrap_or_default();
     let header = entry.header();
     let mode = header.mode().unwrap_or(0o600);
     let modified = header.mtime().unwrap_or(0);
-    let written = match header.entry_type() {
-        EntryType::Directory => local.directory(&place, mode),
+    match header.entry_type() {
+        EntryType::Directory => local.directory(place, mode),
         EntryType::Regular | EntryType::Continuous => {
             let sent = Sent {
                 size: entry.size(),
                 modified: i64::try_from(modified).unwrap_or(0),
             };
-            local.file(&place, mode, sent, entry)
+            local.file(place, mode, sent, entry)
         }
-        EntryType::Symlink => local.link(&place, link),
-        EntryType::Link => local.hard_link(&place, link),
+        EntryType::Symlink => local.link(place, link),
+        EntryType::Link => local.hard_link(place, link),
         other => {
-            local.miss(&place.shown, kind(other));
-            local.seen.insert(place.name(), Seen::Other);
+            local.pass_over(place, kind(other));
             Ok(())
         }
-    };
-    local.or_miss(&place, written)
+    }
 }
 
 fn kind(entry: EntryType) -> &'static str {

@@ -5,7 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::local::{Local, PullLimits};
+use super::entry::PullLimits;
+use super::local::Local;
 use super::names::leads_out;
 use super::{frames, listing, unpack};
 

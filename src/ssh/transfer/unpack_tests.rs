@@ -4,14 +4,15 @@ use std::path::Path;
 
 use tar::{Builder, Header};
 
+use super::super::entry::Seen;
 use super::*;
 
 /// Unpacks all of a stream.
 fn unpack(stream: impl Read, into: &Path, limits: &PullLimits) -> Result<Local, UnpackError> {
     let mut local = Local::new(into, *limits);
     match super::unpack(stream, *limits, &mut local)? {
-        None => Ok(local),
-        Some(error) => Err(UnpackError::Stream(error)),
+        End::Whole | End::Left => Ok(local),
+        End::Cut(error) => Err(UnpackError::Stream(error)),
     }
 }
 
@@ -75,8 +76,9 @@ fn later_entries_cannot_escape_through_a_symlink() {
     assert!(!outer.path().join("x").exists());
     // A link that existed before, whatever its origin.
     symlink(outer.path(), into.join("old")).unwrap();
-    let error = try_unpack(&[(EntryType::Regular, "old/x", "bad")], &into).unwrap_err();
-    assert!(matches!(error, UnpackError::Refused { .. }), "{error:?}");
+    let done = try_unpack(&[(EntryType::Regular, "old/x", "bad")], &into).unwrap();
+    assert_eq!(done.skipped.count(), 1);
+    assert!(!outer.path().join("x").exists());
     // A file with the name of a link replaces the link, not its target.
     fs::write(outer.path().join("victim"), "safe").unwrap();
     symlink(outer.path().join("victim"), into.join("log")).unwrap();
@@ -117,11 +119,63 @@ fn a_hard_link_points_only_to_a_file_that_was_sent() {
 }
 
 #[test]
-fn too_much_and_too_many_are_cut_off() {
+fn a_file_that_exceeds_the_limit_is_named_and_what_follows_is_left_to_be_fetched_on_its_own() {
     let into = tempfile::tempdir().unwrap();
-    let big = "x".repeat((1 << 20) + 1);
-    let error = try_unpack(&[(EntryType::Regular, "big", &big)], into.path()).unwrap_err();
-    assert!(matches!(error, UnpackError::Refused { .. }));
+    let (half, most) = ("x".repeat(600_000), "x".repeat(1 << 20));
+    for (first, second) in [("", format!("{most}x")), (half.as_str(), half.clone())] {
+        let entries = [
+            (EntryType::Regular, "a", first),
+            (EntryType::Regular, "big", second.as_str()),
+            (EntryType::Regular, "z", "text"),
+        ];
+        let mut local = Local::new(into.path(), limits());
+        let end = super::unpack(archive(&entries).as_slice(), limits(), &mut local).unwrap();
+        assert!(matches!(end, End::Left), "{end:?}");
+        assert_eq!(
+            local.skipped.lines(9),
+            ["big (it is larger than what is left of the limit (`pull --limit`))"]
+        );
+        assert_eq!(local.seen[&b"big"[..]], Seen::Other);
+        assert!(!into.path().join("big").exists() && !local.seen.contains_key(&b"z"[..]));
+        assert_eq!(fs::read_to_string(into.path().join("a")).unwrap(), first);
+    }
+    // One whose size is not in its header.
+    for (size, count) in [("1048577", 1), ("1048576", 0), ("x", 1)] {
+        let record = format!(" size={size}\n");
+        let record = format!("{}{record}", record.len() + 2);
+        let entries = [
+            (EntryType::XHeader, "x", record.as_str()),
+            (EntryType::Regular, "huge", ""),
+            (EntryType::Regular, "z", "text"),
+        ];
+        let done = try_unpack(&entries, into.path()).unwrap();
+        assert_eq!(done.skipped.count(), count, "{size}");
+        assert_eq!(done.seen.contains_key(&b"huge"[..]), count > 0);
+        assert!(!done.seen.contains_key(&b"z"[..]));
+    }
+}
+
+#[test]
+fn what_is_sent_and_not_written_counts_for_the_stream() {
+    let into = tempfile::tempdir().unwrap();
+    fs::write(into.path().join("f"), "file").unwrap();
+    let big = "x".repeat(400_000);
+    let mut entries: Vec<_> = ["f/1", "f/2", "f/3"]
+        .into_iter()
+        .map(|name| (EntryType::Regular, name, big.as_str()))
+        .collect();
+    let mut local = Local::new(into.path(), limits());
+    let end = super::unpack(archive(&entries).as_slice(), limits(), &mut local).unwrap();
+    assert!(matches!(end, End::Left), "{end:?}");
+    assert_eq!((local.skipped.count(), local.bytes), (2, 0));
+    assert!(!local.seen.contains_key(&b"f/3"[..]));
+    entries.pop();
+    assert_eq!(try_unpack(&entries, into.path()).unwrap().skipped.count(), 2);
+}
+
+#[test]
+fn too_many_are_cut_off() {
+    let into = tempfile::tempdir().unwrap();
     let names: Vec<String> = (0..101).map(|i| format!("f{i}")).collect();
     let many: Vec<_> = names
         .iter()
@@ -144,11 +198,8 @@ fn garbage_and_a_cut_stream_are_errors() {
     assert!(unpack(&whole[..2000], into.path(), &limits()).is_err());
     // What came of it stays: it is the beginning of the file.
     let mut local = Local::new(into.path(), limits());
-    assert!(
-        super::unpack(&whole[..2000], limits(), &mut local)
-            .unwrap()
-            .is_some()
-    );
+    let end = super::unpack(&whole[..2000], limits(), &mut local).unwrap();
+    assert!(matches!(end, End::Cut(_)), "{end:?}");
     assert!(matches!(local.seen[&b"f"[..]], Seen::Broken(sent) if sent.size == 5000));
     assert_eq!(fs::read(into.path().join("f")).unwrap().len(), 2000 - 512);
 }
@@ -275,6 +326,35 @@ fn what_is_in_the_place_of_an_entry_costs_no_other() {
     assert_eq!(skipped, named);
     assert!(into.path().join("file/kept").exists() && into.path().join("link/kept").exists());
     assert_eq!(fs::read_to_string(into.path().join("f")).unwrap(), "text");
+}
+
+#[test]
+fn what_is_in_the_place_of_a_directory_costs_no_other_and_is_never_written_through() {
+    let outer = tempfile::tempdir().unwrap();
+    let into = outer.path().join("in");
+    fs::create_dir_all(outer.path().join("victim")).unwrap();
+    fs::create_dir(&into).unwrap();
+    // Of an earlier transfer.
+    fs::write(into.join("file"), "before").unwrap();
+    symlink("../victim", into.join("link")).unwrap();
+    let entries = [
+        (EntryType::Directory, "file/", ""),
+        (EntryType::Regular, "file/x", "text"),
+        (EntryType::Directory, "link/d/", ""),
+        (EntryType::Regular, "link/x", "text"),
+        (EntryType::Regular, "f", "text"),
+        (EntryType::Symlink, "link/s", "x"),
+        (EntryType::Link, "link/h", "f"),
+    ];
+    let done = try_unpack(&entries, &into).unwrap();
+    let mut skipped = done.skipped.lines(9);
+    skipped.sort();
+    let named = ["file", "file/x", "link/d", "link/h", "link/s", "link/x"];
+    let why = "a file or link is here in place of a directory of its path";
+    assert_eq!(skipped, named.map(|name| format!("{name} ({why})")));
+    assert_eq!(fs::read_to_string(into.join("file")).unwrap(), "before");
+    assert_eq!(fs::read_to_string(into.join("f")).unwrap(), "text");
+    assert_eq!(fs::read_dir(outer.path().join("victim")).unwrap().count(), 0);
 }
 
 #[test]

@@ -64,7 +64,9 @@ fn facts_and_marked_objects_are_read_and_nothing_else() {
         .map(|(net, device)| format!("{net} {device}"))
         .collect();
     assert_eq!(routes, ["10.90.0.0/24 eth0", "192.0.2.1/32 eth0"]);
-    assert_eq!(probe.addresses(), [Ipv4Addr::new(10, 90, 0, 11)]);
+    let (own, gateway) = (Ipv4Addr::new(10, 90, 0, 11), Ipv4Addr::new(10, 90, 0, 254));
+    assert_eq!(probe.addresses(), [own, gateway]);
+    assert!(probe.routers().is_empty());
     let objects: Vec<String> = probe
         .objects
         .iter()
@@ -88,6 +90,56 @@ fn facts_and_marked_objects_are_read_and_nothing_else() {
         probe.links.iter().filter_map(Link::vni).collect::<Vec<_>>(),
         [4242]
     );
+}
+
+#[test]
+fn the_routers_of_a_host_are_known_except_those_behind_our_own_devices() {
+    let routes = r#"[{"dst":"default","nexthops":[{"gateway":"10.90.0.1","dev":"eth0"},{"via":{"family":"inet6","host":"fe80::1"},"dev":"eth0"},{"gateway":"10.90.0.2","dev":"eth0"}]},
+{"dst":"10.8.0.0/16","gateway":"10.90.0.3","dev":"eth0"},{"dst":"10.9.0.0/16","gateway":"10.77.0.1","dev":"vcb00000000"},{"dst":"10.90.0.0/24","dev":"eth0"}]"#;
+    let start = OUTPUT.find("@@routes").unwrap();
+    let end = OUTPUT.find("@@tsc").unwrap();
+    let output = format!("{}@@routes\n{routes}\n{}", &OUTPUT[..start], &OUTPUT[end..]);
+    let probe = Probe::read(&output).unwrap();
+    let address = |last| Ipv4Addr::new(10, 90, 0, last);
+    assert_eq!(probe.addresses(), [address(1), address(2), address(11)]);
+    assert_eq!(probe.routers(), [address(3)]);
+}
+
+#[test]
+fn a_bridge_of_ours_is_broken_while_it_is_down_or_has_no_address() {
+    let broken = |output: &str| Probe::read(output).unwrap().broken_bridges();
+    let (own, further, half) = ("vcb00000000", "vcb00000000ab12", "vcb0000000f");
+    assert_eq!(
+        broken(OUTPUT),
+        [own, half, further],
+        "others' bridges do not matter"
+    );
+    let up = |output: &str, name: &str| {
+        let start = format!(r#"{{"ifname":"{name}","#);
+        output.replace(&start, &format!(r#"{start}"flags":["NO-CARRIER","UP"],"#))
+    };
+    let one = up(OUTPUT, further);
+    assert_eq!(broken(&one), [own, half], "up, and it has an address");
+    let both = up(&one, own);
+    assert_eq!(broken(&both), [own, half], "up without an address");
+    let link_local = both.replace(
+        r#""local":"10.78.255.254","prefixlen":16,"scope":"global""#,
+        r#""local":"169.254.1.1","prefixlen":16,"scope":"link""#,
+    );
+    assert_eq!(broken(&link_local), [own, half, further]);
+}
+
+#[test]
+fn the_interface_of_a_guest_that_has_lost_its_bridge_is_found() {
+    let tap = |master: &str| {
+        let link = format!(
+            r#"{{"ifname":"vnet3",{master}"address":"fe:54:00:00:00:01","linkinfo":{{"info_kind":"tun"}}}},"#
+        );
+        OUTPUT.replace(r#" {"ifname":"eth0""#, &format!(r#" {link}{{"ifname":"eth0""#))
+    };
+    let unplugged = |output: &str| Probe::read(output).unwrap().unplugged();
+    assert_eq!(unplugged(&tap("")), [Mac([0x52, 0x54, 0, 0, 0, 1])]);
+    assert_eq!(unplugged(&tap(r#""master":"vcb00000000","#)), []);
 }
 
 #[test]
