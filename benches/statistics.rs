@@ -10,7 +10,7 @@ use std::f64::consts::TAU;
 use fastrand::Rng;
 use serde_json::{Value, json};
 use vcluster::analysis::{
-    Above, Model, Point, bootstrap_difference, bootstrap_relative, detectable, fit, held_out, holm,
+    Above, Model, Point, bootstrap_difference, bootstrap_relative, detectable, draws, fit, held_out, holm,
     permutation_p, relative_change,
 };
 use vcluster::measure::{Growth, Statistic};
@@ -58,7 +58,7 @@ fn median(values: &[f64]) -> f64 {
 /// The change that counts by the rules of `compare` for one metric; `None` if none does.
 fn counted(a: &[f64], b: &[f64]) -> Option<f64> {
     let change = relative_change(median(a), median(b));
-    let significant = permutation_p(a, b, 1).p < ALPHA;
+    let significant = permutation_p(a, b, 1, draws(1, ALPHA)).p < ALPHA;
     (significant && change.abs() >= MIN_CHANGE).then_some(change)
 }
 
@@ -204,7 +204,7 @@ fn found(case: &Value) -> Value {
         let interval = bootstrap_difference(&a, &b, 1, confidence);
         return json!({ "low": interval.low, "high": interval.high });
     }
-    let found = permutation_p(&a, &b, 1);
+    let found = permutation_p(&a, &b, 1, draws(1, ALPHA));
     json!({ "p": found.p, "exact": found.exact })
 }
 

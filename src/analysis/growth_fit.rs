@@ -22,7 +22,7 @@ const PARAMETERS: usize = 3;
 const ALPHA: f64 = 0.01;
 
 /// A relative distance from all medians that is only rounding.
-const ROUNDING: f64 = 1e-9;
+pub(super) const ROUNDING: f64 = 1e-9;
 
 /// A simpler growth is chosen if its error is at most this many times that of the best.
 const SIMPLER: f64 = 1.25;

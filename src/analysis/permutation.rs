@@ -5,8 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::rank_sum::{LARGEST_EXACT, doubled_midranks, ways_by_sum};
 
-/// How many arrangements are drawn where there are too many values for all of them.
+/// How many arrangements are drawn at least, where there are too many values for all of them.
 pub(super) const RESAMPLES: usize = 10_000;
+
+/// More arrangements than these take too long.
+const MOST_RESAMPLES: f64 = 1e6;
 
 /// The result of a permutation test.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,9 +30,10 @@ pub struct Permutation {
 /// = 0.0079. Unlike the difference of means it is robust: a single run that takes ten times as long counts as
 /// the longest, not more. The effect is still given as the difference of medians.
 ///
-/// Up to 80 values all arrangements are counted. Above, 10,000 are drawn, and p is `(hits + 1) / (draws + 1)`
-/// (Phipson and Smyth 2010, "Permutation p-values should never be zero"). If a side is empty, p is 1.
-pub fn permutation_p(a: &[f64], b: &[f64], seed: u64) -> Permutation {
+/// Up to 80 values all arrangements are counted. Above, `draws` of them are drawn (see [`draws`]), and p is
+/// `(hits + 1) / (draws + 1)` (Phipson and Smyth 2010, "Permutation p-values should never be zero"). If a side is
+/// empty, p is 1.
+pub fn permutation_p(a: &[f64], b: &[f64], seed: u64, draws: usize) -> Permutation {
     if a.is_empty() || b.is_empty() {
         return Permutation { p: 1.0, exact: true };
     }
@@ -43,9 +47,17 @@ pub fn permutation_p(a: &[f64], b: &[f64], seed: u64) -> Permutation {
     let p = if exact {
         exact_p(&ranks, count)
     } else {
-        sampled_p(ranks, count, seed)
+        sampled_p(ranks, count, seed, draws)
     };
     Permutation { p, exact }
+}
+
+/// How many arrangements to draw if this many metrics are tested at `alpha`: at least 10,000, and enough that the
+/// smallest possible p is a tenth of what Holm's adjustment asks of the first metric. 1,000,000 at most, which is enough
+/// for 10,000 metrics at 0.01.
+pub fn draws(metrics: usize, alpha: f64) -> usize {
+    let wanted = (10.0 * metrics as f64 / alpha).min(MOST_RESAMPLES);
+    wanted.max(RESAMPLES as f64) as usize
 }
 
 /// The mean of the sum of `count` of the doubled ranks, and the distance of that of the first ones from it.
@@ -68,11 +80,11 @@ fn exact_p(ranks: &[usize], count: usize) -> f64 {
     (hits / all).min(1.0)
 }
 
-fn sampled_p(mut ranks: Vec<usize>, count: usize, seed: u64) -> f64 {
+fn sampled_p(mut ranks: Vec<usize>, count: usize, seed: u64, draws: usize) -> f64 {
     let (mean, distance) = observed(&ranks, count);
     let mut rng = Rng::with_seed(seed);
-    let mut hits = 0;
-    for _ in 0..RESAMPLES {
+    let mut hits = 0_usize;
+    for _ in 0..draws {
         for place in 0..count {
             let other = rng.usize(place..ranks.len());
             ranks.swap(place, other);
@@ -82,7 +94,7 @@ fn sampled_p(mut ranks: Vec<usize>, count: usize, seed: u64) -> f64 {
             hits += 1;
         }
     }
-    f64::from(hits + 1) / (RESAMPLES + 1) as f64
+    (hits + 1) as f64 / (draws + 1) as f64
 }
 
 #[cfg(test)]
@@ -95,7 +107,7 @@ mod tests {
     use crate::analysis::random::standard_normal;
 
     fn assert_p(a: &[f64], b: &[f64], expected: f64) {
-        let found = permutation_p(a, b, 1);
+        let found = permutation_p(a, b, 1, RESAMPLES);
         assert!(found.exact);
         assert!((found.p - expected).abs() < 1e-12, "{}, not {expected}", found.p);
     }
@@ -150,7 +162,8 @@ mod tests {
     fn an_outlier_counts_as_the_largest_value_and_no_more() {
         let (a, b) = ([1.0, 2.0, 3.0, 4.0, 5.5], [5.0, 6.0, 7.0, 8.0, 9.0]);
         let far = [5.0, 6.0, 7.0, 8.0, 9e9];
-        assert_eq!(permutation_p(&a, &b, 1), permutation_p(&a, &far, 1));
+        let p = |b: &[f64]| permutation_p(&a, b, 1, RESAMPLES);
+        assert_eq!(p(&b), p(&far));
     }
 
     #[test]
@@ -159,7 +172,7 @@ mod tests {
         let a: Vec<f64> = (0..15).map(|_| standard_normal(&mut rng)).collect();
         let b: Vec<f64> = (0..15).map(|_| 0.5 + standard_normal(&mut rng)).collect();
         let ranks = doubled_midranks(&a, &b);
-        let (exact, drawn) = (exact_p(&ranks, 15), sampled_p(ranks, 15, 1));
+        let (exact, drawn) = (exact_p(&ranks, 15), sampled_p(ranks, 15, 1, RESAMPLES));
         assert!((exact - drawn).abs() < 0.02, "{exact} and {drawn}");
     }
 
@@ -167,11 +180,32 @@ mod tests {
     fn many_values_are_drawn_with_a_seed_and_p_is_never_zero() {
         let a: Vec<f64> = (0..50).map(f64::from).collect();
         let b: Vec<f64> = (50..100).map(f64::from).collect();
-        let found = permutation_p(&a, &b, 9);
+        let p = |b: &[f64]| permutation_p(&a, b, 9, RESAMPLES);
+        let found = p(&b);
         assert!(!found.exact);
         assert!((found.p - 1.0 / 10_001.0).abs() < 1e-12, "{}", found.p);
         let c: Vec<f64> = (0..50).map(|at| f64::from(at) + 0.5).collect();
-        assert_eq!(permutation_p(&a, &c, 9), permutation_p(&a, &c, 9));
+        assert_eq!(p(&c), p(&c));
+    }
+
+    #[test]
+    fn more_metrics_need_more_draws_for_any_of_them_to_be_significant() {
+        let a: Vec<f64> = (0..50).map(f64::from).collect();
+        let b: Vec<f64> = (50..100).map(f64::from).collect();
+        for (metrics, wanted) in [
+            (0, 10_000),
+            (1, 10_000),
+            (10, 10_000),
+            (101, 101_000),
+            (1_000, 1_000_000),
+        ] {
+            let draws = draws(metrics, 0.01);
+            assert_eq!(draws, wanted, "{metrics} metrics");
+        }
+        assert_eq!(draws(20_000, 0.01), 1_000_000);
+        assert_eq!(draws(1, 0.0), 1_000_000);
+        let found = permutation_p(&a, &b, 9, draws(101, 0.01));
+        assert!(found.p * 101.0 < 0.01, "{}", found.p);
     }
 
     #[test]
@@ -179,7 +213,7 @@ mod tests {
         let mut rng = Rng::with_seed(42);
         let mut side = || -> Vec<f64> { (0..8).map(|_| 10.0 + standard_normal(&mut rng)).collect() };
         let alarms = (0..300)
-            .filter(|_| permutation_p(&side(), &side(), 1).p < 0.01)
+            .filter(|_| permutation_p(&side(), &side(), 1, RESAMPLES).p < 0.01)
             .count();
         assert!(alarms <= 9, "{alarms} of 300");
     }
@@ -189,7 +223,7 @@ mod tests {
         let mut rng = Rng::with_seed(43);
         let mut side = |mean: f64| -> Vec<f64> { (0..8).map(|_| mean + standard_normal(&mut rng)).collect() };
         let found = (0..100)
-            .filter(|_| permutation_p(&side(10.0), &side(14.0), 1).p < 0.01)
+            .filter(|_| permutation_p(&side(10.0), &side(14.0), 1, RESAMPLES).p < 0.01)
             .count();
         assert!(found >= 98, "{found} of 100");
     }
@@ -201,7 +235,8 @@ mod tests {
             b in prop::collection::vec(-1e300..1e300_f64, 0..9),
         ) {
             let a: Vec<f64> = a.into_iter().map(f64::from).collect();
-            let (forward, back) = (permutation_p(&a, &b, 1), permutation_p(&b, &a, 1));
+            let p = |a: &[f64], b: &[f64]| permutation_p(a, b, 1, RESAMPLES);
+            let (forward, back) = (p(&a, &b), p(&b, &a));
             prop_assert!(0.0 < forward.p && forward.p <= 1.0);
             prop_assert!((forward.p - back.p).abs() < 1e-12);
         }

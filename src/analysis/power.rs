@@ -5,7 +5,8 @@ use std::f64::consts::PI;
 use fastrand::Rng;
 use statrs::distribution::{ContinuousCDF, Normal};
 
-use super::permutation::RESAMPLES;
+use super::interval::Interval;
+use super::permutation::draws;
 use super::random::standard_normal;
 use super::rank_sum::{LARGEST_EXACT, smallest_significant_u};
 use super::spread;
@@ -24,8 +25,9 @@ const SIMULATIONS: usize = 1_000;
 const MOST_RUNS: usize = 1_000;
 
 /// The smallest p that the permutation test can have for sides of this many values: `2 / C(a + b, a)`, that
-/// of complete separation; 1 where a side is empty. Where arrangements are drawn, the smallest share of them.
-pub fn smallest_p(a: usize, b: usize) -> f64 {
+/// of complete separation; 1 where a side is empty. Where arrangements are drawn, the smallest share of this
+/// many draws.
+pub fn smallest_p(a: usize, b: usize, draws: usize) -> f64 {
     if a == 0 || b == 0 {
         return 1.0;
     }
@@ -34,7 +36,7 @@ pub fn smallest_p(a: usize, b: usize) -> f64 {
     let factors = (1..=few.min(1_000)).map(|place| (many as f64 + place as f64) / place as f64);
     let separated = (2.0 / factors.product::<f64>()).min(1.0);
     if a.saturating_add(b) > LARGEST_EXACT {
-        separated.max(1.0 / (RESAMPLES + 1) as f64)
+        separated.max(1.0 / (draws as f64 + 1.0))
     } else {
         separated
     }
@@ -44,9 +46,10 @@ pub fn smallest_p(a: usize, b: usize) -> f64 {
 /// smallest p times the number of metrics must be below `alpha`. At 0.01: 5 for one metric, 6 for up to 4, 7
 /// for up to 17, 8 for up to 64.
 pub fn runs_needed(metrics: usize, alpha: f64) -> usize {
-    let metrics = metrics.max(1) as f64;
+    let metrics = metrics.max(1);
+    let draws = draws(metrics, alpha);
     (1..MOST_RUNS)
-        .find(|runs| smallest_p(*runs, *runs) * metrics < alpha)
+        .find(|runs| smallest_p(*runs, *runs, draws) * (metrics as f64) < alpha)
         .unwrap_or(MOST_RUNS)
 }
 
@@ -77,6 +80,27 @@ pub fn runs_to_decide(a: &[f64], b: &[f64], change: f64, alpha: f64) -> Option<u
     (runs <= MOST_RUNS).then_some(runs)
 }
 
+/// The runs a side with which the interval of a change would lie within a bound on both sides of 0, if the change
+/// stays and this many runs have given this interval: its width falls with the square root of the runs. `None` if
+/// the change is not below the bound, the interval has no bounds, or it were more than 1,000.
+pub fn inside_with(change: f64, interval: Interval, bound: f64, runs: usize) -> Option<usize> {
+    let ends = [
+        (interval.high - change, bound - change),
+        (change - interval.low, bound + change),
+    ];
+    if ends
+        .iter()
+        .any(|(width, room)| !width.is_finite() || room.is_nan() || *room <= 0.0)
+    {
+        return None;
+    }
+    let ratios = ends.iter().map(|(width, room)| width / room);
+    let widest = ratios.fold(0.0_f64, f64::max);
+    // Without the rounding error of, say, 0.065 - 0.045.
+    let needed = (runs as f64 * widest.powi(2) * (1.0 - 1e-9)).ceil();
+    (needed <= MOST_RUNS as f64).then_some((needed as usize).max(1))
+}
+
 /// The common standard deviation of both sides as a share of the median of `a`.
 fn relative_spread(a: &[f64], b: &[f64]) -> Option<f64> {
     if a.len() < 2 || b.len() < 2 {
@@ -96,7 +120,7 @@ fn relative_spread(a: &[f64], b: &[f64]) -> Option<f64> {
 /// usual approximation is too optimistic for few runs: 2.3 standard deviations for 5 + 5 runs at 0.01, where
 /// it takes 3.1.
 fn detectable_shift(a: usize, b: usize, alpha: f64) -> Option<f64> {
-    if !(0.0..1.0).contains(&alpha) || smallest_p(a, b) >= alpha {
+    if !(0.0..1.0).contains(&alpha) || smallest_p(a, b, draws(1, alpha)) >= alpha {
         return None;
     }
     if a > LARGEST_SIMULATED || b > LARGEST_SIMULATED {
@@ -170,13 +194,14 @@ mod tests {
             (60, 60, 1.0 / 10_001.0),
             (1, 99, 2.0 / 100.0),
         ] {
-            let found = smallest_p(a, b);
+            let found = smallest_p(a, b, 10_000);
             assert!(
                 (found - expected).abs() < 1e-12,
                 "{a} + {b}: {found}, not {expected}"
             );
         }
-        assert!(smallest_p(usize::MAX, usize::MAX) > 0.0);
+        assert!(smallest_p(usize::MAX, usize::MAX, 10_000) > 0.0);
+        assert!((smallest_p(60, 60, 1_000_000) - 1.0 / 1_000_001.0).abs() < 1e-12);
     }
 
     #[test]
@@ -223,7 +248,7 @@ mod tests {
         let mut rng = Rng::with_seed(77);
         let mut side = |mean: f64| -> Vec<f64> { (0..8).map(|_| mean + standard_normal(&mut rng)).collect() };
         let found = (0..300)
-            .filter(|_| permutation_p(&side(0.0), &side(shift), 1).p < 0.01)
+            .filter(|_| permutation_p(&side(0.0), &side(shift), 1, draws(1, 0.01)).p < 0.01)
             .count();
         assert!((216..=264).contains(&found), "{found} of 300");
     }
@@ -254,6 +279,39 @@ mod tests {
         assert_eq!(runs_to_decide(&values, &values, 1e-6, 0.01), None);
         assert_eq!(runs_to_decide(&values, &values, 50.0, 0.01), Some(5));
         assert_eq!(runs_to_decide(&[7.0; 3], &[7.0; 3], 0.05, 0.01), Some(5));
+    }
+
+    #[test]
+    fn of_hundreds_of_metrics_one_can_be_significant_with_many_runs() {
+        let alpha = 0.01 / 500.0;
+        let shift = detectable_shift(50, 50, alpha).unwrap();
+        // By the approximation: (4.2649 + 0.8416) * sqrt(1.04720 * 101 / 2500).
+        assert!((shift - 1.0503).abs() < 1e-2, "{shift}");
+        assert_eq!(runs_needed(500, 0.01), 10);
+    }
+
+    #[test]
+    fn an_interval_shrinks_with_the_square_root_of_the_runs() {
+        let inside =
+            |change: f64, low: f64, high: f64, runs| inside_with(change, Interval { low, high }, 0.05, runs);
+        // The upper end must come four times as close.
+        assert_eq!(inside(0.045, 0.025, 0.065, 20), Some(320));
+        assert_eq!(inside(-0.045, -0.065, -0.025, 20), Some(320));
+        assert_eq!(inside(0.0, -0.072, 0.072, 10), Some(21));
+        // What lies within it already needs no more.
+        assert_eq!(inside(0.0, -0.05, 0.05, 10), Some(10));
+        assert_eq!(inside(0.0, 0.0, 0.0, 10), Some(1));
+        for (change, low, high) in [
+            (0.05, 0.04, 0.06),
+            (0.07, 0.04, 0.1),
+            (0.049, 0.02, 0.08),
+            (0.0, f64::NEG_INFINITY, 0.1),
+            (0.0, f64::NAN, 0.1),
+            (f64::NAN, -0.1, 0.1),
+            (f64::INFINITY, 0.0, f64::INFINITY),
+        ] {
+            assert_eq!(inside(change, low, high, 20), None, "{change}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod args;
 mod closing;
+mod compared;
 mod junit;
 mod screen;
 mod varied;

@@ -34,6 +34,9 @@ pub struct Args {
     /// Compare although this assumption differs: a key, or its beginning up to a dot
     #[arg(long, value_name = "KEY")]
     pub despite: Vec<String>,
+    /// File of accepted regressions [default: accepted.yaml beside the topology]
+    #[arg(long, value_name = "FILE")]
+    pub accepted: Option<PathBuf>,
     /// Write the report to this file as one HTML page, which needs no network and no scripts
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,

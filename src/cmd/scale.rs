@@ -11,7 +11,7 @@ use crate::base::exit::ExitCode;
 use crate::base::failure::UserError;
 use crate::cluster::experiment::{Design, Find, GrowthReport, growth};
 use crate::engine::EngineError;
-use crate::report::{self, Format};
+use crate::report::{self, Format, growth as shown};
 use crate::runs::{Between, Experiment, ExperimentKind, Kind, Order, locate};
 
 /// Run the workload at several sizes, and judge how its metrics grow
@@ -96,7 +96,11 @@ async fn again(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             let value = stored_json(&experiment, &reports);
             report::data(&report::json::harmless(format!("{value:#}\n")));
         }
-        Format::Human => report::show(&results(&reports)),
+        Format::Human => {
+            let found = experiment.found.iter();
+            let found = found.map(|found| format!("\n{}\n", shown::found_earlier(found)));
+            report::show(&(results(&reports) + &found.collect::<String>()));
+        }
     }
     Ok(if reports.iter().any(GrowthReport::fails) {
         ExitCode::WorkloadFailed

@@ -18,6 +18,9 @@ const CODE: [&str; 2] = ["git.commit", "git.dirty"];
 /// The files of the controller that the topology brings to the nodes: `sources.old/app`.
 const SOURCES: &str = "sources";
 
+/// The images of the nodes: `image.redis`.
+const IMAGES: &str = "image";
+
 /// Characters shown of a value, and of a digest.
 const SHOWN: usize = 60;
 const SHOWN_OF_DIGEST: usize = 12;
@@ -144,8 +147,11 @@ pub(super) fn check(a: &Side, b: &Side, despite: &[String]) -> Result<Allowed, R
     }
     if let (Some(first), Some(second)) = (a.runs.first(), b.runs.first()) {
         let varied = varied(first, second);
-        for difference in between(first, second, (&a.name, &b.name)) {
-            let is_varied = is_code(&difference.key) || varied.iter().any(|name| changes(name, &difference));
+        let differences = between(first, second, (&a.name, &b.name));
+        let resized = differences.iter().any(|difference| is_node_size(&difference.key));
+        for difference in differences {
+            let follows = |name: &&str| changes(name, &difference, resized);
+            let is_varied = is_code(&difference.key) || varied.iter().any(follows);
             sort(difference, is_varied);
         }
     }
@@ -231,8 +237,9 @@ fn varied<'a>(a: &'a SideRun, b: &'a SideRun) -> Vec<&'a str> {
 }
 
 /// Whether an assumption changes with what was varied: `rev` sets `vars.rev`, and may choose which files are brought to
-/// the nodes; `nodes.worker` sizes a group, and with it where nodes are and how much is promised to them.
-fn changes(varied: &str, difference: &Difference) -> bool {
+/// the nodes, their images and their size; `nodes.worker` sizes a group. Where nodes are and how much is promised to them
+/// changes with both sizes. `resized`: whether nodes have other sizes.
+fn changes(varied: &str, difference: &Difference, resized: bool) -> bool {
     let key = difference.key.as_str();
     if key.strip_prefix("variant.") == Some(varied) {
         return true;
@@ -242,19 +249,34 @@ fn changes(varied: &str, difference: &Difference) -> bool {
             let is_size = ["group", "sizes"]
                 .iter()
                 .any(|word| key == format!("{word}.{group}"));
-            is_size
-                || ["nodes", "placement"].iter().any(|word| covers(word, key))
-                || key.split('.').any(|word| word.starts_with("overcommit"))
+            is_size || covers("nodes", key) || is_of_placement(key)
         }
-        None => key.strip_prefix("vars.") == Some(varied) || is_other_file(difference),
+        None => {
+            key.strip_prefix("vars.") == Some(varied)
+                || is_chosen(difference)
+                || is_node_size(key)
+                || (resized && is_of_placement(key))
+        }
     }
 }
 
-/// Whether it is a file that only one side has. The text of the topology is equal, so a variable has chosen it. A file of
-/// both sides with other content was changed by someone.
-fn is_other_file(difference: &Difference) -> bool {
+/// Whether it is a file or an image that only one side has. The text of the topology is equal, so a variable has chosen
+/// it. One of both sides with other content was changed by someone.
+fn is_chosen(difference: &Difference) -> bool {
     let is_missing = difference.a.value.is_none() || difference.b.value.is_none();
-    covers(SOURCES, &difference.key) && is_missing
+    is_missing && [SOURCES, IMAGES].iter().any(|word| covers(word, &difference.key))
+}
+
+/// Whether it is the size of the nodes of a group: `group.worker.memory`. Only the topology says it, whose text is equal,
+/// so a variable has chosen it.
+fn is_node_size(key: &str) -> bool {
+    let of_group = key.strip_prefix("group.").and_then(|rest| rest.rsplit_once('.'));
+    of_group.is_some_and(|(_, what)| ["vcpus", "memory"].contains(&what))
+}
+
+/// Whether it says where nodes are, or how much of a host is promised to them.
+fn is_of_placement(key: &str) -> bool {
+    covers("placement", key) || key.split('.').any(|word| word.starts_with("overcommit"))
 }
 
 fn is_code(key: &str) -> bool {

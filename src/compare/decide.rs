@@ -148,5 +148,7 @@ mod tests {
         assert_eq!(missing((4, 12), 1, 0.01), None);
         assert_eq!(missing((0, 40), 1, 0.01), Some(5));
         assert_eq!(missing((0, 0), 0, 0.01), None);
+        // So many values that arrangements are drawn, and so many metrics that 10,000 of them would be too few.
+        assert_eq!(missing((50, 50), 101, 0.01), None);
     }
 }

@@ -80,7 +80,7 @@ pub(super) fn has_both(metric: &MetricComparison) -> bool {
 
 /// Whether the smallest possible p of so many values can be significant among so many metrics.
 pub(super) fn can_pass(a: usize, b: usize, metrics: usize, alpha: f64) -> bool {
-    analysis::smallest_p(a, b) * (metrics as f64) < alpha
+    analysis::smallest_p(a, b, analysis::draws(metrics, alpha)) * (metrics as f64) < alpha
 }
 
 /// Does something with every metric, on all CPUs.
@@ -118,8 +118,12 @@ pub(super) fn decide(judged: &mut [MetricComparison], tested: usize, options: &C
 
 fn figures(metric: &mut MetricComparison, alpha: f64, options: &CompareOptions) {
     let (a, b) = (&metric.a[..], &metric.b[..]);
-    metric.p = analysis::permutation_p(a, b, options.seed).p;
-    metric.detectable = analysis::detectable(a, b, alpha).filter(|change| change.is_finite());
+    metric.p = analysis::permutation_p(a, b, options.seed, analysis::draws(1, alpha)).p;
+    // A smaller change would not count, however little the values vary.
+    let counted = metric.floor.map_or(0.0, |floor| floor / metric.median_a.abs());
+    metric.detectable = analysis::detectable(a, b, alpha)
+        .map(|change| change.max(metric.min_change).max(counted))
+        .filter(|change| change.is_finite());
     metric.interval = analysis::bootstrap_relative(a, b, options.seed, options.confidence);
     // A relative change from 0 says nothing.
     if metric.median_a == 0.0 || metric.floor.is_some() {
@@ -138,9 +142,26 @@ fn decide_one(metric: &mut MetricComparison, tested: usize, alpha: f64, options:
     }
     metric.verdict = verdict(metric, options.alpha);
     if metric.verdict == ChangeVerdict::Inconclusive {
-        let needed = analysis::runs_to_decide(&metric.a, &metric.b, metric.min_change, alpha);
         // What is there did not decide.
-        metric.runs_needed = needed.map(|needed| needed.max(a.min(b) + 1));
+        metric.runs_needed = needed(metric, alpha).map(|needed| needed.max(a.min(b) + 1));
+    }
+}
+
+/// The runs a side that would decide on a metric: that make a change of the smallest size that counts significant, or if
+/// this one is smaller, that show it to be too small.
+fn needed(metric: &MetricComparison, alpha: f64) -> Option<usize> {
+    let runs = metric.a.len().min(metric.b.len());
+    let difference = metric.median_b - metric.median_a;
+    let relative = (!reaches(metric.change, metric.min_change, ROUNDING))
+        .then(|| analysis::inside_with(metric.change, metric.interval, metric.min_change, runs));
+    let absolute = metric
+        .floor
+        .filter(|floor| !reaches(difference, *floor, floor * ROUNDING))
+        .map(|floor| analysis::inside_with(difference, metric.difference?, floor, runs));
+    match (relative, absolute) {
+        (None, None) => analysis::runs_to_decide(&metric.a, &metric.b, metric.min_change, alpha),
+        // Either of them is enough.
+        (relative, absolute) => relative.into_iter().chain(absolute).flatten().min(),
     }
 }
 
@@ -149,10 +170,10 @@ fn decide_one(metric: &mut MetricComparison, tested: usize, alpha: f64, options:
 fn verdict(metric: &MetricComparison, alpha: f64) -> ChangeVerdict {
     let difference = metric.median_b - metric.median_a;
     let counts = difference != 0.0
-        && metric.change.abs() + ROUNDING >= metric.min_change
+        && reaches(metric.change, metric.min_change, ROUNDING)
         && metric
             .floor
-            .is_none_or(|floor| difference.abs() + floor * ROUNDING >= floor);
+            .is_none_or(|floor| reaches(difference, floor, floor * ROUNDING));
     if metric.adjusted < alpha && counts {
         let rises = difference > 0.0;
         let should_rise = metric.better.unwrap_or_default() == Better::Higher;
@@ -171,6 +192,11 @@ fn verdict(metric: &MetricComparison, alpha: f64) -> ChangeVerdict {
     } else {
         ChangeVerdict::Inconclusive
     }
+}
+
+/// Whether a change in any direction is at least as large as the smallest one that counts.
+fn reaches(change: f64, smallest: f64, rounding: f64) -> bool {
+    change.abs() + rounding >= smallest
 }
 
 /// Whether an interval lies within a bound on both sides of 0.
@@ -296,6 +322,39 @@ mod tests {
                 assert_eq!(verdict(&figures, 0.01), wanted, "{interval:?} {p}");
             }
         }
+    }
+
+    /// What is asked for if the sides have so many runs.
+    fn decided(mut open: MetricComparison, runs: usize) -> (ChangeVerdict, Option<usize>) {
+        open.a = vec![open.median_a; runs];
+        open.b = vec![open.median_b; runs];
+        let options = CompareOptions::new("2026-06-15T12:00:00Z".parse().unwrap());
+        decide_one(&mut open, 1, options.alpha, &options);
+        (open.verdict, open.runs_needed)
+    }
+
+    #[test]
+    fn a_change_that_is_too_small_needs_the_runs_that_show_that_it_is() {
+        for (change, interval, runs, wanted) in [
+            (0.045, (0.025, 0.065), 20, Some(320)),
+            (0.0, (-0.072, 0.072), 10, Some(21)),
+            // More than are ever proposed.
+            (0.049, (0.02, 0.08), 20, None),
+        ] {
+            // Whether it is significant makes no difference.
+            for p in [0.5, 0.001] {
+                let open = metric(100.0, 100.0 * (1.0 + change), p, interval);
+                let found = decided(open, runs);
+                assert_eq!(found, (ChangeVerdict::Inconclusive, wanted), "{change} {p}");
+            }
+        }
+        let mut below_the_floor = metric(1.0, 3.0, 0.001, (1.5, 2.5));
+        below_the_floor.difference = Some(Interval { low: 1.5, high: 2.5 });
+        below_the_floor.floor = Some(2.2);
+        assert_eq!(
+            decided(below_the_floor, 10),
+            (ChangeVerdict::Inconclusive, Some(63))
+        );
     }
 
     #[test]

@@ -26,8 +26,6 @@ pub(super) struct Rule<'a> {
     pub(super) statistic: Statistic,
     /// Only samples of this step.
     pub(super) step: Option<&'a str>,
-    /// Only samples of these nodes.
-    pub(super) on: Option<&'a [NodeName]>,
     pub(super) unit: Option<&'a Unit>,
     pub(super) better: Option<Better>,
     pub(super) min_change: Option<f64>,
@@ -82,7 +80,6 @@ impl Rules {
             is_judged: min_change.is_some() || !bounds.is_empty(),
             statistic: decisive.and_then(statistic).unwrap_or(Statistic::Median),
             step: decisive.and_then(|criterion| criterion.step.as_deref()),
-            on: decisive.and_then(|criterion| criterion.on.as_deref()),
             unit: specs.iter().find_map(|spec| spec.unit.as_ref()),
             better: specs
                 .iter()
@@ -101,15 +98,18 @@ impl Rules {
         named.cloned().collect()
     }
 
-    /// The metrics whose value is 0 in a run without samples of them: a sum or a count that may be empty.
-    pub(super) fn may_be_empty(&self) -> impl Iterator<Item = &MetricName> {
-        let bounds = self.bounds.iter().filter(|(_, bounds)| {
-            decisive(bounds).is_some_and(|criterion| {
-                !criterion.require_samples
-                    && matches!(statistic(criterion), Some(Statistic::Sum | Statistic::Count))
-            })
+    /// The criteria by which the values of a run are taken. Their nodes are those of the run itself: where the cluster has
+    /// another size, `@worker` is other nodes.
+    pub(super) fn criteria(&self, record: &Record) -> Vec<Criterion> {
+        let decisive = self.bounds.values().filter_map(|bounds| decisive(bounds));
+        let resolved = decisive.map(|criterion| Criterion {
+            on: criterion
+                .on
+                .as_ref()
+                .map(|on| own_nodes(criterion, record).unwrap_or(on).clone()),
+            ..criterion.clone()
         });
-        bounds.map(|(metric, _)| metric)
+        resolved.collect()
     }
 
     /// What must be equal between runs to compare their values: `statistic.NAME` where it is not the plain median, and
@@ -144,6 +144,17 @@ fn decisive(bounds: &[Criterion]) -> Option<&Criterion> {
     bounds
         .iter()
         .find(|criterion| criterion.severity == Severity::Error)
+}
+
+/// The nodes that a criterion has in a run, as far as the run has it: with the same text, or else the same statistic.
+fn own_nodes<'a>(criterion: &Criterion, record: &'a Record) -> Option<&'a Vec<NodeName>> {
+    let same = record.criteria.iter().filter(|own| {
+        (&own.metric, &own.step) == (&criterion.metric, &criterion.step)
+            && own.on.is_some()
+            && statistic(own) == statistic(criterion)
+    });
+    let by_text = same.clone().find(|own| own.text == criterion.text);
+    by_text.or(same.clone().next())?.on.as_ref()
 }
 
 fn statistic(criterion: &Criterion) -> Option<Statistic> {

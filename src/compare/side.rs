@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::rule::Rules;
 use super::variant::variant_text;
-use crate::measure::{MetricName, Sample};
-use crate::runs::{StoreError, StoredRun, run_value};
+use crate::measure::MetricName;
+use crate::runs::{StoreError, StoredRun, run_values};
 use crate::workload::Record;
 
 /// A side of a comparison.
@@ -41,21 +41,7 @@ impl Side {
 impl SideRun {
     /// Reads the samples of a run, once, and reduces them.
     fn read(run: StoredRun, rules: &Rules) -> Result<Self, StoreError> {
-        let mut samples: BTreeMap<MetricName, Vec<Sample>> = BTreeMap::new();
-        for sample in run.samples()? {
-            samples.entry(sample.metric.clone()).or_default().push(sample);
-        }
-        let mut values = BTreeMap::new();
-        for (metric, samples) in samples {
-            let rule = rules.rule(&metric);
-            let value = run_value(&samples, &metric, rule.statistic, rule.step, rule.on);
-            if let Some(value) = value.filter(|value| value.is_finite()) {
-                values.insert(metric, value);
-            }
-        }
-        for metric in rules.may_be_empty() {
-            values.entry(metric.clone()).or_insert(0.0);
-        }
+        let values = run_values(&run.samples()?, &rules.criteria(&run.record));
         Ok(Self {
             name: run.name().to_owned(),
             record: run.record,

@@ -185,6 +185,7 @@ fn remarks(chart: &GrowthChart) -> Markup {
             @if let Some((size, at)) = chart.at_target {
                 li {
                     b { (value(at, chart.unit.as_ref())) } " at " (plural(size as usize, "node"))
+                    @if let Some(expected) = expected(chart) { ", 95 % interval " (expected) }
                     @if let Some(contrast) = &chart.contrast {
                         ", against " (contrast.baseline) ": " b { (against(contrast)) }
                     }
@@ -206,6 +207,13 @@ fn remarks(chart: &GrowthChart) -> Markup {
             }
         }
     }
+}
+
+/// Where the value at the target size is expected: `9.1 s to 12 s`.
+pub(super) fn expected(chart: &GrowthChart) -> Option<String> {
+    let (low, high) = chart.interval?;
+    let unit = chart.unit.as_ref();
+    Some(format!("{} to {}", value(low, unit), value(high, unit)))
 }
 
 /// A mark as a character with its word.
@@ -282,6 +290,7 @@ mod tests {
             judged: Some((Mark::Bad, "it grows with n^2".into())),
             held_out: Some(false),
             at_target: Some((160, 168.0)),
+            interval: None,
             contrast: None,
         }
     }
@@ -290,6 +299,7 @@ mod tests {
     fn variants_of_a_metric_stand_beside_each_other_on_the_same_axes() {
         let mut new = chart();
         new.variant = "rev=new".into();
+        new.interval = Some((150.0, 190.0));
         new.contrast = Some(Contrast {
             metric: "join_seconds".parse().unwrap(),
             baseline: "rev=<i>".into(),
@@ -307,6 +317,10 @@ mod tests {
         assert_eq!(drawn.matches("class=\"beside\"").count(), 1);
         assert_eq!(drawn.matches("<figure").count(), 3);
         assert!(drawn.contains("<b>168</b> at 160 nodes</li>"), "{drawn}");
+        assert!(
+            drawn.contains(" at 160 nodes, 95 % interval 150 to 190, against "),
+            "{drawn}"
+        );
         let contrast = ", against rev=&lt;i&gt;: <b>80 times smaller</b></li>";
         assert!(drawn.contains(contrast), "{drawn}");
         // The lowest point of the first variant has another height where the second one is on the same axis.

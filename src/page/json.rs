@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::model::Page;
 use crate::measure::Unit;
-use crate::report::comparison;
+use crate::report::{comparison, growth};
 
 /// Version of the document.
 const VERSION: u32 = 1;
@@ -34,15 +34,22 @@ pub fn json(page: &Page) -> Value {
             })
         })
     });
-    let growth = page.growth.iter().map(|chart| {
+    let charts = page.growth.iter().map(|chart| {
         json!({
             "metric": chart.title, "variant": chart.variant, "group": chart.group, "models": chart.models,
             "criterion": chart.bound.as_ref().map(|(text, _)| text),
             "result": chart.judged.as_ref().map(|(mark, _)| mark.as_str()),
             "size": chart.at_target.map(|(size, _)| size),
             "value": chart.at_target.map(|(_, value)| value), "unit": unit(chart.unit.as_ref()),
+            "interval": chart.interval, "held_out_inside": chart.held_out,
             "times": chart.contrast.as_ref().map(|contrast| contrast.times),
             "baseline": chart.contrast.as_ref().map(|contrast| contrast.baseline.as_str()),
+        })
+    });
+    let rankings = page.reports.iter().map(|report| {
+        json!({
+            "variant": report.variant, "group": report.group, "size": report.target,
+            "ranking": growth::ranking_json(report),
         })
     });
     let outliers = page.outliers.iter().map(|outlier| {
@@ -65,7 +72,9 @@ pub fn json(page: &Page) -> Value {
         "comparisons": comparison::json(&page.comparisons)["comparisons"],
         "criteria": criteria.collect::<Vec<Value>>(),
         "metrics": metrics.collect::<Vec<Value>>(),
-        "growth": growth.collect::<Vec<Value>>(),
+        "growth": charts.collect::<Vec<Value>>(),
+        "rankings": rankings.collect::<Vec<Value>>(),
+        "found": page.found,
         "outliers": outliers.collect::<Vec<Value>>(),
         "commands": page.commands,
     })

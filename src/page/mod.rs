@@ -7,6 +7,7 @@
 mod assumptions;
 mod axis;
 mod budget;
+mod costs;
 mod criteria;
 pub mod data;
 mod growth;
@@ -56,6 +57,8 @@ pub fn html(page: &Page) -> String {
                     (criteria::section(&page.criteria))
                     (strips::section(&page.strips))
                     (growth::section(&page.growth))
+                    (costs::section(&page.reports))
+                    (costs::found(&page.found))
                     (waterfall::section(&page.timelines))
                     (outliers::section(&page.outliers, page.runs.len()))
                     (assumptions::section(&page.assumptions))

@@ -1,9 +1,10 @@
 //! What a report shows, as plain data.
 
 use crate::base::name::NodeName;
-use crate::cluster::experiment::Contrast;
+use crate::cluster::experiment::{Contrast, GrowthReport};
 use crate::compare::Comparison;
 use crate::measure::Unit;
+use crate::runs::ExperimentFound;
 
 /// Whether something holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +86,10 @@ pub struct Page {
     pub strips: Vec<Strip>,
     /// How metrics grow with the size of the cluster.
     pub growth: Vec<GrowthChart>,
+    /// How they were judged, by variant, with what they will cost at the target size.
+    pub reports: Vec<GrowthReport>,
+    /// Where a criterion begins to fail, by variant.
+    pub found: Vec<ExperimentFound>,
     /// When what was done.
     pub timelines: Vec<Timeline>,
     /// Nodes that differ from the others.
@@ -218,6 +223,8 @@ pub struct GrowthChart {
     pub held_out: Option<bool>,
     /// The size that the metric is predicted for, and its value there.
     pub at_target: Option<(u32, f64)>,
+    /// Where its value there is expected, if it is predicted and that has bounds.
+    pub interval: Option<(f64, f64)>,
     /// How many times larger it is there than in the first variant, if this is another one.
     pub contrast: Option<Contrast>,
 }

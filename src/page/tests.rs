@@ -5,9 +5,10 @@ use std::fs;
 use super::data::{Material, page};
 use super::fixture::{Fixture, Measured, failed, of_run, sample};
 use super::{Kind, Mark, html, json, text};
+use crate::measure::fixture::criterion;
 use crate::report::comparison::Look;
 use crate::runs::StoredRun;
-use crate::workload::{StepReport, Verdict};
+use crate::workload::{Record, StepReport, Verdict};
 
 const LOOK: Look = Look {
     is_utf8: true,
@@ -190,6 +191,22 @@ fn a_run_that_was_cut_off_has_a_page_that_says_so() {
         "{html}"
     );
     assert!(text(&page, LOOK).contains("is incomplete"));
+}
+
+#[test]
+fn a_number_that_may_be_empty_is_0_in_a_run_that_ended_and_unknown_in_one_that_was_cut_off() {
+    let fixture = Fixture::new();
+    let allowed = |record: &mut Record| {
+        let mut criterion = criterion("errors", "count < 1");
+        criterion.require_samples = false;
+        record.criteria = vec![criterion];
+    };
+    let ended = fixture.run(Verdict::Passed, &Measured::default(), allowed);
+    let shown = page(of_run(ended)).unwrap();
+    assert_eq!(shown.strips.len(), 1);
+    assert_eq!(format!("{:?}", shown.strips[0].rows[0].values), "[0.0]");
+    let cut = fixture.begun(allowed);
+    assert!(page(of_run(cut)).unwrap().strips.is_empty());
 }
 
 #[test]

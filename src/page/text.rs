@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::assumptions;
 use super::criteria;
+use super::growth::expected;
 use super::model::{Mark, Page, Strip};
 use crate::base::text::{plural, sanitize_painted};
 use crate::measure::figure::{number, value, with_bound};
@@ -44,6 +45,7 @@ pub fn text(page: &Page, look: Look) -> String {
     criteria(&mut text, page);
     strips(&mut text, page, look.is_utf8);
     growth(&mut text, page);
+    costs(&mut text, page);
     timelines(&mut text, page);
     outliers(&mut text, page);
     assumptions(&mut text, page);
@@ -171,6 +173,8 @@ fn growth(text: &mut String, page: &Page) {
         "runs",
         "grows with",
         "predicted",
+        "interval",
+        "largest held out",
         "against the first",
         "criterion",
         "result",
@@ -186,22 +190,38 @@ fn growth(text: &mut String, page: &Page) {
             format!("{at} at {}", plural(size as usize, "node"))
         });
         let contrast = chart.contrast.as_ref().map(growth::against);
+        let held_out = chart
+            .held_out
+            .map(|inside| if inside { "inside" } else { "outside" }.to_owned());
+        let known = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_owned());
         table.add_row([
             chart.title.clone(),
             chart.variant.clone(),
             chart.points.len().to_string(),
-            chart.models.clone().unwrap_or_else(|| "-".to_owned()),
-            predicted.unwrap_or_else(|| "-".to_owned()),
-            contrast.unwrap_or_else(|| "-".to_owned()),
-            chart
-                .bound
-                .as_ref()
-                .map_or_else(|| "-".to_owned(), |(text, _)| text.clone()),
+            known(chart.models.clone()),
+            known(predicted),
+            known(expected(chart)),
+            known(held_out),
+            known(contrast),
+            known(chart.bound.as_ref().map(|(text, _)| text.clone())),
             result,
         ]);
     }
     let _ = write!(text, "\n{}", table::render(&table));
     more(text, page.growth.len(), "metric");
+}
+
+/// What metrics will cost at the target size, and where a criterion begins to fail.
+fn costs(text: &mut String, page: &Page) {
+    let rankings = growth::variants::rankings(&page.reports);
+    if !rankings.is_empty() {
+        let _ = write!(text, "\n{rankings}");
+    }
+    for (index, found) in page.found.iter().take(ROWS).enumerate() {
+        let before = if index == 0 { "\n" } else { "" };
+        let _ = writeln!(text, "{before}{}", growth::found_earlier(found));
+    }
+    more(text, page.found.len(), "variant");
 }
 
 fn timelines(text: &mut String, page: &Page) {

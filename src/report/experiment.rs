@@ -133,7 +133,10 @@ pub fn remark(compared: &Compared) -> Option<String> {
     if let Err(refusal) = &compared.result {
         lines.push(format!("{WARNING}not compared{WARNING:#}: {refusal}"));
     } else if compared.is_unconfirmed {
-        let text = "no further runs have confirmed what is worse: it fails nothing";
+        let text = match &compared.not_confirmed {
+            Some(refusal) => format!("the runs that were made to confirm it cannot be compared: {refusal}"),
+            None => "no further runs have confirmed what is worse: it fails nothing".to_owned(),
+        };
         lines.push(format!("{WARNING}not confirmed{WARNING:#}: {text}"));
     } else if compared.fails() {
         lines.push(format!(

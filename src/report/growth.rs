@@ -15,15 +15,16 @@ use crate::base::text::{plural, sanitize_painted};
 use crate::cluster::experiment::{Boundary, Contrast, Find, Found, GrowthReport, GrowthRow, models};
 use crate::measure::figure::{number, value};
 use crate::measure::{Finding, Judgement, Statistic};
+use crate::runs::ExperimentFound;
 
 /// Metrics that are shown: all with a criterion, and of the others as many as make up this.
 const ROWS: usize = 40;
 
 /// Metrics in the ranking.
-const RANKED: usize = 10;
+pub const RANKED: usize = 10;
 
 /// What stands below a ranking in which times of steps or stages come last.
-const EXPLAINED: &str =
+pub const EXPLAINED: &str =
     "the time of a step or a stage is the sum of what happens in it: it comes after what explains it\n";
 
 /// The growth as text, with its styles. `is_utf8`: whether the strips may have characters beyond ASCII.
@@ -229,14 +230,37 @@ pub fn found(found: &Found, find: &Find, group: &GroupName) -> String {
     text
 }
 
-/// The largest size at which a criterion holds and the smallest at which it fails, as far as they are known.
-pub fn bounds(found: &Found) -> (Option<u32>, Option<u32>) {
-    match found.boundary {
-        Boundary::Between { holds, fails } => (Some(holds), Some(fails)),
-        Boundary::FailsAtOnce(fails) => (None, Some(fails)),
-        Boundary::HoldsThroughout(holds) => (Some(holds), None),
-        Boundary::Unknown(_) => (None, None),
-    }
+/// What a search has found that was done earlier.
+pub fn found_earlier(found: &ExperimentFound) -> String {
+    let ExperimentFound {
+        variant,
+        criterion,
+        holds,
+        fails,
+    } = found;
+    let variant = named("", variant, ": ");
+    let text = match (holds, fails) {
+        (Some(holds), Some(fails)) => format!("fails from {fails} nodes on, and holds at {holds}"),
+        (None, Some(fails)) => format!("fails at the smallest size already, {fails}"),
+        (Some(holds), None) => format!("holds up to the largest size, {holds}"),
+        (None, None) => "could not be judged at all sizes".to_owned(),
+    };
+    format!("{variant}`{criterion}` {text}")
+}
+
+/// The ranking for programs.
+pub fn ranking_json(report: &GrowthReport) -> Vec<Value> {
+    let ranking = report.ranking.iter().map(|cost| {
+        json!({
+            "metric": cost.metric,
+            "value": cost.value,
+            "unit": cost.unit,
+            "times": cost.times,
+            "times_smallest": cost.grown,
+            "explained": cost.is_explained,
+        })
+    });
+    ranking.collect()
 }
 
 /// The growth for programs.
@@ -262,23 +286,13 @@ pub fn json(report: &GrowthReport) -> Value {
             "held_out_inside": row.held_out.as_ref().map(|it| it.inside),
         })
     });
-    let ranking = report.ranking.iter().map(|cost| {
-        json!({
-            "metric": cost.metric,
-            "value": cost.value,
-            "unit": cost.unit,
-            "times": cost.times,
-            "times_smallest": cost.grown,
-            "explained": cost.is_explained,
-        })
-    });
     json!({
         "group": report.group,
         "variant": report.variant,
         "sizes": report.sizes,
         "target": report.target,
         "metrics": rows.collect::<Vec<_>>(),
-        "ranking": ranking.collect::<Vec<_>>(),
+        "ranking": ranking_json(report),
         "findings": report.findings,
         "warnings": report.warnings,
     })

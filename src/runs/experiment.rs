@@ -1,7 +1,7 @@
 //! An experiment: runs of one topology that belong together, as in `EXPERIMENT.json`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -78,6 +78,22 @@ pub struct ExperimentRun {
     pub verdict: Option<Verdict>,
 }
 
+/// Where a criterion begins to fail in one variant, as `scale --find` has found it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExperimentFound {
+    /// The variables of the variant: `rev=new`; empty if none are varied.
+    pub variant: String,
+    /// The criterion: `join_seconds p99 < 2s`.
+    pub criterion: String,
+    /// The largest size below at which it holds; `None`: it fails at the smallest one, or could not be judged.
+    #[serde(default)]
+    pub holds: Option<u32>,
+    /// The smallest size at which it fails; `None`: it holds at the largest one, or could not be judged.
+    #[serde(default)]
+    pub fails: Option<u32>,
+}
+
 /// An experiment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -92,6 +108,9 @@ pub struct Experiment {
     pub cluster: ClusterName,
     /// The topology file as the user named it.
     pub topology: String,
+    /// Its path, absolute; `None`: standard input, or an earlier release made the experiment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topology_file: Option<PathBuf>,
     /// Its begin.
     pub began: Moment,
     /// Its end; `None`: it was interrupted, or is in progress.
@@ -107,6 +126,12 @@ pub struct Experiment {
     /// The group whose size is varied by `scale`.
     #[serde(default)]
     pub group: Option<GroupName>,
+    /// The size that the metrics are predicted for; `None`: the largest that ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<u32>,
+    /// What `scale --find` has found, for each variant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<ExperimentFound>,
     /// Runs per variant.
     pub repeat: u32,
     /// The user's labels.
@@ -121,6 +146,15 @@ pub struct Experiment {
 impl Experiment {
     /// Version of the file.
     pub const VERSION: u32 = 1;
+
+    /// Whether a variant was planned. The others were made at sizes between the planned ones, to find where a criterion
+    /// begins to fail.
+    pub fn is_planned(&self, variant: &BTreeMap<String, String>) -> bool {
+        variant.iter().all(|(name, value)| {
+            let planned = self.varied.get(name);
+            planned.is_none_or(|planned| planned.contains(value))
+        })
+    }
 
     /// Reads the experiment of this name from its file.
     pub(super) fn read(path: &Path, name: &str) -> Result<Self, StoreError> {

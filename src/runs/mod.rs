@@ -18,12 +18,12 @@ mod values;
 pub use criteria::write_criteria;
 pub use entries::{Entry, Kind};
 pub use error::StoreError;
-pub use experiment::{Between, Experiment, ExperimentKind, ExperimentRun, Order};
+pub use experiment::{Between, Experiment, ExperimentFound, ExperimentKind, ExperimentRun, Order};
 pub use held::HeldExperiment;
 pub use samples::write_samples;
 pub use store::{Listing, Located, Store, locate};
 pub use stored::StoredRun;
-pub use values::{run_value, size_of, statistic_of, unit_of, variant_text};
+pub use values::{leading, run_values, size_of, statistic_of, unit_of, variant_text};
 
 #[cfg(test)]
 mod fixture;

@@ -2,47 +2,62 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::name::NodeName;
-use crate::measure::{Expression, MetricName, RESERVED, Sample, Severity, Statistic, Unit};
+use crate::measure::{Criterion, Expression, MetricName, RESERVED, Sample, Severity, Statistic, Unit};
 use crate::workload::Record;
 
-/// The statistic of a metric over its samples of this step and of these nodes (`None`: all). `None` if there are no
-/// samples, also for a sum and a number: it would compare a run that measured nothing with one that did.
-pub fn run_value(
-    samples: &[Sample],
-    metric: &MetricName,
-    statistic: Statistic,
-    step: Option<&str>,
-    on: Option<&[NodeName]>,
-) -> Option<f64> {
-    let values: Vec<f64> = samples
-        .iter()
-        .filter(|sample| {
-            let is_of_step = step.is_none_or(|step| sample.step.as_deref() == Some(step));
-            let is_of_nodes = on.is_none_or(|nodes| {
-                let node = sample.node.as_ref();
-                node.is_some_and(|node| nodes.contains(node))
-            });
-            sample.metric == *metric && is_of_step && is_of_nodes
-        })
-        .map(|sample| sample.value)
-        .collect();
-    if values.is_empty() {
-        return None;
+/// The criterion that says how the value of a metric in a run is taken, with its statistic: the first one with a bound
+/// that lets a run fail. Without one the value is the median of all samples.
+pub fn leading<'a>(criteria: &'a [Criterion], metric: &MetricName) -> Option<(&'a Criterion, Statistic)> {
+    criteria.iter().find_map(|criterion| match criterion.is {
+        Expression::Bound { statistic, .. }
+            if criterion.metric == *metric && criterion.severity == Severity::Error =>
+        {
+            Some((criterion, statistic))
+        }
+        _ => None,
+    })
+}
+
+/// The finite value of each metric of a run that ended, by these criteria. A metric without samples has none, as a run
+/// that measured nothing would be compared with one that did; but a sum or a number that may be empty is 0 then.
+pub fn run_values(samples: &[Sample], criteria: &[Criterion]) -> BTreeMap<MetricName, f64> {
+    let mut by_metric: BTreeMap<&MetricName, Vec<&Sample>> = BTreeMap::new();
+    for sample in samples {
+        by_metric.entry(&sample.metric).or_default().push(sample);
     }
-    statistic.of(&values)
+    for criterion in criteria {
+        by_metric.entry(&criterion.metric).or_default();
+    }
+    let values = by_metric.into_iter().filter_map(|(metric, samples)| {
+        let value = run_value(&samples, leading(criteria, metric));
+        let value = value.filter(|value| value.is_finite())?;
+        Some((metric.clone(), value))
+    });
+    values.collect()
+}
+
+/// The value of a metric with these samples.
+fn run_value(samples: &[&Sample], leading: Option<(&Criterion, Statistic)>) -> Option<f64> {
+    let criterion = leading.map(|(criterion, _)| criterion);
+    let statistic = leading.map_or(Statistic::Median, |(_, statistic)| statistic);
+    let step = criterion.and_then(|criterion| criterion.step.as_deref());
+    let on = criterion.and_then(|criterion| criterion.on.as_deref());
+    let wanted = samples.iter().filter(|sample| {
+        let node = sample.node.as_ref();
+        let is_of_nodes = on.is_none_or(|on| node.is_some_and(|node| on.contains(node)));
+        is_of_nodes && step.is_none_or(|step| sample.step.as_deref() == Some(step))
+    });
+    let values: Vec<f64> = wanted.map(|sample| sample.value).collect();
+    let may_be_empty = criterion.is_some_and(|criterion| !criterion.require_samples);
+    // Of no values, the sum and the number are 0.
+    (!values.is_empty() || may_be_empty)
+        .then(|| statistic.of(&values))
+        .flatten()
 }
 
 /// The statistic that stands for a metric in a run: that of its first criterion that lets a run fail, else the median.
 pub fn statistic_of(record: &Record, metric: &MetricName) -> Statistic {
-    let criteria = record.criteria.iter();
-    let mut errors =
-        criteria.filter(|criterion| criterion.metric == *metric && criterion.severity == Severity::Error);
-    let found = errors.find_map(|criterion| match criterion.is {
-        Expression::Bound { statistic, .. } => Some(statistic),
-        Expression::Growth { .. } => None,
-    });
-    found.unwrap_or(Statistic::Median)
+    leading(&record.criteria, metric).map_or(Statistic::Median, |(_, statistic)| statistic)
 }
 
 /// The unit of a metric: as the run says it, or that of a metric which vcluster measures.
@@ -91,6 +106,7 @@ mod tests {
 
     use super::super::fixture::sample;
     use super::*;
+    use crate::base::name::NodeName;
     use crate::measure::fixture::criterion;
 
     fn metric(name: &str) -> MetricName {
@@ -109,12 +125,53 @@ mod tests {
         samples[0].node = Some(node("n1"));
         samples[1].node = Some(node("n2"));
         samples[1].step = Some("join".into());
-        let both = [node("n1"), node("n2")];
-        let sum = |step, on| run_value(&samples, &metric("a"), Statistic::Sum, step, on);
+        let sum = |step: Option<&str>, on: Option<[NodeName; 2]>| {
+            let mut criterion = criterion("a", "sum < 100");
+            criterion.step = step.map(str::to_owned);
+            criterion.on = on.map(Vec::from);
+            run_values(&samples, &[criterion]).get(&metric("a")).copied()
+        };
         assert_eq!(sum(None, None), Some(7.0));
         assert_eq!(sum(Some("join"), None), Some(2.0));
-        assert_eq!(sum(None, Some(&both[..])), Some(3.0));
+        assert_eq!(sum(None, Some([node("n1"), node("n2")])), Some(3.0));
         assert_eq!(sum(Some("other"), None), None);
+    }
+
+    #[test]
+    fn a_value_is_the_statistic_of_the_criterion_that_fails_a_run_else_the_median() {
+        let samples = [1.0, 2.0, 9.0]
+            .map(|value| [sample("a", value), sample("b", value)])
+            .concat();
+        let mut criteria = vec![criterion("a", "max < 5")];
+        let of = |criteria: &[Criterion]| {
+            let values = run_values(&samples, criteria);
+            (values[&metric("a")].to_string(), values[&metric("b")].to_string())
+        };
+        assert_eq!(of(&criteria), ("9".to_owned(), "2".to_owned()));
+        criteria[0].severity = Severity::Warn;
+        assert_eq!(of(&criteria), ("2".to_owned(), "2".to_owned()));
+    }
+
+    #[test]
+    fn a_sum_or_a_number_that_may_be_empty_is_0_without_samples() {
+        let samples = [sample("b", 1.0)];
+        for (text, may_be_empty, wanted) in [
+            ("count < 1", true, Some(0.0)),
+            ("sum < 1", true, Some(0.0)),
+            ("max < 1", true, None),
+            ("count < 1", false, None),
+        ] {
+            let mut criterion = criterion("a", text);
+            criterion.require_samples = !may_be_empty;
+            let value = |criterion: &Criterion| {
+                let values = run_values(&samples, std::slice::from_ref(criterion));
+                values.get(&metric("a")).copied()
+            };
+            assert_eq!(value(&criterion), wanted, "{text}");
+            // One that only warns does not say how the value is taken.
+            criterion.severity = Severity::Warn;
+            assert_eq!(value(&criterion), None, "{text}");
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::program::Vcluster;
 
-const EXPERIMENT: &str = "20260131T115900Z-test";
+/// The experiment that [`by`] stores.
+pub(crate) const EXPERIMENT: &str = "20260131T115900Z-test";
 
 /// Values of the runs of a side.
 const CALM: [f64; 10] = [99.0, 99.2, 99.5, 99.7, 99.9, 100.1, 100.3, 100.5, 100.8, 101.0];
@@ -17,6 +18,8 @@ struct Run {
     value: f64,
     verdict: &'static str,
     kernel: &'static str,
+    /// Further assumptions.
+    assumes: &'static [(&'static str, &'static str)],
 }
 
 impl Run {
@@ -26,6 +29,7 @@ impl Run {
             value,
             verdict: "passed",
             kernel: "6.1",
+            assumes: &[],
         }
     }
 }
@@ -57,12 +61,13 @@ fn stored(directory: &str, runs: &[Run]) -> Vcluster {
             value,
             verdict,
             kernel,
+            assumes,
         } = run;
         let variant = json!({ "rev": rev });
         let place = store.join(name(index));
         std::fs::create_dir(&place).unwrap();
         let bound = json!({ "statistic": "median", "operator": "<", "bound": 1000.0, "unit": null });
-        let record = json!({
+        let mut record = json!({
             "version": 2,
             "id": format!("{index:032x}"),
             "cluster_id": "00000000-0000-0000-0000-000000000007",
@@ -86,6 +91,9 @@ fn stored(directory: &str, runs: &[Run]) -> Vcluster {
             }],
             "steps": [],
         });
+        for (key, value) in *assumes {
+            record["assumptions"][*key] = json!(value);
+        }
         write(&place, "run.json", &record);
         let sample = |metric: &str, node: &str, value: f64| {
             json!({ "metric": metric, "value": value, "step": "join", "node": node }).to_string()
@@ -132,9 +140,11 @@ fn stored(directory: &str, runs: &[Run]) -> Vcluster {
     program
 }
 
-const BY: [&str; 6] = ["compare", EXPERIMENT, "--by", "rev", "--results", "results"];
+/// Compares its variants.
+pub(crate) const BY: [&str; 6] = ["compare", EXPERIMENT, "--by", "rev", "--results", "results"];
 
-fn by(factor: f64) -> Vcluster {
+/// The comparison of an experiment whose values are larger by this factor in its second variant.
+pub(crate) fn by(factor: f64) -> Vcluster {
     stored("results", &runs(factor)).args(BY)
 }
 
@@ -278,40 +288,41 @@ fn sides_that_differ_in_more_than_what_was_varied_are_refused_unless_that_is_acc
 }
 
 #[test]
-fn an_accepted_regression_is_0_and_an_expired_one_is_6() {
-    let known = "- { metric: join_seconds, variant: rev=new, reason: known, until: 9998-12-31 }\n";
-    let ran = by(1.2)
-        .file("accepted.yaml", known)
-        .run()
-        .code(0)
-        .prints("; 1 regression accepted\n")
-        .prints("join_seconds: accepted until 9998-12-31: known\n");
-    let ran = ran
-        .again()
+fn a_variable_that_sizes_the_nodes_or_chooses_their_image_is_what_was_varied() {
+    let mut runs = runs(1.2);
+    for run in &mut runs {
+        run.assumes = if run.rev == "old" {
+            &[
+                ("group.worker.memory", "96 MiB"),
+                ("image.debian", "1"),
+                ("placement", "x"),
+            ]
+        } else {
+            &[
+                ("group.worker.memory", "128 MiB"),
+                ("image.redis", "2"),
+                ("placement", "y"),
+            ]
+        };
+    }
+    stored("results", &runs)
         .args(BY)
-        .file("late.yaml", &known.replace("9998", "2025"))
-        .args(["--accepted", "late.yaml"])
         .run()
         .code(6)
-        .prints("join_seconds: was accepted until 2025-12-31: known\n");
-    let ran = ran
-        .again()
+        .prints("  group.worker.memory: 96 MiB in `rev=old`, 128 MiB in `rev=new`\n")
+        .prints("  image.redis: none in `rev=old`, 2 in `rev=new`\n");
+    for run in &mut runs {
+        run.assumes = if run.rev == "old" {
+            &[("image.debian", "1")]
+        } else {
+            &[("image.debian", "2")]
+        };
+    }
+    stored("results", &runs)
         .args(BY)
-        .file(
-            "bad.yaml",
-            &format!("{known}- metric: join_seconds\n  because: x\n"),
-        )
-        .args(["--accepted", "bad.yaml"])
         .run()
         .code(2)
-        .says("error: bad.yaml:")
-        .says("because");
-    ran.again()
-        .args(BY)
-        .args(["--accepted", "none.yaml"])
-        .run()
-        .code(2)
-        .says("error: failed to read none.yaml");
+        .says("  image.debian: 1 in `rev=old`, 2 in `rev=new` (--despite image.debian)\n");
 }
 
 #[test]

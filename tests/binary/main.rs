@@ -19,6 +19,7 @@ macro_rules! assert_output {
     };
 }
 
+mod accepted;
 mod cluster;
 mod codes;
 mod colour;
@@ -28,6 +29,7 @@ mod experiment;
 mod export;
 mod filter;
 mod fixed_defects;
+mod growth;
 mod help;
 mod hosts;
 mod interrupt;

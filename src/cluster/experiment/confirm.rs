@@ -19,6 +19,8 @@ pub struct Compared {
     pub result: Result<Comparison, Refusal>,
     /// Whether something is worse that no further runs have confirmed yet.
     pub is_unconfirmed: bool,
+    /// Why the runs that were made to confirm it could not be compared.
+    pub not_confirmed: Option<Refusal>,
     /// Runs that say nothing: interrupted, or their workload failed.
     pub left_out: usize,
 }
@@ -28,6 +30,25 @@ impl Compared {
     pub fn fails(&self) -> bool {
         let is_worse = |comparison: &Comparison| comparison.verdict == ChangeVerdict::Worse;
         !self.is_unconfirmed && self.result.as_ref().is_ok_and(is_worse)
+    }
+
+    /// Why runs could not be compared: the first ones, or those that were to confirm what these have shown.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        self.result.as_ref().err().or(self.not_confirmed.as_ref())
+    }
+
+    /// Takes into account what the runs have shown that were made to confirm it. If they cannot be compared, they confirm
+    /// nothing: what the first ones have shown is still shown.
+    fn confirm_with(&mut self, again: Result<Comparison, Refusal>) {
+        match again {
+            Ok(again) => {
+                if let Ok(first) = &self.result {
+                    self.result = Ok(confirmed(first.clone(), &again));
+                }
+                self.is_unconfirmed = false;
+            }
+            Err(refusal) => self.not_confirmed = Some(refusal),
+        }
     }
 }
 
@@ -53,6 +74,7 @@ pub(super) fn compare_block(
             baseline: baseline.clone(),
             variant: variant.clone(),
             is_unconfirmed: !suspects.is_empty(),
+            not_confirmed: None,
             result,
             left_out,
         }
@@ -84,14 +106,8 @@ pub(super) fn confirm(
         };
         let mut options = CompareOptions::new(Moment::now());
         options.only = Some(to_confirm(first));
-        match compare(a, b, &options, accepted) {
-            Ok(again) => {
-                compared.result = Ok(confirmed(first.clone(), &again));
-                compared.is_unconfirmed = false;
-            }
-            // What cannot be compared confirms nothing.
-            Err(refusal) => compared.result = Err(refusal),
-        }
+        let again = compare(a, b, &options, accepted);
+        compared.confirm_with(again);
     }
     Ok(())
 }
@@ -121,4 +137,57 @@ fn read_sides(
         groups.push((variant.words(), group));
     }
     Ok((read(groups)?, left_out))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn comparison(verdict: ChangeVerdict) -> Comparison {
+        Comparison {
+            a: "rev=old".into(),
+            b: "rev=new".into(),
+            runs: (5, 5),
+            run_names: (Vec::new(), Vec::new()),
+            judged: Vec::new(),
+            shown: Vec::new(),
+            missing_runs: None,
+            varied: Vec::new(),
+            despite: Vec::new(),
+            warnings: Vec::new(),
+            verdict,
+            reproduce: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_worse_stays_where_the_runs_that_should_confirm_it_cannot_be_compared() {
+        let refusal = Refusal {
+            a: "rev=old".into(),
+            b: "rev=new".into(),
+            differences: Vec::new(),
+            command: None,
+        };
+        let worse = || Compared {
+            baseline: Variant::default(),
+            variant: Variant::default(),
+            result: Ok(comparison(ChangeVerdict::Worse)),
+            is_unconfirmed: true,
+            not_confirmed: None,
+            left_out: 0,
+        };
+        let mut open = worse();
+        open.confirm_with(Err(refusal.clone()));
+        let kept = open.result.as_ref().map(|comparison| comparison.verdict);
+        assert_eq!(kept, Ok(ChangeVerdict::Worse));
+        assert!(open.is_unconfirmed && !open.fails());
+        assert_eq!(open.refusal(), Some(&refusal));
+        let mut again = worse();
+        again.confirm_with(Ok(comparison(ChangeVerdict::Equal)));
+        assert!(!again.is_unconfirmed && again.refusal().is_none());
+        let mut first = worse();
+        first.result = Err(refusal.clone());
+        assert_eq!(first.refusal(), Some(&refusal));
+        assert!(!first.fails());
+    }
 }

@@ -48,8 +48,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::super::growth::judge_growth;
-    use super::super::measured::SizedRuns;
-    use super::super::values::GrowthRun;
+    use super::super::measured::{GrowthRun, SizedRuns};
     use super::*;
 
     /// The variant with runs at these sizes of a metric that grows as given.

@@ -6,6 +6,8 @@ use crate::base::exit::ExitCode;
 use crate::base::failure::UserError;
 use crate::base::text::sanitize;
 use crate::measure::{Criterion, Expression, MetricName};
+use crate::runs::ExperimentFound;
+use crate::verdict::titled;
 
 /// What to look for: the smallest size at which this criterion fails.
 #[derive(Clone, Debug)]
@@ -105,7 +107,34 @@ pub struct VariantFound {
     pub found: Found,
 }
 
+/// What was found, as in the file of the experiment.
+pub(super) fn stored(found: &[VariantFound], find: Option<&Find>) -> Vec<ExperimentFound> {
+    let Some(find) = find else {
+        return Vec::new();
+    };
+    let of = |VariantFound { variant, found }: &VariantFound| {
+        let (holds, fails) = found.bounds();
+        ExperimentFound {
+            variant: variant.clone(),
+            criterion: titled(&find.criterion),
+            holds,
+            fails,
+        }
+    };
+    found.iter().map(of).collect()
+}
+
 impl Found {
+    /// The largest size at which the criterion holds and the smallest at which it fails, as far as they are known.
+    pub fn bounds(&self) -> (Option<u32>, Option<u32>) {
+        match self.boundary {
+            Boundary::Between { holds, fails } => (Some(holds), Some(fails)),
+            Boundary::FailsAtOnce(fails) => (None, Some(fails)),
+            Boundary::HoldsThroughout(holds) => (Some(holds), None),
+            Boundary::Unknown(_) => (None, None),
+        }
+    }
+
     /// Sizes above the boundary at which it holds all the same: then it does not depend on the size alone.
     pub fn exceptions(&self) -> Vec<u32> {
         let Boundary::Between { fails, .. } = self.boundary else {
@@ -245,6 +274,33 @@ mod tests {
         let found = bisect(sizes, async |size| Ok(shown(size, 20))).await.unwrap();
         assert_eq!(found.boundary, Boundary::Between { holds: 19, fails: 20 });
         assert_eq!(found.exceptions(), [40]);
+    }
+
+    #[test]
+    fn what_was_found_is_stored_with_the_sizes_that_are_known() {
+        let find = Find::parse("join_seconds: p99 < 2s").unwrap();
+        for (boundary, holds, fails) in [
+            (Boundary::Between { holds: 24, fails: 25 }, Some(24), Some(25)),
+            (Boundary::FailsAtOnce(10), None, Some(10)),
+            (Boundary::HoldsThroughout(150), Some(150), None),
+            (Boundary::Unknown(80), None, None),
+        ] {
+            let found = VariantFound {
+                variant: "rev=new".into(),
+                found: Found {
+                    boundary,
+                    tried: BTreeMap::new(),
+                },
+            };
+            let wanted = ExperimentFound {
+                variant: "rev=new".into(),
+                criterion: "join_seconds p99 < 2s".into(),
+                holds,
+                fails,
+            };
+            assert_eq!(stored(std::slice::from_ref(&found), Some(&find)), [wanted]);
+            assert!(stored(&[found], None).is_empty());
+        }
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::measured::SizedRuns;
 use super::ranking::{RankedCost, ranking};
 use super::row::{GrowthRow, models};
-use super::values::leading;
 use crate::analysis::{Above, Fit, Model, Point, fit, held_out};
 use crate::base::name::GroupName;
 use crate::base::text::plural;
@@ -13,6 +12,7 @@ use crate::measure::{
     Better, Criterion, Expression, Finding, Growth, Judgement, MetricName, MetricSpec, Operator, Statistic,
     median,
 };
+use crate::runs::leading;
 use crate::verdict::{comes_from, unit_of};
 
 /// The seed of all resampling: the same runs give the same figures.

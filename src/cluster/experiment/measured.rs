@@ -1,14 +1,24 @@
 //! The stored runs of an experiment, as its growth is judged from.
 
+use std::collections::BTreeMap;
+
 use indexmap::IndexMap;
 
 use super::plan::group_of;
-use super::values::{GrowthRun, values};
 use crate::base::name::GroupName;
 use crate::compare::variant_text;
-use crate::measure::{Criterion, MetricSpec};
-use crate::runs::{Experiment, Store};
+use crate::measure::{Criterion, MetricName, MetricSpec};
+use crate::runs::{Experiment, Store, run_values};
 use crate::workload::Verdict;
+
+/// A run of one size.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct GrowthRun {
+    /// Nodes of the group that grows.
+    pub(super) size: u32,
+    /// The value of each metric.
+    pub(super) values: BTreeMap<MetricName, f64>,
+}
 
 /// The runs of one variant over sizes.
 #[derive(Clone, Debug, Default)]
@@ -32,7 +42,8 @@ pub fn growing_group(experiment: &Experiment) -> Option<GroupName> {
     experiment.group.clone().or_else(grows)
 }
 
-/// Reads the runs of an experiment, by variant, the baseline first. Runs without a size of this group are left out.
+/// Reads the runs of an experiment, by variant, the baseline first. Runs without a size of this group are left out. Those at
+/// sizes that only `--find` tried do not count: single runs close to each other would spoil the models.
 pub(super) fn sized_runs(
     store: &Store,
     experiment: &Experiment,
@@ -42,6 +53,9 @@ pub(super) fn sized_runs(
     let mut variants: IndexMap<String, SizedRuns> = IndexMap::new();
     for run in store.runs_of(experiment)? {
         let record = &run.record;
+        if !experiment.is_planned(&record.variant) {
+            continue;
+        }
         let mut vars = record.variant.clone();
         vars.retain(|name, _| group_of(name).is_none());
         let variant = variant_text(&vars);
@@ -54,7 +68,7 @@ pub(super) fn sized_runs(
         };
         sized.runs.push(GrowthRun {
             size: *size,
-            values: values(&run.samples()?, &record.criteria),
+            values: run_values(&run.samples()?, &record.criteria),
         });
         sized.criteria.clone_from(&record.criteria);
         sized.metrics.clone_from(&record.metrics);

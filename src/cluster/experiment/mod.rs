@@ -16,7 +16,6 @@ mod session;
 mod setup;
 mod summary;
 mod topologies;
-mod values;
 
 pub use confirm::Compared;
 pub use contrast::{Contrast, contrast};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::confirm::{Compared, compare_block, confirm, suspects};
-use super::find::{Find, Probe, Tried, VariantFound, bisect};
+use super::find::{Find, Probe, Tried, VariantFound, bisect, stored};
 use super::growth::{GrowthReport, judge_growth};
 use super::measured::{growing_group, sized_runs};
 use super::plan::{Block, Planned, Variant, group_of, nodes_of};
@@ -86,12 +86,15 @@ pub async fn conduct<S: Show>(setup: &Setup<'_>, show: &mut S) -> anyhow::Result
         kind: options.kind,
         cluster: setup.topologies.name().clone(),
         topology: options.topology.clone(),
+        topology_file: options.topology_file.clone(),
         began,
         ended: None,
         order: setup.design.order,
         between: setup.design.between,
         varied: setup.design.varied(),
         group: options.group.clone(),
+        to: options.to,
+        found: Vec::new(),
         repeat: setup.design.repeat,
         labels: options.labels.clone(),
         runs: Vec::new(),
@@ -110,6 +113,7 @@ pub async fn conduct<S: Show>(setup: &Setup<'_>, show: &mut S) -> anyhow::Result
         Ok(found) => (found, None),
         Err(error) => (Vec::new(), Some(error)),
     };
+    conductor.experiment.found = stored(&found, options.find.as_ref());
     // One that was cut short has no end.
     conductor.experiment.ended = error.is_none().then(Moment::now);
     let written = setup.store.write_experiment(&conductor.experiment);
@@ -140,7 +144,8 @@ pub async fn conduct<S: Show>(setup: &Setup<'_>, show: &mut S) -> anyhow::Result
     })
 }
 
-/// How the metrics of an experiment grow, for each variant; empty if it has only one size.
+/// How the metrics of an experiment grow, for each variant; empty if it has only one size. `to`: the size to predict them
+/// for, if not that of the experiment.
 pub fn growth(store: &Store, experiment: &Experiment, to: Option<u32>) -> anyhow::Result<Vec<GrowthReport>> {
     let Some(group) = growing_group(experiment) else {
         return Ok(Vec::new());
@@ -150,7 +155,7 @@ pub fn growth(store: &Store, experiment: &Experiment, to: Option<u32>) -> anyhow
     let sizes = variants
         .iter()
         .flat_map(|variant| variant.runs.iter().map(|run| run.size));
-    let to = to.or(sizes.max());
+    let to = to.or(experiment.to).or(sizes.max());
     Ok(variants
         .iter()
         .map(|variant| judge_growth(variant, &group, to))

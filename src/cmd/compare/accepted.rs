@@ -21,16 +21,19 @@ pub(super) fn entries(named: Option<&Path>, operands: &[&Operand]) -> anyhow::Re
     })
 }
 
-/// The file beside the topology of an experiment as it was named, or beside that of the cluster of a run, while that is
-/// recorded here.
+/// The file beside the topology of an experiment, or of the cluster, while that is recorded here.
 fn beside(operand: &Operand) -> Option<PathBuf> {
-    let topology = if let Some(experiment) = &operand.experiment {
-        PathBuf::from(&experiment.topology)
-    } else {
-        let cluster = operand.runs.first()?.record.cluster.as_ref()?;
-        let dir = StateRoot::from_env().ok()?.cluster(cluster);
-        ClusterRecord::load(&dir).ok().flatten()?.topology?
-    };
+    let experiment = operand.experiment.as_ref();
+    let topology = experiment
+        .and_then(|experiment| experiment.topology_file.clone())
+        .or_else(|| of_cluster(operand))?;
     let path = topology.parent()?.join(NAME);
     path.is_file().then_some(path)
+}
+
+/// The topology of the cluster: of runs without an experiment, and of experiments that do not say where theirs is.
+fn of_cluster(operand: &Operand) -> Option<PathBuf> {
+    let cluster = operand.runs.first()?.record.cluster.as_ref()?;
+    let dir = StateRoot::from_env().ok()?.cluster(cluster);
+    ClusterRecord::load(&dir).ok().flatten()?.topology
 }

@@ -66,13 +66,15 @@ fn two(a: Operand, b: Operand, args: &Args, accepted: &[Accepted]) -> anyhow::Re
 }
 
 /// Every further value of a key of an experiment against the first one.
-fn by(a: Operand, key: &str, args: &Args, accepted: &[Accepted]) -> anyhow::Result<Vec<Comparison>> {
+fn by(mut a: Operand, key: &str, args: &Args, accepted: &[Accepted]) -> anyhow::Result<Vec<Comparison>> {
     let Some(experiment) = &a.experiment else {
         let text = format!("`{}` is not an experiment, which --by needs", a.text);
         let hint = "to compare two runs, name both: `vcluster compare A B`";
         return Err(UserError::new(ExitCode::Usage, text).with_hint(hint).into());
     };
     let (key, values) = values(experiment, key)?;
+    // At a size that was only tried to find a boundary, not every variant has runs.
+    a.runs.retain(|run| experiment.is_planned(&run.record.variant));
     let text = a.text.clone();
     let Usable {
         runs,
@@ -100,7 +102,10 @@ fn by(a: Operand, key: &str, args: &Args, accepted: &[Accepted]) -> anyhow::Resu
 /// The key of an experiment's variants that is meant, and its values in the order of their first runs. The first one is
 /// the baseline.
 fn values(experiment: &Experiment, key: &str) -> Result<(String, Vec<String>), UserError> {
-    let runs = || experiment.runs.iter().filter(|run| !run.confirmation);
+    let runs = || {
+        let runs = experiment.runs.iter();
+        runs.filter(move |run| !run.confirmation && experiment.is_planned(&run.variant))
+    };
     let mut known: Vec<&String> = Vec::new();
     for name in runs().flat_map(|run| run.variant.keys()) {
         if !known.contains(&name) {

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::args::ExperimentArgs;
+use super::compared::exit_code;
 use super::junit;
 use crate::base::exit::ExitCode;
 use crate::base::shell::quote;
@@ -38,7 +39,7 @@ pub(crate) fn close(
         .junit
         .as_deref()
         .map_or(Ok(()), |file| junit::write(&outcome, store, file));
-    let fails = outcome.fails();
+    let code = exit_code(&outcome);
     match (outcome.removal, outcome.error) {
         (Some(removal), Some(error)) => {
             let why = report::error::describe(&error).lines.join(": ");
@@ -50,11 +51,7 @@ pub(crate) fn close(
     }
     shown?;
     written?;
-    Ok(if fails {
-        ExitCode::WorkloadFailed
-    } else {
-        ExitCode::Ok
-    })
+    Ok(code)
 }
 
 /// The results that are the same for a stored experiment: how its metrics grow.
@@ -173,7 +170,7 @@ fn show_json(outcome: &Outcome) {
             "baseline": compared.baseline.labels(),
             "variant": compared.variant.labels(),
             "comparison": document,
-            "refused": compared.result.as_ref().err().map(ToString::to_string),
+            "refused": compared.refusal().map(ToString::to_string),
             "unconfirmed": compared.is_unconfirmed,
             "fails": compared.fails(),
         })
@@ -183,7 +180,7 @@ fn show_json(outcome: &Outcome) {
             .tried
             .iter()
             .map(|(size, tried)| json!({ "size": size, "runs": tried.runs, "failed": tried.failed }));
-        let (holds, fails) = growth::bounds(found);
+        let (holds, fails) = found.bounds();
         json!({ "variant": variant, "holds": holds, "fails": fails, "tried": tried.collect::<Vec<_>>() })
     });
     let left = match outcome.left {
@@ -208,5 +205,6 @@ fn show_json(outcome: &Outcome) {
 pub(crate) fn stored_json(experiment: &Experiment, reports: &[GrowthReport]) -> serde_json::Value {
     let growth: Vec<_> = reports.iter().map(growth::json).collect();
     let variants = growth::variants::json(reports);
-    json!({ "version": 1, "experiment": experiment.name, "growth": growth, "variants": variants })
+    let (name, found) = (&experiment.name, &experiment.found);
+    json!({ "version": 1, "experiment": name, "growth": growth, "variants": variants, "found": found })
 }

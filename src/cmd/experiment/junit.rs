@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use super::compared::comparison_case;
 use crate::base::exit::ExitCode;
 use crate::base::failure::UserError;
-use crate::cluster::experiment::{Compared, GrowthReport, Outcome};
+use crate::cluster::experiment::{GrowthReport, Outcome};
 use crate::compare::variant_text;
 use crate::measure::Finding;
+use crate::report::error;
 use crate::report::error::describe;
 use crate::report::junit::{self, Case};
 use crate::report::runs::{failed_steps, uncollected};
-use crate::report::{comparison, error};
 use crate::runs::{ExperimentRun, Store, StoredRun};
 use crate::verdict::{explained, titled};
 use crate::workload::{StepReport, Verdict};
@@ -114,30 +115,6 @@ fn text(error: &error::Described) -> String {
     lines.extend(error.hint.as_ref().map(|hint| format!("hint: {hint}")));
     lines.push(format!("exit code {}", error.code.code()));
     lines.join("\n")
-}
-
-fn comparison_case(compared: &Compared) -> Case {
-    let outcome = match &compared.result {
-        Err(refusal) => junit::Outcome::Skipped {
-            reason: refusal.to_string(),
-        },
-        Ok(comparison) if compared.fails() => junit::Outcome::Failed {
-            message: comparison::headline(comparison),
-            output: String::new(),
-        },
-        Ok(_) => junit::Outcome::Passed,
-    };
-    Case {
-        step: "compare".to_owned(),
-        node: format!(
-            "{} against {}",
-            compared.variant.words(),
-            compared.baseline.words()
-        ),
-        took: Duration::ZERO,
-        outcome,
-        uncollected: Vec::new(),
-    }
 }
 
 /// The criteria of growth of a variant, whose name is part of their notes.

@@ -8,7 +8,7 @@ use crate::base::shell::quote;
 use crate::cluster::experiment::growth;
 use crate::cmd::compare;
 use crate::cmd::results::ResultsArgs;
-use crate::compare::{Comparison, variant_text};
+use crate::compare::{Comparison, read_accepted, variant_text};
 use crate::page::Kind;
 use crate::page::data::Material;
 use crate::runs::{self, Experiment, Located, Store, StoredRun, locate};
@@ -19,6 +19,10 @@ const SIZE: &str = "nodes.";
 /// Gathers what the arguments ask for.
 pub(super) fn gather(args: &Args) -> anyhow::Result<Material> {
     let stores = args.place.stores()?;
+    if let Some(path) = &args.accepted {
+        // A mistake in it is an error, also where nothing is compared.
+        read_accepted(path)?;
+    }
     if args.other.is_some() || args.by.is_some() {
         return of_comparison(args, &stores);
     }
@@ -150,7 +154,7 @@ fn comparison_args(args: &Args, by: Option<&String>) -> compare::Args {
         by: by.cloned(),
         place: args.place.clone(),
         despite: args.despite.clone(),
-        accepted: None,
+        accepted: args.accepted.clone(),
         junit: None,
         all: false,
         strict: false,
@@ -167,6 +171,7 @@ fn command(args: &Args) -> String {
         ("--by", args.by.clone()),
         ("--cluster", args.place.cluster.as_ref().map(ToString::to_string)),
         ("--results", args.place.results.as_ref().map(path)),
+        ("--accepted", args.accepted.as_ref().map(path)),
         ("--html", args.html.as_ref().map(path)),
     ];
     for (name, value) in options.into_iter().chain(despite) {

@@ -203,6 +203,73 @@ fn a_file_that_a_varied_variable_chooses_may_be_another_one() {
     assert_eq!(keys(&refusal.differences), ["sources.a", "sources.b"]);
 }
 
+/// Sides of a variant each, with assumptions of their own.
+fn varied_by(name: &str, old: &[(&str, &str)], new: &[(&str, &str)]) -> (Side, Side) {
+    let of = |side: &str, assumptions: &[(&str, &str)]| {
+        with(side, |record| {
+            record.variant.insert(name.into(), side.into());
+            assume(record, assumptions);
+        })
+    };
+    (of("old", old), of("new", new))
+}
+
+#[test]
+fn a_varied_variable_may_size_the_nodes_and_with_them_their_places() {
+    let old = [
+        ("group.worker.memory", "96 MiB"),
+        ("group.worker.vcpus", "1"),
+        ("placement", "x"),
+        ("host.bm01.overcommitment", "1.00"),
+    ];
+    let new = [
+        ("group.worker.memory", "128 MiB"),
+        ("group.worker.vcpus", "2"),
+        ("placement", "y"),
+        ("host.bm01.overcommitment", "2.00"),
+    ];
+    let (a, b) = varied_by("size", &old, &new);
+    let wanted = [
+        "group.worker.memory",
+        "group.worker.vcpus",
+        "host.bm01.overcommitment",
+        "placement",
+        "variant.size",
+    ];
+    assert_eq!(keys(&compared(&a, &b, &[]).unwrap().varied), wanted);
+    // Nodes of the same size that are elsewhere are so for another reason, and a number of nodes sizes no node.
+    let (a, b) = varied_by("size", &old[2..], &new[2..]);
+    let refusal = compared(&a, &b, &[]).unwrap_err();
+    assert_eq!(
+        keys(&refusal.differences),
+        ["host.bm01.overcommitment", "placement"]
+    );
+    let (a, b) = varied_by("nodes.worker", &old[..1], &new[..1]);
+    let refusal = compared(&a, &b, &[]).unwrap_err();
+    assert_eq!(keys(&refusal.differences), ["group.worker.memory"]);
+    // The size of a group is no size of a node, whatever the group is called.
+    let (a, b) = varied_by("size", &[("group.memory", "1")], &[("group.memory", "2")]);
+    let refusal = compared(&a, &b, &[]).unwrap_err();
+    assert_eq!(keys(&refusal.differences), ["group.memory"]);
+}
+
+#[test]
+fn a_varied_variable_may_choose_an_image_but_not_change_one() {
+    let (a, b) = varied_by("base", &[("image.debian", "1")], &[("image.redis", "2")]);
+    let comparison = compared(&a, &b, &[]).unwrap();
+    assert_eq!(
+        keys(&comparison.varied),
+        ["image.debian", "image.redis", "variant.base"]
+    );
+    let (a, b) = varied_by("base", &[("image.debian", "1")], &[("image.debian", "2")]);
+    let refusal = compared(&a, &b, &[]).unwrap_err();
+    assert_eq!(keys(&refusal.differences), ["image.debian"]);
+    // Without a variable that was varied, another image is another cluster.
+    let (a, b) = varied_by("nodes.worker", &[("image.debian", "1")], &[("image.redis", "2")]);
+    let refusal = compared(&a, &b, &[]).unwrap_err();
+    assert_eq!(keys(&refusal.differences), ["image.debian", "image.redis"]);
+}
+
 #[test]
 fn the_runs_of_one_side_must_agree_and_the_run_that_does_not_is_named() {
     let a = with("a", |record| assume(record, &[("host.bm01.kernel", "6.1")]));

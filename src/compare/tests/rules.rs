@@ -1,7 +1,7 @@
 //! The family, the number of runs, the verdicts.
 
-use super::super::{ChangeVerdict, Comparison, compare, confirmed, to_confirm};
-use super::fixture::{CALM, judged, metric, options, side, spec, times};
+use super::super::{ChangeVerdict, Comparison, Rules, compare, confirmed, to_confirm};
+use super::fixture::{CALM, judged, metric, options, record, side, spec, times};
 use crate::measure::fixture::criterion;
 use crate::measure::{Better, MetricName, Reading, Severity, Statistic, Unit};
 use crate::workload::Record;
@@ -191,6 +191,20 @@ fn a_change_below_the_floor_is_none() {
 }
 
 #[test]
+fn what_could_have_been_found_is_never_less_than_what_counts() {
+    // Counts that never vary: any change is seen, but not any counts.
+    let counts = compared(&[7.0; 10], &[7.0; 10]);
+    assert_eq!(judged(&counts, "t").detectable, Some(0.05));
+    let with_floor = compared_as(&CALM, &CALM, |record| {
+        record.metrics = vec![spec("t")];
+        record.metrics[0].floor = Some(30.0);
+        record.metrics[0].min_change = Some(0.1);
+    });
+    let found = judged(&with_floor, "t").detectable.unwrap();
+    assert!((found - 0.3).abs() < 1e-9, "{found}");
+}
+
+#[test]
 fn only_metrics_with_a_criterion_or_a_smallest_change_are_judged() {
     let change = |record: &mut Record| {
         record.criteria = vec![
@@ -260,7 +274,7 @@ fn the_newest_runs_say_what_counts() {
         record.criteria = vec![criterion("t", "growth <= n"), criterion("t", "p99 < 2")];
     };
     let (a, mut b) = (side("a", &[("t", &CALM)], old), side("b", &[("t", &CALM)], new));
-    b.rules = super::super::Rules::of(a.runs.iter().chain(&b.runs).map(|run| &run.record));
+    b.rules = Rules::of(a.runs.iter().chain(&b.runs).map(|run| &run.record));
     let mut options = options();
     let refusal = compare(&a, &b, &options, &[]).unwrap_err();
     assert_eq!(refusal.differences.len(), 1);
@@ -274,6 +288,27 @@ fn the_newest_runs_say_what_counts() {
     assert_eq!(metric.statistic, Statistic::Percentile(99.0));
     assert_eq!(metric.unit, Some(Unit::seconds()));
     assert!((metric.min_change - 0.3).abs() < 1e-12);
+}
+
+#[test]
+fn the_nodes_of_a_criterion_are_those_of_each_run() {
+    let of = |text: &str, nodes: &[&str]| {
+        let mut record = record();
+        record.criteria = vec![criterion("t", "max < 9"), criterion("t", text)];
+        record.criteria[0].severity = Severity::Warn;
+        record.criteria[1].on = Some(nodes.iter().map(|node| node.parse().unwrap()).collect());
+        record
+    };
+    let (large, small) = (of("max < 1", &["w1", "w2", "w3"]), of("max < 2", &["w1", "w2"]));
+    let mut without = of("max < 2", &[]);
+    without.criteria[1].on = None;
+    let rules = Rules::of([&large, &small]);
+    let nodes = |record: &Record| rules.criteria(record)[0].on.as_ref().map(Vec::len);
+    assert_eq!((nodes(&large), nodes(&small)), (Some(3), Some(2)));
+    // What a run does not say is as in the newest one, which also says whether all nodes count.
+    assert_eq!((nodes(&record()), nodes(&without)), (Some(2), Some(2)));
+    let rules = Rules::of([&large, &without]);
+    assert_eq!(rules.criteria(&large)[0].on, None);
 }
 
 #[test]

@@ -70,6 +70,8 @@ fn chart(report: &GrowthReport, row: &GrowthRow, runs: &[Reduced]) -> GrowthChar
     let mut findings = report.findings.iter();
     let finding = findings.find(|finding| finding.criterion.metric == row.metric);
     let best = row.fit.as_ref().map(|fit| &fit.best);
+    let expected = row.prediction.as_ref().map(|prediction| prediction.interval);
+    let expected = expected.filter(|interval| interval.low.is_finite() && interval.high.is_finite());
     GrowthChart {
         title: title(&row.metric, row.statistic),
         variant: report.variant.clone(),
@@ -82,6 +84,7 @@ fn chart(report: &GrowthReport, row: &GrowthRow, runs: &[Reduced]) -> GrowthChar
         judged: finding.map(judged),
         held_out: row.held_out.as_ref().map(|held_out| held_out.inside),
         at_target: row.at_target(report.target).map(|value| (report.target, value)),
+        interval: expected.map(|interval| (interval.low, interval.high)),
         contrast: None,
         points: points.iter().map(|point| (point.size, point.value)).collect(),
     }
@@ -94,8 +97,11 @@ fn point(run: &Reduced, report: &GrowthReport, row: &GrowthRow) -> Option<Point>
     if !run.is_whole || variant_text(&variables) != report.variant {
         return None;
     }
+    // Only sizes that the models know: not those that `--find` tried between them.
+    let size = run.record.sizes.get(&report.group);
+    let size = size.filter(|size| report.sizes.contains_key(*size))?;
     Some(Point {
-        size: f64::from(*run.record.sizes.get(&report.group)?),
+        size: f64::from(*size),
         value: *run.values.get(&row.metric)?,
     })
 }

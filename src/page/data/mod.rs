@@ -109,6 +109,7 @@ pub fn page(material: Material) -> Result<Page, StoreError> {
     let (mark, verdict) = head(kind, &runs, experiment.as_ref(), &comparisons, &reports);
     let found = runs.iter_mut().flat_map(|run| std::mem::take(&mut run.outliers));
     let outliers = merged(found);
+    let found = experiment.as_ref().map(|experiment| experiment.found.clone());
     Ok(Page {
         kind,
         name,
@@ -120,6 +121,8 @@ pub fn page(material: Material) -> Result<Page, StoreError> {
         criteria: criteria(&runs),
         strips,
         growth: growth::charts(&reports, &runs),
+        reports,
+        found: found.unwrap_or_default(),
         timelines: timelines(&runs),
         outliers,
         assumptions: assumptions(&runs),

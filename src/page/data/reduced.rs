@@ -11,12 +11,12 @@ use crate::base::text::{plural, sanitize};
 use crate::base::units::Moment;
 use crate::compare::variant_text;
 use crate::measure::figure::value;
-use crate::measure::{Criterion, Expression, Finding, MetricName, Sample, Severity, Statistic, Unit};
+use crate::measure::{Finding, MetricName, Sample, Statistic, Unit};
 use crate::nodeset;
 use crate::page::model::{Failure, Mark, Outlier, RunRow, Timeline};
 use crate::page::outliers;
 use crate::report::criteria::troubles;
-use crate::runs::{StoreError, StoredRun, run_value, unit_of};
+use crate::runs::{StoreError, StoredRun, run_values, unit_of};
 use crate::verdict::{explained, titled};
 use crate::workload::{Outcome, Record, StepReport, Verdict};
 
@@ -73,14 +73,18 @@ impl Reduced {
                 .and_then(|metric| metric.parse::<MetricName>().ok());
             outlier.unit = metric.and_then(|metric| unit_of(&run.record, &metric));
         }
-        let (values, by_node) = reduced(samples, &run.record);
+        let is_whole = run.is_complete() && run.record.verdict.is_some_and(Verdict::is_whole);
+        let by_node = by_node(&samples);
+        let mut values = run_values(&samples, &run.record.criteria);
+        // That a run which was cut off has no samples says nothing.
+        values.retain(|metric, _| is_whole || by_node.contains_key(metric));
         let seconds = match (run.began(), run.record.ended) {
             (Some(began), Some(ended)) => Some(ended.since(began).as_secs_f64()),
             _ => None,
         };
         Ok(Self {
             label,
-            is_whole: run.is_complete() && run.record.verdict.is_some_and(Verdict::is_whole),
+            is_whole,
             row: row(&run, seconds),
             failures: failures(&run.path, &findings, &reports),
             record: run.record.clone(),
@@ -113,18 +117,6 @@ impl Reduced {
     }
 }
 
-/// The criterion whose statistic is the value of a run: the first that lets a run fail.
-pub(super) fn leading<'a>(record: &'a Record, metric: &MetricName) -> Option<(&'a Criterion, Statistic)> {
-    record.criteria.iter().find_map(|criterion| match criterion.is {
-        Expression::Bound { statistic, .. }
-            if criterion.metric == *metric && criterion.severity == Severity::Error =>
-        {
-            Some((criterion, statistic))
-        }
-        _ => None,
-    })
-}
-
 /// What is missing of a run.
 fn missing(run: &StoredRun) -> Option<String> {
     let name = run.name();
@@ -140,40 +132,21 @@ fn missing(run: &StoredRun) -> Option<String> {
     Some(format!("{name} {ended}. What it has so far is shown"))
 }
 
-/// The value of a run and the own medians of its nodes, for each metric.
-fn reduced(
-    samples: Vec<Sample>,
-    record: &Record,
-) -> (BTreeMap<MetricName, f64>, BTreeMap<MetricName, Vec<f64>>) {
-    let mut by_metric: BTreeMap<MetricName, Vec<Sample>> = BTreeMap::new();
+/// The own medians of the nodes, for each metric with samples.
+fn by_node(samples: &[Sample]) -> BTreeMap<MetricName, Vec<f64>> {
+    let mut by_metric: BTreeMap<&MetricName, BTreeMap<&NodeName, Vec<f64>>> = BTreeMap::new();
     for sample in samples {
-        by_metric.entry(sample.metric.clone()).or_default().push(sample);
-    }
-    let (mut values, mut by_node) = (BTreeMap::new(), BTreeMap::new());
-    for (metric, samples) in by_metric {
-        let value = match leading(record, &metric) {
-            Some((criterion, statistic)) => {
-                let (step, on) = (criterion.step.as_deref(), criterion.on.as_deref());
-                run_value(&samples, &metric, statistic, step, on)
-            }
-            None => run_value(&samples, &metric, Statistic::Median, None, None),
-        };
-        let mut nodes: BTreeMap<&NodeName, Vec<f64>> = BTreeMap::new();
-        for sample in &samples {
-            if let Some(node) = &sample.node {
-                nodes.entry(node).or_default().push(sample.value);
-            }
+        let nodes = by_metric.entry(&sample.metric).or_default();
+        if let Some(node) = &sample.node {
+            nodes.entry(node).or_default().push(sample.value);
         }
+    }
+    let medians = by_metric.into_iter().map(|(metric, nodes)| {
         let medians = nodes.values().filter_map(|values| Statistic::Median.of(values));
-        by_node.insert(
-            metric.clone(),
-            medians.filter(|value| value.is_finite()).collect(),
-        );
-        if let Some(value) = value.filter(|value| value.is_finite()) {
-            values.insert(metric, value);
-        }
-    }
-    (values, by_node)
+        let medians = medians.filter(|value| value.is_finite()).collect();
+        (metric.clone(), medians)
+    });
+    medians.collect()
 }
 
 fn row(run: &StoredRun, seconds: Option<f64>) -> RunRow {

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use super::reduced::{Reduced, leading};
+use super::reduced::Reduced;
 use crate::analysis::bootstrap_difference;
 use crate::base::text::plural;
 use crate::measure::{Criterion, Expression, MetricName, RESERVED, Statistic, Unit, convert};
 use crate::page::model::{Strip, StripRow};
-use crate::runs::unit_of;
+use crate::runs::{leading, unit_of};
 
 /// The most metrics of a report.
 const MOST: usize = 200;
@@ -76,7 +76,10 @@ fn of_runs(runs: &[&Reduced], metric: &MetricName) -> Strip {
     });
     let unit = runs.iter().find_map(|run| unit_of(&run.record, metric));
     // The newest run decides, as in comparisons.
-    let leading = runs.iter().rev().find_map(|run| leading(&run.record, metric));
+    let leading = runs
+        .iter()
+        .rev()
+        .find_map(|run| leading(&run.record.criteria, metric));
     let statistic = leading.map_or(Statistic::Median, |(_, statistic)| statistic);
     Strip {
         title: title(metric, statistic),
@@ -96,7 +99,7 @@ fn of_nodes(run: &Reduced, metric: &MetricName) -> Strip {
         (nodes, "node")
     };
     let unit = unit_of(&run.record, metric);
-    let leading = leading(&run.record, metric);
+    let leading = leading(&run.record.criteria, metric);
     Strip {
         title: metric.to_string(),
         each,

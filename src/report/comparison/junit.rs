@@ -3,7 +3,7 @@
 use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
 
 use crate::compare::{ChangeVerdict, Comparison, MetricComparison};
-use crate::measure::figure::{percent, value};
+use crate::measure::figure::{percent, probability, value};
 
 /// The document. What is inconclusive is skipped, or a failure if that is wanted.
 pub fn junit(comparisons: &[Comparison], strict: bool) -> Result<String, SerializeError> {
@@ -21,12 +21,12 @@ pub fn junit(comparisons: &[Comparison], strict: bool) -> Result<String, Seriali
 fn case(metric: &MetricComparison, suite: &str, strict: bool) -> TestCase {
     let unit = metric.unit.as_ref();
     let text = format!(
-        "{}: {} ({} to {}, adjusted p {:.4})",
+        "{}: {} ({} to {}, adjusted p {})",
         metric.verdict.as_str(),
         percent(metric.change),
         value(metric.median_a, unit),
         value(metric.median_b, unit),
-        metric.adjusted,
+        probability(metric.adjusted),
     );
     let is_open = metric.verdict == ChangeVerdict::Inconclusive;
     let mut status = if metric.fails() || (is_open && strict) {

@@ -235,10 +235,14 @@ fn junit_has_a_case_per_judged_metric() {
     let counts = r#"<testsuite name="rev=old to rev=new" tests="4" skipped="1" errors="0" failures="1""#;
     assert!(xml.contains(counts), "{xml}");
     assert!(
-        xml.contains("worse: +40 % (1.25 s to 1.75 s, adjusted p 0.0006)"),
+        xml.contains("worse: +40 % (1.25 s to 1.75 s, adjusted p 0.00062)"),
         "{xml}"
     );
     assert!(xml.contains("accepted until 2026-12-31: a known cost"), "{xml}");
+    let mut untested = metric("open", ChangeVerdict::Inconclusive);
+    untested.adjusted = f64::NAN;
+    let xml = junit(&[comparison(vec![untested], ChangeVerdict::Inconclusive)], false).unwrap();
+    assert!(xml.contains("adjusted p -)") && !xml.contains("NaN"), "{xml}");
     let strict = junit(&all, true).unwrap();
     assert!(
         strict.contains(r#"skipped="0" errors="0" failures="2""#),

@@ -37,6 +37,28 @@ fn what_was_found_says_where_it_fails_and_how_often_it_ran() {
 }
 
 #[test]
+fn what_was_found_earlier_says_where_it_fails() {
+    let shown = |variant: &str, holds, fails| {
+        found_earlier(&ExperimentFound {
+            variant: variant.into(),
+            criterion: "join p99 < 2s".into(),
+            holds,
+            fails,
+        })
+    };
+    assert_eq!(
+        shown("", Some(40), Some(41)),
+        "`join p99 < 2s` fails from 41 nodes on, and holds at 40"
+    );
+    assert_eq!(
+        shown("rev=new", Some(80), None),
+        "rev=new: `join p99 < 2s` holds up to the largest size, 80"
+    );
+    assert!(shown("", None, Some(10)).ends_with("fails at the smallest size already, 10"));
+    assert!(shown("", None, None).contains("could not be judged"));
+}
+
+#[test]
 fn a_report_without_models_says_why() {
     let row = GrowthRow {
         metric: "join".parse().unwrap(),

@@ -51,6 +51,20 @@ pub fn text(reports: &[GrowthReport], is_utf8: bool) -> String {
     sanitize_painted(&text).into_owned()
 }
 
+/// What the metrics will cost at the target size, with its styles: the rankings of the variants beside each other. Empty
+/// if nothing is known of that.
+pub fn rankings(reports: &[GrowthReport]) -> String {
+    let Some(first) = reports.first() else {
+        return String::new();
+    };
+    let text = match reports {
+        _ if reports.iter().all(|report| report.ranking.is_empty()) => String::new(),
+        [one] => super::ranking(one),
+        _ => ranking(reports, first),
+    };
+    sanitize_painted(&text).into_owned()
+}
+
 /// The metrics of all variants: those of the baseline in their order, then those that only others have.
 fn metrics(reports: &[GrowthReport]) -> Vec<&GrowthRow> {
     let mut known: BTreeSet<&MetricName> = BTreeSet::new();

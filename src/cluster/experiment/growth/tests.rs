@@ -1,5 +1,5 @@
 use super::super::find::Find;
-use super::super::values::GrowthRun;
+use super::super::measured::GrowthRun;
 use super::*;
 use crate::measure::Severity;
 
