@@ -73,7 +73,8 @@ pub struct Route {
     pub recorded: Side,
     /// The largest difference between the shares of requests up to a time, 0 to 1.
     pub distance: f64,
-    /// The distance that chance alone exceeds with the probability of `alpha`, divided by the number of routes.
+    /// The distance that chance alone exceeds with the probability of `alpha`, divided by the number of routes of which
+    /// both sides have requests.
     pub critical: f64,
     /// The probability of at least this distance by chance alone.
     pub p_value: f64,
@@ -101,9 +102,7 @@ pub fn against_mock(
 ) -> Result<Check, MockError> {
     let endpoint = Endpoint::new(name, mock, dir)?;
     let new = Sample::of(recording, mock.capacity.map(|capacity| capacity.workers.get()));
-    let mut pairs = Vec::new();
-    for (route, sample) in recording.routes().iter().zip(&new) {
-        let index = endpoint.route_of(&request(route, mock.protocol));
+    let compared = |index: usize, sample: &Sample| {
         let part = mock.routes.get(index);
         let latency = part
             .and_then(|part| part.latency.as_ref())
@@ -116,7 +115,20 @@ pub fn against_mock(
             .and_then(|part| part.errors.as_ref())
             .or(mock.errors.as_ref());
         let rate = faults.map_or(0.0, |faults| faults.0.iter().map(|fault| fault.rate).sum());
-        pairs.push((route.as_str(), Compared::exact(&distribution, rate, sample)));
+        Ok::<Compared, MockError>(Compared::exact(&distribution, rate, sample))
+    };
+    let mut pairs = Vec::new();
+    let mut is_recorded = vec![false; mock.routes.len()];
+    for (route, sample) in recording.routes().iter().zip(&new) {
+        let index = endpoint.route_of(&request(route, mock.protocol));
+        if let Some(is_recorded) = is_recorded.get_mut(index) {
+            *is_recorded = true;
+        }
+        pairs.push((route.as_str(), compared(index, sample)?));
+    }
+    let none = Sample::default();
+    for (index, _) in is_recorded.iter().enumerate().filter(|(_, is)| !**is) {
+        pairs.push((endpoint.label(index), compared(index, &none)?));
     }
     Ok(check(pairs, options))
 }
@@ -139,8 +151,9 @@ pub fn against_recording(before: &Recording, recording: &Recording, options: Opt
 }
 
 fn check(pairs: Vec<(&str, Compared)>, options: Options) -> Check {
-    // Bonferroni: with many routes, one of them differs by chance.
-    let alpha = options.alpha / pairs.len().max(1) as f64;
+    // Bonferroni: with many routes, one of them differs by chance. Those without requests cannot.
+    let tested = pairs.iter().filter(|(_, compared)| compared.has_both()).count();
+    let alpha = options.alpha / tested.max(1) as f64;
     let routes: Vec<Route> = pairs
         .into_iter()
         .map(|(route, compared)| compared.judge(route, alpha, options.tolerance))

@@ -19,6 +19,9 @@ use crate::endpoint::Answer;
 /// is not limited.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
+/// How long what a client still sends is read after the end was sent, so that closing sends no reset.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// Output that has allocated more than this is given back when it is sent.
 const KEPT: usize = 16 * 1024;
 
@@ -224,12 +227,16 @@ async fn send<S: Transport>(stream: &mut S, bytes: &[u8]) -> io::Result<()> {
         .map_err(|_| late("the client did not read an answer"))?
 }
 
-/// Sends the end of the stream first: dropping a stream with unread input would send a reset.
+/// Sends the end of the stream, then reads what the client still sends: closing a socket with unread input, or input
+/// after it, is answered with a reset, which may reach the client before it has read the answer (RFC 9112, section 9.6).
 async fn close<S: Transport>(stream: &mut S) -> io::Result<()> {
     match timeout(PATIENCE, stream.shutdown()).await {
-        Ok(closed) => closed,
-        Err(_) => Err(late("the connection did not close")),
+        Ok(closed) => closed?,
+        Err(_) => return Err(late("the connection did not close")),
     }
+    // What the client does now concerns nobody.
+    let _ = timeout(LINGER, drain(stream)).await;
+    Ok(())
 }
 
 fn late(what: &str) -> io::Error {
@@ -271,6 +278,7 @@ mod tests {
         ] {
             let (mut client, server) = tokio::io::duplex(1024);
             let mut connection = Connection::new(server);
+            client.shutdown().await.unwrap();
             connection.write(b"earlier").await.unwrap();
             connection.end(ending, &CancellationToken::new()).await.unwrap();
             let mut received = String::new();
@@ -295,6 +303,30 @@ mod tests {
         let stop = CancellationToken::new();
         let (held, ()) = tokio::join!(finish(server, Ending::Hold, &stop), async { stop.cancel() });
         held.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_orderly_end_is_no_reset_even_if_the_client_sent_more_than_was_read() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        client.write_all(b"a request that nobody reads").await.unwrap();
+        server.readable().await.unwrap();
+        let ended = tokio::spawn(async { finish(server, Ending::Close, &CancellationToken::new()).await });
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+        client.write_all(b"and one more").await.unwrap();
+        drop(client);
+        ended.await.unwrap().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_close_is_left_after_a_while() {
+        let (_client, server) = tokio::io::duplex(64);
+        let begun = tokio::time::Instant::now();
+        finish(server, Ending::Close, &CancellationToken::new())
+            .await
+            .unwrap();
+        assert!(begun.elapsed() <= LINGER * 2);
     }
 
     #[tokio::test]

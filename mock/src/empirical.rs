@@ -174,6 +174,39 @@ impl Empirical {
         };
         left.0 + (right.0 - left.0) * (seconds - left.1) / (right.1 - left.1)
     }
+
+    /// The share of all values that are less than a number of seconds.
+    pub fn share_below(&self, seconds: f64) -> f64 {
+        let next = self.points.partition_point(|(_, value)| *value < seconds);
+        let Some(left) = next.checked_sub(1).and_then(|before| self.points.get(before)) else {
+            return 0.0;
+        };
+        let Some(right) = self.points.get(next) else {
+            return 1.0;
+        };
+        left.0 + (right.0 - left.0) * (seconds - left.1) / (right.1 - left.1)
+    }
+
+    /// The largest share of values above 0 that are the same.
+    pub fn largest_step(&self) -> f64 {
+        let (mut largest, mut passed): (f64, usize) = (0.0, 0);
+        for same in self
+            .points
+            .chunk_by(|left, right| left.1.total_cmp(&right.1).is_eq())
+        {
+            let (Some(first), Some(last)) = (same.first(), same.last()) else {
+                continue;
+            };
+            // Below the first quantile and above the last one, their values hold.
+            let from = if passed == 0 { 0.0 } else { first.0 };
+            passed += same.len();
+            let to = if passed == self.points.len() { 1.0 } else { last.0 };
+            if first.1 > 0.0 {
+                largest = largest.max(to - from);
+            }
+        }
+        largest
+    }
 }
 
 fn number(text: &str) -> Result<f64, String> {
@@ -238,6 +271,22 @@ mod tests {
         assert!(near(read.cdf(2.0), 0.75));
         assert!(near(read.cdf(1.5), 0.125));
         assert!(near(read.quantile(0.5), 2.0));
+    }
+
+    #[test]
+    fn a_step_is_in_the_share_up_to_a_value_and_not_in_the_share_below_it() {
+        let read = Empirical::from_values(vec![1.0, 2.0, 2.0, 2.0, 3.0]).unwrap();
+        assert!(near(read.share_below(2.0), 0.25) && near(read.share_below(1.5), 0.125));
+        assert!(near(read.share_below(1.0), 0.0) && near(read.share_below(9.0), 1.0));
+        assert!(near(read.largest_step(), 0.5));
+        let ends = Empirical::from_points(vec![(0.3, 0.003), (0.9, 0.02)]).unwrap();
+        assert!(near(ends.share_below(0.02), 0.9) && near(ends.share_below(0.003), 0.0));
+        assert!(near(ends.largest_step(), 0.3));
+        // Times of 0 cannot be late.
+        let zeros = Empirical::from_points(vec![(0.5, 0.0), (1.0, 0.02)]).unwrap();
+        assert!(near(zeros.largest_step(), 0.0));
+        let one = Empirical::from_values(vec![0.007]).unwrap();
+        assert!(near(one.largest_step(), 1.0));
     }
 
     #[test]

@@ -156,6 +156,11 @@ impl Endpoint {
         found.unwrap_or(default)
     }
 
+    /// The name of a route in reports.
+    pub fn label(&self, route: usize) -> &str {
+        self.routes.get(route).map(Route::label).unwrap_or_default()
+    }
+
     /// The columns that a mock of PostgreSQL gives for a route; none: one column of text with the body.
     pub fn columns(&self, route: usize) -> &[spec::Column] {
         self.routes.get(route).map(Route::columns).unwrap_or_default()
@@ -187,10 +192,13 @@ impl Endpoint {
         };
         let Draw { service, fault } = route.draw();
         let start = Instant::now();
-        if !service.is_zero() {
+        let served = if service.is_zero() {
+            // There was no wait that could be late.
+            service
+        } else {
             timer::until(start + service).await;
-        }
-        let served = start.elapsed();
+            start.elapsed()
+        };
         drop(permit);
         if let Some(index) = fault
             && let Some((kind, answer)) = route.fault(index, self.protocol)
@@ -210,6 +218,11 @@ impl Endpoint {
     /// What was seen so far, by all endpoints of the mock.
     pub fn observed(&self) -> Observed {
         self.observer.observed()
+    }
+
+    /// Counts an attempt to accept a connection that the system refused.
+    pub fn accept_failed(&self) {
+        self.observer.accept_failed();
     }
 
     /// Counts a connection that was accepted. `None` if there are `connection.max` already; that one is counted as

@@ -2,11 +2,10 @@
 //! the route is the message as it is sent, and the message of the call is not read unless the body depends on it.
 //!
 //! Faults of a connection (no answer, random data, a reset) end all calls of that connection, as they would in a
-//! real service.
+//! real service, and as in HTTP/2 of `http`.
 
 mod call;
 mod status;
-mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -28,8 +27,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connection::{Ending, PATIENCE, Transport, finish};
 use crate::endpoint::{Answer, Endpoint, Request};
+use crate::lent;
 use call::{Message, Refusal};
-use status::{DEADLINE_EXCEEDED, INTERNAL, Reply, Status, UNAVAILABLE};
+use status::{DEADLINE_EXCEEDED, INTERNAL, Reply, Status, UNAVAILABLE, UNIMPLEMENTED};
 
 /// Most calls of a connection at a time. Clients wait with further calls; most servers allow 100 or more.
 const MOST_CALLS: u32 = 256;
@@ -57,13 +57,13 @@ where
 {
     let preface = tokio::select! {
         () = stop.cancelled() => return Ok(()),
-        received = timeout(PATIENCE, stream::preface(&mut stream)) => received,
+        received = timeout(PATIENCE, lent::preface(&mut stream)) => received,
     };
     let Ok(Some(first)) = preface.unwrap_or(Ok(None)) else {
         return finish(stream, Ending::Close, &stop).await;
     };
-    let (lent, borrowed) = stream::lend(stream, first);
-    let calls = Calls::new(endpoint);
+    let (lent, borrowed) = lent::lend(stream, first);
+    let calls = Calls::new(endpoint, stop.clone());
     let service = {
         let calls = calls.clone();
         service_fn(move |request| {
@@ -137,6 +137,7 @@ impl From<Refusal> for Unanswered {
 #[derive(Clone)]
 struct Calls {
     endpoint: Arc<Endpoint>,
+    stop: CancellationToken,
     /// Bytes of the messages that are kept.
     kept: Arc<AtomicUsize>,
     /// How the connection ends, if a fault decided it.
@@ -145,9 +146,10 @@ struct Calls {
 }
 
 impl Calls {
-    fn new(endpoint: Arc<Endpoint>) -> Self {
+    fn new(endpoint: Arc<Endpoint>, stop: CancellationToken) -> Self {
         Self {
             endpoint,
+            stop,
             kept: Arc::default(),
             ending: Arc::default(),
             ended: CancellationToken::new(),
@@ -160,7 +162,11 @@ impl Calls {
             Ok(response) => response,
             Err(Unanswered::Refused(Refusal::Http(status))) => status::refused(status),
             Err(Unanswered::Refused(Refusal::Status(status))) => status.response(),
-            Err(Unanswered::Never) => pending().await,
+            Err(Unanswered::Never) => {
+                // Else a call without an answer would hold up the stop.
+                self.stop.cancelled().await;
+                Status::new(UNAVAILABLE, "the mock stops").response()
+            }
             Err(Unanswered::Ended(ending)) => {
                 // The first fault decides.
                 let _ = self.ending.set(ending);
@@ -174,6 +180,9 @@ impl Calls {
         let begun = Instant::now();
         let (parts, body) = request.into_parts();
         let head = call::head(&parts.method, &parts.headers)?;
+        if let Some(service) = call::reflection(parts.uri.path()) {
+            return Err(Status::new(UNIMPLEMENTED, format!("unknown service {service}")).into());
+        }
         let answer = async {
             let receive = Message::receive(body, self.endpoint.needs_body(), &self.kept);
             let message = timeout(PATIENCE, receive)

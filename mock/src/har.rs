@@ -54,7 +54,24 @@ struct Content {
 #[derive(Default, Deserialize)]
 struct Timings {
     #[serde(default)]
+    blocked: Option<f64>,
+    #[serde(default)]
+    dns: Option<f64>,
+    /// With the time for TLS.
+    #[serde(default)]
+    connect: Option<f64>,
+    #[serde(default)]
+    send: Option<f64>,
+    #[serde(default)]
     wait: Option<f64>,
+}
+
+impl Timings {
+    /// What passed before the service had the request. A browser holds requests back for seconds.
+    fn before_wait(&self) -> f64 {
+        let parts = [self.blocked, self.dns, self.connect, self.send];
+        parts.into_iter().flatten().filter(|part| *part > 0.0).sum()
+    }
 }
 
 const HINT: &str = "pass a HAR 1.2 file, as the network view of a browser saves it";
@@ -109,7 +126,9 @@ fn take(entry: &Entry, recording: &mut Recording) -> bool {
     let status = u16::try_from(entry.response.status)
         .ok()
         .filter(|status| *status >= 100);
-    let started = moment::iso8601(&entry.started);
+    // Where `time` is all that is known, it begins with the request.
+    let before = wait.map_or(0.0, |_| entry.timings.before_wait());
+    let started = moment::iso8601(&entry.started).map(|started| started + before / 1_000.0);
     // A browser gives status 0 to a request that was blocked or has failed; the service has not answered it.
     let (Some(status), Some(started)) = (status, started) else {
         recording.skipped += 1;
@@ -192,6 +211,9 @@ mod tests {
         let failed: Vec<bool> = recording.entries().iter().map(|entry| entry.failed).collect();
         assert_eq!(failed, [false, true, false]);
         assert_eq!(recording.entries()[0].bytes, Some(33));
+        // The service had the first one 5 ms later than the browser.
+        let later = recording.entries()[0].started - recording.entries()[1].started;
+        assert!((later - 0.005).abs() < 1e-5, "{later}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -17,8 +18,9 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::connection::{Ending, finish};
 use crate::endpoint::{Answer, Endpoint};
-use crate::tcp;
+use crate::lent::lend;
 use respond::{Shared, respond};
 
 /// How long a client may be idle, and how long it may take for the head of a request: `keepalive_timeout` of nginx.
@@ -59,6 +61,7 @@ pub async fn serve(stream: TcpStream, endpoint: Arc<Endpoint>, stop: Cancellatio
         endpoint,
         stop: stop.clone(),
         ending: Arc::new(OnceLock::new()),
+        ended: CancellationToken::new(),
     };
     match version {
         Version::One => Box::pin(one(stream, shared, stop)).await,
@@ -106,14 +109,16 @@ async fn one(stream: TcpStream, shared: Shared, stop: CancellationToken) -> io::
     match ending.get() {
         Some(answer) => {
             let stream = connection.into_parts().io.into_inner();
-            tcp::end(stream, answer.clone(), &stop).await
+            finish(stream, Ending::from(answer.clone()), &stop).await
         }
         None => ended.map_err(io::Error::other),
     }
 }
 
-/// In HTTP/2 an ending is that of a stream: it is reset, and other requests of the connection are not affected.
+/// As in HTTP/1.1, an ending is that of the connection, with all requests that are on it.
 async fn two(stream: TcpStream, shared: Shared, stop: CancellationToken) -> io::Result<()> {
+    let (ending, ended) = (Arc::clone(&shared.ending), shared.ended.clone());
+    let (lent, borrowed) = lend(stream, BytesMut::new());
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
@@ -124,18 +129,29 @@ async fn two(stream: TcpStream, shared: Shared, stop: CancellationToken) -> io::
         .keep_alive_interval(IDLE)
         .keep_alive_timeout(PING_TIMEOUT)
         .serve_connection(
-            TokioIo::new(stream),
+            TokioIo::new(borrowed),
             service_fn(move |request| respond(request, shared.clone())),
         );
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    {
+        let mut connection = pin!(connection);
+        let mut is_stopped = false;
+        loop {
+            tokio::select! {
+                served = connection.as_mut() => return served.map_err(io::Error::other),
+                () = ended.cancelled() => break,
+                () = stop.cancelled(), if !is_stopped => {
+                    connection.as_mut().graceful_shutdown();
+                    is_stopped = true;
+                }
+            }
         }
-    };
-    ended.map_err(io::Error::other)
+    }
+    // HTTP/2 has been dropped, so that nothing else is written.
+    let ending = ending.get().cloned().unwrap_or(Answer::Close);
+    match lent.take_back() {
+        Some(stream) => finish(stream, Ending::from(ending), &stop).await,
+        None => Ok(()),
+    }
 }
 
 /// Whether an answer is sent as a response, or ends the connection.

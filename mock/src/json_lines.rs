@@ -16,8 +16,8 @@ pub struct Line {
     /// `METHOD PATH` of HTTP, the command of Redis, the query of PostgreSQL, empty for TCP.
     #[serde(default)]
     pub route: String,
-    /// When it began, in seconds since 1970 or any other moment.
-    #[serde(default)]
+    /// When it began, in seconds since 1970 or any other moment; not a number if that is not known.
+    #[serde(default = "unknown")]
     pub started: f64,
     /// How long the service took, in seconds.
     pub seconds: f64,
@@ -30,6 +30,11 @@ pub struct Line {
     /// Size of the answer's body in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
+}
+
+/// A begin that is not known. No JSON contains it.
+fn unknown() -> f64 {
+    f64::NAN
 }
 
 /// The line as text, with its line break.
@@ -67,12 +72,15 @@ pub(crate) fn read<R: BufRead>(
             }
         };
         let route = route::of_text(&line.route);
+        if line.started.is_nan() {
+            recording.resolution = f64::INFINITY;
+        }
         let pushed = recording.push(Found {
             route: &route,
             status: line.status,
             failed: line.error.is_some(),
             bytes: line.bytes,
-            started: line.started,
+            started: if line.started.is_nan() { 0.0 } else { line.started },
             seconds: line.seconds,
         });
         match pushed {
@@ -123,6 +131,8 @@ mod tests {
         let recording = read_text("{\"seconds\":1,\"trace\":[1,{\"a\":2}]}\n\n  \n").unwrap();
         assert_eq!(recording.entries().len(), 1);
         assert_eq!(recording.routes(), [""]);
+        assert!(recording.resolution.is_infinite());
+        assert!(read_text("{\"seconds\":1,\"started\":0}\n").unwrap().resolution < 1e-9);
     }
 
     #[test]

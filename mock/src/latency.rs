@@ -129,6 +129,34 @@ impl Distribution {
         }
     }
 
+    /// The share of all draws that are less than a number of seconds. It differs from [`Self::cdf`] where many draws
+    /// are the same, such as the 0 of a normal distribution.
+    pub fn share_below(&self, seconds: f64) -> f64 {
+        if seconds <= 0.0 {
+            return 0.0;
+        }
+        match self {
+            Self::Empirical(empirical) => empirical.share_below(seconds),
+            constant if constant.is_constant() => {
+                if constant.quantile(0.5) < seconds {
+                    1.0
+                } else {
+                    0.0
+                }
+            }
+            continuous => continuous.cdf(seconds),
+        }
+    }
+
+    /// The largest share of draws above 0 that are the same.
+    pub fn largest_step(&self) -> f64 {
+        match self {
+            Self::Empirical(empirical) => empirical.largest_step(),
+            other if other.is_constant() => 1.0,
+            _ => 0.0,
+        }
+    }
+
     /// The time for a number that is uniform in [0, 1); at most an hour.
     pub fn draw(&self, uniform: f64) -> Duration {
         Time::from_seconds(self.quantile(uniform)).0
@@ -218,6 +246,18 @@ mod tests {
             // Kolmogorov's bound for 0.1 %: 1.95 / sqrt(n).
             assert!(distance < 1.95 / f64::from(count).sqrt(), "{shape:?}: {distance}");
         }
+    }
+
+    #[test]
+    fn what_is_below_a_step_does_not_contain_it() {
+        let normal = read(r#"{"normal": {"mean": "1ms", "stddev": "1ms"}}"#);
+        assert!(normal.share_below(0.0).abs() < 1e-12 && normal.cdf(0.0) > 0.15);
+        assert!((normal.share_below(0.001) - 0.5).abs() < 1e-9);
+        assert!(normal.largest_step().abs() < 1e-12);
+        let constant = read(r#"{"constant": "5ms"}"#);
+        assert!(constant.share_below(0.005).abs() < 1e-12);
+        assert!((constant.share_below(0.006) - 1.0).abs() < 1e-12);
+        assert!((constant.largest_step() - 1.0).abs() < 1e-12);
     }
 
     #[test]

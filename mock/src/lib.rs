@@ -21,6 +21,7 @@ pub mod http;
 pub mod json_lines;
 pub mod latency;
 pub mod learn;
+mod lent;
 pub mod observed;
 pub mod pattern;
 pub mod postgres;

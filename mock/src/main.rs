@@ -81,10 +81,14 @@ fn serve_file(file: &Path, report: Option<&Path>) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(&served)?;
     match report {
         None => writeln!(io::stdout(), "{text}")?,
-        Some(path) => std::fs::write(path, text + "\n").map_err(|source| MockError::Write {
-            path: path.to_owned(),
-            source,
-        })?,
+        Some(path) => {
+            if let Err(source) = std::fs::write(path, format!("{text}\n")) {
+                // What was served cannot be served again: the report goes where it can be read.
+                writeln!(io::stdout(), "{text}")?;
+                let path = path.to_owned();
+                return Err(MockError::Write { path, source }.into());
+            }
+        }
     }
     Ok(())
 }

@@ -34,6 +34,7 @@ pub struct Observer {
     active: Level,
     connections: AtomicU64,
     connections_refused: AtomicU64,
+    accept_failures: AtomicU64,
     open: Level,
     latency: Times,
     late: Times,
@@ -64,6 +65,9 @@ impl Level {
         self.now.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+/// The largest share of equal times with which distributions are compared.
+const STEP: f64 = 0.01;
 
 const FAULTS: [FaultKind; 6] = [
     FaultKind::Status,
@@ -108,7 +112,7 @@ pub struct Observed {
     pub errors: BTreeMap<&'static str, u64>,
     /// Requests that found the queue full.
     pub refused: u64,
-    /// Requests whose client left before the answer.
+    /// Requests whose client left before the answer, or that the stop ended.
     pub abandoned: u64,
     /// The most requests at a time, waiting or served.
     pub most_concurrent: u64,
@@ -116,6 +120,9 @@ pub struct Observed {
     pub connections: u64,
     /// Connections beyond `connection.max`.
     pub connections_refused: u64,
+    /// Attempts to accept a connection that the system refused, usually because of the limit of open files. Clients
+    /// wait meanwhile.
+    pub accept_failures: u64,
     /// The most connections at a time.
     pub most_connections: u64,
     /// From the arrival of a request to its answer, with the wait for a worker.
@@ -138,7 +145,8 @@ pub struct ObservedRoute {
     /// The service time that passed, without the wait for a worker.
     pub service: Option<Quantiles>,
     /// The largest difference between both distribution functions (Kolmogorov and Smirnov), 0 to 1. `None` without
-    /// requests and for a constant service time, whose function has only one step.
+    /// requests, and where more than 1 % of the requests have the same declared time above 0, as with a constant one or
+    /// with recorded times that are rounded: the slightest delay moves all of them beyond the step.
     pub distance: Option<f64>,
     /// The distance that is exceeded with a probability of 5 % if both distributions are the same: 1.358 / sqrt(n).
     pub critical: Option<f64>,
@@ -161,6 +169,7 @@ impl Observer {
             active: Level::default(),
             connections: AtomicU64::new(0),
             connections_refused: AtomicU64::new(0),
+            accept_failures: AtomicU64::new(0),
             open: Level::default(),
             latency: Times::default(),
             late: Times::default(),
@@ -199,6 +208,11 @@ impl Observer {
         self.connections_refused.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// The system refused to accept a connection.
+    pub fn accept_failed(&self) {
+        self.accept_failures.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// All of it.
     pub fn observed(&self) -> Observed {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -215,6 +229,7 @@ impl Observer {
             most_concurrent: read(&self.active.most),
             connections: read(&self.connections),
             connections_refused: read(&self.connections_refused),
+            accept_failures: read(&self.accept_failures),
             most_connections: read(&self.open.most),
             latency: self.latency.quantiles(),
             late: self.late.quantiles(),
@@ -227,7 +242,7 @@ impl ObservedRouteState {
     fn observed(&self) -> ObservedRoute {
         let declared = &self.declared.latency;
         let service = self.service.quantiles();
-        let comparable = service.is_some() && !declared.is_constant();
+        let comparable = service.is_some() && !declared.is_constant() && declared.largest_step() <= STEP;
         let count = service.map_or(0, |service| service.count);
         ObservedRoute {
             route: self.declared.route.clone(),

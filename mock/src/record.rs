@@ -64,7 +64,8 @@ pub struct Recording {
     pub skipped: u64,
     /// Requests whose route was not kept apart.
     pub others: u64,
-    /// The coarsest resolution of the begins, in seconds: 1 for the time of an access log.
+    /// The coarsest resolution of the begins, in seconds: 1 for the time of an access log, infinity if some are not
+    /// known.
     pub resolution: f64,
 }
 

@@ -17,7 +17,7 @@ use crate::endpoint::Endpoint;
 use crate::error::MockError;
 use crate::report::{MockReport, Report, VERSION};
 use crate::spec::{Listen, Mock, Mocks, Protocol};
-use crate::{grpc, http, postgres, redis, tcp};
+use crate::{grpc, http, postgres, redis, tcp, timer};
 
 /// Connections that the system has accepted and the mock has not; the system may have a lower limit
 /// (`net.core.somaxconn`).
@@ -200,7 +200,10 @@ impl Acceptor {
                 Ok((stream, _)) => self.start(stream),
                 // The client left before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+                Err(_) => {
+                    self.endpoint.accept_failed();
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
     }
@@ -218,7 +221,7 @@ impl Acceptor {
             let delay = endpoint.limits().accept_delay.unwrap_or_default().0;
             let connection = async {
                 if !delay.is_zero() {
-                    tokio::time::sleep(delay).await;
+                    timer::until(Instant::now() + delay).await;
                 }
                 // What a client does is no failure of the mock.
                 let _ = run(stream, endpoint, stop).await;

@@ -4,14 +4,16 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use bytes::Buf as _;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::chunks::Pieces;
+use crate::connection::{Ending, finish};
 use crate::endpoint::{Answer, Endpoint, Request};
+use crate::timer;
 
 /// The most bytes of a request.
 const MAX_REQUEST: usize = 16 * 1024;
@@ -35,7 +37,7 @@ pub async fn serve(
         };
         match endpoint.answer(&request).await {
             Answer::Body { bytes, chunks, .. } => send(&mut stream, Pieces::new(bytes, chunks)).await?,
-            answer => return end(stream, answer, &stop).await,
+            answer => return finish(stream, Ending::from(answer), &stop).await,
         }
     }
 }
@@ -60,10 +62,13 @@ async fn next(stream: &TcpStream, stop: &CancellationToken) -> io::Result<Option
 }
 
 async fn send(stream: &mut TcpStream, mut pieces: Pieces) -> io::Result<()> {
+    // From the first piece on, so that what each wait is late does not add up.
+    let mut due = Instant::now();
     let mut first = true;
     while let Some(mut piece) = pieces.list.pop_front() {
         if !first && !pieces.interval.is_zero() {
-            tokio::time::sleep(pieces.interval).await;
+            due += pieces.interval;
+            timer::until(due).await;
         }
         first = false;
         while piece.has_remaining() {
@@ -73,47 +78,11 @@ async fn send(stream: &mut TcpStream, mut pieces: Pieces) -> io::Result<()> {
     Ok(())
 }
 
-/// Ends a connection as an answer asks for that is not a body.
-pub(crate) async fn end(mut stream: TcpStream, answer: Answer, stop: &CancellationToken) -> io::Result<()> {
-    match answer {
-        Answer::Reset => {
-            // The system sends a reset when a socket with this option is closed.
-            return stream.set_zero_linger();
-        }
-        Answer::RandomDataThenClose(bytes) => send(&mut stream, whole(bytes)).await?,
-        Answer::Never => hold(&mut stream, stop).await?,
-        Answer::Body { .. }
-        | Answer::Error { .. }
-        | Answer::Overloaded
-        | Answer::Close
-        | Answer::EmptyResponse => {}
-    }
-    stream.shutdown().await
-}
-
-fn whole(bytes: Bytes) -> Pieces {
-    Pieces::new(bytes, None)
-}
-
-/// Drops what the client sends until it closes the connection.
-async fn hold(stream: &mut TcpStream, stop: &CancellationToken) -> io::Result<()> {
-    let mut dropped = [0; 512];
-    loop {
-        let read = tokio::select! {
-            biased;
-            () = stop.cancelled() => return Ok(()),
-            read = stream.read(&mut dropped) => read?,
-        };
-        if read == 0 {
-            return Ok(());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
+    use tokio::io::AsyncReadExt as _;
     use tokio::net::TcpListener;
 
     use super::*;

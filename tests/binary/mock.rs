@@ -96,6 +96,22 @@ fn a_mock_answers_until_sigterm_and_then_reports_with_code_0() {
 }
 
 #[test]
+fn a_report_that_cannot_be_written_is_printed_all_the_same() {
+    let program = Vcluster::new().file("mocks.yaml", MOCKS).args([
+        "mock",
+        "serve",
+        "mocks.yaml",
+        "--report",
+        "missing/report.json",
+    ]);
+    let (child, address) = listening(&program, "inventory: http on ");
+    get(address, "/items/1");
+    stop(program, child, Signal::SIGTERM)
+        .code(1)
+        .prints("inventory: 1 requests in ");
+}
+
+#[test]
 fn control_c_ends_a_mock_with_code_0_and_a_table() {
     let program = Vcluster::new()
         .file("mocks.yaml", MOCKS)

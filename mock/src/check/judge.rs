@@ -48,6 +48,11 @@ impl Compared {
         }
     }
 
+    /// Whether there is something to compare.
+    pub(super) fn has_both(&self) -> bool {
+        self.requests.0 > 0.0 && self.requests.1 > 0.0
+    }
+
     pub(super) fn judge(self, route: &str, alpha: f64, tolerance: f64) -> Route {
         let critical = fit::critical(self.sizes.0, self.sizes.1, alpha).min(1.0);
         let p_value = fit::p_value(self.distance, self.sizes.0, self.sizes.1);

@@ -91,6 +91,19 @@ fn a_route_without_a_part_of_the_mock_is_compared_with_the_rest_of_it() {
 }
 
 #[test]
+fn a_route_of_the_mock_that_was_not_recorded_is_named_and_not_the_same() {
+    let check = of_mock(&recording("POST /orders", 1_000, 0.003, 20));
+    let last = check.routes.last().unwrap();
+    assert_eq!(
+        (last.route.as_str(), last.verdict),
+        ("GET /items/*", Verdict::TooFew)
+    );
+    assert_eq!(last.recorded.requests, Some(0));
+    // It takes nothing from the probability of a false alarm of the others.
+    assert!((check.routes[0].critical - 0.0429).abs() < 0.001, "{check:?}");
+}
+
+#[test]
 fn few_requests_decide_nothing_unless_they_are_very_different() {
     let check = of_mock(&recording("GET /items/*", 30, 0.003, 0));
     assert_eq!(check.verdict, Verdict::TooFew, "{check:?}");

@@ -111,6 +111,11 @@ impl Route {
         Self::new(Arc::clone(&self.behaviour), seed)
     }
 
+    /// Its name in reports.
+    pub(super) fn label(&self) -> &str {
+        &self.behaviour.label
+    }
+
     /// What the observer compares with.
     pub(super) fn declared(&self) -> Declared {
         Declared {

@@ -76,6 +76,14 @@ pub(super) fn head(method: &Method, headers: &HeaderMap) -> Result<Head, Refusal
     })
 }
 
+/// The service of a call that asks for the schema. It is a stream that the client keeps open until it is answered, so
+/// that a mock of unary calls would wait for its end.
+pub(super) fn reflection(path: &str) -> Option<&str> {
+    let (service, _) = path.strip_prefix('/')?.split_once('/')?;
+    let version = service.strip_prefix("grpc.reflection.")?;
+    matches!(version, "v1.ServerReflection" | "v1alpha.ServerReflection").then_some(service)
+}
+
 /// `application/grpc`, also with a message format (`+proto`) or parameters.
 fn is_grpc(value: &[u8]) -> bool {
     let rest = value.strip_prefix(b"application/grpc".as_slice());

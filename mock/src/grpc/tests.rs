@@ -190,6 +190,34 @@ async fn a_call_without_an_answer_does_not_stop_the_others() {
     assert_eq!(other.unwrap().code, "0");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_call_without_an_answer_does_not_hold_up_the_stop() {
+    let client = Client::new("errors: { rate: 1, kind: timeout }").await;
+    let (never, ()) = tokio::join!(client.unary("/a.B/Never"), async {
+        while client.endpoint.observed().errors.is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        client.stop.cancel();
+    });
+    assert_eq!(never.unwrap().code, "14");
+    client.server.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_asks_for_the_schema_is_told_at_once_that_there_is_none() {
+    let client = Client::new("").await;
+    // The stream of such a client stays open; what matters is that its message is not waited for.
+    for version in ["v1", "v1alpha"] {
+        let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
+        let begun = Instant::now();
+        let headers = [("content-type", "application/grpc")];
+        let received = client.call(&path, &headers, b"").await.unwrap();
+        assert_eq!(received.code, "12", "{}", received.message);
+        assert!(begun.elapsed() < Duration::from_secs(1));
+    }
+    assert_eq!(client.endpoint.observed().requests, 0);
+}
+
 #[tokio::test]
 async fn faults_of_a_connection_end_it() {
     for kind in [
@@ -228,7 +256,7 @@ async fn what_follows_the_preface_may_be_anything() {
     let endpoint = endpoint("");
     for rest in [&b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"[..], b"", &[0; 500]] {
         let (mut client, server) = tokio::io::duplex(4096);
-        client.write_all(stream::PREFACE).await.unwrap();
+        client.write_all(lent::PREFACE).await.unwrap();
         client.write_all(rest).await.unwrap();
         client.shutdown().await.unwrap();
         // Whether this is an error depends on HTTP/2. It ends.

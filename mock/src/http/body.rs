@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::chunks::Pieces;
 
@@ -24,12 +24,18 @@ const BODY_IDLE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Dribble {
     pieces: Pieces,
+    /// When the last pause ends.
+    due: Option<Instant>,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Dribble {
     pub(super) fn new(pieces: Pieces) -> Self {
-        Self { pieces, pause: None }
+        Self {
+            pieces,
+            due: None,
+            pause: None,
+        }
     }
 }
 
@@ -48,7 +54,10 @@ impl Body for Dribble {
         }
         let piece = this.pieces.list.pop_front();
         if !this.pieces.list.is_empty() && !this.pieces.interval.is_zero() {
-            this.pause = Some(Box::pin(sleep(this.pieces.interval)));
+            // From the first piece on: each pause ends up to 1 ms late, and that must not add up.
+            let due = this.due.unwrap_or_else(Instant::now) + this.pieces.interval;
+            this.due = Some(due);
+            this.pause = Some(Box::pin(sleep_until(due)));
         }
         Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
@@ -102,4 +111,32 @@ pub(super) async fn receive(mut body: Incoming, keep: bool) -> Result<Vec<u8>, R
         }
     }
     Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::spec::{Chunks, Time};
+
+    #[tokio::test(start_paused = true)]
+    async fn many_pieces_take_the_time_that_is_written() {
+        let chunks = Chunks {
+            count: NonZeroU32::new(200).unwrap(),
+            duration: Time(Duration::from_millis(50)),
+        };
+        let mut body = Dribble::new(Pieces::new(Bytes::from(vec![b'x'; 1000]), Some(chunks)));
+        let start = Instant::now();
+        let mut count = 0;
+        while let Some(frame) = body.frame().await {
+            assert!(frame.is_ok());
+            count += 1;
+        }
+        let took = start.elapsed();
+        assert_eq!(count, 200);
+        // Not 200 pauses of at least 1 ms each, which is the step of the timer.
+        let wanted = Duration::from_millis(49)..=Duration::from_millis(52);
+        assert!(wanted.contains(&took), "{took:?}");
+    }
 }

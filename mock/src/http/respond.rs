@@ -1,11 +1,13 @@
 //! One request of HTTP: asks the endpoint for the answer and gives it the form of a response.
 
+use std::future::pending;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use http_body::Body as _;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
-use hyper::{Request, Response, StatusCode, Version};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio_util::sync::CancellationToken;
 
 use super::body::{Dribble, Refusal, receive};
@@ -23,9 +25,11 @@ pub(super) struct Shared {
     pub(super) stop: CancellationToken,
     /// How the connection ends, once an answer is no response.
     pub(super) ending: Arc<OnceLock<Answer>>,
+    /// That `ending` is set, for HTTP/2.
+    pub(super) ended: CancellationToken,
 }
 
-/// The request has no response. It ends the connection of HTTP/1.1, or resets the stream of HTTP/2.
+/// The request has no response. It ends the connection of HTTP/1.1, or resets the stream of HTTP/2 unless that ends too.
 #[derive(Debug, thiserror::Error)]
 #[error("the mock gives no response")]
 pub(super) struct NoResponse;
@@ -49,20 +53,27 @@ pub(super) async fn respond(
         body: &body,
     };
     let answer = shared.endpoint.answer(&request).await;
+    let is_two = head.version == Version::HTTP_2;
     if !is_response(&answer) {
-        if answer == Answer::Never && head.version == Version::HTTP_2 {
+        if answer == Answer::Never && is_two {
             // The other requests of the connection go their way.
             shared.stop.cancelled().await;
         } else if answer == Answer::Never {
             // hyper notices here that the client leaves.
             shared.stop.cancelled().await;
             let _ = shared.ending.set(Answer::Close);
-        } else if head.version != Version::HTTP_2 {
+        } else {
+            // The first one decides.
             let _ = shared.ending.set(answer);
+            if is_two {
+                // hyper drops this when the connection has ended.
+                shared.ended.cancel();
+                pending::<()>().await;
+            }
         }
         return Err(NoResponse);
     }
-    Ok(match answer {
+    let response = match answer {
         Answer::Body {
             bytes,
             content_type,
@@ -85,7 +96,29 @@ pub(super) async fn respond(
             TEXT,
             None,
         ),
+    };
+    Ok(if is_two {
+        without_body(response, &head.method)
+    } else {
+        response
     })
+}
+
+/// In HTTP/2, hyper sends any body. The response to HEAD has none, and neither have 204 and 304: a client takes them
+/// for malformed (RFC 9110, sections 9.3.2, 15.3.5 and 15.4.5; RFC 9113, section 8.1.1).
+fn without_body(response: Response<Dribble>, method: &Method) -> Response<Dribble> {
+    let has_none = matches!(
+        response.status(),
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+    );
+    if *method != Method::HEAD && !has_none {
+        return response;
+    }
+    let (mut head, body) = response.into_parts();
+    if !has_none && let Some(length) = body.size_hint().exact() {
+        head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Response::from_parts(head, Dribble::new(Pieces::default()))
 }
 
 fn response(

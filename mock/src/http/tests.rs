@@ -1,5 +1,8 @@
 use std::path::Path;
 
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty};
+use hyper::client::conn::http2::SendRequest;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -209,6 +212,74 @@ async fn an_idle_connection_ends_with_the_stop() {
     idle.stop.cancel();
     assert_eq!(idle.rest().await.unwrap(), "");
     idle.ended().await;
+}
+
+/// A client of HTTP/2 on the connection of a world, and its task.
+async fn two(
+    world: World,
+) -> (
+    SendRequest<Empty<Bytes>>,
+    JoinHandle<io::Result<()>>,
+    Arc<Endpoint>,
+) {
+    let io = TokioIo::new(world.client);
+    let (calls, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    (calls, world.server, world.endpoint)
+}
+
+fn two_request(method: &str, path: &str) -> hyper::Request<Empty<Bytes>> {
+    let request = hyper::Request::builder().method(method);
+    request.uri(format!("http://a{path}")).body(Empty::new()).unwrap()
+}
+
+#[tokio::test]
+async fn responses_of_http2_that_have_no_body_are_sent_without_one() {
+    let keys = r#", "body": {"text": "abc"}, "routes": [
+        {"match": {"path": "/none"}, "errors": {"rate": 1, "kind": "status", "status": 204, "message": "x"}}]"#;
+    let (mut calls, server, _) = two(world(keys).await).await;
+    let head = calls.send_request(two_request("HEAD", "/")).await.unwrap();
+    assert_eq!(head.headers()["content-length"], "3");
+    assert!(head.into_body().collect().await.unwrap().to_bytes().is_empty());
+    let none = calls.send_request(two_request("GET", "/none")).await.unwrap();
+    assert_eq!(none.status(), 204);
+    assert!(!none.headers().contains_key("content-length"));
+    assert!(none.into_body().collect().await.unwrap().to_bytes().is_empty());
+    let get = calls.send_request(two_request("GET", "/")).await.unwrap();
+    assert_eq!(get.into_body().collect().await.unwrap().to_bytes(), "abc");
+    drop(calls);
+    let _ = timeout(PATIENCE, server).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_fault_of_a_connection_of_http2_ends_all_requests_on_it() {
+    for kind in [
+        "empty_response",
+        "random_data_then_close",
+        "connection_reset_by_peer",
+    ] {
+        let keys = format!(
+            r#", "latency": {{"constant": "1h"}}, "routes": [{{"match": {{"path": "/bad"}},
+            "latency": {{"constant": "1ms"}}, "errors": {{"rate": 1, "kind": "{kind}"}}}}]"#
+        );
+        let (mut calls, server, endpoint) = two(world(&keys).await).await;
+        let slow = calls.send_request(two_request("GET", "/slow"));
+        let bad = calls.send_request(two_request("GET", "/bad"));
+        let (slow, bad) = timeout(PATIENCE, async { tokio::join!(slow, bad) })
+            .await
+            .unwrap();
+        assert!(slow.is_err() && bad.is_err(), "{kind}");
+        let _ = timeout(PATIENCE, server).await.unwrap().unwrap();
+        let counted = async {
+            while endpoint.observed().abandoned == 0 {
+                sleep(PEEK_PAUSE).await;
+            }
+        };
+        timeout(PATIENCE, counted).await.unwrap();
+        assert_eq!(endpoint.observed().errors.len(), 1, "{kind}");
+    }
 }
 
 #[tokio::test]

@@ -84,6 +84,9 @@ pub(super) fn capacity(entries: &[Entry], in_flight: &[u32], medians: &[f64], re
     let most = in_flight.iter().copied().max().unwrap_or(0);
     let mut usual: Vec<f64> = entries.iter().map(|entry| entry.seconds).collect();
     usual.sort_by(f64::total_cmp);
+    if resolution.is_infinite() {
+        return not("the recording does not say when requests began: write `started`".to_owned());
+    }
     if resolution > fit::quantile(&usual, 0.5) {
         return not(format!(
             "the begins of requests are known to {resolution} s only, and most requests are shorter"
@@ -253,6 +256,7 @@ mod tests {
             (&one, 1e-3, "no two requests"),
             (&some, 1e-3, "latency did not grow"),
             (&some, 1.0, "known to 1 s only"),
+            (&some, f64::INFINITY, "does not say when"),
             (&Vec::new(), 0.0, "no two requests"),
         ] {
             let Load::NotDetermined { reason } = learn(entries, resolution) else {

@@ -2,6 +2,7 @@
 
 use super::LearnError;
 use super::service_time::{self, Basis};
+use crate::record::route::LONGEST;
 use crate::record::{Entry, OTHER, Recording};
 use crate::spec::{Match, Protocol};
 
@@ -66,7 +67,14 @@ pub(super) fn pattern(route: &str, protocol: Protocol) -> Option<Match> {
             matches.path = Some(path.to_owned());
         }
         Protocol::Redis => matches.command = Some(route.to_owned()),
-        Protocol::Postgres => matches.query = Some(route.to_owned()),
+        Protocol::Postgres => {
+            let mut query = route.replace('\\', r"\\");
+            // The name of a long query is only its begin, up to the last whole character.
+            if route.len() + char::MAX.len_utf8() > LONGEST {
+                query.push('%');
+            }
+            matches.query = Some(query);
+        }
         Protocol::Tcp => return None,
     }
     Some(matches)
@@ -116,6 +124,11 @@ mod tests {
             pattern("GET", Protocol::Redis).unwrap().command.as_deref(),
             Some("GET")
         );
+        let query = pattern(r"SELECT '\d'", Protocol::Postgres).unwrap().query;
+        assert_eq!(query.as_deref(), Some(r"SELECT '\\d'"));
+        let long = crate::record::route::of_text(&format!("SELECT {}", "a, ".repeat(200)));
+        let query = pattern(&long, Protocol::Postgres).unwrap().query.unwrap();
+        assert_eq!(query, format!("{long}%"));
         assert_eq!(pattern(OTHER, Protocol::Http), None);
         assert_eq!(pattern("", Protocol::Redis), None);
     }

@@ -65,10 +65,11 @@ async fn the_most_at_a_time_is_kept() {
     }
     observer.connection_closed();
     observer.connection_refused();
+    observer.accept_failed();
     let counted = observer.observed();
     assert_eq!(counted.most_concurrent, 5);
     assert_eq!((counted.connections, counted.most_connections), (3, 3));
-    assert_eq!(counted.connections_refused, 1);
+    assert_eq!((counted.connections_refused, counted.accept_failures), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,6 +96,33 @@ async fn a_constant_service_time_has_no_distance() {
     assert_eq!(route.distance, None);
     assert!((route.declared.p99 - 0.005).abs() < 1e-12);
     assert!((route.service.unwrap().p99 - 0.005).abs() < 1e-5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_zeros_of_a_normal_distribution_are_no_distance() {
+    let declared = Distribution::Normal {
+        mean: 0.01,
+        stddev: 0.01,
+    };
+    let observer = observer(Arc::new(declared.clone()));
+    for number in 0..1000 {
+        let service = declared.draw((f64::from(number) + 0.5) / 1000.0);
+        observer.arrived(0).finish(Outcome::Answered {
+            service,
+            served: service,
+        });
+    }
+    let distance = observer.observed().routes[0].distance.unwrap();
+    assert!(distance < 0.005, "{distance}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rounded_times_that_are_served_a_little_late_have_no_distance() {
+    let points = vec![(0.0, 0.001), (0.5, 0.001), (0.51, 0.002), (1.0, 0.002)];
+    let empirical = crate::empirical::Empirical::from_points(points).unwrap();
+    let observer = observer(Arc::new(Distribution::Empirical(empirical)));
+    observer.arrived(0).finish(answered(1));
+    assert_eq!(observer.observed().routes[0].distance, None);
 }
 
 #[tokio::test(start_paused = true)]

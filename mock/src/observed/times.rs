@@ -111,8 +111,8 @@ impl Times {
         for bucket in times.iter_recorded() {
             let value = bucket.value_iterated_to();
             let after = before + bucket.count_since_last_iteration();
-            // Within a bucket both functions rise; they are compared at its ends.
-            let low = declared.cdf(times.lowest_equivalent(value) as f64 / 1e9);
+            // Within a bucket both functions rise; they are compared at its ends, and a step at its begin is inside.
+            let low = declared.share_below(times.lowest_equivalent(value) as f64 / 1e9);
             let high = declared.cdf(times.highest_equivalent(value) as f64 / 1e9);
             largest = largest
                 .max((low - before as f64 / all).abs())

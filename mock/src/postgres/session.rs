@@ -20,7 +20,7 @@ use super::statement::{Kind, Statement};
 use crate::connection::{Connection, Ending, Transport};
 use crate::endpoint::{Answer, Endpoint};
 
-/// Most prepared statements, and most portals, of a connection. Drivers keep 100 to 1000 statements.
+/// Most named prepared statements, and most portals, of a connection. Drivers keep 100 to 1000 statements.
 const MOST_NAMED: usize = 1000;
 
 /// About the most bytes that the prepared statements of a connection keep.
@@ -52,7 +52,7 @@ impl From<io::Error> for Stop {
 /// How far a portal is.
 enum Progress {
     New,
-    Rows { body: Bytes, sent: u32 },
+    Rows { body: Bytes, sent: u32, rows: u32 },
     Done,
 }
 
@@ -71,6 +71,8 @@ pub(super) struct Session<'a, S> {
     portals: HashMap<String, Portal<'a>>,
     /// Whether messages are dropped up to the next Sync, as after an error of an extended query.
     skips: bool,
+    /// Whether the rows of the last cursor were given.
+    is_fetched: bool,
     /// The route of statements that no other is for, or the one that is for all.
     general: usize,
 }
@@ -84,12 +86,21 @@ impl<'a, S: Transport> Session<'a, S> {
             statements: HashMap::new(),
             portals: HashMap::new(),
             skips: false,
+            is_fetched: false,
             general: endpoint.route_of(&Statement::request("")),
         }
     }
 
     /// Answers a message. An error ends the connection; those of statements are answered here.
+    ///
+    /// Answers are sent when there are many, not only when all messages that have arrived are answered: 7 bytes that
+    /// ask for a description can give a hundred thousand.
     pub(super) async fn handle(&mut self, message: Frontend) -> Result<(), Stop> {
+        self.dispatch(message).await?;
+        Ok(self.connection.flush_if_full().await?)
+    }
+
+    async fn dispatch(&mut self, message: Frontend) -> Result<(), Stop> {
         if self.skips && !matches!(message, Frontend::Sync | Frontend::Terminate) {
             return Ok(());
         }
@@ -141,16 +152,17 @@ impl<'a, S: Transport> Session<'a, S> {
     }
 
     async fn simple_statement(&mut self, sql: &str) -> Result<(), Stop> {
-        let statement = Statement::new(sql, &[], self.endpoint);
+        let statement = Statement::new(sql, None, self.endpoint);
         let body = self.run(&statement).await?;
+        let rows = self.rows_of(&statement);
         if let Some(columns) = &statement.columns {
             rows::describe(&mut self.connection.output, columns, &[])?;
-            for row in 0..statement.rows {
+            for row in 0..rows {
                 rows::put(&mut self.connection.output, columns, &[], row, &body)?;
                 self.connection.flush_if_full().await?;
             }
         }
-        self.complete(&statement.kind, statement.rows)?;
+        self.complete(&statement.kind, rows)?;
         Ok(self.connection.flush_if_full().await?)
     }
 
@@ -201,14 +213,16 @@ impl<'a, S: Transport> Session<'a, S> {
             let message = format!("prepared statement \"{name}\" already exists");
             return Err(SqlError::new("42P05", message).into());
         }
-        let statement = Statement::new(sql, types, self.endpoint);
+        let statement = Statement::new(sql, Some(types), self.endpoint);
         let kept: usize = self
             .statements
             .iter()
             .map(|(name, statement)| name.len() + statement.bytes())
             .sum();
         let bytes = kept + name.len() + statement.bytes();
-        if self.statements.len() >= MOST_NAMED || bytes > MOST_PREPARED_BYTES {
+        let named = self.statements.len() - usize::from(self.statements.contains_key(""));
+        let is_full = named >= MOST_NAMED && !name.is_empty();
+        if is_full || bytes > MOST_PREPARED_BYTES {
             return Err(SqlError::new("53200", "too many prepared statements for the mock").into());
         }
         self.statements.insert(name, Arc::new(statement));
@@ -269,16 +283,16 @@ impl<'a, S: Transport> Session<'a, S> {
         if statement.kind == Kind::Empty {
             return self.put(&EmptyQueryResponse::new());
         }
-        let (body, sent) = match &portal.progress {
-            Progress::New => (self.run(&statement).await?, 0),
-            Progress::Rows { body, sent } => (body.clone(), *sent),
+        let (body, sent, rows) = match &portal.progress {
+            Progress::New => (self.run(&statement).await?, 0, self.rows_of(&statement)),
+            Progress::Rows { body, sent, rows } => (body.clone(), *sent, *rows),
             Progress::Done => return Err(SqlError::new("55000", "portal cannot be run").into()),
         };
         let Some(columns) = &statement.columns else {
             portal.progress = Progress::Done;
-            return self.complete(&statement.kind, statement.rows);
+            return self.complete(&statement.kind, rows);
         };
-        let left = statement.rows.saturating_sub(sent);
+        let left = rows.saturating_sub(sent);
         let now = if limit == 0 { left } else { left.min(limit) };
         for row in sent..sent + now {
             rows::put(&mut self.connection.output, columns, &portal.formats, row, &body)?;
@@ -287,6 +301,7 @@ impl<'a, S: Transport> Session<'a, S> {
         portal.progress = Progress::Rows {
             body,
             sent: sent + now,
+            rows,
         };
         if now < left {
             return self.put(&PortalSuspended::new());
@@ -323,6 +338,13 @@ impl<'a, S: Transport> Session<'a, S> {
         })
     }
 
+    /// The rows that a statement gives or changes. The first FETCH after a DECLARE gives all rows and the next ones none,
+    /// because clients fetch until there are none.
+    fn rows_of(&mut self, statement: &Statement<'_>) -> u32 {
+        let ends = statement.kind == Kind::Query("FETCH") && std::mem::replace(&mut self.is_fetched, true);
+        if ends { 0 } else { statement.rows }
+    }
+
     /// Writes the tag of a statement, and changes the state as it does.
     fn complete(&mut self, kind: &Kind, rows: u32) -> Result<(), Stop> {
         let before = self.transaction;
@@ -333,6 +355,8 @@ impl<'a, S: Transport> Session<'a, S> {
                 self.transaction = TransactionStatus::Transaction;
             }
             Kind::Session("DISCARD ALL" | "DEALLOCATE ALL") => self.statements = HashMap::new(),
+            Kind::Deallocate(name) => drop(self.statements.remove(name)),
+            Kind::Other(tag) if tag == "DECLARE CURSOR" => self.is_fetched = false,
             _ => {}
         }
         // A transaction with an error cannot be committed.

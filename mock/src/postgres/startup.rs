@@ -148,6 +148,9 @@ fn accept(output: &mut BytesMut, minor: u16, parameters: &[(String, String)]) ->
         ("is_superuser", "off".to_owned()),
         ("DateStyle", "ISO, MDY".to_owned()),
         ("IntervalStyle", "postgres".to_owned()),
+        // From PostgreSQL 14 on; else libpq asks for them with `target_session_attrs`.
+        ("default_transaction_read_only", "off".to_owned()),
+        ("in_hot_standby", "off".to_owned()),
         ("TimeZone", "UTC".to_owned()),
         ("integer_datetimes", "on".to_owned()),
         ("standard_conforming_strings", "on".to_owned()),

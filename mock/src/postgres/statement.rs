@@ -28,6 +28,8 @@ pub(super) enum Kind {
     RollbackTo,
     /// Changes the session only.
     Session(&'static str),
+    /// Forgets the prepared statement of this name.
+    Deallocate(String),
     /// Anything else, such as a change of a table.
     Other(String),
     /// COPY, which this mock refuses.
@@ -45,6 +47,7 @@ impl Kind {
                 | Self::Rollback
                 | Self::RollbackTo
                 | Self::Session(_)
+                | Self::Deallocate(_)
         )
     }
 
@@ -59,6 +62,7 @@ impl Kind {
             Self::Query("EXPLAIN") => "EXPLAIN".to_owned(),
             Self::Query(tag) | Self::Change(tag) => format!("{tag} {rows}"),
             Self::Value(tag, _) | Self::Begin(tag) | Self::Session(tag) => (*tag).to_owned(),
+            Self::Deallocate(_) => "DEALLOCATE".to_owned(),
             Self::Commit => "COMMIT".to_owned(),
             Self::Rollback | Self::RollbackTo => "ROLLBACK".to_owned(),
             Self::Other(tag) => tag.clone(),
@@ -104,9 +108,16 @@ impl Kind {
             "SET" => Self::Session("SET"),
             "RESET" => Self::Session("RESET"),
             "SHOW" => Self::Value("SHOW", setting(second).to_owned()),
-            "DISCARD" => Self::Session("DISCARD ALL"),
-            "DEALLOCATE" if second == "ALL" => Self::Session("DEALLOCATE ALL"),
-            "DEALLOCATE" => Self::Session("DEALLOCATE"),
+            "DISCARD" => Self::Session(match second {
+                "PLANS" => "DISCARD PLANS",
+                "SEQUENCES" => "DISCARD SEQUENCES",
+                "TEMP" | "TEMPORARY" => "DISCARD TEMP",
+                _ => "DISCARD ALL",
+            }),
+            "DEALLOCATE" => match words.as_slice() {
+                [_, "ALL"] | [_, "PREPARE", "ALL"] => Self::Session("DEALLOCATE ALL"),
+                _ => Self::Deallocate(prepared(sql)),
+            },
             "LISTEN" => Self::Session("LISTEN"),
             "UNLISTEN" => Self::Session("UNLISTEN"),
             "CLOSE" => Self::Session("CLOSE CURSOR"),
@@ -136,8 +147,9 @@ pub(super) struct Statement<'a> {
 }
 
 impl<'a> Statement<'a> {
-    /// A statement with the types of parameters that its client has declared.
-    pub(super) fn new(sql: &str, declared: &[u32], endpoint: &'a Endpoint) -> Self {
+    /// A statement with the types of parameters that its client has declared; `None` for a simple query, which has no
+    /// parameters.
+    pub(super) fn new(sql: &str, declared: Option<&[u32]>, endpoint: &'a Endpoint) -> Self {
         let kind = Kind::of(sql);
         let route = endpoint.route_of(&Self::request(sql));
         let columns = match &kind {
@@ -157,7 +169,9 @@ impl<'a> Statement<'a> {
             endpoint.rows(route)
         };
         Self {
-            parameters: parameters(sql, declared),
+            parameters: declared
+                .map(|declared| parameters(sql, declared, endpoint.columns(route)))
+                .unwrap_or_default(),
             sql: sql.to_owned(),
             kind,
             route,
@@ -278,14 +292,57 @@ fn setting(name: &str) -> &'static str {
     }
 }
 
-/// The types of the parameters: as declared, else that of a cast (`$1::int8`), else text.
-fn parameters(sql: &str, declared: &[u32]) -> Vec<u32> {
+/// The name of the statement in a DEALLOCATE, which may be quoted.
+fn prepared(sql: &str) -> String {
+    let mut tokens = tokens(sql).skip(1).peekable();
+    let is_noise =
+        |token: &Token<'_>| matches!(token, Token::Word(word) if word.eq_ignore_ascii_case("PREPARE"));
+    let _ = tokens.next_if(|(_, token)| is_noise(token));
+    match tokens.next() {
+        Some((_, Token::Word(name))) => name.to_ascii_lowercase(),
+        Some((at, _)) => {
+            let quoted = sql.get(at..).unwrap_or_default().trim_end();
+            quoted.trim_matches('"').replace("\"\"", "\"")
+        }
+        None => String::new(),
+    }
+}
+
+/// The type of a parameter by the tokens before it: a number of rows, or what is compared or computed with a column of
+/// the result. Drivers that ask for types refuse values of other ones.
+fn guess(before: [Token<'_>; 3], columns: &[Column]) -> Option<u32> {
+    let is = |word: &str, words: &[&str]| words.iter().any(|known| word.eq_ignore_ascii_case(known));
+    let is_operator = |symbol: u8| b"=<>!+-*/%".contains(&symbol);
+    let name = match before {
+        [_, _, Token::Word(word)] if is(word, &["LIMIT", "OFFSET"]) => {
+            return Some(types::oid(ColumnType::Int8));
+        }
+        [_, Token::Word(name), Token::Symbol(symbol)] if is_operator(symbol) => name,
+        [Token::Word(name), Token::Symbol(a), Token::Symbol(b)] if is_operator(a) && is_operator(b) => name,
+        [Token::Word(name), Token::Word(word), Token::Symbol(b'(')] if is(word, &["IN"]) => name,
+        _ => return None,
+    };
+    let column = columns
+        .iter()
+        .find(|column| column.name.eq_ignore_ascii_case(name))?;
+    Some(types::oid(column.kind))
+}
+
+/// The types of the parameters: as declared, else that of a cast (`$1::int8`), else that of the column of the result
+/// that they are compared with (`id = $1`), else text.
+fn parameters(sql: &str, declared: &[u32], columns: &[Column]) -> Vec<u32> {
     let mut types = declared.to_vec();
+    let mut guesses = Vec::new();
     let mut before = [Token::Literal; 3];
     for (_, token) in tokens(sql) {
         match (before, token) {
-            (_, Token::Parameter(number)) if types.len() < usize::from(number) => {
-                types.resize(usize::from(number), 0);
+            (_, Token::Parameter(number)) => {
+                let count = usize::from(number);
+                types.resize(types.len().max(count), 0);
+                guesses.resize(types.len(), None);
+                if let Some(place) = count.checked_sub(1).and_then(|index| guesses.get_mut(index)) {
+                    *place = place.or_else(|| guess(before, columns));
+                }
             }
             ([Token::Parameter(number), Token::Symbol(b':'), Token::Symbol(b':')], Token::Word(name)) => {
                 let place = usize::from(number)
@@ -301,80 +358,12 @@ fn parameters(sql: &str, declared: &[u32]) -> Vec<u32> {
         }
         before = [before[1], before[2], token];
     }
-    for unknown in types.iter_mut().filter(|kind| **kind == 0) {
-        *unknown = types::oid(ColumnType::Text);
+    for (index, unknown) in types.iter_mut().enumerate().filter(|(_, kind)| **kind == 0) {
+        let guess = guesses.get(index).copied().flatten();
+        *unknown = guess.unwrap_or(types::oid(ColumnType::Text));
     }
     types
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn statements_have_the_tags_of_postgresql() {
-        for (sql, tag) in [
-            ("select 1", "SELECT 2"),
-            ("(select 1) union (select 2)", "SELECT 2"),
-            ("/* hint */ SELECT * FROM t FOR UPDATE", "SELECT 2"),
-            ("values (1)", "SELECT 2"),
-            ("with a as (select 1) select * from a", "SELECT 2"),
-            (
-                "with a as (delete from t returning *) insert into b select * from a",
-                "INSERT 0 2",
-            ),
-            ("INSERT INTO t VALUES ($1)", "INSERT 0 2"),
-            ("update t set a = 1 returning a", "UPDATE 2"),
-            ("delete from t", "DELETE 2"),
-            ("begin isolation level serializable", "BEGIN"),
-            ("start transaction", "START TRANSACTION"),
-            ("end", "COMMIT"),
-            ("rollback to savepoint a", "ROLLBACK"),
-            ("set search_path to a", "SET"),
-            ("show server_version", "SHOW"),
-            ("create temp table t (a int)", "CREATE TABLE"),
-            ("create unique index i on t (a)", "CREATE INDEX"),
-            ("create or replace function f() returns int", "CREATE FUNCTION"),
-            ("drop materialized view v", "DROP MATERIALIZED VIEW"),
-            ("truncate t", "TRUNCATE TABLE"),
-            ("vacuum analyze", "VACUUM"),
-            ("explain select 1", "EXPLAIN"),
-            ("-- nothing", ""),
-        ] {
-            assert_eq!(Kind::of(sql).tag(2), tag, "{sql}");
-        }
-    }
-
-    #[test]
-    fn rows_are_given_by_queries_and_by_changes_that_return_them() {
-        assert_eq!(
-            Kind::of("insert into t values (1) RETURNING id"),
-            Kind::Query("INSERT 0")
-        );
-        assert_eq!(
-            Kind::of("insert into t values (' returning ')"),
-            Kind::Change("INSERT 0")
-        );
-        assert_eq!(
-            Kind::of("with a as (select 1) update t set b = 1"),
-            Kind::Change("UPDATE")
-        );
-        assert_eq!(Kind::of("rollback work to a"), Kind::RollbackTo);
-        assert_eq!(Kind::of("rollback"), Kind::Rollback);
-        let version = "PostgreSQL 14.0 (mock of vcluster)".to_owned();
-        assert_eq!(
-            Kind::of("select pg_catalog.version()"),
-            Kind::Value("SELECT 1", version)
-        );
-        assert_eq!(Kind::of("select version from t"), Kind::Query("SELECT"));
-    }
-
-    #[test]
-    fn parameters_have_the_declared_type_or_that_of_a_cast() {
-        assert_eq!(parameters("select $2::int8, $1, '$9'", &[]), [25, 20]);
-        assert_eq!(parameters("select $1::int8", &[23]), [23]);
-        assert_eq!(parameters("select $1 :: boolean, $0::int4", &[0, 0]), [16, 25]);
-        assert_eq!(parameters("select 1", &[]), Vec::<u32>::new());
-        assert_eq!(parameters("select $65535", &[]).len(), 65_535);
-    }
-}
+mod tests;

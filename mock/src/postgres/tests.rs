@@ -288,6 +288,72 @@ async fn a_connection_has_a_largest_number_of_statements() {
 }
 
 #[tokio::test]
+async fn a_statement_that_is_deallocated_makes_room_for_another() {
+    let endpoint = endpoint("");
+    let parse = |name: String| Parse::new(Some(name), "select 1".to_owned(), Vec::new());
+    let mut sent = (0..1000).fold(Sent::default(), |sent, number| {
+        sent.with(parse(format!("s{number}")))
+    });
+    sent = sent
+        .with(Parse::new(None, "select 1".to_owned(), Vec::new()))
+        .with(Sync::new())
+        .with(Query::new("DEALLOCATE \"s7\"".to_owned()))
+        .with(parse("s7".to_owned()))
+        .with(Sync::new());
+    let shown = received(&endpoint, &sent.0).await;
+    assert_eq!(
+        shown[1000..],
+        [
+            "parsed",
+            "ready Idle",
+            "DEALLOCATE",
+            "ready Idle",
+            "parsed",
+            "ready Idle"
+        ]
+    );
+    assert_eq!(endpoint.observed().requests, 0);
+}
+
+#[tokio::test]
+async fn a_cursor_ends() {
+    let endpoint = endpoint("columns: [{ name: id, type: int4 }]\nrows: 1");
+    let sent = query("declare c cursor for select id from t; fetch 5 from c; fetch 5 from c; close c");
+    let row = "row \\x00\\x00\\x00\\x011";
+    assert_eq!(
+        received(&endpoint, &sent).await,
+        [
+            "DECLARE CURSOR",
+            "columns id",
+            row,
+            "FETCH 1",
+            "columns id",
+            "FETCH 0",
+            "CLOSE CURSOR",
+            "ready Idle"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn answers_to_short_messages_are_sent_before_they_fill_the_memory() {
+    let endpoint = endpoint("");
+    let (_client, server) = tokio::io::duplex(1 << 24);
+    let mut session = Session::new(Connection::new(server), &endpoint);
+    let parse = frontend::Frontend::Parse {
+        name: String::new(),
+        sql: "select $65535".to_owned(),
+        types: Vec::new(),
+    };
+    session.handle(parse).await.unwrap();
+    for _ in 0..20 {
+        let describe = frontend::Frontend::Describe(frontend::Target::Statement, String::new());
+        session.handle(describe).await.unwrap();
+        assert!(session.connection.output.len() < crate::connection::FULL);
+    }
+}
+
+#[tokio::test]
 async fn a_message_that_is_none_ends_the_connection() {
     let endpoint = endpoint("");
     let mut sent = query("select 1");

@@ -11,6 +11,8 @@ use crate::{har, json_lines};
 
 /// What is looked at to recognise a format.
 const HEAD: usize = 64 * 1024;
+/// The byte order mark of UTF-8. HAR 1.2 has readers ignore it.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// How recordings are read.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +59,9 @@ fn read_one(path: &Path, layout: &Layout, recording: &mut Recording) -> Result<(
     let mut reader = BufReader::with_capacity(HEAD, source);
     let head = reader.fill_buf().map_err(unreadable)?;
     let format = Format::of(head);
+    if head.starts_with(MARK) {
+        reader.consume(MARK.len());
+    }
     match format {
         Format::Har => har::read(reader, path, recording),
         Format::JsonLines => json_lines::read(&mut Lines::new(reader, path), recording),
@@ -114,6 +119,19 @@ mod tests {
             ("", Format::AccessLog),
         ] {
             assert_eq!(Format::of(text.as_bytes()), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_ignored() {
+        let har = r#"{"log": {"entries": [{"startedDateTime": "2009-04-16T12:07:23.596Z", "time": 1,
+            "request": {"method": "GET", "url": "http://shop/"}, "response": {"status": 200}}]}}"#;
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("recording");
+        for text in [har, "{\"seconds\": 1}\n"] {
+            std::fs::write(&file, format!("\u{feff}{text}")).unwrap();
+            let recording = read(&[file.as_path()], &Options::default()).unwrap();
+            assert_eq!(recording.entries().len(), 1, "{text}");
         }
     }
 

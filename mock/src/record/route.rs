@@ -1,7 +1,7 @@
 //! The route of a request: what requests have in common that a mock answers alike.
 
-/// Longest name of a route in bytes.
-const LONGEST: usize = 256;
+/// Longest name of a route in bytes. The rest of a longer text is cut off.
+pub(crate) const LONGEST: usize = 256;
 
 /// Most segments of a path that are kept apart.
 const SEGMENTS: usize = 12;

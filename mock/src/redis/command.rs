@@ -90,7 +90,13 @@ impl Command {
             let mut word = Vec::new();
             while let Some(byte) = bytes.next_if(|byte| !byte.is_ascii_whitespace()) {
                 match byte {
-                    b'"' | b'\'' => quoted(byte, &mut bytes, &mut word)?,
+                    b'"' | b'\'' => {
+                        quoted(byte, &mut bytes, &mut word)?;
+                        // As in Redis, a word ends with its quotation mark.
+                        if bytes.peek().is_some_and(|next| !next.is_ascii_whitespace()) {
+                            return Err(ProtocolError::Quotes);
+                        }
+                    }
                     plain => word.push(plain),
                 }
             }
@@ -102,23 +108,36 @@ impl Command {
     }
 }
 
-/// Reads to the closing quotation mark. Escapes of letters are for double quotation marks only.
+/// Reads to the closing quotation mark. Between single ones, only such a mark can be escaped.
 fn quoted(
     quote: u8,
-    bytes: &mut Peekable<impl Iterator<Item = u8>>,
+    bytes: &mut Peekable<impl Iterator<Item = u8> + Clone>,
     word: &mut Vec<u8>,
 ) -> Result<(), ProtocolError> {
     while let Some(byte) = bytes.next() {
         match byte {
-            b'\\' => match bytes.next().ok_or(ProtocolError::Quotes)? {
-                b'n' if quote == b'"' => word.push(b'\n'),
-                b'r' if quote == b'"' => word.push(b'\r'),
-                b't' if quote == b'"' => word.push(b'\t'),
+            b'\\' if quote == b'"' => match bytes.next().ok_or(ProtocolError::Quotes)? {
+                b'n' => word.push(b'\n'),
+                b'r' => word.push(b'\r'),
+                b't' => word.push(b'\t'),
+                b'b' => word.push(8),
+                b'a' => word.push(7),
+                b'x' => word.push(hexadecimal(bytes).unwrap_or(b'x')),
                 other => word.push(other),
             },
+            b'\\' => word.push(bytes.next_if_eq(&b'\'').unwrap_or(b'\\')),
             end if end == quote => return Ok(()),
             plain => word.push(plain),
         }
     }
     Err(ProtocolError::Quotes)
+}
+
+/// Takes two hexadecimal digits, if there are.
+fn hexadecimal(bytes: &mut Peekable<impl Iterator<Item = u8> + Clone>) -> Option<u8> {
+    let mut ahead = bytes.clone();
+    let mut digit = || char::from(ahead.next()?).to_digit(16);
+    let value = digit()? * 16 + digit()?;
+    *bytes = ahead;
+    u8::try_from(value).ok()
 }

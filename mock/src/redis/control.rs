@@ -75,11 +75,7 @@ pub(super) fn reply(name: &str, command: &Command, version: &mut Version) -> Rep
         }
         "CLUSTER" => Reply::error("This instance has cluster support disabled"),
         "SUBSCRIBE" | "PSUBSCRIBE" | "SSUBSCRIBE" => subscribed(name, command),
-        "UNSUBSCRIBE" | "PUNSUBSCRIBE" | "SUNSUBSCRIBE" => Reply::Push(vec![
-            Reply::bulk(name.to_ascii_lowercase()),
-            Reply::Null,
-            Reply::Integer(0),
-        ]),
+        "UNSUBSCRIBE" | "PUNSUBSCRIBE" | "SUNSUBSCRIBE" => unsubscribed(name, command),
         // AUTH too: a mock has no password.
         _ => Reply::Simple("OK"),
     }
@@ -124,4 +120,15 @@ fn subscribed(name: &str, command: &Command) -> Reply {
         Reply::Push(vec![Reply::bulk(kind.clone()), channel, Reply::Integer(number)])
     };
     Reply::Sequence(channels.map(message).collect())
+}
+
+/// One message for each channel, or one for none.
+fn unsubscribed(name: &str, command: &Command) -> Reply {
+    let kind = name.to_ascii_lowercase();
+    let message = |channel: Reply| Reply::Push(vec![Reply::bulk(kind.clone()), channel, Reply::Integer(0)]);
+    if command.count() == 1 {
+        return message(Reply::Null);
+    }
+    let channels = command.arguments(1).map(Bytes::copy_from_slice);
+    Reply::Sequence(channels.map(|channel| message(Reply::Bulk(channel))).collect())
 }

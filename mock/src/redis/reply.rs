@@ -34,8 +34,14 @@ pub(super) enum Reply {
     NullArray,
     /// Several values.
     Array(Vec<Self>),
+    /// A number with a fraction as text; in RESP2 bytes.
+    Double(String),
     /// The same bytes several times, as an array.
     Repeated(Bytes, usize),
+    /// The same bytes several times, as a set; in RESP2 an array.
+    Set(Bytes, usize),
+    /// The same bytes with a score, several times: an array of arrays, in RESP2 one array of both.
+    Scored(Bytes, String, usize),
     /// Keys and values; in RESP2 an array of both.
     Map(Vec<(Self, Self)>),
     /// A message of a subscription; in RESP2 an array.
@@ -69,6 +75,24 @@ impl Reply {
                     bulk(connection, bytes).await?;
                 }
             }
+            Self::Set(bytes, count) => {
+                head(&mut connection.output, set(version), *count);
+                for _ in 0..*count {
+                    bulk(connection, bytes).await?;
+                }
+            }
+            Self::Scored(bytes, score, count) => {
+                let nested = version == Version::Three;
+                let length = if nested { *count } else { 2 * count };
+                head(&mut connection.output, '*', length);
+                for _ in 0..*count {
+                    if nested {
+                        head(&mut connection.output, '*', 2);
+                    }
+                    bulk(connection, bytes).await?;
+                    double(&mut connection.output, score, version);
+                }
+            }
             small => small.put(&mut connection.output, version),
         }
         connection.flush_if_full().await
@@ -96,10 +120,28 @@ impl Reply {
                 head(output, '*', replies.len());
                 put_all(replies, output, version);
             }
+            Self::Double(text) => double(output, text, version),
             Self::Repeated(bytes, count) => {
                 head(output, '*', *count);
                 for _ in 0..*count {
                     Self::Bulk(bytes.clone()).put(output, version);
+                }
+            }
+            Self::Set(bytes, count) => {
+                head(output, set(version), *count);
+                for _ in 0..*count {
+                    Self::Bulk(bytes.clone()).put(output, version);
+                }
+            }
+            Self::Scored(bytes, score, count) => {
+                let nested = version == Version::Three;
+                head(output, '*', if nested { *count } else { 2 * count });
+                for _ in 0..*count {
+                    if nested {
+                        head(output, '*', 2);
+                    }
+                    Self::Bulk(bytes.clone()).put(output, version);
+                    double(output, score, version);
                 }
             }
             Self::Map(pairs) => {
@@ -144,6 +186,26 @@ pub(super) fn head(output: &mut BytesMut, kind: char, number: impl std::fmt::Dis
     let _ = write!(output.writer(), "{kind}{number}\r\n");
 }
 
+/// What a set begins with.
+fn set(version: Version) -> char {
+    match version {
+        Version::Two => '*',
+        Version::Three => '~',
+    }
+}
+
+/// A number with a fraction (`addReplyDouble` in `networking.c` of Redis).
+fn double(output: &mut BytesMut, text: &str, version: Version) {
+    match version {
+        Version::Two => {
+            head(output, '$', text.len());
+            output.put_slice(text.as_bytes());
+            output.put_slice(b"\r\n");
+        }
+        Version::Three => head(output, ',', text),
+    }
+}
+
 /// A line. What would end it is replaced.
 fn line(output: &mut BytesMut, kind: char, text: &[u8]) {
     output.put_u8(kind as u8);
@@ -184,6 +246,17 @@ mod tests {
                 Reply::Map(vec![(Reply::bulk("a"), Reply::Integer(1))]),
                 "*2\r\n$1\r\na\r\n:1\r\n",
                 "%1\r\n$1\r\na\r\n:1\r\n",
+            ),
+            (Reply::Double("1.5".to_owned()), "$3\r\n1.5\r\n", ",1.5\r\n"),
+            (
+                Reply::Set(Bytes::from_static(b"a"), 2),
+                "*2\r\n$1\r\na\r\n$1\r\na\r\n",
+                "~2\r\n$1\r\na\r\n$1\r\na\r\n",
+            ),
+            (
+                Reply::Scored(Bytes::from_static(b"a"), "2".to_owned(), 2),
+                "*4\r\n$1\r\na\r\n$1\r\n2\r\n$1\r\na\r\n$1\r\n2\r\n",
+                "*2\r\n*2\r\n$1\r\na\r\n,2\r\n*2\r\n$1\r\na\r\n,2\r\n",
             ),
             (
                 Reply::Sequence(vec![Reply::Push(vec![Reply::Null]), Reply::Array(Vec::new())]),

@@ -22,6 +22,12 @@ pub(super) enum ProtocolError {
     /// A line without end.
     #[error("Protocol error: too big inline request")]
     Line,
+    /// A number of arguments without end.
+    #[error("Protocol error: too big mbulk count string")]
+    LongArguments,
+    /// A length without end.
+    #[error("Protocol error: too big bulk count string")]
+    LongLength,
     /// The number of arguments.
     #[error("Protocol error: invalid multibulk length")]
     Arguments,
@@ -76,10 +82,16 @@ impl Reader {
             match self.expect {
                 Expect::Command => {
                     self.command.clear();
-                    let Some((length, line)) = self.line(input)? else {
+                    let is_array = input.first() == Some(&b'*');
+                    let too_long = if is_array {
+                        ProtocolError::LongArguments
+                    } else {
+                        ProtocolError::Line
+                    };
+                    let Some((length, line)) = self.line(input, too_long)? else {
                         return Ok(false);
                     };
-                    if input[0] == b'*' {
+                    if is_array {
                         let arguments = number(&input[1..length]);
                         input.advance(line);
                         match arguments {
@@ -106,7 +118,7 @@ impl Reader {
                     }
                 }
                 Expect::Length { left } => {
-                    let Some((length, line)) = self.line(input)? else {
+                    let Some((length, line)) = self.line(input, ProtocolError::LongLength)? else {
                         return Ok(false);
                     };
                     if input[0] != b'$' {
@@ -170,11 +182,15 @@ impl Reader {
     }
 
     /// The length of the first line without and with its end. It has at least its end.
-    fn line(&mut self, input: &BytesMut) -> Result<Option<(usize, usize)>, ProtocolError> {
+    fn line(
+        &mut self,
+        input: &BytesMut,
+        too_long: ProtocolError,
+    ) -> Result<Option<(usize, usize)>, ProtocolError> {
         let searched = self.searched.min(input.len());
         let Some(found) = input[searched..].iter().position(|byte| *byte == b'\n') else {
             if input.len() > LONGEST_LINE {
-                return Err(ProtocolError::Line);
+                return Err(too_long);
             }
             self.searched = input.len();
             return Ok(None);
@@ -245,6 +261,7 @@ mod tests {
             (b"*1\r\n\r\n", ProtocolError::Dollar(b'\r')),
             (b"get \"a\r\n", ProtocolError::Quotes),
             (b"get 'a\\\r\n", ProtocolError::Quotes),
+            (b"get \"a\"b\r\n", ProtocolError::Quotes),
         ] {
             assert_eq!(commands(input, 1), Err(error), "{}", input.escape_ascii());
         }
@@ -252,10 +269,22 @@ mod tests {
             commands(&vec![b'a'; LONGEST_LINE + 2], 4096),
             Err(ProtocolError::Line)
         );
+        let mut long = b"*".to_vec();
+        long.resize(LONGEST_LINE + 2, b'1');
+        assert_eq!(commands(&long, 4096), Err(ProtocolError::LongArguments));
+        let long = [&b"*1\r\n$"[..], &long[1..], b"1111"].concat();
+        assert_eq!(commands(&long, 4096), Err(ProtocolError::LongLength));
         assert_eq!(
             ProtocolError::Dollar(b'\n').to_string(),
             "Protocol error: expected '$', got '\\n'"
         );
+    }
+
+    #[test]
+    fn words_are_quoted_as_in_redis() {
+        let found = commands(b"\"\\x41\\xg\\a\" 'a\\n\\'' b\n", 64).unwrap();
+        let expected = [b"Axg\x07".to_vec(), b"a\\n'".to_vec(), b"b".to_vec()];
+        assert_eq!(found, [expected.to_vec()]);
     }
 
     #[test]

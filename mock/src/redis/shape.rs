@@ -1,6 +1,8 @@
 //! What kind of reply a command gets, so that real clients accept it. Source: the reply schemas of the commands of
 //! Redis 7.2, and what `redis-benchmark` sends.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use bytes::Bytes;
 
 use super::command::Command;
@@ -21,18 +23,41 @@ pub(super) enum Shape {
     Integer(i64),
     /// The body.
     Bulk,
-    /// The identifier of an entry of a stream: the body, or a fixed one.
+    /// The body as a number with a fraction, or 1, as bytes.
+    Number,
+    /// The same as the number of RESP3.
+    Score,
+    /// So many scores.
+    Scores(usize),
+    /// The number 1 so many times.
+    Ones(usize),
+    /// The identifier of an entry of a stream: the body if it is one, or a fixed one.
     Identifier,
     /// The body so many times.
     List(usize),
+    /// The body so many times, as a set.
+    Set(usize),
     /// A key and the body.
     KeyAndValue,
     /// The body and a score.
     Scored,
+    /// The body and a score so many times.
+    ScoredList(usize),
+    /// A key, the body and a score.
+    KeyAndScored,
     /// A field with the body.
     Map,
-    /// The end of an iteration, with the body as its only element.
-    Scan,
+    /// The end of an iteration, with the body as its only element, after or before these bytes.
+    Scan {
+        before: Option<&'static str>,
+        after: Option<&'static str>,
+    },
+    /// The time of the server.
+    Time,
+    /// No entries of a stream that wait.
+    NonePending,
+    /// No entries of a stream, and the end of an iteration.
+    NoneClaimed,
     /// Nothing.
     NullArray,
 }
@@ -52,7 +77,16 @@ impl Shape {
                 Self::Integer(count(arguments, 2))
             }
             "XACK" => Self::Integer(count(arguments, 3)),
-            "HSET" | "ZADD" => Self::Integer(count(arguments, 2) / 2),
+            "ZADD" => added(command),
+            "HSET" => Self::Integer(count(arguments, 2) / 2),
+            "INCRBYFLOAT" | "HINCRBYFLOAT" | "GEODIST" => Self::Number,
+            "ZSCORE" | "ZINCRBY" => Self::Score,
+            "ZMSCORE" => Self::Scores(arguments.saturating_sub(2).min(MOST_ELEMENTS)),
+            "SMISMEMBER" => Self::Ones(arguments.saturating_sub(2).min(MOST_ELEMENTS)),
+            "SCRIPT" => script(command),
+            "OBJECT" if !is(command, 1, "ENCODING") => Self::Integer(1),
+            "MEMORY" if is(command, 1, "USAGE") => Self::Integer(1),
+            "TIME" => Self::Time,
             "GEOADD" => Self::Integer(count(arguments, 2) / 3),
             "TTL" | "PTTL" | "EXPIRETIME" | "PEXPIRETIME" => Self::Integer(-1),
             "INCR" | "DECR" | "INCRBY" | "DECRBY" | "SETNX" | "MSETNX" | "EXPIRE" | "PEXPIRE"
@@ -67,18 +101,38 @@ impl Shape {
             "XADD" => Self::Identifier,
             "MGET" => Self::List(arguments.saturating_sub(1).min(MOST_ELEMENTS)),
             "HMGET" => Self::List(arguments.saturating_sub(2).min(MOST_ELEMENTS)),
+            "ZRANGE" | "ZREVRANGE" if with_scores(command) => Self::ScoredList(range(command)),
+            "ZRANGEBYSCORE" | "ZREVRANGEBYSCORE" | "ZINTER" | "ZUNION" | "ZDIFF" if with_scores(command) => {
+                Self::ScoredList(ELEMENTS)
+            }
             "LRANGE" | "ZRANGE" | "ZREVRANGE" => Self::List(range(command)),
-            "KEYS" | "SMEMBERS" | "SINTER" | "SUNION" | "SDIFF" | "HKEYS" | "HVALS" | "SORT" | "SORT_RO"
-            | "ZRANGEBYSCORE" | "ZREVRANGEBYSCORE" | "ZRANGEBYLEX" | "ZREVRANGEBYLEX" | "ZINTER"
-            | "ZUNION" | "ZDIFF" | "GEOSEARCH" | "GEORADIUS" => Self::List(ELEMENTS),
-            "LPOP" | "RPOP" | "SPOP" | "SRANDMEMBER" | "ZRANDMEMBER" | "HRANDFIELD" => {
+            "SMEMBERS" | "SINTER" | "SUNION" | "SDIFF" => Self::Set(ELEMENTS),
+            "KEYS" | "HKEYS" | "HVALS" | "SORT" | "SORT_RO" | "ZRANGEBYSCORE" | "ZREVRANGEBYSCORE"
+            | "ZRANGEBYLEX" | "ZREVRANGEBYLEX" | "ZINTER" | "ZUNION" | "ZDIFF" | "GEOSEARCH"
+            | "GEORADIUS" => Self::List(ELEMENTS),
+            "SPOP" => {
+                number(command, 2).map_or(Self::Bulk, |wanted| Self::Set(elements(wanted.saturating_abs())))
+            }
+            "ZRANDMEMBER" if with_scores(command) => {
+                Self::ScoredList(elements(number(command, 2).unwrap_or(0).saturating_abs()))
+            }
+            "LPOP" | "RPOP" | "SRANDMEMBER" | "ZRANDMEMBER" | "HRANDFIELD" => {
                 number(command, 2).map_or(Self::Bulk, |wanted| Self::List(elements(wanted.saturating_abs())))
             }
             "BLPOP" | "BRPOP" => Self::KeyAndValue,
-            "ZPOPMIN" | "ZPOPMAX" => Self::Scored,
+            "ZPOPMIN" | "ZPOPMAX" => {
+                number(command, 2).map_or(Self::Scored, |wanted| Self::ScoredList(elements(wanted)))
+            }
+            "BZPOPMIN" | "BZPOPMAX" => Self::KeyAndScored,
             "HGETALL" => Self::Map,
-            "SCAN" | "SSCAN" | "HSCAN" | "ZSCAN" => Self::Scan,
-            "XRANGE" | "XREVRANGE" => Self::List(0),
+            "SCAN" | "SSCAN" => scan(None, None),
+            // The score is bytes in RESP3 too.
+            "ZSCAN" => scan(None, Some("1")),
+            "HSCAN" => scan(Some("field"), None),
+            "XRANGE" | "XREVRANGE" | "XCLAIM" => Self::List(0),
+            "XPENDING" if arguments > 3 => Self::List(0),
+            "XPENDING" => Self::NonePending,
+            "XAUTOCLAIM" => Self::NoneClaimed,
             "XREAD" | "XREADGROUP" => Self::NullArray,
             _ => Self::Bulk,
         }
@@ -94,16 +148,47 @@ impl Shape {
                     .and_then(|text| text.trim().parse().ok());
                 Reply::Integer(number.unwrap_or(otherwise))
             }
-            Self::Identifier if body.is_empty() => Reply::bulk("1-1"),
+            Self::Identifier if !is_identifier(&body) => Reply::bulk("1-1"),
             Self::Bulk | Self::Identifier => Reply::Bulk(body),
+            Self::Number => Reply::bulk(score(&body)),
+            Self::Score => Reply::Double(score(&body)),
+            Self::Scores(count) => Reply::Array(vec![Reply::Double(score(&body)); count]),
+            Self::Ones(count) => Reply::Array(vec![Reply::Integer(1); count]),
             Self::List(count) => Reply::Repeated(body, count),
+            Self::Set(count) => Reply::Set(body, count),
             Self::KeyAndValue => {
                 let key = Bytes::copy_from_slice(command.argument(1).unwrap_or_default());
                 Reply::Array(vec![Reply::Bulk(key), Reply::Bulk(body)])
             }
-            Self::Scored => Reply::Array(vec![Reply::Bulk(body), Reply::bulk("1")]),
+            Self::Scored => Reply::Array(vec![Reply::Bulk(body), Reply::Double("1".to_owned())]),
+            Self::ScoredList(count) => Reply::Scored(body, "1".to_owned(), count),
+            Self::KeyAndScored => {
+                let key = Bytes::copy_from_slice(command.argument(1).unwrap_or_default());
+                let score = Reply::Double("1".to_owned());
+                Reply::Array(vec![Reply::Bulk(key), Reply::Bulk(body), score])
+            }
             Self::Map => Reply::Map(vec![(Reply::bulk("field"), Reply::Bulk(body))]),
-            Self::Scan => Reply::Array(vec![Reply::bulk("0"), Reply::Repeated(body, 1)]),
+            Self::Scan { before, after } => {
+                let mut found: Vec<Reply> = before.into_iter().map(Reply::bulk).collect();
+                found.push(Reply::Bulk(body));
+                found.extend(after.map(Reply::bulk));
+                Reply::Array(vec![Reply::bulk("0"), Reply::Array(found)])
+            }
+            Self::Time => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                let (seconds, rest) = (now.as_secs().to_string(), now.subsec_micros().to_string());
+                Reply::Array(vec![Reply::bulk(seconds), Reply::bulk(rest)])
+            }
+            Self::NonePending => Reply::Array(vec![
+                Reply::Integer(0),
+                Reply::Null,
+                Reply::Null,
+                Reply::NullArray,
+            ]),
+            Self::NoneClaimed => {
+                let none = Reply::Array(Vec::new());
+                Reply::Array(vec![Reply::bulk("0-0"), none.clone(), none])
+            }
             Self::NullArray => Reply::NullArray,
         }
     }
@@ -115,6 +200,63 @@ fn set(command: &Command) -> Shape {
         .arguments(3)
         .any(|option| option.eq_ignore_ascii_case(b"GET"));
     if gets { Shape::Bulk } else { Shape::Simple("OK") }
+}
+
+fn scan(before: Option<&'static str>, after: Option<&'static str>) -> Shape {
+    Shape::Scan { before, after }
+}
+
+/// Whether an argument is this word.
+fn is(command: &Command, index: usize, word: &str) -> bool {
+    let argument = command.argument(index).unwrap_or_default();
+    argument.eq_ignore_ascii_case(word.as_bytes())
+}
+
+/// `ZADD` counts the pairs of a score and a member after its options. With `INCR` it gives the score.
+fn added(command: &Command) -> Shape {
+    let options: [&[u8]; 6] = [b"NX", b"XX", b"GT", b"LT", b"CH", b"INCR"];
+    let is_option = |argument: &&[u8]| options.iter().any(|option| option.eq_ignore_ascii_case(argument));
+    let given = command.arguments(2).take_while(is_option).count();
+    if (2..2 + given).any(|index| is(command, index, "INCR")) {
+        return Shape::Score;
+    }
+    Shape::Integer(count(command.count(), 2 + given) / 2)
+}
+
+fn script(command: &Command) -> Shape {
+    match command
+        .argument(1)
+        .unwrap_or_default()
+        .to_ascii_uppercase()
+        .as_slice()
+    {
+        b"LOAD" => Shape::Bulk,
+        b"EXISTS" => Shape::Ones(command.count().saturating_sub(2).min(MOST_ELEMENTS)),
+        _ => Shape::Simple("OK"),
+    }
+}
+
+fn with_scores(command: &Command) -> bool {
+    command
+        .arguments(2)
+        .any(|option| option.eq_ignore_ascii_case(b"WITHSCORES"))
+}
+
+/// The body as a number with a fraction, or 1: clients of Redis refuse a score that is none.
+fn score(body: &[u8]) -> String {
+    let text = std::str::from_utf8(body).ok();
+    let number: Option<f64> = text.and_then(|text| text.trim().parse().ok());
+    number
+        .filter(|number| number.is_finite())
+        .unwrap_or(1.0)
+        .to_string()
+}
+
+/// Milliseconds and a number, with a hyphen between them.
+fn is_identifier(body: &[u8]) -> bool {
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    let parts = text.split_once('-');
+    parts.is_some_and(|(time, number)| time.parse::<u64>().is_ok() && number.parse::<u64>().is_ok())
 }
 
 /// The arguments without the first ones.
@@ -141,77 +283,4 @@ fn range(command: &Command) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::BytesMut;
-
-    use super::super::request::Reader;
-    use super::*;
-
-    fn reply(line: &str, body: &'static str) -> Reply {
-        let (mut reader, mut input) = (Reader::default(), BytesMut::from(line));
-        input.extend_from_slice(b"\r\n");
-        assert_eq!(reader.read(&mut input), Ok(true), "{line}");
-        let command = reader.command();
-        Shape::of(&command.name(), command).reply(Bytes::from_static(body.as_bytes()), command)
-    }
-
-    #[test]
-    fn commands_get_the_kind_of_reply_that_clients_expect() {
-        let body = || Bytes::from_static(b"x");
-        for (line, expected) in [
-            ("set k v", Reply::Simple("OK")),
-            ("SET k v EX 10 get", Reply::bulk("x")),
-            ("GET k", Reply::bulk("x")),
-            ("INCR k", Reply::Integer(1)),
-            ("DEL a b c", Reply::Integer(3)),
-            ("LPUSH k a b", Reply::Integer(2)),
-            ("HSET k f1 a f2 b", Reply::Integer(2)),
-            ("MSET a 1 b 2", Reply::Simple("OK")),
-            ("MGET a b c", Reply::Repeated(body(), 3)),
-            ("LRANGE k 0 99", Reply::Repeated(body(), 100)),
-            ("LRANGE k 0 -1", Reply::Repeated(body(), ELEMENTS)),
-            ("LRANGE k -3 -1", Reply::Repeated(body(), 3)),
-            ("LRANGE k 5 1", Reply::Repeated(body(), 0)),
-            (
-                "LRANGE k 0 9223372036854775807",
-                Reply::Repeated(body(), MOST_ELEMENTS),
-            ),
-            (
-                "LRANGE k -9223372036854775808 -1",
-                Reply::Repeated(body(), MOST_ELEMENTS),
-            ),
-            ("LPOP k", Reply::bulk("x")),
-            ("SPOP k 2", Reply::Repeated(body(), 2)),
-            (
-                "SRANDMEMBER k -9223372036854775808",
-                Reply::Repeated(body(), MOST_ELEMENTS),
-            ),
-            (
-                "ZPOPMIN k",
-                Reply::Array(vec![Reply::bulk("x"), Reply::bulk("1")]),
-            ),
-            (
-                "BLPOP k 0",
-                Reply::Array(vec![Reply::bulk("k"), Reply::bulk("x")]),
-            ),
-            ("XREAD STREAMS s 0", Reply::NullArray),
-            (
-                "SCAN 0",
-                Reply::Array(vec![Reply::bulk("0"), Reply::Repeated(body(), 1)]),
-            ),
-            ("DEL", Reply::Integer(0)),
-            ("BLPOP", Reply::Array(vec![Reply::bulk(""), Reply::bulk("x")])),
-            ("A.NEW.COMMAND k", Reply::bulk("x")),
-        ] {
-            assert_eq!(reply(line, "x"), expected, "{line}");
-        }
-    }
-
-    #[test]
-    fn a_number_in_the_body_is_the_integer() {
-        assert_eq!(reply("INCR k", "42\n"), Reply::Integer(42));
-        assert_eq!(reply("TTL k", ""), Reply::Integer(-1));
-        assert_eq!(reply("XADD s * f v", "7-0"), Reply::bulk("7-0"));
-        assert_eq!(reply("XADD s * f v", ""), Reply::bulk("1-1"));
-    }
-}
+mod tests;

@@ -67,6 +67,16 @@ async fn hello_chooses_the_version() {
 }
 
 #[tokio::test]
+async fn each_channel_is_left_with_a_message_of_its_own() {
+    let endpoint = endpoint("");
+    assert_eq!(
+        received(&endpoint, b"UNSUBSCRIBE a b\r\nUNSUBSCRIBE\r\n").await,
+        "*3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:0\r\n*3\r\n$11\r\nunsubscribe\r\n$1\r\nb\r\n:0\r\n\
+         *3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n"
+    );
+}
+
+#[tokio::test]
 async fn a_route_gives_a_command_about_the_connection_a_request_too() {
     let endpoint = endpoint(
         "routes: [{ match: { command: ping }, errors: { rate: 1, kind: error, message: away, code: LOADING } }]",

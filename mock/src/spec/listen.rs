@@ -56,10 +56,15 @@ impl Listen {
 
     /// Whether both contain the same address. Port 0 is never the same.
     pub fn overlaps(self, other: Self) -> bool {
-        let same_address =
-            self.address == other.address || self.address.is_unspecified() || other.address.is_unspecified();
+        let same_address = self.address == other.address || self.covers(other) || other.covers(self);
         let first = self.first.max(other.first).max(1);
         same_address && first <= self.last.min(other.last)
+    }
+
+    /// Whether it listens on all addresses, that of the other one included. `[::]` is also all those of IPv4
+    /// (`net.ipv6.bindv6only`), and 0.0.0.0 is none of IPv6.
+    fn covers(self, other: Self) -> bool {
+        self.address.is_unspecified() && (self.address.is_ipv6() || other.address.is_ipv4())
     }
 }
 
@@ -210,6 +215,10 @@ mod tests {
         assert!(listen("127.0.0.1:80").overlaps(listen("127.0.0.1:80")));
         assert!(!listen("127.0.0.1:80").overlaps(listen("127.0.0.2:80")));
         assert!(!listen("80-89").overlaps(listen("90-99")));
+        assert!(listen("[::]:80").overlaps(listen("127.0.0.1:80")));
+        assert!(listen("127.0.0.1:80").overlaps(listen("[::]:80")));
+        assert!(!listen("80").overlaps(listen("[::1]:80")));
+        assert!(!listen("[::1]:80").overlaps(listen("80")));
         assert!(!listen("127.0.0.1:0").overlaps(listen("127.0.0.1:0")));
     }
 }

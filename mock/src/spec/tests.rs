@@ -120,6 +120,19 @@ mocks:
 }
 
 #[test]
+fn a_mock_whose_port_is_taken_by_several_others_is_one_problem() {
+    let mocks: String = (0..50)
+        .map(|number| format!("  m{number}: {{ protocol: tcp, listen: 8080 }}\n"))
+        .collect();
+    let found = problems(&format!("mocks:\n{mocks}"));
+    assert_eq!(found.len(), 49);
+    assert_eq!(
+        found[48],
+        "mocks.m49.listen: `0.0.0.0:8080` overlaps `0.0.0.0:8080` of `m0`"
+    );
+}
+
+#[test]
 fn a_match_must_fit_the_protocol() {
     let found = problems(
         "mocks: { a: { protocol: redis, listen: 1, routes: [{ match: { path: /x } }, { match: {} }] } }",

@@ -42,12 +42,22 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCod
         Ok(bound.run(stop).await)
     });
     let served = served.await?;
-    if let Some(path) = &args.report {
-        write(path, &served)?;
-    }
+    // Before the file, which may not be writable: what was served cannot be served again.
     match context.format {
         Format::Json => report::data(&report::json::harmless(json(&served)?)),
         Format::Human => report::show(&table(&served)),
+    }
+    for (name, mock) in &served.mocks {
+        let failures = mock.observed.accept_failures;
+        if failures > 0 {
+            report::message(&format!(
+                "warning: {name}: connections could not be accepted {} (limit of open files?)",
+                plural(usize::try_from(failures).unwrap_or(usize::MAX), "time")
+            ));
+        }
+    }
+    if let Some(path) = &args.report {
+        write(path, &served)?;
     }
     Ok(ExitCode::Ok)
 }

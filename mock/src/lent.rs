@@ -11,10 +11,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use crate::connection::Transport;
 
 /// What a client of HTTP/2 sends first (RFC 9113, section 3.4).
-pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Receives the first bytes. `None`: the client does not begin as one of HTTP/2.
-pub(super) async fn preface<S: Transport>(stream: &mut S) -> io::Result<Option<BytesMut>> {
+pub(crate) async fn preface<S: Transport>(stream: &mut S) -> io::Result<Option<BytesMut>> {
     let mut received = BytesMut::with_capacity(1024);
     while received.len() < PREFACE.len() {
         if stream.read_buf(&mut received).await? == 0 {
@@ -29,24 +29,24 @@ pub(super) async fn preface<S: Transport>(stream: &mut S) -> io::Result<Option<B
 }
 
 /// A stream that was lent to HTTP/2.
-pub(super) struct Lent<S>(Arc<Mutex<Option<S>>>);
+pub(crate) struct Lent<S>(Arc<Mutex<Option<S>>>);
 
 impl<S> Lent<S> {
     /// The stream, if it was not taken before. HTTP/2 finds its end from then on.
-    pub(super) fn take_back(&self) -> Option<S> {
+    pub(crate) fn take_back(&self) -> Option<S> {
         lock(&self.0).take()
     }
 }
 
 /// A stream whose first bytes were received before.
-pub(super) struct Borrowed<S> {
+pub(crate) struct Borrowed<S> {
     stream: Arc<Mutex<Option<S>>>,
     first: BytesMut,
     is_vectored: bool,
 }
 
 /// Lends a stream to HTTP/2.
-pub(super) fn lend<S: Transport>(stream: S, first: BytesMut) -> (Lent<S>, Borrowed<S>) {
+pub(crate) fn lend<S: Transport>(stream: S, first: BytesMut) -> (Lent<S>, Borrowed<S>) {
     let is_vectored = stream.is_write_vectored();
     let stream = Arc::new(Mutex::new(Some(stream)));
     let lent = Lent(Arc::clone(&stream));
