@@ -9,6 +9,8 @@ mod accepted;
 mod assumptions;
 mod confirm;
 mod decide;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod judge;
 mod outcome;
 mod rule;

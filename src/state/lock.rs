@@ -91,7 +91,8 @@ impl Lock {
     }
 }
 
-fn is_current(file: &fs::File, path: &std::path::Path) -> bool {
+/// Whether a path still leads to an opened file: another process may have replaced or removed it.
+pub(crate) fn is_current(file: &fs::File, path: &std::path::Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     match (file.metadata(), fs::metadata(path)) {
         (Ok(ours), Ok(there)) => ours.ino() == there.ino(),

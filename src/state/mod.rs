@@ -17,6 +17,7 @@ pub use dir::ClusterDir;
 pub use error::StateError;
 pub use journal::{Intent, Journal, read_intents};
 pub use keys::ClusterKeys;
+pub(crate) use lock::is_current;
 pub use lock::{Lock, LockGuard};
 pub use record::{ClusterRecord, RECORD_VERSION};
 pub use root::StateRoot;

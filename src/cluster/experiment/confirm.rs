@@ -142,23 +142,7 @@ fn read_sides(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn comparison(verdict: ChangeVerdict) -> Comparison {
-        Comparison {
-            a: "rev=old".into(),
-            b: "rev=new".into(),
-            runs: (5, 5),
-            run_names: (Vec::new(), Vec::new()),
-            judged: Vec::new(),
-            shown: Vec::new(),
-            missing_runs: None,
-            varied: Vec::new(),
-            despite: Vec::new(),
-            warnings: Vec::new(),
-            verdict,
-            reproduce: Vec::new(),
-        }
-    }
+    use crate::compare::fixture::decided;
 
     #[test]
     fn what_is_worse_stays_where_the_runs_that_should_confirm_it_cannot_be_compared() {
@@ -171,7 +155,7 @@ mod tests {
         let worse = || Compared {
             baseline: Variant::default(),
             variant: Variant::default(),
-            result: Ok(comparison(ChangeVerdict::Worse)),
+            result: Ok(decided(ChangeVerdict::Worse)),
             is_unconfirmed: true,
             not_confirmed: None,
             left_out: 0,
@@ -183,7 +167,7 @@ mod tests {
         assert!(open.is_unconfirmed && !open.fails());
         assert_eq!(open.refusal(), Some(&refusal));
         let mut again = worse();
-        again.confirm_with(Ok(comparison(ChangeVerdict::Equal)));
+        again.confirm_with(Ok(decided(ChangeVerdict::Equal)));
         assert!(!again.is_unconfirmed && again.refusal().is_none());
         let mut first = worse();
         first.result = Err(refusal.clone());

@@ -78,27 +78,13 @@ mod tests {
 
     use super::*;
     use crate::cluster::experiment::{Left, Variant};
-    use crate::compare::Comparison;
+    use crate::compare::fixture::decided;
 
     fn compared(verdict: ChangeVerdict) -> Compared {
-        let comparison = Comparison {
-            a: "rev=old".into(),
-            b: "rev=new".into(),
-            runs: (5, 5),
-            run_names: (Vec::new(), Vec::new()),
-            judged: Vec::new(),
-            shown: Vec::new(),
-            missing_runs: None,
-            varied: Vec::new(),
-            despite: Vec::new(),
-            warnings: Vec::new(),
-            verdict,
-            reproduce: Vec::new(),
-        };
         Compared {
             baseline: Variant::default(),
             variant: Variant::default(),
-            result: Ok(comparison),
+            result: Ok(decided(verdict)),
             is_unconfirmed: false,
             not_confirmed: None,
             left_out: 0,
